@@ -1,0 +1,56 @@
+/* Identities: 128 bits for nodes, jobs and requests; 256 bits (BLAKE2b) for content. */
+#ifndef BASE_ID_H
+#define BASE_ID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+struct id {
+    uint8_t bytes[16];
+};
+
+struct digest {
+    uint8_t bytes[32];
+};
+
+enum {
+    ID_SHORT_SIZE = 9,      /* 8 hex digits and a NUL: enough for people */
+    ID_TEXT_SIZE = 33,      /* all of an id */
+    DIGEST_TEXT_SIZE = 65,  /* all of a digest */
+};
+
+static inline int id_compare(const struct id *a, const struct id *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof a->bytes);
+}
+
+static inline bool id_equal(const struct id *a, const struct id *b)
+{
+    return id_compare(a, b) == 0;
+}
+
+static inline int digest_compare(const struct digest *a, const struct digest *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof a->bytes);
+}
+
+static inline bool digest_equal(const struct digest *a, const struct digest *b)
+{
+    return digest_compare(a, b) == 0;
+}
+
+/* The id of all zeros: nobody, nothing. */
+bool id_is_zero(const struct id *id);
+bool digest_is_zero(const struct digest *digest);
+
+/* First 8 hex digits into text (ID_SHORT_SIZE); returns text. */
+char *id_short(const struct id *id, char text[ID_SHORT_SIZE]);
+char *id_text(const struct id *id, char text[ID_TEXT_SIZE]);
+char *digest_text(const struct digest *digest, char text[DIGEST_TEXT_SIZE]);
+
+/* Parses exactly 32 (64) lower-case hex digits; false when text is anything else. */
+bool id_parse(const char *text, struct id *id);
+bool digest_parse(const char *text, struct digest *digest);
+
+#endif

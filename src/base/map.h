@@ -1,0 +1,37 @@
+/* A hash table of pointers to objects that hold their own key: open addressing, linear probing,
+ * backward-shift deletion (Knuth, TAOCP 3, 6.4, algorithm R), at most 3/4 full. The key is key_size
+ * bytes at key_offset of the object; it must not change while the object is in the map. */
+#ifndef BASE_MAP_H
+#define BASE_MAP_H
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <stddef.h>
+
+struct map {
+    struct memory *memory;
+    void **slots;       /* a power of two of them; NULL = free */
+    size_t slots_count;
+    size_t count;
+    size_t key_offset;
+    size_t key_size;
+};
+
+/* Borrows memory until map_deinit. Allocates nothing. */
+void map_init(struct map *map, struct memory *memory, size_t key_offset, size_t key_size);
+/* Frees the table, not the objects. */
+void map_deinit(struct map *map);
+
+/* The object with this key (key_size bytes), or NULL. */
+void *map_get(const struct map *map, const void *key);
+/* Adds an object whose key is not in the map yet (asserted). Borrows it. ERROR_MEMORY. */
+enum error map_add(struct map *map, void *object) MUST_USE;
+/* Takes the object with this key out and returns it; NULL when it is not there. */
+void *map_remove(struct map *map, const void *key);
+
+/* Walks all objects in table order: start with *cursor = 0; NULL at the end. The map must not change
+ * between calls. The order depends only on the history of adds and removes, never on addresses. */
+void *map_next(const struct map *map, size_t *cursor);
+
+#endif

@@ -1,0 +1,34 @@
+#include "base/memory.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *memory_resize(struct memory *memory, void *piece, size_t old_size, size_t new_size)
+{
+    assert(memory->used >= old_size);
+    if (new_size == 0) {
+        free(piece);
+        memory->used -= old_size;
+        return NULL;
+    }
+    if (new_size > old_size) {
+        if (memory->fail_after > 0 && --memory->fail_after == 0) return NULL;
+        if (new_size - old_size > memory->budget - memory->used) return NULL;
+    }
+    uint8_t *moved = realloc(piece, new_size);
+    if (moved == NULL) return NULL;
+    if (new_size > old_size) memset(moved + old_size, 0, new_size - old_size);
+    memory->used = memory->used - old_size + new_size;
+    return moved;
+}
+
+void *memory_grow(struct memory *memory, void *items, size_t *capacity, size_t count, size_t item_size)
+{
+    assert(count <= *capacity);
+    if (count < *capacity) return items;
+    size_t larger = *capacity == 0 ? 8 : 2 * *capacity;
+    void *moved = memory_resize(memory, items, *capacity * item_size, larger * item_size);
+    if (moved != NULL) *capacity = larger;
+    return moved;
+}

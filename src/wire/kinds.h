@@ -1,0 +1,77 @@
+/* The enumerations that appear in messages as numbers. Append only: the numbers are on disks. */
+#ifndef WIRE_KINDS_H
+#define WIRE_KINDS_H
+
+enum cause {
+#define CAUSE(name, text) CAUSE_##name,
+#include "wire/causes.def"
+#undef CAUSE
+    CAUSE_COUNT
+};
+
+/* Static text; a number from a newer version reads "unknown cause". */
+const char *cause_text(unsigned cause);
+
+enum member_state {
+    MEMBER_ALIVE = 1,
+    MEMBER_SUSPECT = 2,
+    MEMBER_DEAD = 3,
+    MEMBER_LEFT = 4,
+};
+
+/* "alive", "suspect", ... */
+const char *member_state_text(unsigned state);
+
+enum task_kind {
+    TASK_MAP = 0,
+    TASK_REDUCE = 1,
+};
+
+/* What mrtask says of an attempt. */
+enum task_outcome {
+    OUTCOME_DONE = 1,
+    OUTCOME_EXITED = 2,         /* exit status not among the good ones */
+    OUTCOME_SIGNALED = 3,
+    OUTCOME_TIMED_OUT = 4,
+    OUTCOME_OUTPUT_TOO_BIG = 5,
+    OUTCOME_AGAIN = 6,          /* exit 75: not counted */
+    OUTCOME_NOT_STARTED = 7,    /* ours or the machine's fault: not counted */
+    OUTCOME_DISK = 8,           /* scratch full or failing: not counted */
+    OUTCOME_INPUT_MISSING = 9,  /* the driver could not bring the input: not counted */
+    OUTCOME_KILLED = 10,        /* the core asked for it */
+};
+
+enum job_outcome {
+    JOB_RUNNING = 0,
+    JOB_DONE = 1,               /* several ended entries join as the least of these numbers */
+    JOB_FAILED = 2,
+    JOB_KILLED = 3,
+};
+
+/* "running", "done", "failed", "killed" */
+const char *job_outcome_text(unsigned outcome);
+
+enum attempt_state {
+    ATTEMPT_RUNNING = 1,
+    ATTEMPT_DONE = 2,
+    ATTEMPT_FAILED = 3,
+    ATTEMPT_RELEASED = 4,
+    ATTEMPT_DEAD = 5,           /* its owner died or started anew */
+    ATTEMPT_LOST = 6,           /* it was done, and its output is gone */
+};
+
+const char *attempt_state_text(unsigned state);
+
+/* --sort */
+enum sort_kind {
+    SORT_KEY = 0,     /* bytes, as LC_ALL=C sort */
+    SORT_NUMERIC = 1,
+    SORT_NONE = 2,
+};
+
+enum {
+    PART_WHOLE = 0xffffffff, /* msg_fetch: all of a block */
+    EXIT_AGAIN = 75,         /* EX_TEMPFAIL (sysexits.h): run me again, do not count it */
+};
+
+#endif
