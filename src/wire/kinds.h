@@ -2,6 +2,8 @@
 #ifndef WIRE_KINDS_H
 #define WIRE_KINDS_H
 
+#include <stdint.h>
+
 enum cause {
 #define CAUSE(name, text) CAUSE_##name,
 #include "wire/causes.def"
@@ -69,9 +71,11 @@ enum sort_kind {
     SORT_NONE = 2,
 };
 
+/* msg_fetch: all of a block, not a part of a partitioned one. */
+#define PART_WHOLE UINT32_MAX
+
 enum {
-    PART_WHOLE = 0xffffffff, /* msg_fetch: all of a block */
-    EXIT_AGAIN = 75,         /* EX_TEMPFAIL (sysexits.h): run me again, do not count it */
+    EXIT_AGAIN = 75, /* EX_TEMPFAIL (sysexits.h): run me again, do not count it */
 };
 
 #endif
