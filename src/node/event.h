@@ -1,0 +1,86 @@
+/* What can happen to a node: `now` and one input. A driver (io: the world, sim: the laboratory) makes them. Everything is
+ * borrowed for the length of node_step. */
+#ifndef NODE_EVENT_H
+#define NODE_EVENT_H
+
+#include "base/error.h"
+#include "base/time.h"
+#include "wire/channel.h"
+#include "wire/wire.h"
+
+enum event_kind {
+    EVENT_TICK,           /* time went on; at node_deadline or later, or whenever the driver likes */
+    EVENT_DATAGRAM,       /* sealed bytes, as they came */
+    EVENT_STREAM_OPENED,  /* handshake done: to us (PEER or CLIENT; the driver serves BULK itself) or by us */
+    EVENT_STREAM_RECORD,  /* one decrypted record: packed messages */
+    EVENT_STREAM_CLOSED,  /* gone, or never came to be; the last event of a stream */
+    EVENT_PERSISTED,      /* every ACTION_PERSIST up to this token is on disk (fsync) */
+    EVENT_STORAGE_FAILED, /* the disk refused: FULL, or anything else, which is the end of this boot */
+    EVENT_BLOCK_STORED,   /* a block is here, verified; by fetch, write or a client's upload (token 0) */
+    EVENT_BLOCK_FAILED,   /* a fetch, write or read did not come to be */
+    EVENT_BLOCK_READ,     /* the bytes asked for */
+    EVENT_TASK_STARTED,   /* inputs are there, its program runs */
+    EVENT_TASK_FINISHED,  /* it ended, its process group is gone; a done one's output is a block here now */
+    EVENT_RESOLVED,       /* addresses of a host asked for; none = failed */
+    EVENT_LEAVE,          /* SIGTERM: leave gracefully */
+};
+
+struct event {
+    enum event_kind kind;
+    instant now;
+    union {
+        struct {
+            struct address from;
+            struct slice bytes;
+        } datagram;
+        struct {
+            uint64_t stream;                    /* ours: as in ACTION_STREAM_OPEN (even); theirs: the driver's (odd) */
+            enum channel_purpose purpose;       /* CHANNEL_PEER or CHANNEL_CLIENT */
+            const struct channel_party *party;  /* proven; node id zero: a client */
+        } stream_opened;
+        struct {
+            uint64_t stream;
+            struct slice bytes;
+        } stream_record;
+        struct {
+            uint64_t stream;
+            enum error error;   /* NONE: a goodbye (orderly close) */
+            const char *reason; /* static text */
+        } stream_closed;
+        struct {
+            uint64_t token;
+        } persisted;
+        struct {
+            enum error error;
+        } storage_failed;
+        struct {
+            uint64_t token;
+            struct msg_block_ref block;
+        } block_stored;
+        struct {
+            uint64_t token;
+            struct digest digest;
+            enum error error;
+        } block_failed;
+        struct {
+            uint64_t token;
+            struct digest digest;
+            struct slice bytes;
+        } block_read;
+        struct {
+            uint64_t token;
+        } task_started;
+        struct {
+            uint64_t token;
+            const struct msg_task_result *result;
+            struct digest missing; /* OUTCOME_INPUT_MISSING: the block nobody gave */
+        } task_finished;
+        struct {
+            uint64_t token;
+            const struct address *addresses;
+            size_t count;
+        } resolved;
+    };
+};
+
+#endif
