@@ -1,0 +1,109 @@
+/* Jobs as the log tells them: a fold over the entries job, claim, done, failed, released, lost, dead, opened, left and ended that does
+ * not depend on the order of arrival (design, sections 7 and 8). It never reads membership, time or configuration. An entry whose
+ * referent is missing is kept until it comes.
+ *
+ * Per task there is a set of attempts; an attempt is a claim entry's stamp. Derived from the set, never stored as truth:
+ *
+ *   freed      by failed, released, a dead of (node, boot) that reaches its sequence, a later boot's opened, or left
+ *   owner      of the live attempts (not freed, not done) with the highest number, the least in total order
+ *   committed  the least done, in total order, that no lost names
+ *
+ * `ended` entries join as done over failed over killed, then the least; once any is folded, the job's other entries no longer count. */
+#ifndef TASKS_JOBS_H
+#define TASKS_JOBS_H
+
+#include "base/error.h"
+#include "base/map.h"
+#include "base/memory.h"
+#include "wire/kinds.h"
+#include "wire/stamp.h"
+
+struct attempt {
+    struct attempt *next;         /* of the same task, in total order of claims */
+    struct msg_stamp claim;
+    uint32_t number;              /* 0: the claim entry itself has not come yet */
+    enum cause cause;             /* why it was claimed */
+    enum attempt_state state;     /* joined: LOST over DONE over FAILED over RELEASED over DEAD over RUNNING */
+    enum cause end_cause;         /* why it ended */
+    bool charged;                 /* FAILED and counts towards --retries */
+    uint32_t status;
+    struct msg_stamp done;        /* its done entry; sequence 0 = none */
+    struct msg_block_ref output;
+    uint64_t records;
+    uint64_t elapsed_ms;
+    struct slice log;             /* owned copy of the last words; may be empty */
+};
+
+struct task {
+    struct attempt *attempts;
+    uint32_t failures;            /* charged ones */
+    uint32_t highest;             /* highest attempt number seen */
+};
+
+struct job {
+    struct id id;
+    struct job *next;             /* in order of arrival */
+    bool is_known;                /* its job entry has come */
+    struct msg_stamp stamp;       /* of its job entry: the least, when the same id was submitted at several nodes */
+    struct msg_job_spec spec;     /* owned copy */
+    void *spec_memory;
+    size_t spec_memory_size;
+    char name[65];
+    struct task *tasks[2];        /* by enum task_kind; spec.maps and spec.reduces of them */
+    uint32_t done_count[2];       /* tasks with a committed done */
+    uint32_t claims_count;        /* attempts ever, for status */
+    uint32_t failed_count;
+    uint32_t reexecuted_count;    /* attempts with a cause other than FIRST and STRAGGLER */
+    enum job_outcome outcome;     /* JOB_RUNNING until an ended entry is folded */
+    struct msg_stamp ended;       /* the winning one */
+    enum cause ended_cause;
+    struct msg_block_ref manifest; /* of the output */
+    uint64_t output_size;
+    struct slice error;           /* owned copy of the ended text */
+    uint64_t revision;            /* grows whenever anything of the job changes */
+    struct pending *pending;      /* entries that wait for the job entry */
+};
+
+struct jobs {
+    struct memory *memory;
+    struct map by_id;
+    struct job *all;              /* oldest first */
+    struct job **all_end;
+    struct map boots;             /* per node: newest opened boot, dead marks; see jobs.c */
+    uint64_t revision;            /* grows with every change of any job */
+};
+
+void jobs_init(struct jobs *jobs, struct memory *memory);
+void jobs_deinit(struct jobs *jobs);
+
+/* Folds one entry; kinds that are not of tasks are ignored. ERROR_MEMORY (then the fold is void). */
+enum error jobs_apply(struct jobs *jobs, const struct stamped *entry) MUST_USE;
+
+struct job *jobs_find(const struct jobs *jobs, const struct id *id);
+/* The job whose name is text, or of which text is a prefix no other shares. NULL: *matches says how many there are. */
+struct job *jobs_find_name(const struct jobs *jobs, struct slice text, size_t *matches);
+
+/* The living attempt that owns the task; NULL when it is free. */
+const struct attempt *task_owner(const struct task *task);
+/* The attempt whose done is committed; NULL when there is none. */
+const struct attempt *task_committed(const struct task *task);
+/* This claim's attempt; NULL. */
+const struct attempt *task_attempt(const struct task *task, const struct msg_stamp *claim);
+/* Why the next attempt of a free task would be made: of the latest attempt (FIRST when there is none). */
+enum cause task_next_cause(const struct task *task);
+/* True when an attempt would still run but an earlier rival of the same number is alive: it should stop. */
+bool task_is_rival_lost(const struct task *task, const struct msg_stamp *claim);
+
+/* The first claim (its highest sequence) by (node, boot) that is neither freed nor done in a running job: does a `dead` still have
+ * work to do? Returns the highest such sequence, 0 when none. */
+uint64_t jobs_owned_by(const struct jobs *jobs, const struct id *node, const struct boot *boot);
+
+/* Order-independent digest of the whole state in normal form. */
+uint64_t jobs_digest(const struct jobs *jobs);
+
+/* Parses "JOB/m12", "JOB/r0", "JOB/m12.1" behind the job's name; attempt 0 = all. False when it is none. */
+bool task_parse(struct slice text, struct slice *job, enum task_kind *kind, uint32_t *index, uint32_t *attempt);
+/* "wc-3f7a/m12.1" (attempt 0: without) into text (96 bytes); returns text. */
+char *task_name(const struct job *job, enum task_kind kind, uint32_t index, uint32_t attempt, char *text);
+
+#endif
