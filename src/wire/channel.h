@@ -1,6 +1,7 @@
-/* A stream between two holders of the cluster key: handshake, then sealed records. A pure state machine: bytes in, bytes
- * out; the driver owns the socket. Ephemeral X25519 exchange, bound to the cluster key and to both parties' node
- * identities (signed), then libsodium's secretstream: forward secret, in order, cut off nowhere unnoticed.
+/* A stream between two holders of the cluster key: handshake, then sealed records. A pure state
+ * machine: bytes in, bytes out; the driver owns the socket. Ephemeral X25519 exchange, bound to the
+ * cluster key and to both parties' node identities (signed), then libsodium's secretstream: forward
+ * secret, in order, cut off nowhere unnoticed.
  *
  *   initiator                                     responder
  *   hello: version, key id, ephemeral        -->
@@ -10,7 +11,8 @@
  *   records                                 <-->  records
  *
  * A stranger's hello is refused without an answer; nobody can make the other side hold more than
- * CHANNEL_RECORD_MAX bytes. mrctl has no node identity: its id is zero, and its ephemeral key is all it shows. */
+ * CHANNEL_RECORD_MAX bytes. mrctl has no node identity: its id is zero, and its ephemeral key is
+ * all it shows. */
 #ifndef WIRE_CHANNEL_H
 #define WIRE_CHANNEL_H
 
@@ -58,7 +60,8 @@ struct channel_config {
     uint8_t seed[32];                   /* fresh random bytes from the driver: the ephemeral key */
 };
 
-/* Takes nothing from config but copies it. Returns NULL when out of memory. initiates: this side connected. */
+/* Takes nothing from config but copies it. Returns NULL when out of memory. initiates: this side
+ * connected. */
 struct channel *channel_open(const struct channel_config *config, bool initiates, enum channel_purpose purpose);
 void channel_close(struct channel *channel);
 
@@ -67,14 +70,16 @@ enum channel_state channel_state(const struct channel *channel);
 const struct channel_party *channel_peer(const struct channel *channel);
 enum channel_purpose channel_purpose(const struct channel *channel);
 
-/* Bytes that must be sent now (handshake); borrowed until the next call; empty when none. Call after
- * channel_open and after each channel_receive. */
+/* Bytes that must be sent now (handshake); borrowed until the next call; empty when none. Call
+ * after channel_open and after each channel_receive. */
 struct slice channel_output(struct channel *channel);
 
-/* Feeds received bytes, as many or few as there are. Returns NULL, or why the stream is to be closed (static). */
+/* Feeds received bytes, as many or few as there are. Returns NULL, or why the stream is to be
+ * closed (static). */
 const char *channel_receive(struct channel *channel, struct slice bytes);
 
-/* The next whole record, decrypted; borrowed until the next channel_* call. False when there is none yet. */
+/* The next whole record, decrypted; borrowed until the next channel_* call. False when there is
+ * none yet. */
 bool channel_next(struct channel *channel, struct slice *record);
 
 /* Bytes that channel_send_size(record_size) writes for one record. */

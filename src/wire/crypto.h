@@ -1,5 +1,5 @@
-/* The cryptography that the core uses, as functions that the driver hands in: libsodium's in the world
- * (seal.h), cheap look-alikes in the simulator (plain.h). All are pure. */
+/* The cryptography that the core uses, as functions that the driver hands in: libsodium's in the
+ * world (seal.h), cheap look-alikes in the simulator (plain.h). All are pure. */
 #ifndef WIRE_CRYPTO_H
 #define WIRE_CRYPTO_H
 
@@ -33,13 +33,15 @@ struct crypto {
     /* A subkey of key for a purpose (at most 64 bytes): keyed BLAKE2b-256. */
     void (*derive)(const struct crypto_key *key, struct slice purpose, struct crypto_key *subkey);
     /* AEAD (XChaCha20-Poly1305): out gets plain.count + CRYPTO_TAG_SIZE bytes. */
-    void (*seal)(const struct crypto_key *key, const uint8_t nonce[CRYPTO_NONCE_SIZE], struct slice open_part,
-                 struct slice plain, uint8_t *out);
-    /* out gets sealed.count - CRYPTO_TAG_SIZE bytes; false when it was not sealed so. sealed may be the
-     * same memory as out. */
-    bool (*open)(const struct crypto_key *key, const uint8_t nonce[CRYPTO_NONCE_SIZE], struct slice open_part,
-                 struct slice sealed, uint8_t *out);
-    void (*sign)(const struct crypto_pair *pair, struct slice message, uint8_t signature[CRYPTO_SIGNATURE_SIZE]);
+    void (*seal)(const struct crypto_key *key, const uint8_t nonce[CRYPTO_NONCE_SIZE],
+                 struct slice open_part, struct slice plain, uint8_t *out);
+    /* out gets sealed.count - CRYPTO_TAG_SIZE bytes; false when it was not sealed so. sealed may be
+     * the same memory as out. */
+    bool (*open)(const struct crypto_key *key, const uint8_t nonce[CRYPTO_NONCE_SIZE],
+                 struct slice open_part, struct slice sealed, uint8_t *out);
+    /* Ed25519. */
+    void (*sign)(const struct crypto_pair *pair, struct slice message,
+                 uint8_t signature[CRYPTO_SIGNATURE_SIZE]);
     bool (*verify)(const struct digest *public, struct slice message,
                    const uint8_t signature[CRYPTO_SIGNATURE_SIZE]);
 };

@@ -1,13 +1,12 @@
 /* A datagram: who sends it, in the clear and authenticated; what it says, sealed.
  *
- *   0        1         5           21                  30..38      
- *   +--------+---------+-----------+-------------------+---------+----------------+-----+
- *   | version| key id  | sender id | boot (counter,rnd)| counter | sealed payload | tag |
- *   +--------+---------+-----------+-------------------+---------+----------------+-----+
+ *   +---------+---------+-----------+------+---------+----------------+-----+
+ *   | version | key id  | sender id | boot | counter | sealed payload | tag |
+ *   +---------+---------+-----------+------+---------+----------------+-----+
  *
- * (the exact layout is drawn in frame.c). The nonce is the counter, the key a subkey of (cluster key, sender, boot): unique
- * by construction. A receiver keeps a replay window of 8,192 counters a (sender, boot).
- * At most 1,400 bytes: below the MTU of every path seen in practice, tunnels included. */
+ * (to the byte in frame.c). The nonce is the counter, the key a subkey of (cluster key, sender,
+ * boot): unique by construction. A receiver keeps a replay window of 8,192 counters a (sender,
+ * boot). At most 1,400 bytes: below the MTU of every path seen in practice, tunnels included. */
 #ifndef WIRE_FRAME_H
 #define WIRE_FRAME_H
 
@@ -19,17 +18,22 @@
 enum {
     FRAME_SIZE_MAX = 1400,
     FRAME_VERSION = 1,
-    FRAME_OVERHEAD_MAX = 72,                                  /* header and tag */
+    FRAME_HEADER_SIZE = 45,                                   /* the clear part */
+    FRAME_OVERHEAD_MAX = FRAME_HEADER_SIZE + CRYPTO_TAG_SIZE,
     FRAME_PAYLOAD_MAX = FRAME_SIZE_MAX - FRAME_OVERHEAD_MAX,
+    FRAME_WINDOW = 8192,                                      /* counters; why so many: frame.c */
 };
 
-/* One cluster key, ready for use: its id (4 bytes of its digest) and itself. */
+/* One cluster key, ready for use: itself, and its id on the wire (4 bytes of a subkey, which tell
+ * nothing of the key). */
 struct frame_key {
     uint32_t key_id;
     struct crypto_key key;
 };
 
-void frame_key_init(struct frame_key *frame_key, const struct crypto *crypto, const struct crypto_key *key);
+/* Copies key. */
+void frame_key_init(struct frame_key *frame_key, const struct crypto *crypto,
+                    const struct crypto_key *key);
 
 /* What the clear part says. */
 struct frame_header {
@@ -39,25 +43,27 @@ struct frame_header {
     uint64_t counter;
 };
 
-/* Seals payload (at most FRAME_PAYLOAD_MAX bytes, asserted) into out (FRAME_SIZE_MAX bytes). Returns the size.
- * subkey: of frame_subkey for (key, header's sender, header's boot). */
-size_t frame_seal(const struct crypto *crypto, const struct crypto_key *subkey, const struct frame_header *header,
-                  struct slice payload, uint8_t *out);
+/* Seals payload (at most FRAME_PAYLOAD_MAX bytes, counter > 0: asserted) into out (FRAME_SIZE_MAX
+ * bytes). Returns the size. subkey: of frame_subkey for (key, header's sender, header's boot). */
+size_t frame_seal(const struct crypto *crypto, const struct crypto_key *subkey,
+                  const struct frame_header *header, struct slice payload, uint8_t *out);
 
 /* Reads the clear part. Returns NULL, or why the datagram is refused. Believes nothing yet. */
 const char *frame_peek(struct slice datagram, struct frame_header *header);
 
-/* Opens the sealed part into out (FRAME_SIZE_MAX bytes); *payload borrows from out. NULL or the reason. */
-const char *frame_open(const struct crypto *crypto, const struct crypto_key *subkey, struct slice datagram,
-                       uint8_t *out, struct slice *payload);
+/* Opens the sealed part into out (FRAME_SIZE_MAX bytes); *payload borrows from out. NULL or the
+ * reason. */
+const char *frame_open(const struct crypto *crypto, const struct crypto_key *subkey,
+                       struct slice datagram, uint8_t *out, struct slice *payload);
 
-void frame_subkey(const struct crypto *crypto, const struct frame_key *key, const struct id *sender,
-                  const struct boot *boot, struct crypto_key *subkey);
+/* The key of all that (sender, boot) sends under this cluster key. */
+void frame_subkey(const struct crypto *crypto, const struct frame_key *key,
+                  const struct id *sender, const struct boot *boot, struct crypto_key *subkey);
 
 /* Counters seen from one (sender, boot): a sliding window (RFC 6479). */
 struct frame_window {
     uint64_t highest; /* highest counter seen; 0 = none */
-    uint64_t seen[8192 / 64 + 1];
+    uint64_t seen[FRAME_WINDOW / 64 + 1];
 };
 
 /* True once for each counter > 0 that is not older than the window; false for a repeat. */

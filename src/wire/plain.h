@@ -1,5 +1,6 @@
-/* Look-alike cryptography for the simulator and for tests: the same shapes and sizes as crypto_sodium, checked by XXH3 instead of
- * kept secret. Fast, deterministic, worth nothing against an adversary; mrnode never uses it. */
+/* Look-alike cryptography for the simulator and for tests: the same shapes and sizes as
+ * crypto_sodium, checked by XXH3 instead of kept secret. Fast, deterministic, worth nothing against
+ * an adversary; mrnode never uses it. */
 #ifndef WIRE_PLAIN_H
 #define WIRE_PLAIN_H
 

@@ -1,5 +1,5 @@
-/* The total order of log entries: (time, node, boot, sequence), compared field by field (Lamport 1978, ties broken by the
- * author). Every node computes it alike. */
+/* The total order of log entries: (time, node, boot, sequence), compared field by field (Lamport
+ * 1978, ties broken by the author). Every node computes it alike. */
 #ifndef WIRE_STAMP_H
 #define WIRE_STAMP_H
 

@@ -1,4 +1,5 @@
-/* The values of which messages are made, beside integers: each has a kind of its own in the wire engine. */
+/* The values of which messages are made, beside integers: each has a kind of its own in the wire
+ * engine. */
 #ifndef WIRE_TYPES_H
 #define WIRE_TYPES_H
 
@@ -8,8 +9,8 @@
 
 #include <stdint.h>
 
-/* One life of a node: a counter made durable before its first packet leaves, and random bits, because
- * an old disk image may repeat the counter, never the bits (design, section 4). */
+/* One life of a node: a counter made durable before its first packet leaves, and random bits,
+ * because an old disk image may repeat the counter, never the bits (design, section 4). */
 struct boot {
     uint64_t counter;
     uint64_t random;

@@ -1,12 +1,13 @@
-/* The wire: structs made of messages.def, and one engine over their descriptor tables that encodes, decodes, prints and
- * generates any of them. The encoding is canonical: one value has one encoding, and what decodes encodes to the
- * same bytes.
+/* The wire: structs made of messages.def, and one engine over their descriptor tables that encodes,
+ * decodes, prints and generates any of them. The encoding is canonical: one value has one encoding,
+ * and what decodes encodes to the same bytes.
  *
  *   flag u8        one byte (flag: 0 or 1)
  *   u16 u32 u64    LEB128, shortest form
  *   word           8 bytes, little endian
  *   id digest      16, 32 bytes
- *   address        1 byte 4 or 16 or 0 (none), that many bytes, port in 2 bytes (big endian); IPv4 only as 4
+ * address 1 byte 4, 16 or 0 (none), that many bytes, port in 2 bytes (big endian); IPv4 only
+ *                  as 4; none only as 0, and its port follows all the same
  *   boot           counter as u64, random as word
  *   BYTES          length as u32, then the bytes
  *   ITEM           the record
@@ -80,10 +81,12 @@ const char *wire_name(const struct wire_schema *schema);
 unsigned wire_type(const struct wire_schema *schema);
 /* sizeof the struct. */
 size_t wire_struct_size(const struct wire_schema *schema);
-/* The i-th schema of messages.def, records included; NULL behind the last: for tests that mean "all". */
+/* The i-th schema of messages.def, records included; NULL behind the last: for tests that mean
+ * "all". */
 const struct wire_schema *wire_each(size_t i);
 
-/* Where encoded bytes go. Past the end nothing is written, and `written` still counts what was wanted. */
+/* Where encoded bytes go. Past the end nothing is written, and `written` still counts what was
+ * wanted. */
 struct writer {
     uint8_t *at;
     size_t left;
@@ -104,11 +107,12 @@ bool wire_pack(const struct wire_schema *schema, const void *message, struct wri
 /* Bytes that wire_pack will write. */
 size_t wire_packed_size(const struct wire_schema *schema, const void *message);
 /* Packs into memory from the arena. An empty slice (at NULL) when it does not fit. */
-struct slice wire_pack_arena(const struct wire_schema *schema, const void *message, struct arena *arena);
+struct slice wire_pack_arena(const struct wire_schema *schema, const void *message,
+                             struct arena *arena);
 
-/* Decodes the fields from the front of *input and moves it behind them. Slices in message borrow from
- * the input's bytes, lists from the arena. Returns NULL, or the reason for the refusal (static); message
- * and *input are then undefined. */
+/* Decodes the fields from the front of *input and moves it behind them. Slices in message borrow
+ * from the input's bytes, lists from the arena. Returns NULL, or the reason for the refusal
+ * (static); message and *input are then undefined. */
 const char *wire_decode(const struct wire_schema *schema, void *message, struct slice *input,
                         struct arena *arena);
 /* Decodes the fields and requires that nothing follows. */
@@ -125,15 +129,18 @@ struct wire_message {
 /* Takes one packed message from the front of *input. Reason or NULL, as wire_decode. */
 const char *wire_unpack(struct slice *input, struct wire_message *message, struct arena *arena);
 
-/* The message for people: name{field=value ...}; cut when it does not fit; always NUL-terminated (size > 0). */
+/* The message for people: name{field=value ...}; cut when it does not fit; always NUL-terminated
+ * (size > 0). */
 void wire_print(const struct wire_schema *schema, const void *message, char *text, size_t size);
 
-/* A value with every length and integer within its cap, for property tests; small ones more often than large.
- * False when the arena is too small. */
-bool wire_arbitrary(const struct wire_schema *schema, void *message, struct prng *prng, struct arena *arena);
+/* A value with every length and integer within its cap, for property tests; small ones more often
+ * than large. False when the arena is too small. */
+bool wire_arbitrary(const struct wire_schema *schema, void *message, struct prng *prng,
+                    struct arena *arena);
 
-/* The kinds of byte-wise copying that decoded values outlive their arena by: deep-copies message into the
- * arena (slices and lists included). False when it does not fit. */
-bool wire_copy(const struct wire_schema *schema, void *copy, const void *message, struct arena *arena);
+/* Deep-copies message, its slices and lists into the arena: so a decoded value outlives the bytes
+ * and the arena it was decoded from. False when it does not fit. */
+bool wire_copy(const struct wire_schema *schema, void *copy, const void *message,
+               struct arena *arena);
 
 #endif
