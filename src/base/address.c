@@ -114,6 +114,7 @@ static bool parse_ipv6(const char *text, struct address *address)
     if (head_count < 0) return false;
     bool gap = text[0] == ':' && text[1] == ':';
     if (gap) {
+        if (head_count == 8) return false; /* a gap stands for one group at least */
         text += 2;
         tail_count = parse_groups(&text, tail, 7 - head_count);
         if (tail_count < 0) return false;

@@ -9,7 +9,7 @@
 struct memory {
     size_t used;        /* bytes handed out */
     size_t budget;      /* used never exceeds it */
-    uint64_t fail_after; /* tests: this many more allocations succeed, then one fails; 0 = never */
+    uint64_t fail_after; /* tests: the n-th allocation from now fails, once; 0 = never */
 };
 
 static inline void memory_init(struct memory *memory, size_t budget)
