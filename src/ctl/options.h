@@ -1,0 +1,96 @@
+/* The command line, read once by one table. Common options stand before or after the command word. */
+#ifndef CTL_OPTIONS_H
+#define CTL_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum output_format {
+    OUTPUT_TABLE,
+    OUTPUT_WIDE,
+    OUTPUT_JSON,
+    OUTPUT_NAME,
+};
+
+/* Which commands know an option. */
+enum option_group {
+    GROUP_COMMON = 1,
+    GROUP_JOB = 2,     /* run and submit */
+    GROUP_PUT = 4,
+    GROUP_LOGS = 8,
+};
+
+/* Words in the order given. Borrowed from argv. */
+struct words {
+    const char **items;
+    size_t count;
+};
+
+struct options {
+    const struct command *command; /* NULL: none was given */
+    /* common */
+    const char *node;              /* NULL: not given */
+    const char *key_file;
+    uint32_t output;               /* enum output_format */
+    bool is_json;
+    bool is_watch;
+    bool is_quiet;
+    bool is_verbose;
+    bool is_no_input;
+    bool is_help;
+    bool is_version;
+    uint64_t timeout_ms;           /* 0: none */
+    /* of a job */
+    const char *mapper;
+    const char *combiner;
+    const char *reducer;
+    const char *job_name;
+    const char *output_name;
+    const char *ok_exits;
+    struct words inputs;
+    struct words files;
+    struct words environment;
+    uint32_t reduces;              /* OPTION_NONE: not given */
+    uint32_t retries;
+    uint32_t ack;
+    uint32_t weight;
+    uint32_t sort;                 /* enum sort_kind */
+    uint32_t partition;            /* 0: by hash */
+    uint64_t task_timeout_ms;
+    uint64_t memory_size;
+    /* of a job and put */
+    uint32_t replicas;
+    uint64_t split_size;           /* 0: chosen */
+    bool is_overwrite;
+    /* of logs */
+    bool is_follow;
+    bool is_previous;
+    uint32_t tail;                 /* OPTION_NONE: all */
+    /* behind the command word */
+    struct words arguments;
+};
+
+#define OPTION_NONE UINT32_MAX
+
+struct command {
+    const char *name;
+    const char *arguments;     /* as the help shows them: "JOB", "PATH NAME" */
+    unsigned groups;           /* of options, GROUP_COMMON apart */
+    unsigned arguments_min;
+    unsigned arguments_max;
+    const char *summary;       /* one line; NULL: named in the interface, not in this version */
+    const char *examples;      /* lines for `mrctl CMD -h` */
+    int (*run)(const struct options *options);
+};
+
+/* Reads argv against the table of commands (ends with a NULL name) and the environment (MR_NODE, MR_KEY_FILE).
+ * options borrows argv until options_deinit. EXIT_OK or EXIT_USAGE (said on stderr). */
+int options_parse(struct options *options, int argc, char **argv, const struct command *commands);
+void options_deinit(struct options *options);
+
+/* The help of one command, or of all (command NULL). */
+void options_help(const struct command *command, const struct command *commands, FILE *file);
+
+#endif
