@@ -1,0 +1,44 @@
+/* What the parts of an attempt share: what it is to do, where it does it, and how it ended. */
+#ifndef MAPREDUCE_ATTEMPT_H
+#define MAPREDUCE_ATTEMPT_H
+
+#include "mapreduce/output.h"
+#include "mapreduce/report.h"
+#include "mapreduce/scratch.h"
+#include "wire/wire.h"
+
+/* How it ended, when it was the user's command that ended it. */
+struct verdict {
+    uint8_t outcome; /* enum task_outcome */
+    uint32_t status; /* exit status, or 128 + signal */
+    char text[256];
+};
+
+struct attempt {
+    struct memory memory;
+    struct watch watch;
+    struct scratch scratch;
+    struct report report;
+    struct output output;
+    struct verdict verdict;           /* means something when ERROR_INVALID is returned */
+    const struct msg_task_spec *spec; /* borrowed */
+    char directory[4200];             /* of the command: DIR/work, absolute */
+    char **environment;               /* "K=V", NULL at the end */
+    uint64_t input_size;              /* bytes read */
+};
+
+/* Runs a map (a reduce): input to output, completely. ERROR_INVALID: the command failed, see verdict. Else
+ * ERROR_MEMORY; ERROR_NOT_FOUND an input; ERROR_IO, ERROR_FULL scratch; ERROR_SYSTEM no process;
+ * ERROR_CLOSED told to stop; ERROR_TIMEOUT. */
+enum error mapper_run(struct attempt *attempt) MUST_USE;
+enum error reducer_run(struct attempt *attempt) MUST_USE;
+
+/* What stands between an inflow and an outflow: a command or a built-in. role: "combiner" is put before the
+ * verdict's text; NULL = nothing is. Errors as mapper_run. */
+enum error filter_run(struct attempt *attempt, struct slice command, bool is_map, const char *role,
+                      struct inflow in, struct outflow out) MUST_USE;
+
+/* The memory that buffers of an attempt may take (spec.memory_size or the usual). */
+size_t attempt_memory_size(const struct attempt *attempt);
+
+#endif

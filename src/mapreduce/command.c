@@ -1,0 +1,222 @@
+/* The pump: one loop that writes stdin, reads stdout and stderr, and keeps the time.
+ *
+ *   RUNNING ──told to stop──> STOPPING (TERM sent) ──2 s──> KILLED
+ *      │  └──too big, disk full, ...──────────────────────────^
+ *      └──exit──> DRAINING ──all pipes closed, or 200 ms──> the end
+ *
+ * The end is the same for all: every descendant is killed and reaped, then what is left in the pipes is
+ * taken. So what the command itself printed before its exit is never lost, however slow the outflow. */
+#include "mapreduce/command.h"
+
+#include "mapreduce/process.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+enum {
+    KILL_GRACE_MS = 2000, /* "gone at most 3 s later", with a second to spare */
+    DRAIN_GRACE_MS = 200, /* a tail of a pipeline that outlives its shell is usually done by then */
+    READS_MAX = 16,       /* of one pipe in a row, so that endless stderr starves nobody */
+};
+
+enum pump_state {
+    PUMP_RUNNING,
+    PUMP_STOPPING,
+    PUMP_KILLED,
+    PUMP_DRAINING,
+};
+
+struct pump {
+    const struct command *command;
+    struct inflow in;
+    struct outflow out;
+    struct process process;
+    enum pump_state state;
+    instant deadline;     /* of the state; INSTANT_NEVER = none */
+    enum error error;     /* why it is being stopped */
+    struct slice pending; /* from in, not yet written */
+    uint64_t output_size;
+    bool is_too_big;
+    uint8_t *buffer;      /* FLOW_SIZE */
+};
+
+/* ---- states ---- */
+
+static void change_state(struct pump *pump, enum pump_state state)
+{
+    assert(state > pump->state);
+    pump->state = state;
+    pump->deadline = INSTANT_NEVER;
+    if (state == PUMP_STOPPING) {
+        process_signal(&pump->process, SIGTERM);
+        process_signal(&pump->process, SIGCONT); /* a stopped one would not hear it */
+        pump->deadline = watch_now() + (duration)KILL_GRACE_MS * MILLISECOND;
+    }
+    if (state == PUMP_KILLED) process_signal(&pump->process, SIGKILL);
+    if (state == PUMP_DRAINING) pump->deadline = watch_now() + (duration)DRAIN_GRACE_MS * MILLISECOND;
+}
+
+static void close_in(struct pump *pump)
+{
+    if (pump->process.in >= 0) close(pump->process.in);
+    pump->process.in = -1;
+}
+
+/* The attempt is lost: nothing more goes in, nothing that comes out counts. */
+static void stop(struct pump *pump, enum error error, enum pump_state state)
+{
+    close_in(pump);
+    if (pump->error == ERROR_NONE) pump->error = error;
+    if (pump->state == PUMP_RUNNING) change_state(pump, state);
+}
+
+/* ---- pipes ---- */
+
+static bool is_wanted(const struct pump *pump)
+{
+    return pump->error == ERROR_NONE && !pump->is_too_big;
+}
+
+static void take_out(struct pump *pump, struct slice bytes)
+{
+    if (!is_wanted(pump)) return;
+    uint64_t max = pump->command->output_size_max;
+    if (max > 0 && bytes.count > max - pump->output_size) {
+        pump->is_too_big = true;
+        stop(pump, ERROR_NONE, PUMP_KILLED);
+        return;
+    }
+    pump->output_size += bytes.count;
+    enum error error = pump->out.take(pump->out.context, bytes);
+    if (error == ERROR_NONE) return;
+    bool is_told = error == ERROR_CLOSED || error == ERROR_TIMEOUT;
+    stop(pump, error, is_told ? PUMP_STOPPING : PUMP_KILLED);
+}
+
+static void take_err(struct pump *pump, struct slice bytes)
+{
+    report_take(pump->command->report, bytes);
+}
+
+/* Reads what is there, up to so many times; at the end of the pipe *fd is closed and -1. */
+static void read_pipe(struct pump *pump, int *fd, int reads,
+                      void (*take)(struct pump *pump, struct slice bytes))
+{
+    for (; reads > 0 && *fd >= 0; reads--) {
+        ssize_t done = read(*fd, pump->buffer, FLOW_SIZE);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0 && errno == EAGAIN) return;
+        if (done <= 0) {
+            close(*fd);
+            *fd = -1;
+            return;
+        }
+        take(pump, slice_of(pump->buffer, (size_t)done));
+        if (done < FLOW_SIZE) return; /* less than asked for: it is empty */
+    }
+}
+
+/* Writes until the pipe is full. A reader who is gone wants no more: that is its business. */
+static void write_in(struct pump *pump)
+{
+    while (pump->process.in >= 0) {
+        if (pump->pending.count == 0) {
+            enum error error = pump->in.next(pump->in.context, &pump->pending);
+            if (error != ERROR_NONE) {
+                stop(pump, error, PUMP_KILLED);
+                return;
+            }
+            if (pump->pending.count == 0) close_in(pump);
+            if (pump->pending.count == 0) return;
+        }
+        ssize_t done = write(pump->process.in, pump->pending.at, pump->pending.count);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0 && errno == EAGAIN) return;
+        if (done < 0) close_in(pump);
+        if (done < 0) return;
+        size_t count = (size_t)done;
+        pump->pending = slice_of(pump->pending.at + count, pump->pending.count - count);
+        if (pump->pending.count > 0) return;
+    }
+}
+
+/* ---- the loop ---- */
+
+/* Takes in signals, exits and times. */
+static void look_around(struct pump *pump)
+{
+    process_reap(&pump->process);
+    struct watch *watch = pump->command->scratch->watch;
+    enum error error = watch_check(watch);
+    if (error != ERROR_NONE) stop(pump, error, watch->is_orphan ? PUMP_KILLED : PUMP_STOPPING);
+    bool is_late = pump->deadline != INSTANT_NEVER && watch_now() >= pump->deadline;
+    if (pump->state == PUMP_STOPPING && (is_late || watch->is_orphan)) change_state(pump, PUMP_KILLED);
+    if (pump->process.is_over && pump->state < PUMP_DRAINING) {
+        close_in(pump);
+        change_state(pump, PUMP_DRAINING);
+    }
+}
+
+static bool is_at_end(const struct pump *pump)
+{
+    if (pump->state != PUMP_DRAINING) return false;
+    bool is_closed = pump->process.out < 0 && pump->process.err < 0;
+    return is_closed || !is_wanted(pump) || watch_now() >= pump->deadline;
+}
+
+/* Milliseconds until the next deadline, rounded up; -1 = none. */
+static int patience(const struct pump *pump)
+{
+    instant next = pump->deadline;
+    if (pump->state == PUMP_RUNNING) next = pump->command->scratch->watch->deadline;
+    if (next == INSTANT_NEVER) return -1;
+    duration left = next - watch_now();
+    if (left <= 0) return 0;
+    return left > (duration)60 * SECOND ? 60 * 1000 : (int)((left + MILLISECOND - 1) / MILLISECOND);
+}
+
+static void wait_and_move(struct pump *pump)
+{
+    struct pollfd polls[4] = {
+        {.fd = pump->process.in, .events = POLLOUT}, /* a negative fd is ignored */
+        {.fd = pump->process.out, .events = POLLIN},
+        {.fd = pump->process.err, .events = POLLIN},
+        {.fd = pump->command->scratch->watch->signals, .events = POLLIN},
+    };
+    if (poll(polls, 4, patience(pump)) <= 0) return;
+    if (polls[2].revents != 0) read_pipe(pump, &pump->process.err, READS_MAX, take_err);
+    if (polls[1].revents != 0) read_pipe(pump, &pump->process.out, READS_MAX, take_out);
+    if (polls[0].revents != 0) write_in(pump);
+}
+
+/* All writers are gone, so the pipes end; a descriptor smuggled elsewhere ends them by EAGAIN. */
+static void take_rest(struct pump *pump)
+{
+    enum { ALL = 1 << 20 };
+    read_pipe(pump, &pump->process.err, ALL, take_err);
+    read_pipe(pump, &pump->process.out, ALL, take_out);
+    report_end(pump->command->report);
+}
+
+enum error command_run(const struct command *command, struct inflow in, struct outflow out,
+                       struct command_end *end)
+{
+    struct pump pump = {.command = command, .in = in, .out = out, .deadline = INSTANT_NEVER};
+    pump.buffer = memory_take(command->scratch->memory, FLOW_SIZE);
+    if (pump.buffer == NULL) return ERROR_MEMORY;
+    pump.error = process_start(&pump.process, command->text, command->directory, command->environment);
+    if (pump.error == ERROR_SYSTEM)
+        (void)trouble_note(&command->scratch->trouble, "start", "the command");
+    if (pump.error == ERROR_NONE) {
+        for (look_around(&pump); !is_at_end(&pump); look_around(&pump)) wait_and_move(&pump);
+        process_end_all();
+        take_rest(&pump);
+        *end = (struct command_end){.is_too_big = pump.is_too_big, .status = pump.process.status};
+    }
+    process_close(&pump.process);
+    memory_put(command->scratch->memory, pump.buffer, FLOW_SIZE);
+    return pump.error;
+}

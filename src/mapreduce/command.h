@@ -1,0 +1,36 @@
+/* Running a user's command between an inflow and an outflow, to its end and the end of all it started. */
+#ifndef MAPREDUCE_COMMAND_H
+#define MAPREDUCE_COMMAND_H
+
+#include "mapreduce/flow.h"
+#include "mapreduce/report.h"
+#include "mapreduce/scratch.h"
+
+#include <stdbool.h>
+
+/* What to run, and for whom. */
+struct command {
+    const char *text;         /* for /bin/sh -c */
+    const char *directory;    /* its working directory */
+    char *const *environment; /* "K=V", NULL at the end */
+    uint64_t output_size_max; /* 0 = no limit */
+    struct report *report;    /* gets its stderr */
+    struct scratch *scratch;  /* its watch must be started */
+};
+
+/* How it ended. */
+struct command_end {
+    bool is_too_big; /* it printed more than output_size_max, and was killed for it */
+    int status;      /* as waitpid has it; meant only when not is_too_big */
+};
+
+/* Runs it. A command that stops reading is fed no more; one that closes stdout is waited for; when it has
+ * exited, others that hold its stdout get DRAIN_GRACE_MS. On return it and all its descendants are gone.
+ *
+ * ERROR_NONE: end says how it ended. Else it was stopped: ERROR_CLOSED and ERROR_TIMEOUT from the watch (by
+ * TERM, after KILL_GRACE_MS by KILL; KILL at once when our parent is gone); any error of in or out (KILL);
+ * ERROR_SYSTEM when it could not be started, ERROR_MEMORY. */
+enum error command_run(const struct command *command, struct inflow in, struct outflow out,
+                       struct command_end *end) MUST_USE;
+
+#endif

@@ -1,0 +1,91 @@
+/* Judging how a command ended: what is done, what is to be tried again, what is an error of the user's. */
+#include "mapreduce/attempt.h"
+#include "mapreduce/builtin.h"
+#include "mapreduce/command.h"
+#include "wire/kinds.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+enum { EXIT_NO_COMMAND = 127 }; /* as the shell says it */
+
+static enum error judge(struct attempt *attempt, const char *role, enum task_outcome outcome,
+                        uint32_t status, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+static enum error judge(struct attempt *attempt, const char *role, enum task_outcome outcome,
+                        uint32_t status, const char *format, ...)
+{
+    struct verdict *verdict = &attempt->verdict;
+    verdict->outcome = (uint8_t)outcome;
+    verdict->status = status;
+    int used = 0;
+    if (role != NULL) used = snprintf(verdict->text, sizeof verdict->text, "%s: ", role);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(verdict->text + used, sizeof verdict->text - (size_t)used, format, arguments);
+    va_end(arguments);
+    return ERROR_INVALID;
+}
+
+static bool is_ok_exit(const struct msg_task_spec *spec, int status)
+{
+    if (status == 0) return true;
+    return spec->ok_exits.count > 0 && memchr(spec->ok_exits.at, status, spec->ok_exits.count) != NULL;
+}
+
+static enum error judge_end(struct attempt *attempt, const char *role, const struct command_end *end)
+{
+    if (end->is_too_big) {
+        unsigned long long max = attempt->spec->output_size_max;
+        return judge(attempt, role, OUTCOME_OUTPUT_TOO_BIG, 0, "output larger than %llu bytes", max);
+    }
+    if (WIFSIGNALED(end->status)) {
+        int signal = WTERMSIG(end->status);
+        const char *name = sigabbrev_np(signal);
+        return judge(attempt, role, OUTCOME_SIGNALED, 128u + (uint32_t)signal,
+                     "killed by signal %d (%s%s)", signal, name == NULL ? "" : "SIG",
+                     name == NULL ? "unnamed" : name);
+    }
+    assert(WIFEXITED(end->status));
+    int status = WEXITSTATUS(end->status);
+    if (is_ok_exit(attempt->spec, status)) return ERROR_NONE;
+    if (status == EXIT_AGAIN)
+        return judge(attempt, role, OUTCOME_AGAIN, EXIT_AGAIN, "exit status 75: try again");
+    return judge(attempt, role, OUTCOME_EXITED, (uint32_t)status, "exit status %d", status);
+}
+
+static enum error run_command(struct attempt *attempt, struct slice command, const char *role,
+                              struct inflow in, struct outflow out)
+{
+    char text[4097];
+    assert(command.count < sizeof text);
+    if (command.count > 0) memcpy(text, command.at, command.count);
+    text[command.count] = '\0';
+    if (strlen(text) != command.count)
+        return judge(attempt, role, OUTCOME_EXITED, EXIT_NO_COMMAND, "the command holds a NUL byte");
+    struct command run = {
+        .text = text,
+        .directory = attempt->directory,
+        .environment = attempt->environment,
+        .output_size_max = attempt->spec->output_size_max,
+        .report = &attempt->report,
+        .scratch = &attempt->scratch,
+    };
+    struct command_end end;
+    enum error error = command_run(&run, in, out, &end);
+    return error == ERROR_NONE ? judge_end(attempt, role, &end) : error;
+}
+
+enum error filter_run(struct attempt *attempt, struct slice command, bool is_map, const char *role,
+                      struct inflow in, struct outflow out)
+{
+    if (!builtin_is_meant(command) && command.count > 0)
+        return run_command(attempt, command, role, in, out);
+    const char *why;
+    struct slice name = command.count > 0 ? command : slice_string("@cat");
+    enum error error = builtin_run(name, is_map, &attempt->scratch, in, out, &why);
+    if (error != ERROR_INVALID) return error;
+    return judge(attempt, role, OUTCOME_EXITED, 1, "%s", why);
+}

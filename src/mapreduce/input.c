@@ -1,0 +1,80 @@
+/* One file open at a time, so a map over thousands of small parts needs one descriptor. */
+#include "mapreduce/input.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+void input_init(struct input *input, struct scratch *scratch, const struct msg_task_input *items,
+                size_t count)
+{
+    *input = (struct input){.scratch = scratch, .items = items, .count = count, .fd = -1};
+}
+
+static void close_item(struct input *input)
+{
+    if (input->fd >= 0) close(input->fd);
+    input->fd = -1;
+}
+
+void input_deinit(struct input *input)
+{
+    close_item(input);
+    memory_put(input->scratch->memory, input->buffer, FLOW_SIZE);
+    input->buffer = NULL;
+}
+
+static void path_of(const struct msg_task_input *item, char path[4097])
+{
+    assert(item->path.count <= 4096);
+    if (item->path.count > 0) memcpy(path, item->path.at, item->path.count);
+    path[item->path.count] = '\0';
+}
+
+static enum error note(struct input *input, const struct msg_task_input *item)
+{
+    char path[4097];
+    path_of(item, path);
+    (void)trouble_note(&input->scratch->trouble, "read", path);
+    return ERROR_NOT_FOUND;
+}
+
+static enum error open_item(struct input *input)
+{
+    const struct msg_task_input *item = &input->items[input->next];
+    char path[4097];
+    path_of(item, path);
+    input->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (input->fd < 0) return note(input, item);
+    (void)posix_fadvise(input->fd, (off_t)item->offset, (off_t)item->size, POSIX_FADV_SEQUENTIAL);
+    input->offset = item->offset;
+    input->left = item->size;
+    input->next++;
+    return ERROR_NONE;
+}
+
+enum error input_next(void *context, struct slice *bytes)
+{
+    struct input *input = context;
+    *bytes = (struct slice){0};
+    if (input->buffer == NULL) input->buffer = memory_take(input->scratch->memory, FLOW_SIZE);
+    if (input->buffer == NULL) return ERROR_MEMORY;
+    while (input->left == 0) {
+        close_item(input);
+        if (input->next == input->count) return ERROR_NONE;
+        enum error error = open_item(input);
+        if (error != ERROR_NONE) return error;
+    }
+    size_t wanted = input->left < FLOW_SIZE ? (size_t)input->left : FLOW_SIZE;
+    ssize_t done;
+    do done = pread(input->fd, input->buffer, wanted, (off_t)input->offset);
+    while (done < 0 && errno == EINTR);
+    if (done == 0) errno = ENODATA; /* shorter than the spec says */
+    if (done <= 0) return note(input, &input->items[input->next - 1]);
+    input->offset += (uint64_t)done;
+    input->left -= (uint64_t)done;
+    input->size += (uint64_t)done;
+    *bytes = slice_of(input->buffer, (size_t)done);
+    return ERROR_NONE;
+}

@@ -1,0 +1,29 @@
+/* A map's input: the parts of files named in the spec, one behind the other. */
+#ifndef MAPREDUCE_INPUT_H
+#define MAPREDUCE_INPUT_H
+
+#include "mapreduce/scratch.h"
+#include "wire/wire.h"
+
+struct input {
+    struct scratch *scratch;
+    const struct msg_task_input *items;
+    size_t count;
+    size_t next;   /* the item to open next */
+    int fd;        /* of the item being read, -1 = none */
+    uint64_t offset;
+    uint64_t left;
+    uint64_t size; /* bytes read so far, of all */
+    uint8_t *buffer;
+};
+
+/* Borrows scratch and items. Opens nothing yet. */
+void input_init(struct input *input, struct scratch *scratch, const struct msg_task_input *items,
+                size_t count);
+void input_deinit(struct input *input);
+
+/* An inflow's next, context = the input. ERROR_NOT_FOUND when a file cannot be read or is too short
+ * (noted), ERROR_MEMORY. */
+enum error input_next(void *input, struct slice *bytes) MUST_USE;
+
+#endif

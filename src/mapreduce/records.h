@@ -1,0 +1,63 @@
+/* The record buffer: bytes come in, lines are cut, and all of it comes out sorted, partition by partition,
+ * whatever its size. One piece of memory holds both the lines and what sorts them:
+ *
+ *   | line line line open line ... ->     free (spare entries while sorting)     <- ... entry entry |
+ *
+ * When it is full at its limit, the lines are sorted and appended to the file of runs (a *spill*), one
+ * stretch per partition; an unfinished line moves to the front. A line larger than the limit makes the buffer
+ * grow for as long as that line is in it. Spills depend on the bytes and the limit only (design, section 9). */
+#ifndef MAPREDUCE_RECORDS_H
+#define MAPREDUCE_RECORDS_H
+
+#include "mapreduce/flow.h"
+#include "mapreduce/order.h"
+#include "mapreduce/part.h"
+#include "mapreduce/scratch.h"
+#include "mapreduce/sort.h"
+
+struct records {
+    struct scratch *scratch;
+    const struct order *order;
+    uint32_t partitions;       /* by hash of the key */
+    size_t limit;              /* size does not exceed it but for a single line */
+    uint8_t *memory;
+    size_t size;
+    size_t used;               /* bytes of lines, the open one included */
+    size_t open;               /* where the open line starts */
+    size_t count;              /* entries, the last one lowest, until sorted */
+    size_t line_max;           /* of the lines in memory */
+    bool is_sorted;
+    struct sort_entry *sorted; /* count entries, when sorted */
+    struct scratch_file runs;
+    struct part *parts;        /* partition p of run r: parts[r * partitions + p] */
+    size_t parts_count;
+    size_t parts_capacity;
+};
+
+/* Borrows scratch and order. runs_name: the file of runs in scratch (static). partitions > 0. */
+void records_init(struct records *records, struct scratch *scratch, const struct order *order,
+                  uint32_t partitions, size_t limit, const char *runs_name);
+/* Frees memory and removes the file of runs. */
+void records_deinit(struct records *records);
+
+/* An outflow's take, context = the records: bytes that hold lines, cut anywhere.
+ * Errors: ERROR_MEMORY and those of scratch_write. */
+enum error records_take(void *records, struct slice bytes) MUST_USE;
+
+/* No more bytes: ends an open line, and sorts (all that was not spilled stays in memory, unless something
+ * was spilled before). Errors as records_take. */
+enum error records_end(struct records *records) MUST_USE;
+
+/* As records_end, and everything is in runs after it, for records_parts. */
+enum error records_end_in_runs(struct records *records) MUST_USE;
+
+/* Gives all lines of a partition, in order, to the flow, several at once. Only after records_end; each
+ * partition once. Errors: ERROR_MEMORY, those of reading and writing runs, those of the flow. */
+enum error records_pour(struct records *records, uint32_t partition, struct outflow flow) MUST_USE;
+
+/* The partition's stretches of all runs, in order, in memory that the caller frees with memory_put
+ * (*count * sizeof *parts bytes; count may be 0). Only after records_end_in_runs. ERROR_MEMORY. */
+enum error records_parts(const struct records *records, uint32_t partition, struct part **parts,
+                         size_t *count) MUST_USE;
+
+#endif

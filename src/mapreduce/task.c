@@ -1,0 +1,287 @@
+/* The story of an attempt: read the spec, do the work, end what it started, write down what became of it.
+ *
+ * Room for the result is set aside before the work starts: a full disk must not keep the daemon from
+ * learning that the disk is full. If there is none even so, the log is left out. */
+#include "mapreduce/task.h"
+
+#include "mapreduce/attempt.h"
+#include "mapreduce/process.h"
+#include "wire/kinds.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    MEMORY_SIZE = 64 * 1024 * 1024, /* of the buffers, when the spec does not say */
+    SPEC_SIZE_MAX = 256 << 20,      /* a million inputs with paths of 256 bytes */
+    SPEC_EXPANSION = 32,            /* a decoded list's item (32 bytes) may be 1 byte when encoded */
+    RESULT_ROOM = 4096,             /* a result without log and counters */
+};
+
+size_t attempt_memory_size(const struct attempt *attempt)
+{
+    uint64_t size = attempt->spec->memory_size;
+    if (size == 0) return MEMORY_SIZE;
+    return size < SIZE_MAX ? (size_t)size : SIZE_MAX;
+}
+
+/* ---- the spec ---- */
+
+/* What one attempt is told, and the bytes that it borrows from. */
+struct spec_bytes {
+    uint8_t *bytes;
+    size_t bytes_size;
+    uint8_t *decoded;
+    size_t decoded_size;
+};
+
+static int complain(const char *directory, const char *what)
+{
+    fprintf(stderr, "mrtask: %s: %s\n", directory, what);
+    return 1;
+}
+
+/* NULL, or why not. */
+static const char *read_bytes(struct attempt *attempt, struct spec_bytes *book)
+{
+    int fd = openat(attempt->scratch.directory, "spec", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return strerror(errno);
+    struct stat stat;
+    const char *why = fstat(fd, &stat) != 0 ? strerror(errno) : NULL;
+    if (why == NULL && stat.st_size > SPEC_SIZE_MAX) why = "it is too large";
+    if (why == NULL) {
+        book->bytes_size = (size_t)stat.st_size + 1;
+        book->bytes = memory_take(&attempt->memory, book->bytes_size);
+        if (book->bytes == NULL) why = "out of memory";
+        else if (read(fd, book->bytes, (size_t)stat.st_size) != stat.st_size) why = "it cannot be read";
+    }
+    close(fd);
+    return why;
+}
+
+static const char *read_spec(struct attempt *attempt, struct spec_bytes *book)
+{
+    const char *why = read_bytes(attempt, book);
+    if (why != NULL) return why;
+    struct slice input = slice_of(book->bytes, book->bytes_size - 1);
+    book->decoded_size = SPEC_EXPANSION * book->bytes_size + 65536;
+    book->decoded = memory_take(&attempt->memory, book->decoded_size);
+    if (book->decoded == NULL) return "out of memory";
+    struct arena arena;
+    arena_init(&arena, book->decoded, book->decoded_size);
+    struct wire_message message;
+    why = wire_unpack(&input, &message, &arena);
+    if (why != NULL) return why;
+    if (message.type != MSG_task_spec || input.count > 0) return "it is not a task's spec";
+    attempt->spec = message.fields;
+    if (attempt->spec->kind > TASK_REDUCE) return "it is of an unknown kind";
+    if (attempt->spec->sort > SORT_NONE) return "it wants an unknown order";
+    return NULL;
+}
+
+/* ---- the command's world ---- */
+
+static bool has_variable(const struct msg_text *given, uint32_t count, const char *text)
+{
+    size_t name_size = strcspn(text, "=") + 1;
+    for (uint32_t i = 0; i < count; i++)
+        if (given[i].text.count >= name_size && memcmp(given[i].text.at, text, name_size) == 0) return true;
+    return false;
+}
+
+/* The spec's variables, and the usual ones where it has none of that name. */
+static enum error make_environment(struct attempt *attempt)
+{
+    char tmpdir[sizeof attempt->directory + 8], home[sizeof attempt->directory + 8];
+    snprintf(tmpdir, sizeof tmpdir, "TMPDIR=%s", attempt->directory);
+    snprintf(home, sizeof home, "HOME=%s", attempt->directory);
+    const char *usual[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", tmpdir, home};
+    enum { USUAL_COUNT = sizeof usual / sizeof *usual };
+    const struct msg_text *given = attempt->spec->environment.at;
+    uint32_t count = attempt->spec->environment.count;
+    attempt->environment = calloc(count + USUAL_COUNT + 1, sizeof *attempt->environment);
+    if (attempt->environment == NULL) return ERROR_MEMORY;
+    char **next = attempt->environment;
+    for (uint32_t i = 0; i < count; i++) {
+        *next = strndup((const char *)given[i].text.at, given[i].text.count);
+        if (*next++ == NULL) return ERROR_MEMORY;
+    }
+    for (size_t i = 0; i < USUAL_COUNT; i++) {
+        if (has_variable(given, count, usual[i])) continue;
+        *next = strdup(usual[i]);
+        if (*next++ == NULL) return ERROR_MEMORY;
+    }
+    return ERROR_NONE;
+}
+
+static enum error make_world(struct attempt *attempt, const char *directory)
+{
+    char *absolute = realpath(directory, NULL);
+    if (absolute == NULL) return trouble_note(&attempt->scratch.trouble, "find", directory);
+    int size = snprintf(attempt->directory, sizeof attempt->directory, "%s/work", absolute);
+    free(absolute);
+    assert(size > 0 && (size_t)size < sizeof attempt->directory);
+    if (mkdirat(attempt->scratch.directory, "work", 0700) != 0 && errno != EEXIST)
+        return trouble_note(&attempt->scratch.trouble, "create", "work");
+    int fd = openat(attempt->scratch.directory, "result.new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return trouble_note(&attempt->scratch.trouble, "create", "result");
+    bool has_room = posix_fallocate(fd, 0, RESULT_ROOM) != ENOSPC;
+    close(fd);
+    errno = ENOSPC;
+    if (!has_room) return trouble_note(&attempt->scratch.trouble, "write", "result");
+    return make_environment(attempt);
+}
+
+static void forget_world(struct attempt *attempt)
+{
+    for (char **next = attempt->environment; next != NULL && *next != NULL; next++) free(*next);
+    free(attempt->environment);
+}
+
+/* ---- the result ---- */
+
+static const struct {
+    uint8_t outcome;
+    const char *text; /* when no trouble was noted */
+} endings[] = {
+    [ERROR_NONE] = {OUTCOME_DONE, ""},
+    [ERROR_MEMORY] = {OUTCOME_NOT_STARTED, "out of memory"},
+    [ERROR_IO] = {OUTCOME_DISK, "the disk returned an error"},
+    [ERROR_FULL] = {OUTCOME_DISK, "no space left"},
+    [ERROR_NOT_FOUND] = {OUTCOME_INPUT_MISSING, "an input is missing"},
+    [ERROR_SYSTEM] = {OUTCOME_NOT_STARTED, "a system call failed"},
+    [ERROR_CLOSED] = {OUTCOME_KILLED, "killed on request"},
+    [ERROR_TIMEOUT] = {OUTCOME_TIMED_OUT, "timed out"},
+};
+
+/* The one line for people, and the numbers. text: 1024 bytes, borrowed by the result. */
+static void conclude(const struct attempt *attempt, enum error error, struct msg_task_result *result,
+                     char text[1024])
+{
+    text[0] = '\0';
+    if (error == ERROR_INVALID) {
+        result->outcome = attempt->verdict.outcome;
+        result->status = attempt->verdict.status;
+        snprintf(text, 1024, "%s", attempt->verdict.text);
+    } else {
+        assert((size_t)error < sizeof endings / sizeof *endings && endings[error].outcome != 0);
+        result->outcome = endings[error].outcome;
+        if (error == ERROR_TIMEOUT)
+            snprintf(text, 1024, "timed out after %g s", (double)attempt->spec->timeout_ms / 1000);
+        else if (error != ERROR_NONE && error != ERROR_CLOSED)
+            trouble_text(&attempt->scratch.trouble, text, 1024);
+        if (text[0] == '\0') snprintf(text, 1024, "%s", endings[error].text);
+    }
+    result->text = slice_string(text);
+    if (result->outcome == OUTCOME_DONE) result->text = report_status(&attempt->report);
+    result->input_size = attempt->input_size;
+    result->elapsed_ms = (uint64_t)(watch_now() - attempt->watch.started) / MILLISECOND;
+}
+
+/* Into result.new, then by rename into its place. NULL, or why not. */
+static const char *put_result(struct attempt *attempt, const struct msg_task_result *result)
+{
+    size_t size = wire_packed_size(&wire_task_result, result);
+    uint8_t *bytes = malloc(size);
+    if (bytes == NULL) return "out of memory";
+    struct writer writer = writer_of(bytes, size);
+    bool is_packed = wire_pack(&wire_task_result, result, &writer);
+    assert(is_packed && writer.written == size);
+    int directory = attempt->scratch.directory;
+    int fd = openat(directory, "result.new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    const char *why = NULL;
+    errno = ENOSPC; /* what a short write means */
+    if (fd < 0 || pwrite(fd, bytes, size, 0) != (ssize_t)size || ftruncate(fd, (off_t)size) != 0)
+        why = strerror(errno);
+    if (fd >= 0) close(fd);
+    if (why == NULL && renameat(directory, "result.new", directory, "result") != 0) why = strerror(errno);
+    free(bytes);
+    return why;
+}
+
+static int write_result(struct attempt *attempt, const char *directory, struct msg_task_result *result)
+{
+    static const struct slice nothing = {0};
+    uint8_t log[REPORT_LOG_MAX];
+    struct msg_counter counters[REPORT_COUNTERS_MAX];
+    result->log = report_log(&attempt->report, log);
+    result->counters = report_counters(&attempt->report, counters);
+    const char *why = put_result(attempt, result);
+    if (why != NULL) {
+        result->log = nothing;
+        result->counters.count = 0;
+        why = put_result(attempt, result);
+    }
+    return why == NULL ? 0 : complain(directory, why);
+}
+
+/* ---- the story ---- */
+
+static enum error work(struct attempt *attempt, const char *directory, struct msg_task_result *result)
+{
+    const struct msg_task_spec *spec = attempt->spec;
+    watch_limit(&attempt->watch, spec->timeout_ms);
+    enum error error = make_world(attempt, directory);
+    if (error == ERROR_NONE) error = watch_check(&attempt->watch);
+    if (error != ERROR_NONE) return error;
+    uint32_t partitions = spec->kind == TASK_MAP ? spec->partitions : 0;
+    error = output_init(&attempt->output, &attempt->scratch, partitions);
+    if (error == ERROR_NONE) error = spec->kind == TASK_MAP ? mapper_run(attempt) : reducer_run(attempt);
+    if (error == ERROR_NONE) error = output_end(&attempt->output, &result->output.digest);
+    if (error == ERROR_NONE) {
+        result->output.size = attempt->output.file.size;
+        result->records = output_records(&attempt->output);
+    } else {
+        (void)unlinkat(attempt->scratch.directory, attempt->output.file.name, 0);
+    }
+    output_deinit(&attempt->output);
+    return error;
+}
+
+static int run_in(struct attempt *attempt, const char *directory)
+{
+    struct spec_bytes book = {0};
+    const char *why = read_spec(attempt, &book);
+    int code;
+    if (why != NULL) {
+        fprintf(stderr, "mrtask: %s/spec: %s\n", directory, why);
+        code = 1;
+    } else {
+        struct msg_task_result result = {0};
+        char text[1024];
+        enum error error = work(attempt, directory, &result);
+        process_end_all();
+        conclude(attempt, error, &result, text);
+        code = write_result(attempt, directory, &result);
+    }
+    forget_world(attempt);
+    memory_put(&attempt->memory, book.bytes, book.bytes_size);
+    memory_put(&attempt->memory, book.decoded, book.decoded_size);
+    return code;
+}
+
+int task_run(const char *directory)
+{
+    struct attempt *attempt = aligned_alloc(_Alignof(struct attempt), sizeof *attempt);
+    if (attempt == NULL) return complain(directory, "out of memory");
+    memset(attempt, 0, sizeof *attempt);
+    memory_init(&attempt->memory, SIZE_MAX);
+    report_init(&attempt->report);
+    int code = 1;
+    if (watch_start(&attempt->watch) != ERROR_NONE)
+        complain(directory, strerror(errno));
+    else if (scratch_open(&attempt->scratch, directory, &attempt->memory, &attempt->watch) != ERROR_NONE)
+        complain(directory, strerror(errno));
+    else
+        code = run_in(attempt, directory);
+    scratch_close(&attempt->scratch);
+    watch_stop(&attempt->watch);
+    free(attempt);
+    return code;
+}
