@@ -8,7 +8,16 @@
  *   owner      of the live attempts (not freed, not done) with the highest number, the least in total order
  *   committed  the least done, in total order, that no lost names
  *
- * `ended` entries join as done over failed over killed, then the least; once any is folded, the job's other entries no longer count. */
+ * `ended` entries join as done over failed over killed, then the least; once any is folded, the job's other entries no longer count: what
+ * still ran is RELEASED with JOB_ENDED, and only the winning ended entry is in the digest (design, section 7: normal form). The tasks
+ * stay in memory, for status and explain.
+ *
+ *   jobs     this file: which jobs there are, and how each ended
+ *   claims   entries about tasks, applied to ranges of tasks
+ *   attempt  what became of one claim of one task: the join, and every count that follows from it
+ *   owners   which claims the roster's entries (opened, dead, left) free
+ *   pending  entries that wait for a job entry
+ *   task     questions about one task */
 #ifndef TASKS_JOBS_H
 #define TASKS_JOBS_H
 
@@ -18,13 +27,28 @@
 #include "wire/kinds.h"
 #include "wire/stamp.h"
 
+struct owner;
+struct pending;
+
+enum {
+    /* Of each kind: an index then needs 20 bits, and a job's tasks 32 MiB. A job entry that asks for more is ignored. */
+    TASKS_MAX = 1000000,
+};
+
 struct attempt {
     struct attempt *next;         /* of the same task, in total order of claims */
+    struct job *job;
+    struct owner *owner;          /* (claim.node, claim.boot) */
+    struct attempt *owner_next;   /* RUNNING and DEAD ones of running jobs of that owner */
+    struct attempt **owner_link;  /* what points to this one there; NULL = not among them */
+    enum task_kind kind;
+    uint32_t index;
     struct msg_stamp claim;
     uint32_t number;              /* 0: the claim entry itself has not come yet */
     enum cause cause;             /* why it was claimed */
     enum attempt_state state;     /* joined: LOST over DONE over FAILED over RELEASED over DEAD over RUNNING */
     enum cause end_cause;         /* why it ended */
+    struct msg_stamp end;         /* the entry that ended it; sequence 0 = none, or freed by its owner's fate */
     bool charged;                 /* FAILED and counts towards --retries */
     uint32_t status;
     struct msg_stamp done;        /* its done entry; sequence 0 = none */
@@ -34,10 +58,21 @@ struct attempt {
     struct slice log;             /* owned copy of the last words; may be empty */
 };
 
+/* A done that nobody holds any more: kept, because the done may come later. */
+struct lost {
+    struct lost *next;
+    struct msg_stamp done;
+    struct msg_stamp stamp;       /* the least lost entry that says so */
+    enum cause cause;
+};
+
 struct task {
     struct attempt *attempts;
+    struct lost *lost;
     uint32_t failures;            /* charged ones */
     uint32_t highest;             /* highest attempt number seen */
+    uint32_t frees;               /* how often it became free here; depends on the order of arrival, in no digest */
+    bool is_done;                 /* it has a committed done */
 };
 
 struct job {
@@ -49,10 +84,15 @@ struct job {
     void *spec_memory;
     size_t spec_memory_size;
     char name[65];
-    struct task *tasks[2];        /* by enum task_kind; spec.maps and spec.reduces of them */
+    struct task *tasks[2];        /* by enum task_kind; at least spec.maps and spec.reduces of them */
+    uint64_t *free[2];            /* a bit per task: neither done nor owned by a living attempt */
+    uint32_t tasks_size[2];       /* tasks in memory: those of the largest job entry of this id */
+    uint64_t digest;              /* sum over attempts and losts */
     uint32_t done_count[2];       /* tasks with a committed done */
+    uint32_t running_count;       /* attempts in state RUNNING */
     uint32_t claims_count;        /* attempts ever, for status */
-    uint32_t failed_count;
+    uint32_t failed_count;        /* attempts in state FAILED, charged or not */
+    uint32_t speculated_count;    /* attempts with cause STRAGGLER */
     uint32_t reexecuted_count;    /* attempts with a cause other than FIRST and STRAGGLER */
     enum job_outcome outcome;     /* JOB_RUNNING until an ended entry is folded */
     struct msg_stamp ended;       /* the winning one */
@@ -61,7 +101,7 @@ struct job {
     uint64_t output_size;
     struct slice error;           /* owned copy of the ended text */
     uint64_t revision;            /* grows whenever anything of the job changes */
-    struct pending *pending;      /* entries that wait for the job entry */
+    struct pending *pending;      /* entries that name tasks which no job entry has brought yet */
 };
 
 struct jobs {
@@ -69,7 +109,8 @@ struct jobs {
     struct map by_id;
     struct job *all;              /* oldest first */
     struct job **all_end;
-    struct map boots;             /* per node: newest opened boot, dead marks; see jobs.c */
+    struct map owners;            /* struct owner_node by id: newest opened boot, dead marks */
+    struct map pending;           /* struct pending by stamp: those of all jobs */
     uint64_t revision;            /* grows with every change of any job */
 };
 
@@ -79,9 +120,13 @@ void jobs_deinit(struct jobs *jobs);
 /* Folds one entry; kinds that are not of tasks are ignored. ERROR_MEMORY (then the fold is void). */
 enum error jobs_apply(struct jobs *jobs, const struct stamped *entry) MUST_USE;
 
+/* NULL: no entry has named it. It may be there and not be known (is_known) when its job entry has not come. */
 struct job *jobs_find(const struct jobs *jobs, const struct id *id);
-/* The job whose name is text, or of which text is a prefix no other shares. NULL: *matches says how many there are. */
+/* The known job whose name is text, or of which text is a prefix no other shares. NULL: *matches says how many there are. */
 struct job *jobs_find_name(const struct jobs *jobs, struct slice text, size_t *matches);
+
+/* spec.maps or spec.reduces; 0 while the job is not known. */
+uint32_t job_tasks_count(const struct job *job, enum task_kind kind);
 
 /* The living attempt that owns the task; NULL when it is free. */
 const struct attempt *task_owner(const struct task *task);
@@ -89,13 +134,16 @@ const struct attempt *task_owner(const struct task *task);
 const struct attempt *task_committed(const struct task *task);
 /* This claim's attempt; NULL. */
 const struct attempt *task_attempt(const struct task *task, const struct msg_stamp *claim);
-/* Why the next attempt of a free task would be made: of the latest attempt (FIRST when there is none). */
+/* The latest attempt (highest number, then greatest claim) that did not just yield to a rival; NULL. */
+const struct attempt *task_latest(const struct task *task);
+/* Why the next attempt of a task would be made: of the latest attempt that did not just yield to a rival (FIRST when there is none,
+ * STRAGGLER when it runs, ASKED when it is done). */
 enum cause task_next_cause(const struct task *task);
 /* True when an attempt would still run but an earlier rival of the same number is alive: it should stop. */
 bool task_is_rival_lost(const struct task *task, const struct msg_stamp *claim);
 
-/* The first claim (its highest sequence) by (node, boot) that is neither freed nor done in a running job: does a `dead` still have
- * work to do? Returns the highest such sequence, 0 when none. */
+/* Highest sequence of a claim by (node, boot) of which a task is neither freed nor ended, in a running job; 0 when there is none: does
+ * a `dead` still have work to do, and what must it say? */
 uint64_t jobs_owned_by(const struct jobs *jobs, const struct id *node, const struct boot *boot);
 
 /* Order-independent digest of the whole state in normal form. */

@@ -9,40 +9,37 @@
 #include "base/prng.h"
 #include "base/time.h"
 #include "tasks/jobs.h"
+#include "tasks/placement.h"
 
-/* Who could run something. */
-struct schedule_node {
-    struct id id;
-    bool is_suspect;
-};
-
-/* What this node knows of a job beyond the log; kept by the node, made by schedule_job_init when the job is learnt. */
+/* What this node knows of a job beyond the log; kept by the node, made by schedule_job_init when the job is learnt. Only `blocks` is the
+ * node's to write: it may set it at any time after init. */
 struct schedule_job {
     instant seen;               /* when the job became known here */
-    instant *free_since[2];     /* per task: when it became claimable here; 0 = it is not, or not noticed yet */
-    instant *not_before[2];     /* per task: back-off after failures */
-    const struct digest *blocks; /* per map: its input block; NULL: the manifest is not here yet (then no map is claimed) */
+    instant ready[2];           /* when the kind's tasks first became claimable here; 0 = not yet */
+    uint32_t tasks_count[2];    /* of the arrays below; tasks beyond are not picked */
+    instant *free_since[2];     /* per task: when it was seen to be free again; meaningful when frees is task.frees */
+    uint32_t *frees[2];         /* per task: task.frees at that instant */
+    uint8_t *ranks[2];          /* per task: this node's rank among the living, or SCHEDULE_RANK_UNKNOWN */
+    uint64_t living;            /* digest of the living for whom the ranks hold */
+    const struct digest *blocks; /* per map: its input block (zeros: it has none); NULL: the manifest is not here yet (then no map is claimed) */
 };
 
 struct schedule_pick {
     enum task_kind kind;
     uint32_t index;
-    enum cause cause;
+    enum cause cause;           /* why it is claimed: task_next_cause */
+    uint8_t rank;               /* 0: this node is the one preferred */
 };
 
-/* Up to picks_max tasks of the job to claim now by self, which has that many free slots. Returns how many. *wake: the instant when it should
- * be asked again although nothing happened (INSTANT_NEVER: no need). nodes: the living, self included. */
+/* Up to picks_max tasks of the job to claim now by self, which has that many free slots; lowest ranks first. Returns how many. *wake: the
+ * instant when it should be asked again although nothing happened (INSTANT_NEVER: no need). nodes: the living, self included. With
+ * picks_max 0 it only takes note of what is free. */
 size_t schedule_pick(const struct job *job, struct schedule_job *state, const struct id *self,
                      const struct schedule_node *nodes, size_t nodes_count, instant now,
                      struct schedule_pick *picks, size_t picks_max, instant *wake);
 
+/* For a known job. Everything is taken from memory until deinit. ERROR_MEMORY: nothing is taken. */
 enum error schedule_job_init(struct schedule_job *state, const struct job *job, struct memory *memory, instant now) MUST_USE;
 void schedule_job_deinit(struct schedule_job *state, const struct job *job, struct memory *memory);
-
-/* The nodes in rendezvous order for a key, best first, in place. */
-void placement_order(const void *key, size_t key_size, struct schedule_node *nodes, size_t nodes_count);
-/* self's place in that order: 0 = first; nodes_count when it is not among them. */
-size_t placement_rank(const void *key, size_t key_size, const struct schedule_node *nodes, size_t nodes_count,
-                      const struct id *self);
 
 #endif

@@ -1,0 +1,298 @@
+/* Jobs: which there are, their specs, and how each ended. See jobs.h for the rules of the fold.
+ *
+ * The state is a join of the entries: sets that only grow, and maxima or minima over total orders. That is why no entry has to
+ * come before another, and why a late one needs no replay of the rest (Shapiro et al. 2011, "Conflict-free replicated
+ * data types"; design, section 7). The two places where one entry gives meaning to others are solved by keeping: attempts
+ * have placeholders (attempt.c), and entries without tasks to land on wait (pending.c).
+ *
+ * The same job id submitted at several nodes gives several job entries, alike in all but their stamp. The least counts. Should
+ * they differ, the least one's spec counts, and the task arrays stay as large as the largest asked for: what is folded into
+ * tasks beyond the spec is not counted, and is there if a still lesser entry wants it.
+ *
+ * An ended job's digest is that of its winning `ended` entry, whatever else is known of it: feeds may have lost the
+ * rest to compaction, and a replica that folded it must agree with one that never saw it. */
+#include "tasks/jobs.h"
+
+#include "base/hash.h"
+#include "tasks/attempt.h"
+#include "tasks/claims.h"
+#include "tasks/copy.h"
+#include "tasks/owners.h"
+#include "tasks/pending.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+void jobs_init(struct jobs *jobs, struct memory *memory)
+{
+    *jobs = (struct jobs){.memory = memory};
+    jobs->all_end = &jobs->all;
+    map_init(&jobs->by_id, memory, offsetof(struct job, id), sizeof(struct id));
+    map_init(&jobs->owners, memory, offsetof(struct owner_node, id), sizeof(struct id));
+    map_init(&jobs->pending, memory, offsetof(struct pending, stamp), sizeof(struct msg_stamp));
+}
+
+/* ---- the tasks of a job ---- */
+
+/* One piece for the tasks and, behind them, a bit for each. */
+static size_t tasks_bytes(uint32_t count)
+{
+    return count * sizeof(struct task) + (count + 63u) / 64 * sizeof(uint64_t);
+}
+
+static enum error tasks_grow(struct jobs *jobs, struct job *job, enum task_kind kind, uint32_t count)
+{
+    uint32_t size = job->tasks_size[kind];
+    if (count <= size) return ERROR_NONE;
+    struct task *tasks = memory_take(jobs->memory, tasks_bytes(count));
+    if (tasks == NULL) return ERROR_MEMORY;
+    uint64_t *bits = (uint64_t *)(void *)(tasks + count);
+    memset(bits, 0xff, (count + 63u) / 64 * sizeof *bits);
+    for (uint32_t i = 0; i < size; i++) {
+        tasks[i] = job->tasks[kind][i];
+        uint64_t bit = UINT64_C(1) << (i % 64);
+        if ((job->free[kind][i / 64] & bit) == 0) bits[i / 64] &= ~bit;
+    }
+    memory_put(jobs->memory, job->tasks[kind], tasks_bytes(size));
+    job->tasks[kind] = tasks;
+    job->free[kind] = bits;
+    job->tasks_size[kind] = count;
+    return ERROR_NONE;
+}
+
+static void tasks_put(struct jobs *jobs, struct job *job, enum task_kind kind)
+{
+    for (uint32_t i = 0; i < job->tasks_size[kind]; i++)
+        attempt_put_all(jobs->memory, &job->tasks[kind][i]);
+    memory_put(jobs->memory, job->tasks[kind], tasks_bytes(job->tasks_size[kind]));
+}
+
+uint32_t job_tasks_count(const struct job *job, enum task_kind kind)
+{
+    if (!job->is_known) return 0;
+    return kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
+}
+
+/* ---- jobs ---- */
+
+static enum error job_get(struct jobs *jobs, const struct id *id, struct job **job)
+{
+    *job = map_get(&jobs->by_id, id);
+    if (*job != NULL) return ERROR_NONE;
+    *job = memory_take(jobs->memory, sizeof **job);
+    if (*job == NULL) return ERROR_MEMORY;
+    (*job)->id = *id;
+    (*job)->outcome = JOB_RUNNING;
+    enum error error = map_add(&jobs->by_id, *job);
+    if (error != ERROR_NONE) {
+        memory_put(jobs->memory, *job, sizeof **job);
+        return error;
+    }
+    *jobs->all_end = *job;
+    jobs->all_end = &(*job)->next;
+    return ERROR_NONE;
+}
+
+static void job_put(struct jobs *jobs, struct job *job)
+{
+    tasks_put(jobs, job, TASK_MAP);
+    tasks_put(jobs, job, TASK_REDUCE);
+    pending_put_all(jobs, job);
+    memory_put(jobs->memory, job->spec_memory, job->spec_memory_size);
+    copy_slice_put(jobs->memory, &job->error);
+    memory_put(jobs->memory, job, sizeof *job);
+}
+
+void jobs_deinit(struct jobs *jobs)
+{
+    for (struct job *job = jobs->all, *next; job != NULL; job = next) {
+        next = job->next;
+        job_put(jobs, job);
+    }
+    owners_deinit(jobs);
+    map_deinit(&jobs->pending);
+    map_deinit(&jobs->by_id);
+    jobs->all = NULL;
+    jobs->all_end = &jobs->all;
+}
+
+static void job_changed(struct jobs *jobs, struct job *job)
+{
+    job->revision++;
+    jobs->revision++;
+}
+
+/* The name for people: what the submitter called it, without bytes that would confuse a terminal or "JOB/m12". */
+static void job_name(struct job *job)
+{
+    size_t count = job->spec.name.count;
+    assert(count < sizeof job->name);
+    if (count == 0) {
+        (void)id_short(&job->id, job->name);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint8_t byte = job->spec.name.at[i];
+        bool is_plain = byte >= 0x20 && byte != 0x7f && byte != '/';
+        job->name[i] = is_plain ? (char)byte : '_';
+    }
+    job->name[count] = '\0';
+}
+
+static enum error job_adopt(struct jobs *jobs, struct job *job, const struct msg_stamp *stamp,
+                            const struct msg_job_spec *spec)
+{
+    size_t size;
+    struct msg_job_spec *copy = copy_take(jobs->memory, &wire_job_spec, spec, &size);
+    if (copy == NULL) return ERROR_MEMORY;
+    memory_put(jobs->memory, job->spec_memory, job->spec_memory_size);
+    bool is_resized = job_tasks_count(job, TASK_MAP) != spec->maps ||
+                      job_tasks_count(job, TASK_REDUCE) != spec->reduces;
+    job->is_known = true;
+    job->stamp = *stamp;
+    job->spec = *copy;
+    job->spec_memory = copy;
+    job->spec_memory_size = size;
+    job_name(job);
+    if (is_resized) attempt_recount(job);
+    job_changed(jobs, job);
+    return ERROR_NONE;
+}
+
+static enum error apply_job(struct jobs *jobs, const struct msg_stamp *stamp, const struct msg_job *entry)
+{
+    const struct msg_job_spec *spec = &entry->spec;
+    struct job *job;
+    if (spec->maps > TASKS_MAX || spec->reduces > TASKS_MAX) return ERROR_NONE;
+    enum error error = job_get(jobs, &entry->job, &job);
+    if (error == ERROR_NONE) error = tasks_grow(jobs, job, TASK_MAP, spec->maps);
+    if (error == ERROR_NONE) error = tasks_grow(jobs, job, TASK_REDUCE, spec->reduces);
+    if (error != ERROR_NONE) return error;
+    if (!job->is_known || stamp_compare(stamp, &job->stamp) < 0)
+        error = job_adopt(jobs, job, stamp, spec);
+    if (error != ERROR_NONE) return error;
+    return pending_replay(jobs, job);
+}
+
+/* ---- how a job ends ---- */
+
+static void tasks_ended(struct jobs *jobs, struct job *job, enum task_kind kind)
+{
+    for (uint32_t i = 0; i < job->tasks_size[kind]; i++)
+        for (struct attempt *attempt = job->tasks[kind][i].attempts; attempt != NULL;
+             attempt = attempt->next)
+            attempt_job_ended(jobs, attempt);
+}
+
+static bool ended_outweighs(const struct msg_ended *ended, const struct msg_stamp *stamp,
+                            const struct job *job)
+{
+    if (job->outcome == JOB_RUNNING) return true;
+    if (ended->outcome != job->outcome) return ended->outcome < job->outcome;
+    return stamp_compare(stamp, &job->ended) < 0;
+}
+
+static enum error apply_ended(struct jobs *jobs, const struct msg_stamp *stamp, const struct msg_ended *ended)
+{
+    struct job *job;
+    struct slice text;
+    if (ended->outcome < JOB_DONE || ended->outcome > JOB_KILLED) return ERROR_NONE;
+    enum error error = job_get(jobs, &ended->job, &job);
+    if (error != ERROR_NONE || !ended_outweighs(ended, stamp, job)) return error;
+    if (!copy_slice(jobs->memory, ended->text, &text)) return ERROR_MEMORY;
+    copy_slice_put(jobs->memory, &job->error);
+    bool is_first = job->outcome == JOB_RUNNING;
+    job->outcome = (enum job_outcome)ended->outcome;
+    job->ended = *stamp;
+    job->ended_cause = (enum cause)ended->cause;
+    job->manifest = ended->manifest;
+    job->output_size = ended->size;
+    job->error = text;
+    job_changed(jobs, job);
+    if (!is_first) return ERROR_NONE;
+    tasks_ended(jobs, job, TASK_MAP);
+    tasks_ended(jobs, job, TASK_REDUCE);
+    return ERROR_NONE;
+}
+
+/* ---- entries ---- */
+
+static enum error apply_to_tasks(struct jobs *jobs, const struct stamped *entry)
+{
+    struct job *job;
+    enum error error = job_get(jobs, claims_job(entry), &job);
+    if (error != ERROR_NONE) return error;
+    if (claims_exceed(job, entry)) error = pending_keep(jobs, job, entry);
+    return error == ERROR_NONE ? claims_apply(jobs, job, entry) : error;
+}
+
+enum error jobs_apply(struct jobs *jobs, const struct stamped *entry)
+{
+    if (entry->fields == NULL) return ERROR_NONE;
+    switch (entry->kind) {
+    case MSG_job: return apply_job(jobs, &entry->stamp, entry->fields);
+    case MSG_claim:
+    case MSG_done:
+    case MSG_failed:
+    case MSG_released:
+    case MSG_lost: return apply_to_tasks(jobs, entry);
+    case MSG_ended: return apply_ended(jobs, &entry->stamp, entry->fields);
+    case MSG_opened: return owners_opened(jobs, &entry->stamp);
+    case MSG_dead: return owners_dead(jobs, entry->fields);
+    case MSG_left: return owners_left(jobs, &entry->stamp);
+    }
+    return ERROR_NONE; /* joined, named, unnamed, and kinds of newer versions: not of tasks */
+}
+
+/* ---- questions ---- */
+
+struct job *jobs_find(const struct jobs *jobs, const struct id *id)
+{
+    return map_get(&jobs->by_id, id);
+}
+
+struct job *jobs_find_name(const struct jobs *jobs, struct slice text, size_t *matches)
+{
+    struct job *same = NULL, *longer = NULL;
+    size_t same_count = 0, longer_count = 0;
+    for (struct job *job = jobs->all; job != NULL; job = job->next) {
+        if (!job->is_known) continue;
+        struct slice name = slice_string(job->name);
+        if (slice_equal(name, text)) {
+            same = job;
+            same_count++;
+        } else if (name.count > text.count && slice_equal(slice_of(name.at, text.count), text)) {
+            longer = job;
+            longer_count++;
+        }
+    }
+    *matches = same_count > 0 ? same_count : longer_count;
+    if (*matches != 1) return NULL;
+    return same_count > 0 ? same : longer;
+}
+
+static uint64_t digest_of(const struct job *job)
+{
+    uint64_t seed = hash64(&job->id, sizeof job->id, job->outcome);
+    if (job->outcome != JOB_RUNNING) {
+        uint64_t words[] = {
+            stamp_hash(&job->ended),
+            hash64(&job->manifest.digest, sizeof job->manifest.digest, job->manifest.size),
+        };
+        return hash64(words, sizeof words, seed);
+    }
+    uint64_t words[] = {
+        job->is_known,
+        job->is_known ? stamp_hash(&job->stamp) : 0,
+        job->digest,
+        pending_digest(job),
+    };
+    return hash64(words, sizeof words, seed);
+}
+
+uint64_t jobs_digest(const struct jobs *jobs)
+{
+    uint64_t digest = owners_digest(jobs);
+    for (const struct job *job = jobs->all; job != NULL; job = job->next) digest += digest_of(job);
+    return digest;
+}

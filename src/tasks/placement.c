@@ -1,0 +1,57 @@
+/* Rendezvous order. Equal scores (which chance will hardly bring) fall to the lesser id, so that the order is total. */
+#include "tasks/placement.h"
+
+#include "base/hash.h"
+
+#include <stdlib.h>
+
+static uint64_t score_of(const void *key, size_t key_size, const struct id *id)
+{
+    return hash_rendezvous(key, key_size, id->bytes, sizeof id->bytes);
+}
+
+static bool precedes(uint64_t score_a, const struct id *a, uint64_t score_b, const struct id *b)
+{
+    if (score_a != score_b) return score_a > score_b;
+    return id_compare(a, b) < 0;
+}
+
+static int compare(const void *left, const void *right)
+{
+    const struct schedule_node *a = left, *b = right;
+    if (precedes(a->score, &a->id, b->score, &b->id)) return -1;
+    return precedes(b->score, &b->id, a->score, &a->id);
+}
+
+void placement_order(const void *key, size_t key_size, struct schedule_node *nodes, size_t nodes_count)
+{
+    for (size_t i = 0; i < nodes_count; i++) nodes[i].score = score_of(key, key_size, &nodes[i].id);
+    if (nodes_count > 1) qsort(nodes, nodes_count, sizeof *nodes, compare);
+}
+
+size_t placement_rank(const void *key, size_t key_size, const struct schedule_node *nodes, size_t nodes_count,
+                      const struct id *self)
+{
+    uint64_t own = score_of(key, key_size, self);
+    size_t rank = 0;
+    bool is_there = false;
+    for (size_t i = 0; i < nodes_count; i++) {
+        const struct id *id = &nodes[i].id;
+        if (id_equal(id, self)) is_there = true;
+        else if (precedes(score_of(key, key_size, id), id, own, self)) rank++;
+    }
+    return is_there ? rank : nodes_count;
+}
+
+size_t placement_rank_below(const void *key, size_t key_size, const struct schedule_node *nodes,
+                            size_t nodes_count, const struct id *self, size_t rank_max)
+{
+    uint64_t own = score_of(key, key_size, self);
+    size_t rank = 0;
+    for (size_t i = 0; i < nodes_count && rank < rank_max; i++) {
+        const struct id *id = &nodes[i].id;
+        if (nodes[i].is_suspect || id_equal(id, self)) continue;
+        if (precedes(score_of(key, key_size, id), id, own, self)) rank++;
+    }
+    return rank;
+}
