@@ -1,16 +1,20 @@
-/* Attempts: the join that makes the fold independent of order, and every count that follows from it.
+/* Attempts: the join that makes the fold independent of order, and every count that follows
+ * from it.
  *
- * An attempt's end is the greatest of what the entries say of it, by strength and then by the least stamp:
+ * An attempt's end is the greatest of what the entries say of it, by strength and then by the
+ * least stamp:
  *
  *     RUNNING  <  DEAD  <  RELEASED  <  FAILED  <  DONE   (LOST: a DONE whose done a lost names)
  *
- * A maximum over a total order does not depend on the order of arrival, nor on duplicates; the facts kept beside the state (status,
- * output, last words, ...) are all those of the winning entry. DEAD has no entry of its own: it follows from the marks of its
- * owner. done over failed: an attempt whose output is published is of use whatever else was said of it. Anything over
- * DEAD: a verdict on a node is a guess, what the node itself said of its attempt is not.
+ * A maximum over a total order does not depend on the order of arrival, nor on duplicates; the
+ * facts kept beside the state (status, output, last words, ...) are all those of the winning
+ * entry. DEAD has no entry of its own: it follows from the marks of its owner. done over
+ * failed: an attempt whose output is published is of use whatever else was said of it. Anything
+ * over DEAD: a verdict on a node is a guess, what the node itself said of its attempt is not.
  *
- * Every change goes through leave .. enter: what the attempt contributes to counts and digest is taken out,
- * the attempt changes, and what it now contributes is put in. So no count can drift, and none is ever recomputed. */
+ * Every change goes through leave .. enter: what the attempt contributes to counts and digest
+ * is taken out, the attempt changes, and what it now contributes is put in. So no count can
+ * drift, and none is ever recomputed. */
 #include "tasks/attempt.h"
 
 #include "base/hash.h"
@@ -29,8 +33,8 @@ static struct task *task_of(const struct attempt *attempt)
 static uint64_t digest_of(const struct attempt *attempt)
 {
     uint64_t words[] = {
-        attempt->kind,  attempt->index,     stamp_hash(&attempt->claim), attempt->number, attempt->cause,
-        attempt->state, attempt->end_cause, stamp_hash(&attempt->end),
+        attempt->kind,   attempt->index, stamp_hash(&attempt->claim), attempt->number,
+        attempt->cause,  attempt->state, attempt->end_cause,          stamp_hash(&attempt->end),
     };
     return hash64(words, sizeof words, 1);
 }
@@ -47,7 +51,8 @@ static bool is_counted(const struct attempt *attempt)
     return attempt->index < job_tasks_count(attempt->job, attempt->kind);
 }
 
-/* Adds (by = 1) or takes out (by = UINT32_MAX, which is -1) what the attempt adds to its job's counts. */
+/* Adds (by = 1) or takes out (by = UINT32_MAX, which is -1) what the attempt adds to its job's
+ * counts. */
 static void count(const struct attempt *attempt, uint32_t by)
 {
     struct job *job = attempt->job;
@@ -120,8 +125,13 @@ static void enter(struct jobs *jobs, struct attempt *attempt)
 /* The only place where state changes; between leave and enter. */
 static void move(struct attempt *attempt, enum attempt_state to, enum cause cause)
 {
-    enum { DEAD = ATTEMPT_DEAD, RELEASED = ATTEMPT_RELEASED, FAILED = ATTEMPT_FAILED, DONE = ATTEMPT_DONE,
-           LOST = ATTEMPT_LOST };
+    enum {
+        DEAD = ATTEMPT_DEAD,
+        RELEASED = ATTEMPT_RELEASED,
+        FAILED = ATTEMPT_FAILED,
+        DONE = ATTEMPT_DONE,
+        LOST = ATTEMPT_LOST,
+    };
     static const bool allowed[ATTEMPT_LOST + 1][ATTEMPT_LOST + 1] = {
         [ATTEMPT_RUNNING] = {[DEAD] = true, [RELEASED] = true, [FAILED] = true, [DONE] = true},
         [ATTEMPT_DEAD] = {[DEAD] = true, [RELEASED] = true, [FAILED] = true, [DONE] = true},
@@ -293,8 +303,7 @@ static void recount_tasks(struct job *job, enum task_kind kind)
     for (uint32_t i = 0; i < job->tasks_size[kind]; i++) {
         const struct task *task = &job->tasks[kind][i];
         if (task->is_done && i < job_tasks_count(job, kind)) job->done_count[kind]++;
-        for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next)
-            count(attempt, 1);
+        for (const struct attempt *at = task->attempts; at != NULL; at = at->next) count(at, 1);
     }
 }
 

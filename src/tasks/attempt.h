@@ -1,4 +1,5 @@
-/* What became of one claim of one task: the only code that changes a struct attempt. Part of the fold in jobs.h. */
+/* What became of one claim of one task: the only code that changes a struct attempt. Part of
+ * the fold in jobs.h. */
 #ifndef TASKS_ATTEMPT_H
 #define TASKS_ATTEMPT_H
 
@@ -17,8 +18,8 @@ struct ending {
     struct slice log;            /* copied */
 };
 
-/* The claim's entry is here: makes its attempt of the task, or completes the placeholder. The task is one of
- * job->tasks (as for the others below). ERROR_MEMORY. */
+/* The claim's entry is here: makes its attempt of the task, or completes the placeholder. The
+ * task is one of job->tasks (as for the others below). ERROR_MEMORY. */
 enum error attempt_claim(struct jobs *jobs, struct job *job, enum task_kind kind, uint32_t index,
                          const struct msg_stamp *claim, uint32_t number, enum cause cause) MUST_USE;
 /* Joins an ending; makes a placeholder when the claim has not come. ERROR_MEMORY. */

@@ -1,12 +1,15 @@
 /* Entries about tasks, taken apart into attempts of single tasks.
  *
- * A job of N tasks is one entry and a claim covers ranges, so here is where ranges end. What a stranger with the
- * cluster key can write must fold alike everywhere and must not cost without bound: kinds above 1 and indices from TASKS_MAX on
- * name nothing; the ranges of one entry reach RANGES_TASKS_MAX tasks together, overlaps counted, and the rest of them names nothing;
- * attempt numbers are clamped so that 1 + the highest is a number. All these depend on the entry alone.
+ * A job of N tasks is one entry and a claim covers ranges, so here is where ranges end. What a
+ * stranger with the cluster key can write must fold alike everywhere and must not cost without
+ * bound: kinds above 1 and indices from TASKS_MAX on name nothing; the ranges of one entry
+ * reach RANGES_TASKS_MAX tasks together, overlaps counted, and the rest of them names nothing;
+ * attempt numbers are clamped so that 1 + the highest is a number. All these depend on the
+ * entry alone.
  *
- * What depends on the job is which of the named tasks it has: none before its job entry is here. Those it lacks are
- * skipped, and whoever calls keeps the entry for later (claims_exceed); applying an entry twice is harmless. */
+ * What depends on the job is which of the named tasks it has: none before its job entry is
+ * here. Those it lacks are skipped, and whoever calls keeps the entry for later
+ * (claims_exceed); applying an entry twice is harmless. */
 #include "tasks/claims.h"
 
 #include "tasks/attempt.h"

@@ -1,12 +1,14 @@
 /* Deep copies of decoded messages.
  *
- * wire_copy fills an arena of fixed size, and how much a message needs follows only from a walk over it. So the first
- * guess is the encoded size with room for what decoding adds (an encoded record is seldom less than a third of its
- * struct, and each piece starts at a multiple of 16), and a guess that was too small is doubled. Messages are bounded by
- * their schema, hence so is the loop; out of memory ends it sooner. */
+ * wire_copy fills an arena of fixed size, and how much a message needs follows only from a walk
+ * over it. So the first guess is the encoded size with room for what decoding adds (an encoded
+ * record is seldom less than a third of its struct, and each piece starts at a multiple of 16),
+ * and a guess that was too small is doubled. Messages are bounded by their schema, hence so is
+ * the loop; out of memory ends it sooner. */
 #include "tasks/copy.h"
 
-void *copy_take(struct memory *memory, const struct wire_schema *schema, const void *message, size_t *size)
+void *copy_take(struct memory *memory, const struct wire_schema *schema, const void *message,
+                size_t *size)
 {
     size_t struct_size = wire_struct_size(schema);
     size_t guess = struct_size + 3 * wire_packed_size(schema, message) + 256;

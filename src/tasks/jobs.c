@@ -1,16 +1,19 @@
 /* Jobs: which there are, their specs, and how each ended. See jobs.h for the rules of the fold.
  *
- * The state is a join of the entries: sets that only grow, and maxima or minima over total orders. That is why no entry has to
- * come before another, and why a late one needs no replay of the rest (Shapiro et al. 2011, "Conflict-free replicated
- * data types"; design, section 7). The two places where one entry gives meaning to others are solved by keeping: attempts
- * have placeholders (attempt.c), and entries without tasks to land on wait (pending.c).
+ * The state is a join of the entries: sets that only grow, and maxima or minima over total
+ * orders. That is why no entry has to come before another, and why a late one needs no replay
+ * of the rest (Shapiro et al. 2011, "Conflict-free replicated data types"; design, section 7).
+ * The two places where one entry gives meaning to others are solved by keeping: attempts have
+ * placeholders (attempt.c), and entries without tasks to land on wait (pending.c).
  *
- * The same job id submitted at several nodes gives several job entries, alike in all but their stamp. The least counts. Should
- * they differ, the least one's spec counts, and the task arrays stay as large as the largest asked for: what is folded into
- * tasks beyond the spec is not counted, and is there if a still lesser entry wants it.
+ * The same job id submitted at several nodes gives several job entries, alike in all but their
+ * stamp. The least counts. Should they differ, the least one's spec counts, and the task arrays
+ * stay as large as the largest asked for: what is folded into tasks beyond the spec is not
+ * counted, and is there if a still lesser entry wants it.
  *
- * An ended job's digest is that of its winning `ended` entry, whatever else is known of it: feeds may have lost the
- * rest to compaction, and a replica that folded it must agree with one that never saw it. */
+ * An ended job's digest is that of its winning `ended` entry, whatever else is known of it:
+ * feeds may have lost the rest to compaction, and a replica that folded it must agree with one
+ * that never saw it. */
 #include "tasks/jobs.h"
 
 #include "base/hash.h"
@@ -40,7 +43,8 @@ static size_t tasks_bytes(uint32_t count)
     return count * sizeof(struct task) + (count + 63u) / 64 * sizeof(uint64_t);
 }
 
-static enum error tasks_grow(struct jobs *jobs, struct job *job, enum task_kind kind, uint32_t count)
+static enum error tasks_grow(struct jobs *jobs, struct job *job, enum task_kind kind,
+                             uint32_t count)
 {
     uint32_t size = job->tasks_size[kind];
     if (count <= size) return ERROR_NONE;
@@ -122,7 +126,8 @@ static void job_changed(struct jobs *jobs, struct job *job)
     jobs->revision++;
 }
 
-/* The name for people: what the submitter called it, without bytes that would confuse a terminal or "JOB/m12". */
+/* The name for people: what the submitter called it, without bytes that would confuse a
+ * terminal or "JOB/m12". */
 static void job_name(struct job *job)
 {
     size_t count = job->spec.name.count;
@@ -159,7 +164,8 @@ static enum error job_adopt(struct jobs *jobs, struct job *job, const struct msg
     return ERROR_NONE;
 }
 
-static enum error apply_job(struct jobs *jobs, const struct msg_stamp *stamp, const struct msg_job *entry)
+static enum error apply_job(struct jobs *jobs, const struct msg_stamp *stamp,
+                            const struct msg_job *entry)
 {
     const struct msg_job_spec *spec = &entry->spec;
     struct job *job;
@@ -192,7 +198,8 @@ static bool ended_outweighs(const struct msg_ended *ended, const struct msg_stam
     return stamp_compare(stamp, &job->ended) < 0;
 }
 
-static enum error apply_ended(struct jobs *jobs, const struct msg_stamp *stamp, const struct msg_ended *ended)
+static enum error apply_ended(struct jobs *jobs, const struct msg_stamp *stamp,
+                              const struct msg_ended *ended)
 {
     struct job *job;
     struct slice text;
@@ -207,6 +214,7 @@ static enum error apply_ended(struct jobs *jobs, const struct msg_stamp *stamp, 
     job->ended_cause = (enum cause)ended->cause;
     job->manifest = ended->manifest;
     job->output_size = ended->size;
+    job->ended_wall_ms = ended->wall_ms;
     job->error = text;
     job_changed(jobs, job);
     if (!is_first) return ERROR_NONE;

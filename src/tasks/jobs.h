@@ -1,16 +1,21 @@
-/* Jobs as the log tells them: a fold over the entries job, claim, done, failed, released, lost, dead, opened, left and ended that does
- * not depend on the order of arrival (design, sections 7 and 8). It never reads membership, time or configuration. An entry whose
- * referent is missing is kept until it comes.
+/* Jobs as the log tells them: a fold over the entries job, claim, done, failed, released, lost,
+ * dead, opened, left and ended that does not depend on the order of arrival (design, sections 7
+ * and 8). It never reads membership, time or configuration. An entry whose referent is missing
+ * is kept until it comes.
  *
- * Per task there is a set of attempts; an attempt is a claim entry's stamp. Derived from the set, never stored as truth:
+ * Per task there is a set of attempts; an attempt is a claim entry's stamp. Derived from the
+ * set, never stored as truth:
  *
- *   freed      by failed, released, a dead of (node, boot) that reaches its sequence, a later boot's opened, or left
- *   owner      of the live attempts (not freed, not done) with the highest number, the least in total order
+ *   freed      by failed, released, a dead of (node, boot) that reaches its sequence, a
+ *              later boot's opened, or left
+ *   owner      of the live attempts (not freed, not done) with the highest number, the least in
+ *              total order
  *   committed  the least done, in total order, that no lost names
  *
- * `ended` entries join as done over failed over killed, then the least; once any is folded, the job's other entries no longer count: what
- * still ran is RELEASED with JOB_ENDED, and only the winning ended entry is in the digest (design, section 7: normal form). The tasks
- * stay in memory, for status and explain.
+ * `ended` entries join as done over failed over killed, then the least; once any is folded, the
+ * job's other entries no longer count: what still ran is RELEASED with JOB_ENDED, and only the
+ * winning ended entry is in the digest (design, section 7: normal form). The tasks stay in
+ * memory, for status and explain.
  *
  *   jobs     this file: which jobs there are, and how each ended
  *   claims   entries about tasks, applied to ranges of tasks
@@ -31,7 +36,8 @@ struct owner;
 struct pending;
 
 enum {
-    /* Of each kind: an index then needs 20 bits, and a job's tasks 32 MiB. A job entry that asks for more is ignored. */
+    /* Of each kind: an index then needs 20 bits, and a job's tasks 32 MiB. A job entry that
+     * asks for more is ignored. */
     TASKS_MAX = 1000000,
 };
 
@@ -46,9 +52,9 @@ struct attempt {
     struct msg_stamp claim;
     uint32_t number;              /* 0: the claim entry itself has not come yet */
     enum cause cause;             /* why it was claimed */
-    enum attempt_state state;     /* joined: LOST over DONE over FAILED over RELEASED over DEAD over RUNNING */
+    enum attempt_state state;     /* joined: the strongest of what entries say */
     enum cause end_cause;         /* why it ended */
-    struct msg_stamp end;         /* the entry that ended it; sequence 0 = none, or freed by its owner's fate */
+    struct msg_stamp end;         /* the entry that ended it; sequence 0 = none: DEAD */
     bool charged;                 /* FAILED and counts towards --retries */
     uint32_t status;
     struct msg_stamp done;        /* its done entry; sequence 0 = none */
@@ -71,7 +77,7 @@ struct task {
     struct lost *lost;
     uint32_t failures;            /* charged ones */
     uint32_t highest;             /* highest attempt number seen */
-    uint32_t frees;               /* how often it became free here; depends on the order of arrival, in no digest */
+    uint32_t frees;               /* times it became free here: depends on the order of arrival */
     bool is_done;                 /* it has a committed done */
 };
 
@@ -79,12 +85,12 @@ struct job {
     struct id id;
     struct job *next;             /* in order of arrival */
     bool is_known;                /* its job entry has come */
-    struct msg_stamp stamp;       /* of its job entry: the least, when the same id was submitted at several nodes */
+    struct msg_stamp stamp;       /* of its job entry: the least when submitted at several nodes */
     struct msg_job_spec spec;     /* owned copy */
     void *spec_memory;
     size_t spec_memory_size;
     char name[65];
-    struct task *tasks[2];        /* by enum task_kind; at least spec.maps and spec.reduces of them */
+    struct task *tasks[2];        /* by enum task_kind; at least spec.maps, spec.reduces of them */
     uint64_t *free[2];            /* a bit per task: neither done nor owned by a living attempt */
     uint32_t tasks_size[2];       /* tasks in memory: those of the largest job entry of this id */
     uint64_t digest;              /* sum over attempts and losts */
@@ -97,6 +103,7 @@ struct job {
     enum job_outcome outcome;     /* JOB_RUNNING until an ended entry is folded */
     struct msg_stamp ended;       /* the winning one */
     enum cause ended_cause;
+    uint64_t ended_wall_ms;       /* only ever shown */
     struct msg_block_ref manifest; /* of the output */
     uint64_t output_size;
     struct slice error;           /* owned copy of the ended text */
@@ -117,12 +124,15 @@ struct jobs {
 void jobs_init(struct jobs *jobs, struct memory *memory);
 void jobs_deinit(struct jobs *jobs);
 
-/* Folds one entry; kinds that are not of tasks are ignored. ERROR_MEMORY (then the fold is void). */
+/* Folds one entry; kinds that are not of tasks are ignored. ERROR_MEMORY (then the fold is
+ * void). */
 enum error jobs_apply(struct jobs *jobs, const struct stamped *entry) MUST_USE;
 
-/* NULL: no entry has named it. It may be there and not be known (is_known) when its job entry has not come. */
+/* NULL: no entry has named it. It may be there and not be known (is_known) when its job entry
+ * has not come. */
 struct job *jobs_find(const struct jobs *jobs, const struct id *id);
-/* The known job whose name is text, or of which text is a prefix no other shares. NULL: *matches says how many there are. */
+/* The known job whose name is text, or of which text is a prefix no other shares. NULL:
+ * *matches says how many there are. */
 struct job *jobs_find_name(const struct jobs *jobs, struct slice text, size_t *matches);
 
 /* spec.maps or spec.reduces; 0 while the job is not known. */
@@ -134,24 +144,29 @@ const struct attempt *task_owner(const struct task *task);
 const struct attempt *task_committed(const struct task *task);
 /* This claim's attempt; NULL. */
 const struct attempt *task_attempt(const struct task *task, const struct msg_stamp *claim);
-/* The latest attempt (highest number, then greatest claim) that did not just yield to a rival; NULL. */
+/* The latest attempt (highest number, then greatest claim) that did not just yield to a rival;
+ * NULL. */
 const struct attempt *task_latest(const struct task *task);
-/* Why the next attempt of a task would be made: of the latest attempt that did not just yield to a rival (FIRST when there is none,
- * STRAGGLER when it runs, ASKED when it is done). */
+/* Why the next attempt of a task would be made: of the latest attempt that did not just yield
+ * to a rival (FIRST when there is none, STRAGGLER when it runs, ASKED when it is done). */
 enum cause task_next_cause(const struct task *task);
-/* True when an attempt would still run but an earlier rival of the same number is alive: it should stop. */
+/* True when an attempt would still run but an earlier rival of the same number is alive: it
+ * should stop. */
 bool task_is_rival_lost(const struct task *task, const struct msg_stamp *claim);
 
-/* Highest sequence of a claim by (node, boot) of which a task is neither freed nor ended, in a running job; 0 when there is none: does
- * a `dead` still have work to do, and what must it say? */
+/* Highest sequence of a claim by (node, boot) of which a task is neither freed nor ended, in a
+ * running job; 0 when there is none: does a `dead` still have work to do, and what must it say? */
 uint64_t jobs_owned_by(const struct jobs *jobs, const struct id *node, const struct boot *boot);
 
 /* Order-independent digest of the whole state in normal form. */
 uint64_t jobs_digest(const struct jobs *jobs);
 
-/* Parses "JOB/m12", "JOB/r0", "JOB/m12.1" behind the job's name; attempt 0 = all. False when it is none. */
-bool task_parse(struct slice text, struct slice *job, enum task_kind *kind, uint32_t *index, uint32_t *attempt);
+/* Parses "JOB/m12", "JOB/r0", "JOB/m12.1" behind the job's name; attempt 0 = all. False when it
+ * is none. */
+bool task_parse(struct slice text, struct slice *job, enum task_kind *kind, uint32_t *index,
+                uint32_t *attempt);
 /* "wc-3f7a/m12.1" (attempt 0: without) into text (96 bytes); returns text. */
-char *task_name(const struct job *job, enum task_kind kind, uint32_t index, uint32_t attempt, char *text);
+char *task_name(const struct job *job, enum task_kind kind, uint32_t index, uint32_t attempt,
+                char *text);
 
 #endif

@@ -1,12 +1,14 @@
 /* Marks of owners, and the attempts that hang on them.
  *
- * The rule: a claim (node, boot, sequence) is free when the node has opened a later boot, when a `dead` of (node, boot) reaches
- * the sequence, or when the boot's `left` does. Each mark only grows (newest boot, highest sequence), so a mark is a
- * join and the order of arrival leaves no trace. When several marks free one claim, the cause is that of the strongest: left
- * over dead over restarted. A mark that comes later can strengthen it, which is why DEAD attempts stay in their owner's list.
+ * The rule: a claim (node, boot, sequence) is free when the node has opened a later boot, when
+ * a `dead` of (node, boot) reaches the sequence, or when the boot's `left` does. Each mark only
+ * grows (newest boot, highest sequence), so a mark is a join and the order of arrival leaves no
+ * trace. When several marks free one claim, the cause is that of the strongest: left over dead
+ * over restarted. A mark that comes later can strengthen it, which is why DEAD attempts stay in
+ * their owner's list.
  *
- * The list holds few attempts (what one boot runs, or ran when it died, in jobs that still run), so a death costs what
- * the dead node owned, not what the jobs hold. */
+ * The list holds few attempts (what one boot runs, or ran when it died, in jobs that still
+ * run), so a death costs what the dead node owned, not what the jobs hold. */
 #include "tasks/owners.h"
 
 #include "base/hash.h"
@@ -33,7 +35,8 @@ static struct owner *find(const struct owner_node *node, const struct boot *boot
     return owner;
 }
 
-enum error owners_get(struct jobs *jobs, const struct id *id, const struct boot *boot, struct owner **owner)
+enum error owners_get(struct jobs *jobs, const struct id *id, const struct boot *boot,
+                      struct owner **owner)
 {
     struct owner_node *node;
     enum error error = node_get(jobs, id, &node);
@@ -118,10 +121,10 @@ uint64_t jobs_owned_by(const struct jobs *jobs, const struct id *id, const struc
     const struct owner *owner = node == NULL ? NULL : find(node, boot);
     uint64_t highest = 0;
     if (owner == NULL) return highest;
-    for (const struct attempt *attempt = owner->attempts; attempt != NULL; attempt = attempt->owner_next) {
-        assert(attempt->job->outcome == JOB_RUNNING);
-        if (attempt->state == ATTEMPT_RUNNING && attempt->claim.sequence > highest)
-            highest = attempt->claim.sequence;
+    for (const struct attempt *at = owner->attempts; at != NULL; at = at->owner_next) {
+        assert(at->job->outcome == JOB_RUNNING);
+        if (at->state == ATTEMPT_RUNNING && at->claim.sequence > highest)
+            highest = at->claim.sequence;
     }
     return highest;
 }

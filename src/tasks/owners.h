@@ -1,5 +1,6 @@
-/* Which claims the fate of their owner frees: per node the newest boot that opened, per (node, boot) how far `dead` and `left`
- * reach. Marks apply to claims that come later as well as to those that are there. Part of the fold in jobs.h. */
+/* Which claims the fate of their owner frees: per node the newest boot that opened, per (node,
+ * boot) how far `dead` and `left` reach. Marks apply to claims that come later as well as to
+ * those that are there. Part of the fold in jobs.h. */
 #ifndef TASKS_OWNERS_H
 #define TASKS_OWNERS_H
 
@@ -12,7 +13,7 @@ struct owner {
     struct boot boot;
     uint64_t dead;               /* claims up to this sequence are free; 0 = none */
     uint64_t left;
-    struct attempt *attempts;    /* those that its fate decides: RUNNING and DEAD, of running jobs */
+    struct attempt *attempts;    /* RUNNING and DEAD, of running jobs: what its fate decides */
 };
 
 struct owner_node {
@@ -21,7 +22,8 @@ struct owner_node {
     struct owner *owners;
 };
 
-/* The owner (node, boot), made when it is not there. It stays at its place until owners_deinit. ERROR_MEMORY. */
+/* The owner (node, boot), made when it is not there. It stays at its place until owners_deinit.
+ * ERROR_MEMORY. */
 enum error owners_get(struct jobs *jobs, const struct id *node, const struct boot *boot,
                       struct owner **owner) MUST_USE;
 /* Frees all; attempts are not touched. */

@@ -1,9 +1,11 @@
 /* Entries that wait for a job entry.
  *
- * The log keeps the order of a feed, not that of the flock: at a start feed after feed is folded, and claims and dones
- * of one node come long before the job entry of another. They are kept as they are and folded when the job's tasks are
- * there. The same holds for an entry that names tasks beyond those there are: should the id have been submitted twice with
- * different sizes, a later job entry may bring them. What is kept is thereby a function of the set of entries, not of their order.
+ * The log keeps the order of a feed, not that of the flock: at a start feed after feed is
+ * folded, and claims and dones of one node come long before the job entry of another. They are
+ * kept as they are and folded when the job's tasks are there. The same holds for an entry that
+ * names tasks beyond those there are: should the id have been submitted twice with different
+ * sizes, a later job entry may bring them. What is kept is thereby a function of the set of
+ * entries, not of their order.
  *
  * A map by stamp keeps duplicates out, because a hundred thousand entries may wait. */
 #include "tasks/pending.h"

@@ -1,4 +1,5 @@
-/* Rendezvous order. Equal scores (which chance will hardly bring) fall to the lesser id, so that the order is total. */
+/* Rendezvous order. Equal scores (which chance will hardly bring) fall to the lesser id, so
+ * that the order is total. */
 #include "tasks/placement.h"
 
 #include "base/hash.h"
@@ -23,14 +24,15 @@ static int compare(const void *left, const void *right)
     return precedes(b->score, &b->id, a->score, &a->id);
 }
 
-void placement_order(const void *key, size_t key_size, struct schedule_node *nodes, size_t nodes_count)
+void placement_order(const void *key, size_t key_size, struct schedule_node *nodes,
+                     size_t nodes_count)
 {
     for (size_t i = 0; i < nodes_count; i++) nodes[i].score = score_of(key, key_size, &nodes[i].id);
     if (nodes_count > 1) qsort(nodes, nodes_count, sizeof *nodes, compare);
 }
 
-size_t placement_rank(const void *key, size_t key_size, const struct schedule_node *nodes, size_t nodes_count,
-                      const struct id *self)
+size_t placement_rank(const void *key, size_t key_size, const struct schedule_node *nodes,
+                      size_t nodes_count, const struct id *self)
 {
     uint64_t own = score_of(key, key_size, self);
     size_t rank = 0;

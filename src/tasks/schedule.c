@@ -1,16 +1,20 @@
 /* Picking tasks to claim.
  *
- * Claims are optimistic, so two nodes that want the same task at the same time both start it, and one has worked in vain.
- * The rule that makes this rare, without asking anyone: for each task the living have an order (placement.h), and the k-th
- * takes it k steps after it became free. A step is longer than a claim takes to be heard of, so when the first is busy the second hears
- * nothing and takes it; when it is not, the second hears its claim. (Like Chubby's and Raft's randomised timeouts, but
- * with an order instead of chance; delay scheduling, Zaharia et al. 2010, waits for locality likewise.)
+ * Claims are optimistic, so two nodes that want the same task at the same time both start it,
+ * and one has worked in vain. The rule that makes this rare, without asking anyone: for each
+ * task the living have an order (placement.h), and the k-th takes it k steps after it became
+ * free. A step is longer than a claim takes to be heard of, so when the first is busy the
+ * second hears nothing and takes it; when it is not, the second hears its claim. (Like Chubby's
+ * and Raft's randomised timeouts, but with an order instead of chance; delay scheduling,
+ * Zaharia et al. 2010, waits for locality likewise.)
  *
- * In a flock that is busy all delays are long over, and what keeps nodes apart is that each takes the tasks where its own rank is lowest.
+ * In a flock that is busy all delays are long over, and what keeps nodes apart is that each
+ * takes the tasks where its own rank is lowest.
  *
- * The state per task is small and filled lazily: a task that was never claimed is free since its kind became
- * claimable; one that became free again (task.frees moved) is free since we saw it. The fold keeps a bit for
- * each free task, so a call costs what is free (up to CANDIDATES_MAX), not what the job holds. */
+ * The state per task is small and filled lazily: a task that was never claimed is free since
+ * its kind became claimable; one that became free again (task.frees moved) is free since we saw
+ * it. The fold keeps a bit for each free task, so a call costs what is free (up to
+ * CANDIDATES_MAX), not what the job holds. */
 #include "tasks/schedule.h"
 
 #include "base/hash.h"
@@ -18,22 +22,27 @@
 #include <assert.h>
 
 enum {
-    /* Above the time in which a claim is heard of in one hop on a local network, with room for a busy loop. */
+    /* Above the time in which a claim is heard of in one hop on a local network, with room for
+     * a busy loop. */
     RANK_STEP = 25 * MILLISECOND,
-    /* Places that count: the last ones then wait 0.2 s, which nobody notices in a task worth distributing. */
+    /* Places that count: the last ones then wait 0.2 s, which nobody notices in a task worth
+     * distributing. */
     RANK_MAX = 8,
-    /* Where the task failed before: four steps are as good as "somebody else, if there is anybody". */
+    /* Where the task failed before: four steps are as good as "somebody else, if there is
+     * anybody". */
     RANK_FAILED = 4,
     RANK_UNKNOWN = UINT8_MAX,
 
     /* 0.2 + 0.4 + 0.8 s before the second to fourth attempt: --retries 4 end well within 5 s. */
     FAILED_BACKOFF = 100 * MILLISECOND,
     FAILED_BACKOFF_MAX = 800 * MILLISECOND,
-    /* Ours or the machine's fault: such things last (a full disk, a missing block), and the attempts are not limited. */
+    /* Ours or the machine's fault: such things last (a full disk, a missing block), and the
+     * attempts are not limited. */
     HINDERED_BACKOFF = 500 * MILLISECOND,
     HINDERED_BACKOFF_MAX = 8 * SECOND,
 
-    /* Enough for one of them to be preferred here, even in a flock of a thousand; few enough for each event. */
+    /* Enough for one of them to be preferred here, even in a flock of a thousand; few enough
+     * for each event. */
     CANDIDATES_MAX = 1000,
 };
 
@@ -47,11 +56,13 @@ static enum error kind_init(struct schedule_job *state, enum task_kind kind, uin
     state->free_since[kind] = memory_take(memory, count * sizeof(instant));
     state->frees[kind] = memory_take(memory, count * sizeof(uint32_t));
     state->ranks[kind] = memory_take(memory, count);
-    bool is_whole = state->free_since[kind] != NULL && state->frees[kind] != NULL && state->ranks[kind] != NULL;
+    bool is_whole = state->free_since[kind] != NULL && state->frees[kind] != NULL &&
+                    state->ranks[kind] != NULL;
     return is_whole ? ERROR_NONE : ERROR_MEMORY;
 }
 
-enum error schedule_job_init(struct schedule_job *state, const struct job *job, struct memory *memory, instant now)
+enum error schedule_job_init(struct schedule_job *state, const struct job *job,
+                             struct memory *memory, instant now)
 {
     assert(job->is_known);
     *state = (struct schedule_job){.seen = now};
@@ -121,7 +132,8 @@ static bool is_hindered(const struct attempt *attempt)
     if (attempt->state == ATTEMPT_FAILED) return !attempt->charged;
     if (attempt->state != ATTEMPT_RELEASED) return false;
     enum cause cause = attempt->end_cause;
-    return cause == CAUSE_NOT_STARTED || cause == CAUSE_INPUT_MISSING || cause == CAUSE_DISK || cause == CAUSE_AGAIN;
+    return cause == CAUSE_NOT_STARTED || cause == CAUSE_INPUT_MISSING ||
+           cause == CAUSE_DISK || cause == CAUSE_AGAIN;
 }
 
 static bool has_failed_at(const struct task *task, const struct id *node)
@@ -137,8 +149,10 @@ static bool has_failed_at(const struct task *task, const struct id *node)
 static bool should_yield(const struct picking *picking, const struct task *task)
 {
     if (!has_failed_at(task, picking->self)) return false;
-    for (size_t i = 0; i < picking->nodes_count; i++)
-        if (!picking->nodes[i].is_suspect && !has_failed_at(task, &picking->nodes[i].id)) return true;
+    for (size_t i = 0; i < picking->nodes_count; i++) {
+        const struct schedule_node *node = &picking->nodes[i];
+        if (!node->is_suspect && !has_failed_at(task, &node->id)) return true;
+    }
     return false;
 }
 
@@ -236,10 +250,12 @@ static void check_living(struct picking *picking)
     if (living == state->living) return;
     state->living = living;
     for (unsigned kind = TASK_MAP; kind <= TASK_REDUCE; kind++)
-        if (state->tasks_count[kind] > 0) memset(state->ranks[kind], RANK_UNKNOWN, state->tasks_count[kind]);
+        if (state->tasks_count[kind] > 0)
+            memset(state->ranks[kind], RANK_UNKNOWN, state->tasks_count[kind]);
 }
 
-static bool is_claimable(const struct job *job, const struct schedule_job *state, enum task_kind *kind)
+static bool is_claimable(const struct job *job, const struct schedule_job *state,
+                         enum task_kind *kind)
 {
     if (!job->is_known || job->outcome != JOB_RUNNING) return false;
     *kind = job->done_count[TASK_MAP] < job->spec.maps ? TASK_MAP : TASK_REDUCE;
@@ -271,8 +287,8 @@ size_t schedule_pick(const struct job *job, struct schedule_job *state, const st
     uint32_t index = next_free(job->free[kind], 0, count);
     for (size_t looked = 0; index < count && looked < CANDIDATES_MAX; looked++) {
         consider(&picking, index);
-        bool is_best = picks_max > 0 && picking.picks_count == picks_max && picks[picks_max - 1].rank == 0;
-        if (is_best) break;
+        bool is_full = picks_max > 0 && picking.picks_count == picks_max;
+        if (is_full && picks[picks_max - 1].rank == 0) break; /* none can be better */
         index = next_free(job->free[kind], index + 1, count);
     }
     *wake = picking.wake;

@@ -1,7 +1,8 @@
-/* Questions about one task: who owns it, what is committed, why it would be run again, what it is called.
+/* Questions about one task: who owns it, what is committed, why it would be run again, what it
+ * is called.
  *
- * All derived from the set of its attempts, never stored as truth: a task has one to a handful of attempts, and a stored answer
- * could disagree with them. */
+ * All derived from the set of its attempts, never stored as truth: a task has one to a handful
+ * of attempts, and a stored answer could disagree with them. */
 #include "tasks/jobs.h"
 
 #include <assert.h>
@@ -12,7 +13,8 @@ const struct attempt *task_owner(const struct task *task)
     const struct attempt *owner = NULL;
     for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next) {
         if (attempt->state != ATTEMPT_RUNNING) continue;
-        if (owner == NULL || attempt->number > owner->number) owner = attempt; /* least claims first */
+        /* The list has the least claims first. */
+        if (owner == NULL || attempt->number > owner->number) owner = attempt;
     }
     return owner;
 }
@@ -22,7 +24,8 @@ const struct attempt *task_committed(const struct task *task)
     const struct attempt *committed = NULL;
     for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next) {
         if (attempt->state != ATTEMPT_DONE) continue;
-        if (committed == NULL || stamp_compare(&attempt->done, &committed->done) < 0) committed = attempt;
+        if (committed == NULL || stamp_compare(&attempt->done, &committed->done) < 0)
+            committed = attempt;
     }
     return committed;
 }
@@ -59,7 +62,8 @@ const struct attempt *task_latest(const struct task *task)
     const struct attempt *latest = NULL;
     for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next) {
         if (has_yielded(attempt)) continue;
-        if (latest == NULL || attempt->number >= latest->number) latest = attempt; /* greater claims last */
+        /* The list has the greatest claims last. */
+        if (latest == NULL || attempt->number >= latest->number) latest = attempt;
     }
     return latest;
 }
@@ -94,7 +98,8 @@ static bool take_number(struct slice *text, uint32_t *number)
     return digits > 0;
 }
 
-bool task_parse(struct slice text, struct slice *job, enum task_kind *kind, uint32_t *index, uint32_t *attempt)
+bool task_parse(struct slice text, struct slice *job, enum task_kind *kind, uint32_t *index,
+                uint32_t *attempt)
 {
     size_t slash = text.count;
     while (slash > 0 && text.at[slash - 1] != '/') slash--;
@@ -112,12 +117,15 @@ bool task_parse(struct slice text, struct slice *job, enum task_kind *kind, uint
     return take_number(&rest, attempt) && rest.count == 0 && *attempt > 0;
 }
 
-char *task_name(const struct job *job, enum task_kind kind, uint32_t index, uint32_t attempt, char *text)
+char *task_name(const struct job *job, enum task_kind kind, uint32_t index, uint32_t attempt,
+                char *text)
 {
-    enum { TEXT_SIZE = 96 }; /* 64 of the job's name, 2, twice 10 digits, a dot and a NUL, rounded up */
+    /* 64 of the job's name, 2, twice 10 digits, a dot and a NUL, rounded up. */
+    enum { TEXT_SIZE = 96 };
     char letter = kind == TASK_MAP ? 'm' : 'r';
     int count = snprintf(text, TEXT_SIZE, "%s/%c%u", job->name, letter, (unsigned)index);
     assert(count > 0 && count < TEXT_SIZE);
-    if (attempt > 0) (void)snprintf(text + count, TEXT_SIZE - (size_t)count, ".%u", (unsigned)attempt);
+    if (attempt > 0)
+        (void)snprintf(text + count, TEXT_SIZE - (size_t)count, ".%u", (unsigned)attempt);
     return text;
 }
