@@ -1,0 +1,116 @@
+/* What mrctl asks: who answers it. Reading is answered at once (answers.c); what changes something, or must wait for bytes or
+ * disks, becomes pending (pending.c). */
+#include "node/state.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    CODE_USAGE = 2,
+    DEFAULT_PORT = 7437,
+};
+
+void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t code, const char *format, ...)
+{
+    char text[8192];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    node_count(node, METRIC_requests_refused);
+    struct msg_say_error reply = {.request = request, .code = code, .text = slice_string(text)};
+    links_send(node, stream, &wire_say_error, &reply);
+}
+
+static void say_ok(struct node *node, uint64_t stream, uint64_t request, const char *text)
+{
+    struct msg_say_ok reply = {.request = request, .text = slice_string(text)};
+    links_send(node, stream, &wire_say_ok, &reply);
+}
+
+static const char *spec_trouble(const struct msg_job_spec *spec)
+{
+    if (spec->maps == 0 || spec->maps > 1000000) return "a job has 1 to 1,000,000 maps";
+    if (spec->reduces > 100000) return "a job has at most 100,000 reduces";
+    if (spec->mapper.count == 0) return "a job needs a mapper (-m)";
+    if (spec->name.count == 0) return "a job needs a name";
+    if (spec->replicas == 0) return "a job needs at least one replica";
+    if (spec->retries == 0) return "a job needs at least one attempt (--retries 1)";
+    return NULL;
+}
+
+static void submit(struct node *node, uint64_t stream, const struct wire_message *message)
+{
+    const struct msg_ask_submit *ask = message->fields;
+    const char *trouble = spec_trouble(&ask->spec);
+    if (trouble != NULL) control_error(node, stream, ask->request, CODE_USAGE, "%s", trouble);
+    else if (node->is_leaving) control_error(node, stream, ask->request, 3, "this node is leaving: ask another");
+    else pending_add(node, stream, message);
+}
+
+static void kill_job(struct node *node, uint64_t stream, const struct msg_ask_kill *ask)
+{
+    const struct job *job = answers_find_job(node, stream, ask->request, ask->job);
+    if (job == NULL) return;
+    if (job->outcome == JOB_RUNNING) {
+        struct msg_ended ended = {.job = job->id, .outcome = JOB_KILLED, .cause = CAUSE_KILLED,
+                                  .wall_ms = node_wall_ms(node), .text = slice_string("killed by request")};
+        (void)!node_append(node, &wire_ended, &ended, NULL);
+    }
+    say_ok(node, stream, ask->request, job->name);
+}
+
+static void join(struct node *node, uint64_t stream, const struct msg_ask_join *ask)
+{
+    char host[256];
+    if (ask->host.count == 0 || memchr(ask->host.at, '\0', ask->host.count) != NULL) {
+        control_error(node, stream, ask->request, CODE_USAGE, "join needs HOST:PORT");
+        return;
+    }
+    snprintf(host, sizeof host, "%.*s", (int)ask->host.count, (const char *)ask->host.at);
+    struct address address;
+    char with_port[270];
+    snprintf(with_port, sizeof with_port, "%s:%d", host, DEFAULT_PORT);
+    if (address_parse(host, &address) || address_parse(with_port, &address)) {
+        links_join(node, &address, false);
+    } else {
+        char *copy = arena_take(&node->actions->arena, strlen(host) + 1);
+        if (copy == NULL) return;
+        memcpy(copy, host, strlen(host) + 1);
+        struct action *action = actions_push(node->actions, ACTION_RESOLVE);
+        action->resolve.token = node->token_next++;
+        action->resolve.host = copy;
+    }
+    say_ok(node, stream, ask->request, "joining");
+}
+
+void control_request(struct node *node, struct link *link, const struct wire_message *message)
+{
+    node_count(node, METRIC_requests);
+    uint64_t stream = link->stream;
+    switch (message->type) {
+    case MSG_ask_members: answers_members(node, stream, message->fields); break;
+    case MSG_ask_jobs: answers_jobs(node, stream, message->fields); break;
+    case MSG_ask_tasks: answers_tasks(node, stream, message->fields); break;
+    case MSG_ask_explain: answers_explain(node, stream, message->fields); break;
+    case MSG_ask_info: answers_info(node, stream, message->fields); break;
+    case MSG_ask_names: answers_names(node, stream, message->fields); break;
+    case MSG_ask_submit: submit(node, stream, message); break;
+    case MSG_ask_name:
+    case MSG_ask_unname:
+    case MSG_ask_wait:
+    case MSG_ask_dataset: pending_add(node, stream, message); break;
+    case MSG_ask_kill: kill_job(node, stream, message->fields); break;
+    case MSG_ask_join: join(node, stream, message->fields); break;
+    case MSG_ask_leave: {
+        const struct msg_ask_leave *ask = message->fields;
+        say_ok(node, stream, ask->request, "leaving");
+        node_leave(node);
+        break;
+    }
+    default:
+        node_count(node, METRIC_requests_refused);
+        break;
+    }
+}

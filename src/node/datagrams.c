@@ -1,0 +1,203 @@
+/* Datagrams: sealed on the way out, believed on the way in only after proof (design, section 5).
+ *
+ *   unknown (sender, boot)  --seal ok-->  challenged, its payload held  --reply ok-->  proven, payload delivered
+ *
+ * A recording of something said earlier can't answer a challenge; a repeat within a boot falls to the replay window; a
+ * former boot is refused. A stranger (no key) costs one derived key and a counter: no memory, no answer. */
+#include "node/state.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    CONTACTS_MAX = 16384,                 /* as many as members */
+    CHALLENGE_EVERY = 200 * MILLISECOND,  /* a lost challenge is repeated at the next datagram after this */
+};
+
+static void seal_and_send(struct node *node, const struct address *to, struct slice payload)
+{
+    uint8_t *out = arena_take(&node->actions->arena, FRAME_SIZE_MAX);
+    if (out == NULL) return; /* a lost datagram */
+    struct frame_header header = {.key_id = node->keys[0].key_id, .sender = node->id, .boot = node->boot,
+                                  .counter = ++node->datagram_counter};
+    size_t size = frame_seal(node->crypto, &node->own_subkey, &header, payload, out);
+    struct action *action = actions_push(node->actions, ACTION_SEND);
+    action->send.to = *to;
+    action->send.bytes = slice_of(out, size);
+    node_count(node, METRIC_datagrams_sent);
+}
+
+void datagrams_send(void *context, const struct address *to, struct slice payload)
+{
+    struct node *node = context;
+    assert(payload.count <= FRAME_PAYLOAD_MAX);
+    if (node->actions == NULL || address_is_none(to)) return;
+    seal_and_send(node, to, payload);
+}
+
+static void send_message(struct node *node, const struct address *to, const struct wire_schema *schema,
+                         const void *message)
+{
+    struct slice payload = wire_pack_arena(schema, message, &node->actions->arena);
+    if (payload.at != NULL) seal_and_send(node, to, payload);
+}
+
+static void drop_held(struct node *node, struct contact *contact)
+{
+    memory_put(&node->memory, contact->held, contact->held_size);
+    contact->held = NULL;
+    contact->held_size = 0;
+}
+
+static void contact_close(struct node *node, struct contact *contact)
+{
+    drop_held(node, contact);
+    memory_put(&node->memory, contact->window, sizeof *contact->window);
+    memory_put(&node->memory, contact, sizeof *contact);
+}
+
+/* The contact of this id, made anew when its boot is a later one. NULL: no memory or table full. */
+static struct contact *contact_at(struct node *node, const struct id *id, const struct boot *boot)
+{
+    struct contact *contact = map_get(&node->contacts, id);
+    if (contact != NULL && boot_compare(&contact->boot, boot) < 0) {
+        map_remove(&node->contacts, id);
+        contact_close(node, contact);
+        contact = NULL;
+    }
+    if (contact != NULL) return contact;
+    if (node->contacts.count >= CONTACTS_MAX) return NULL;
+    contact = memory_take(&node->memory, sizeof *contact);
+    if (contact == NULL) return NULL;
+    contact->window = memory_take(&node->memory, sizeof *contact->window);
+    contact->id = *id;
+    contact->boot = *boot;
+    frame_subkey(node->crypto, &node->keys[0], id, boot, &contact->subkey);
+    if (contact->window == NULL || map_add(&node->contacts, contact) != ERROR_NONE) {
+        contact_close(node, contact);
+        return NULL;
+    }
+    return contact;
+}
+
+static void hold(struct node *node, struct contact *contact, const struct address *from, struct slice payload)
+{
+    drop_held(node, contact);
+    contact->held = memory_take(&node->memory, payload.count);
+    if (contact->held == NULL) return;
+    memcpy(contact->held, payload.at, payload.count);
+    contact->held_size = payload.count;
+    contact->held_from = *from;
+}
+
+static void challenge(struct node *node, struct contact *contact, const struct address *from)
+{
+    if (contact->token != 0 && node->now - contact->challenged < CHALLENGE_EVERY) return;
+    if (contact->token == 0) contact->token = prng_next(&node->prng) | 1;
+    contact->challenged = node->now;
+    struct msg_challenge ask = {.token = contact->token};
+    node_count(node, METRIC_challenges_sent);
+    send_message(node, from, &wire_challenge, &ask);
+}
+
+static void deliver(struct node *node, struct contact *contact, const struct address *from, struct slice payload)
+{
+    const char *reason = gossip_receive(&node->gossip, node->now, &contact->id, &contact->boot, from, payload,
+                                        &node->actions->arena);
+    if (reason == NULL) return;
+    node_count(node, METRIC_datagrams_refused_payload);
+    trace_line(&node->trace, TRACE_DEBUG, "event=datagram-refused reason=\"%s\"", reason);
+}
+
+/* A payload that is a challenge or its answer is handled here; everything else is gossip's. */
+static bool take_handshake(struct node *node, struct contact *contact, const struct address *from,
+                           struct slice payload)
+{
+    struct wire_message message;
+    if (wire_unpack(&payload, &message, &node->actions->arena) != NULL) return false;
+    if (message.type == MSG_challenge) {
+        struct msg_challenge_reply reply = {.token = ((const struct msg_challenge *)message.fields)->token};
+        send_message(node, from, &wire_challenge_reply, &reply);
+        return true;
+    }
+    if (message.type != MSG_challenge_reply) return false;
+    uint64_t token = ((const struct msg_challenge_reply *)message.fields)->token;
+    if (contact->is_proven || contact->token == 0 || token != contact->token) return true;
+    contact->is_proven = true;
+    contact->token = 0;
+    if (contact->held != NULL) {
+        deliver(node, contact, &contact->held_from, slice_of(contact->held, contact->held_size));
+        drop_held(node, contact);
+    }
+    return true;
+}
+
+static const struct frame_key *key_by_id(const struct node *node, uint32_t key_id)
+{
+    for (size_t i = 0; i < node->keys_count; i++)
+        if (node->keys[i].key_id == key_id) return &node->keys[i];
+    return NULL;
+}
+
+/* Opens the seal. NULL, or the counter to raise; *payload borrows from the step's arena. */
+static int open_datagram(struct node *node, struct slice bytes, struct frame_header *header, struct slice *payload)
+{
+    if (frame_peek(bytes, header) != NULL) return METRIC_datagrams_refused_form;
+    const struct frame_key *key = key_by_id(node, header->key_id);
+    if (key == NULL) return METRIC_datagrams_refused_key;
+    if (id_equal(&header->sender, &node->id) && boot_equal(&header->boot, &node->boot)) return METRIC_datagrams_own;
+    const struct contact *contact = map_get(&node->contacts, &header->sender);
+    if (contact != NULL && boot_compare(&header->boot, &contact->boot) < 0) return METRIC_datagrams_refused_boot;
+    struct crypto_key subkey;
+    bool is_same = contact != NULL && boot_equal(&header->boot, &contact->boot) && key == &node->keys[0];
+    if (is_same) subkey = contact->subkey;
+    else frame_subkey(node->crypto, key, &header->sender, &header->boot, &subkey);
+    uint8_t *out = arena_take(&node->actions->arena, FRAME_SIZE_MAX);
+    if (out == NULL || frame_open(node->crypto, &subkey, bytes, out, payload) != NULL)
+        return METRIC_datagrams_refused_seal;
+    return -1;
+}
+
+void datagrams_receive(struct node *node, const struct address *from, struct slice bytes)
+{
+    node_count(node, METRIC_datagrams_received);
+    struct frame_header header;
+    struct slice payload;
+    int refused = open_datagram(node, bytes, &header, &payload);
+    if (refused >= 0) {
+        node_count(node, (enum metric)refused);
+        return;
+    }
+    struct contact *contact = contact_at(node, &header.sender, &header.boot);
+    if (contact == NULL) {
+        node_count(node, METRIC_contacts_refused);
+        return;
+    }
+    if (!frame_window_take(contact->window, header.counter)) {
+        node_count(node, METRIC_datagrams_refused_replay);
+        return;
+    }
+    if (take_handshake(node, contact, from, payload)) return;
+    if (contact->is_proven) {
+        deliver(node, contact, from, payload);
+        return;
+    }
+    hold(node, contact, from, payload);
+    challenge(node, contact, from);
+}
+
+void datagrams_proven(struct node *node, const struct id *id, const struct boot *boot)
+{
+    struct contact *contact = contact_at(node, id, boot);
+    if (contact == NULL || !boot_equal(&contact->boot, boot)) return;
+    contact->is_proven = true;
+    contact->token = 0;
+}
+
+void datagrams_close(struct node *node)
+{
+    size_t cursor = 0;
+    for (struct contact *contact; (contact = map_next(&node->contacts, &cursor)) != NULL;)
+        contact_close(node, contact);
+    map_deinit(&node->contacts);
+}

@@ -1,0 +1,196 @@
+/* The end of a job: decided by an entry, written by the first living node in line.
+ *
+ *   all its tasks done  -> the output's manifest is stored, every block of it is on two nodes  -> ended done, and a name
+ *   a task failed as often as --retries allows                                                -> ended failed, with its last words
+ *
+ * Every node would write the same manifest, byte for byte. An output that nobody holds any more is `lost`, and its task runs again. */
+#include "node/state.h"
+
+#include "base/hash.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WRITE_AGAIN = 3 * SECOND }; /* a manifest that the disk has not taken by then */
+
+static enum task_kind final_kind(const struct job *job)
+{
+    return job->spec.reduces > 0 ? TASK_REDUCE : TASK_MAP;
+}
+
+static uint32_t final_count(const struct job *job)
+{
+    return job->spec.reduces > 0 ? job->spec.reduces : job->spec.maps;
+}
+
+struct slice job_output_name(const struct job *job)
+{
+    return job->spec.output.count > 0 ? job->spec.output : slice_string(job->name);
+}
+
+/* ---- failed ---- */
+
+static const struct attempt *last_failure(const struct task *task)
+{
+    const struct attempt *last = NULL;
+    for (const struct attempt *a = task->attempts; a != NULL; a = a->next)
+        if (a->state == ATTEMPT_FAILED && a->charged) last = a;
+    return last;
+}
+
+static size_t describe_status(char *text, size_t size, const struct attempt *attempt)
+{
+    int used = attempt->end_cause == CAUSE_SIGNALED
+                   ? snprintf(text, size, "killed by signal %u", attempt->status - 128)
+               : attempt->end_cause == CAUSE_EXITED ? snprintf(text, size, "exit status %u", attempt->status)
+                                                    : snprintf(text, size, "%s", cause_text(attempt->end_cause));
+    return (size_t)used;
+}
+
+static void append_failed_end(struct node *node, const struct job *job, enum task_kind kind, uint32_t index)
+{
+    const struct task *task = &job->tasks[kind][index];
+    const struct attempt *attempt = last_failure(task);
+    char name[96], status[128] = "", text[8192];
+    if (attempt != NULL) describe_status(status, sizeof status, attempt);
+    const struct member *member =
+        attempt != NULL ? members_find(&node->gossip.members, &attempt->claim.node) : NULL;
+    struct slice command = kind == TASK_MAP ? job->spec.mapper : job->spec.reducer;
+    int used = snprintf(text, sizeof text, "task %s failed %u times, last on %s: %s\ncommand: %.*s",
+                        task_name(job, kind, index, 0, name), task->failures,
+                        member != NULL ? member->name : "a node that is gone", status,
+                        command.count > 1000 ? 1000 : (int)command.count, (const char *)command.at);
+    if (attempt != NULL && attempt->log.count > 0)
+        used += snprintf(text + used, sizeof text - (size_t)used, "\nits last words:\n%.*s",
+                         (int)attempt->log.count, (const char *)attempt->log.at);
+    struct msg_ended ended = {.job = job->id, .outcome = JOB_FAILED, .cause = CAUSE_TASK_FAILED,
+                              .wall_ms = node_wall_ms(node)};
+    ended.text = slice_of(text, (size_t)used < sizeof text ? (size_t)used : sizeof text - 1);
+    (void)!node_append(node, &wire_ended, &ended, NULL);
+}
+
+/* True when the job is to fail; writes the entry in its turn. */
+static bool fail_tick(struct node *node, struct work *work)
+{
+    const struct job *job = work->job;
+    if (job->failed_count < job->spec.retries || job->spec.retries == 0) return false;
+    for (int kind = 0; kind < 2; kind++) {
+        uint32_t count = kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
+        for (uint32_t i = 0; i < count; i++) {
+            if (job->tasks[kind][i].failures < job->spec.retries) continue;
+            if (work->failed_since == 0) work->failed_since = node->now;
+            if (node_is_turn(node, &job->id, sizeof job->id, work->failed_since))
+                append_failed_end(node, job, (enum task_kind)kind, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- done ---- */
+
+static uint64_t outputs_digest(const struct job *job)
+{
+    uint64_t digest = 1;
+    for (uint32_t i = 0; i < final_count(job); i++) {
+        const struct attempt *attempt = task_committed(&job->tasks[final_kind(job)][i]);
+        if (attempt == NULL) return 0;
+        digest = hash64(&attempt->output.digest, sizeof attempt->output.digest, digest);
+    }
+    return digest;
+}
+
+/* Encodes the manifest and has it stored; its digest is known at once. */
+static bool write_manifest(struct node *node, struct work *work)
+{
+    const struct job *job = work->job;
+    uint32_t count = final_count(job);
+    struct arena *arena = &node->actions->arena;
+    struct msg_manifest_block *blocks = arena_take(arena, count * sizeof *blocks);
+    if (blocks == NULL) return false;
+    struct msg_manifest manifest = {.blocks = {blocks, count}};
+    work->finish_size = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct attempt *attempt = task_committed(&job->tasks[final_kind(job)][i]);
+        blocks[i] = (struct msg_manifest_block){.block = attempt->output, .offset = work->finish_size};
+        work->finish_size += attempt->output.size;
+    }
+    struct msg_text file = {.text = job_output_name(job)};
+    manifest.files = (struct list){&file, 1};
+    struct slice bytes = wire_pack_arena(&wire_manifest, &manifest, arena);
+    if (bytes.at == NULL) return false;
+    node->crypto->digest(bytes, &work->finish_manifest.digest);
+    work->finish_manifest.size = bytes.count;
+    struct action *action = actions_push(node->actions, ACTION_BLOCK_WRITE);
+    action->block_write.token = node->token_next++;
+    action->block_write.bytes = bytes;
+    work->finish_written = node->now;
+    return true;
+}
+
+static size_t safe_copies(struct node *node)
+{
+    size_t living = members_living_count(&node->gossip.members);
+    return living < SAFE_COPIES ? living : SAFE_COPIES;
+}
+
+/* True when every output is on enough nodes; asks for the missing copies, gives up what nobody has. */
+static bool outputs_are_safe(struct node *node, struct work *work)
+{
+    const struct job *job = work->job;
+    bool is_safe = true;
+    for (uint32_t i = 0; i < final_count(job); i++) {
+        const struct attempt *attempt = task_committed(&job->tasks[final_kind(job)][i]);
+        if (keeper_copies(node, &attempt->output.digest) >= safe_copies(node)) continue;
+        is_safe = false;
+        keeper_want(node, &attempt->output, job->spec.replicas, &attempt->claim.node);
+        if (!keeper_is_lost(node, &attempt->output.digest)) continue;
+        struct msg_lost lost = {.job = job->id, .done = attempt->done, .kind = final_kind(job), .task = i,
+                                .cause = CAUSE_OWNER_DEAD};
+        (void)!node_append(node, &wire_lost, &lost, NULL);
+    }
+    if (keeper_copies(node, &work->finish_manifest.digest) < safe_copies(node)) {
+        is_safe = false;
+        if (keeper_has(node, &work->finish_manifest.digest))
+            keeper_want(node, &work->finish_manifest, job->spec.replicas, NULL);
+    }
+    return is_safe;
+}
+
+static void append_done_end(struct node *node, const struct work *work)
+{
+    const struct job *job = work->job;
+    struct msg_ended ended = {.job = job->id, .outcome = JOB_DONE, .cause = CAUSE_ALL_DONE,
+                              .manifest = work->finish_manifest, .size = work->finish_size,
+                              .wall_ms = node_wall_ms(node)};
+    struct msg_stamp replaced[64];
+    struct slice name = job_output_name(job);
+    size_t replaced_count = job->spec.overwrite ? names_current(&node->names, name, replaced, 64) : 0;
+    struct msg_named named = {.name = name, .manifest = work->finish_manifest, .size = work->finish_size,
+                              .replicas = job->spec.replicas, .request = job->id,
+                              .replaces = {replaced, (uint32_t)replaced_count}};
+    if (names_by_request(&node->names, &job->id) == NULL) (void)!node_append(node, &wire_named, &named, NULL);
+    (void)!node_append(node, &wire_ended, &ended, NULL);
+}
+
+void finish_tick(struct node *node, struct work *work)
+{
+    const struct job *job = work->job;
+    if (fail_tick(node, work)) return;
+    work->failed_since = 0;
+    if (job->done_count[final_kind(job)] < final_count(job)) {
+        work->complete_since = 0;
+        return;
+    }
+    if (work->complete_since == 0) work->complete_since = node->now;
+    if (!node_is_turn(node, &job->id, sizeof job->id, work->complete_since)) return;
+    uint64_t digest = outputs_digest(job);
+    if (digest == 0) return;
+    bool is_missing = keeper_copies(node, &work->finish_manifest.digest) == 0 &&
+                      node->now - work->finish_written > WRITE_AGAIN;
+    if (digest != work->finish_digest || is_missing) {
+        if (!write_manifest(node, work)) return;
+        work->finish_digest = digest;
+    }
+    if (outputs_are_safe(node, work)) append_done_end(node, work);
+}

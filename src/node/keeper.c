@@ -1,0 +1,357 @@
+/* The keeper of blocks: what is here, who else has a copy, who should, and what may go.
+ *
+ *   wanted by a name or a running job   ->  on `replicas` living nodes, by rendezvous order of (block, node)
+ *   wanted by nobody, not pinned        ->  dropped
+ *
+ * A node that wants copies asks those who should hold them ("block_ensure": get it from these, keep it, say so); nobody pushes
+ * bytes. Confirmations are believed until the member dies. A fresh upload and a block that was promised to somebody are
+ * pinned for an hour, because what will reference them is still on its way. */
+#include "node/state.h"
+
+#include "base/hash.h"
+
+#include <string.h>
+
+enum {
+    ASK_AGAIN = SECOND,                 /* an ensure that got no answer is repeated */
+    SWEEP_EVERY = 10 * SECOND,          /* without news; with news at once */
+    SWEEP_SOON = 300 * MILLISECOND,     /* many entries of one moment make one sweep */
+    DEFAULT_PIN_MINUTES = 60,           /* design, section 9 */
+    LOST_AFTER = 3,                     /* refusals: everyone who could know was asked and asked again */
+};
+
+static duration default_pin(void) { return (duration)DEFAULT_PIN_MINUTES * 60 * SECOND; }
+
+struct block *keeper_find(const struct node *node, const struct digest *digest)
+{
+    return map_get(&node->blocks, digest);
+}
+
+bool keeper_has(const struct node *node, const struct digest *digest)
+{
+    const struct block *block = keeper_find(node, digest);
+    return block != NULL && block->is_here;
+}
+
+static struct block *block_at(struct node *node, const struct msg_block_ref *ref)
+{
+    struct block *block = keeper_find(node, &ref->digest);
+    if (block != NULL) return block;
+    block = memory_take(&node->memory, sizeof *block);
+    if (block == NULL) return NULL;
+    block->digest = ref->digest;
+    block->size = ref->size;
+    if (map_add(&node->blocks, block) != ERROR_NONE) {
+        memory_put(&node->memory, block, sizeof *block);
+        return NULL;
+    }
+    return block;
+}
+
+static bool id_list_has(const struct id *ids, size_t count, const struct id *id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (id_equal(&ids[i], id)) return true;
+    return false;
+}
+
+static void id_list_add(struct id *ids, size_t *count, const struct id *id)
+{
+    if (*count < COPIES_MAX && !id_list_has(ids, *count, id)) ids[(*count)++] = *id;
+}
+
+static void id_list_remove(struct id *ids, size_t *count, const struct id *id)
+{
+    for (size_t i = 0; i < *count; i++)
+        if (id_equal(&ids[i], id)) ids[i--] = ids[--*count];
+}
+
+size_t keeper_copies(const struct node *node, const struct digest *digest)
+{
+    const struct block *block = keeper_find(node, digest);
+    return block == NULL ? 0 : block->copies_count + block->is_here;
+}
+
+bool keeper_is_lost(const struct node *node, const struct digest *digest)
+{
+    const struct block *block = keeper_find(node, digest);
+    if (block == NULL || block->is_here || block->copies_count > 0) return false;
+    size_t living = members_living_count(&node->gossip.members);
+    return block->refusals >= LOST_AFTER * (living < 4 ? living : 4);
+}
+
+/* ---- copies elsewhere ---- */
+
+static void say_held(struct node *node, const struct id *to, const struct digest *digest, bool is_held)
+{
+    struct link *link = links_to(node, to);
+    if (link == NULL) return;
+    struct msg_block_held held = {.digest = *digest, .is_held = is_held};
+    links_send(node, link->stream, &wire_block_held, &held);
+}
+
+static void fetch(struct node *node, struct block *block, const struct msg_block_holder *holders, size_t count)
+{
+    if (block->is_fetching || block->is_here || count == 0) return;
+    struct action *action = actions_push(node->actions, ACTION_BLOCK_FETCH);
+    action->block_fetch.token = node->token_next++;
+    action->block_fetch.block = (struct msg_block_ref){block->digest, block->size};
+    action->block_fetch.holders = holders;
+    action->block_fetch.holders_count = count;
+    block->is_fetching = true;
+}
+
+static void ensure_at(struct node *node, const struct id *peer, const struct msg_block_ensure *ensure)
+{
+    struct link *link = links_to(node, peer);
+    if (link != NULL) links_send(node, link->stream, &wire_block_ensure, ensure);
+}
+
+/* The first `replicas` living nodes in rendezvous order should have it. */
+static void ask_holders(struct node *node, struct block *block, uint8_t replicas, const struct id *first)
+{
+    size_t living_count, holders_count;
+    const struct schedule_node *living = node_living(node, &living_count);
+    struct schedule_node *order = arena_take(&node->actions->arena, living_count * sizeof *order);
+    const struct msg_block_holder *holders = node_holders(node, &block->digest, first, &holders_count);
+    struct msg_block_holder *sources = arena_take(&node->actions->arena, HOLDERS_MAX * sizeof *sources);
+    if (order == NULL || holders == NULL || sources == NULL) return;
+    size_t sources_count = 0;
+    if (block->is_here) sources[sources_count++] = (struct msg_block_holder){node->id, node->address};
+    for (size_t i = 0; i < holders_count && sources_count < HOLDERS_MAX; i++)
+        if (!block->is_here || id_list_has(block->copies, block->copies_count, &holders[i].node))
+            sources[sources_count++] = holders[i];
+    memcpy(order, living, living_count * sizeof *order);
+    placement_order(&block->digest, sizeof block->digest, order, living_count);
+    struct msg_block_ensure ensure = {.block = {block->digest, block->size},
+                                      .holders = {sources, (uint32_t)sources_count}};
+    for (size_t i = 0; i < living_count && i < replicas; i++) {
+        if (id_equal(&order[i].id, &node->id)) fetch(node, block, sources, sources_count);
+        else if (!id_list_has(block->copies, block->copies_count, &order[i].id))
+            ensure_at(node, &order[i].id, &ensure);
+    }
+}
+
+void keeper_want(struct node *node, const struct msg_block_ref *ref, uint8_t replicas, const struct id *first)
+{
+    struct block *block = block_at(node, ref);
+    if (block == NULL || (block->asked != 0 && node->now - block->asked < ASK_AGAIN)) return;
+    size_t living_count = members_living_count(&node->gossip.members);
+    size_t wanted = replicas < living_count ? replicas : living_count;
+    if (keeper_copies(node, &ref->digest) >= wanted) return;
+    block->asked = node->now;
+    ask_holders(node, block, (uint8_t)(wanted > 255 ? 255 : wanted), first);
+}
+
+static void take_ensure(struct node *node, struct link *link, const struct msg_block_ensure *ensure)
+{
+    struct block *block = block_at(node, &ensure->block);
+    if (block == NULL) return;
+    block->pinned_until = node->now + default_pin();
+    if (block->is_here) {
+        say_held(node, &link->peer, &block->digest, true);
+        return;
+    }
+    id_list_add(block->waiters, &block->waiters_count, &link->peer);
+    if (ensure->holders.count == 0) return;
+    fetch(node, block, ensure->holders.at, ensure->holders.count);
+}
+
+static void take_held(struct node *node, struct link *link, const struct msg_block_held *held)
+{
+    struct block *block = keeper_find(node, &held->digest);
+    if (block == NULL) return;
+    if (!held->is_held) {
+        id_list_remove(block->copies, &block->copies_count, &link->peer);
+        block->refusals++;
+    } else {
+        id_list_add(block->copies, &block->copies_count, &link->peer);
+        block->refusals = 0;
+    }
+    node->pending_next = node->now;
+    node->is_work_wanted = true;
+}
+
+void keeper_message(struct node *node, struct link *link, const struct wire_message *message)
+{
+    if (message->type == MSG_block_ensure) take_ensure(node, link, message->fields);
+    if (message->type == MSG_block_held) take_held(node, link, message->fields);
+    if (message->type == MSG_block_query) {
+        const struct msg_block_query *query = message->fields;
+        struct block *block = keeper_find(node, &query->digest);
+        bool is_here = block != NULL && block->is_here;
+        if (is_here) block->pinned_until = node->now + default_pin();
+        say_held(node, &link->peer, &query->digest, is_here);
+    }
+}
+
+static void tell_waiters(struct node *node, struct block *block, bool is_held)
+{
+    for (size_t i = 0; i < block->waiters_count; i++)
+        say_held(node, &block->waiters[i], &block->digest, is_held);
+    block->waiters_count = 0;
+}
+
+enum error keeper_stored(struct node *node, const struct msg_block_ref *ref, duration pin)
+{
+    struct block *block = block_at(node, ref);
+    if (block == NULL) return ERROR_MEMORY;
+    block->is_here = true;
+    block->is_fetching = false;
+    block->size = ref->size;
+    block->refusals = 0;
+    instant until = node->now + (pin > 0 ? pin : default_pin());
+    if (until > block->pinned_until) block->pinned_until = until;
+    if (node->actions == NULL) return ERROR_NONE; /* found on the disk at start */
+    node_count(node, METRIC_blocks_stored);
+    tell_waiters(node, block, true);
+    node->sweep_wanted = node->is_work_wanted = true;
+    node->pending_next = node->now;
+    return ERROR_NONE;
+}
+
+void keeper_failed(struct node *node, const struct digest *digest)
+{
+    struct block *block = keeper_find(node, digest);
+    if (block == NULL) return;
+    node_count(node, METRIC_blocks_fetch_failed);
+    /* A read that failed says that what we thought is here is not. */
+    block->is_here = false;
+    block->is_fetching = false;
+    block->refusals++;
+    tell_waiters(node, block, false);
+}
+
+void keeper_forget_member(struct node *node, const struct id *id)
+{
+    size_t cursor = 0;
+    for (struct block *block; (block = map_next(&node->blocks, &cursor)) != NULL;) {
+        id_list_remove(block->copies, &block->copies_count, id);
+        id_list_remove(block->waiters, &block->waiters_count, id);
+    }
+    node->sweep_wanted = true;
+}
+
+/* ---- the sweep: what is referenced is kept and copied, the rest goes ---- */
+
+static void mark(struct node *node, const struct msg_block_ref *ref, uint8_t replicas)
+{
+    struct block *block = keeper_find(node, &ref->digest);
+    if (block == NULL) return;
+    block->is_marked = true;
+    if (!block->was_referenced) {
+        block->was_referenced = true;
+        block->pinned_until = node->now;
+    }
+    if (replicas > block->replicas) block->replicas = replicas;
+}
+
+static void mark_dataset(struct node *node, const struct msg_block_ref *ref, uint8_t replicas)
+{
+    /* Every node that should hold a block of it must know the list, so all get to see the manifest. */
+    const struct msg_manifest *manifest = manifests_get(node, ref);
+    mark(node, ref, replicas);
+    if (manifest == NULL) return;
+    const struct msg_manifest_block *blocks = manifest->blocks.at;
+    for (uint32_t i = 0; i < manifest->blocks.count; i++) mark(node, &blocks[i].block, replicas);
+}
+
+static void mark_outputs(struct node *node, const struct job *job)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        uint32_t count = kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
+        for (uint32_t i = 0; job->tasks[kind] != NULL && i < count; i++)
+            for (const struct attempt *a = job->tasks[kind][i].attempts; a != NULL; a = a->next)
+                if (a->state == ATTEMPT_DONE) mark(node, &a->output, 1);
+    }
+}
+
+static bool mark_all(struct node *node)
+{
+    bool is_complete = true;
+    for (const struct naming *n = node->names.all; n != NULL; n = n->next) {
+        if (!n->is_known || n->is_replaced) continue;
+        mark_dataset(node, &n->manifest, n->replicas);
+        is_complete = is_complete && manifests_get(node, &n->manifest) != NULL;
+    }
+    for (const struct job *job = node->jobs.all; job != NULL; job = job->next) {
+        if (!job->is_known || job->outcome != JOB_RUNNING) continue;
+        mark_dataset(node, &job->spec.manifest, job->spec.replicas);
+        is_complete = is_complete && manifests_get(node, &job->spec.manifest) != NULL;
+        const struct msg_job_file *files = job->spec.files.at;
+        for (uint32_t i = 0; i < job->spec.files.count; i++)
+            mark(node, &files[i].block, job->spec.replicas);
+        mark_outputs(node, job);
+    }
+    return is_complete;
+}
+
+static bool is_short(const struct node *node, const struct block *block)
+{
+    size_t living = members_living_count(&node->gossip.members);
+    size_t wanted = block->replicas < living ? block->replicas : living;
+    return block->is_marked && block->is_here && keeper_copies(node, &block->digest) < wanted;
+}
+
+static void settle(struct node *node, struct block *block, bool may_drop)
+{
+    if (block->is_marked) {
+        struct msg_block_ref ref = {block->digest, block->size};
+        if (is_short(node, block)) keeper_want(node, &ref, block->replicas, NULL);
+        return;
+    }
+    if (!may_drop || !block->is_here || block->pinned_until > node->now) return;
+    block->is_here = false;
+    block->was_referenced = false;
+    node_count(node, METRIC_blocks_dropped);
+    actions_push(node->actions, ACTION_BLOCK_DROP)->block_drop.digest = block->digest;
+}
+
+/* Forgets blocks that are neither here nor of interest, so that the table is bounded by what is kept. Collected first:
+ * the table must not change while it is walked. */
+static void forget_strangers(struct node *node)
+{
+    enum { FORGET_MAX = 256 }; /* a sweep; the next one goes on */
+    struct block *idle[FORGET_MAX];
+    size_t idle_count = 0, cursor = 0;
+    for (struct block *block; (block = map_next(&node->blocks, &cursor)) != NULL;) {
+        bool is_wanted = block->is_here || block->is_marked || block->is_fetching || block->waiters_count > 0;
+        if (is_wanted || node->now - block->asked < 30 * SECOND) continue;
+        if (idle_count < FORGET_MAX) idle[idle_count++] = block;
+    }
+    for (size_t i = 0; i < idle_count; i++) {
+        map_remove(&node->blocks, &idle[i]->digest);
+        memory_put(&node->memory, idle[i], sizeof *idle[i]);
+    }
+}
+
+void keeper_tick(struct node *node)
+{
+    if (node->sweep_wanted) {
+        node->sweep_wanted = false;
+        node->sweep_next = instant_min(node->sweep_next, node->now + SWEEP_SOON);
+    }
+    if (node->now < node->sweep_next) return;
+    node->sweep_next = node->now + SWEEP_EVERY;
+    size_t cursor = 0;
+    struct block *block;
+    while ((block = map_next(&node->blocks, &cursor)) != NULL) {
+        block->is_marked = false;
+        block->replicas = 0;
+    }
+    bool may_drop = mark_all(node) && node->may_author;
+    cursor = 0;
+    while ((block = map_next(&node->blocks, &cursor)) != NULL) {
+        settle(node, block, may_drop);
+        if (is_short(node, block)) node->sweep_next = instant_min(node->sweep_next, node->now + ASK_AGAIN);
+    }
+    forget_strangers(node);
+}
+
+void keeper_close(struct node *node)
+{
+    size_t cursor = 0;
+    for (struct block *block; (block = map_next(&node->blocks, &cursor)) != NULL;)
+        memory_put(&node->memory, block, sizeof *block);
+    map_deinit(&node->blocks);
+}

@@ -1,0 +1,231 @@
+/* Streams between nodes, and with mrctl: who is connected to whom.
+ *
+ *   small flock (up to 16):  everyone to everyone; of a pair the smaller id connects
+ *   larger:                  each to its 4 successors on the ring of ids, so that everyone has about 8
+ *
+ * The log flows over these streams; their end without goodbye is evidence against a peer (design, section 6). Joining is a
+ * stream to an address whose owner is not known yet; it is tried with back-off until somebody else lives here. */
+#include "node/state.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    MESH_MAX = 16,                    /* 16 * 15 / 2 = 120 idle streams in the flock, 15 a node */
+    RING_SUCCESSORS = 4,              /* log2 of a few thousand, halved: both directions count */
+    MESH_EVERY = SECOND,              /* missing streams are looked for so often */
+    CONNECT_PATIENCE = 3 * SECOND,    /* the larger id connects, too, when the smaller one did not by then */
+    JOIN_FIRST = 200 * MILLISECOND,
+    JOIN_LAST = 5 * SECOND,           /* a flock that starts all at once finds itself within this */
+};
+
+struct link *links_find(const struct node *node, uint64_t stream)
+{
+    for (struct link *link = node->links; link != NULL; link = link->next)
+        if (link->stream == stream) return link;
+    return NULL;
+}
+
+struct link *links_to(const struct node *node, const struct id *peer)
+{
+    for (struct link *link = node->links; link != NULL; link = link->next)
+        if (link->state == LINK_OPEN && link->purpose == CHANNEL_PEER && id_equal(&link->peer, peer))
+            return link;
+    return NULL;
+}
+
+static bool is_connecting(const struct node *node, const struct address *address)
+{
+    for (const struct link *link = node->links; link != NULL; link = link->next)
+        if (link->state == LINK_CONNECTING && address_equal(&link->address, address)) return true;
+    return false;
+}
+
+static struct link *link_add(struct node *node, uint64_t stream)
+{
+    struct link *link = memory_take(&node->memory, sizeof *link);
+    if (link == NULL) return NULL;
+    link->stream = stream;
+    link->next = node->links;
+    node->links = link;
+    return link;
+}
+
+static void link_remove(struct node *node, struct link *link)
+{
+    for (struct link **at = &node->links; *at != NULL; at = &(*at)->next) {
+        if (*at != link) continue;
+        *at = link->next;
+        break;
+    }
+    memory_put(&node->memory, link, sizeof *link);
+}
+
+static void close_stream(struct node *node, uint64_t stream)
+{
+    struct action *action = actions_push(node->actions, ACTION_STREAM_CLOSE);
+    action->stream_close.stream = stream;
+}
+
+static void connect_to(struct node *node, const struct address *address, const struct id *peer)
+{
+    if (is_connecting(node, address)) return;
+    struct link *link = link_add(node, node->stream_next);
+    if (link == NULL) return;
+    node->stream_next += 2;
+    link->state = LINK_CONNECTING;
+    link->purpose = CHANNEL_PEER;
+    link->is_ours = true;
+    link->address = *address;
+    if (peer != NULL) link->peer = *peer;
+    struct action *action = actions_push(node->actions, ACTION_STREAM_OPEN);
+    action->stream_open.stream = link->stream;
+    action->stream_open.to = *address;
+}
+
+bool links_send(struct node *node, uint64_t stream, const struct wire_schema *schema, const void *message)
+{
+    struct slice bytes = wire_pack_arena(schema, message, &node->actions->arena);
+    if (bytes.at == NULL || bytes.count > CHANNEL_RECORD_MAX) return false;
+    struct action *action = actions_push(node->actions, ACTION_STREAM_SEND);
+    action->stream_send.stream = stream;
+    action->stream_send.bytes = bytes;
+    return true;
+}
+
+static void append_joined(struct node *node, const struct channel_party *party)
+{
+    if (map_get(&node->roster, &party->node) != NULL || !node->may_author) return;
+    struct msg_joined joined = {.node = party->node, .name = slice_string(party->name), .cause = CAUSE_JOINED};
+    (void)!node_append(node, &wire_joined, &joined, NULL);
+}
+
+static void send_exchange(struct node *node, struct link *link)
+{
+    struct msg_exchange exchange = {.wants_reply = false};
+    if (gossip_exchange_fill(&node->gossip, &exchange, &node->actions->arena))
+        links_send(node, link->stream, &wire_exchange, &exchange);
+}
+
+void links_opened(struct node *node, const struct event *event)
+{
+    const struct channel_party *party = event->stream_opened.party;
+    struct link *link = links_find(node, event->stream_opened.stream);
+    if (link == NULL) link = link_add(node, event->stream_opened.stream);
+    if (link == NULL) {
+        close_stream(node, event->stream_opened.stream);
+        return;
+    }
+    node_count(node, METRIC_streams_opened);
+    bool is_second = link->is_ours && links_to(node, &party->node) != NULL;
+    link->state = LINK_OPEN;
+    link->purpose = event->stream_opened.purpose;
+    if (link->purpose == CHANNEL_CLIENT) return;
+    if (is_second || id_equal(&party->node, &node->id) || id_is_zero(&party->node)) {
+        /* Ourselves through a seed address, or a second stream to the same peer. */
+        uint64_t stream = link->stream;
+        link_remove(node, link);
+        close_stream(node, stream);
+        return;
+    }
+    link->peer = party->node;
+    link->boot = party->boot;
+    link->address = party->address;
+    datagrams_proven(node, &party->node, &party->boot);
+    append_joined(node, party);
+    send_exchange(node, link);
+    replicas_hello(node, link);
+}
+
+void links_closed(struct node *node, const struct event *event)
+{
+    struct link *link = links_find(node, event->stream_closed.stream);
+    if (link == NULL) return;
+    node_count(node, METRIC_streams_closed);
+    struct link gone = *link;
+    link_remove(node, link);
+    if (gone.purpose == CHANNEL_CLIENT) {
+        pending_drop_stream(node, gone.stream);
+        return;
+    }
+    if (gone.state == LINK_OPEN && links_to(node, &gone.peer) == NULL)
+        gossip_evidence(&node->gossip, node->now, &gone.peer, CAUSE_STREAM_ENDED);
+    node->mesh_next = instant_min(node->mesh_next, node->now + JOIN_FIRST);
+}
+
+void links_join(struct node *node, const struct address *address, bool is_saved)
+{
+    if (address_equal(address, &node->address)) return;
+    for (size_t i = 0; i < node->seeds_count; i++)
+        if (address_equal(&node->seeds[i].address, address)) return;
+    if (node->seeds_count == JOIN_MAX) return;
+    node->seeds[node->seeds_count++] = (struct seed){
+        .address = *address, .next_try = node->now, .backoff = JOIN_FIRST, .is_saved = is_saved};
+    node->mesh_next = node->now;
+}
+
+/* Seeds are tried until each is a living member's address (or the flock has been found and it was only saved). */
+static void join_tick(struct node *node)
+{
+    bool is_alone = members_living_count(&node->gossip.members) <= 1;
+    for (size_t i = 0; i < node->seeds_count; i++) {
+        struct seed *seed = &node->seeds[i];
+        bool is_met = !is_alone && seed->is_saved;
+        size_t cursor = 0;
+        for (struct member *m; !is_met && (m = members_next(&node->gossip.members, &cursor)) != NULL;)
+            is_met = member_is_living(m) && address_equal(&m->address, &seed->address);
+        if (is_met) {
+            node->seeds[i--] = node->seeds[--node->seeds_count];
+            continue;
+        }
+        if (node->now < seed->next_try) {
+            node->mesh_next = instant_min(node->mesh_next, seed->next_try);
+            continue;
+        }
+        connect_to(node, &seed->address, NULL);
+        duration jitter = (duration)prng_below(&node->prng, (uint64_t)seed->backoff);
+        seed->next_try = node->now + seed->backoff + jitter / 2;
+        seed->backoff = 2 * seed->backoff < JOIN_LAST ? 2 * seed->backoff : JOIN_LAST;
+        node->mesh_next = instant_min(node->mesh_next, seed->next_try);
+    }
+}
+
+/* Should this node be the one that connects to the member at this place of the sorted living? */
+static bool is_ours_to_connect(struct node *node, size_t self_at, size_t at, size_t count,
+                               const struct member *member)
+{
+    if (count > MESH_MAX) {
+        size_t distance = (at + count - self_at) % count;
+        return distance >= 1 && distance <= RING_SUCCESSORS;
+    }
+    if (id_compare(&node->id, &member->id) < 0) return true;
+    return node->now - member->since > CONNECT_PATIENCE;
+}
+
+static void mesh_tick(struct node *node)
+{
+    size_t count;
+    const struct schedule_node *living = node_living(node, &count);
+    size_t self_at = 0;
+    while (self_at < count && !id_equal(&living[self_at].id, &node->id)) self_at++;
+    for (size_t at = 0; at < count; at++) {
+        if (at == self_at || links_to(node, &living[at].id) != NULL) continue;
+        const struct member *member = members_find(&node->gossip.members, &living[at].id);
+        if (member == NULL || address_is_none(&member->address)) continue;
+        if (is_ours_to_connect(node, self_at, at, count, member))
+            connect_to(node, &member->address, &member->id);
+    }
+}
+
+void links_tick(struct node *node)
+{
+    if (node->now < node->mesh_next || node->is_leaving) return;
+    node->mesh_next = node->now + MESH_EVERY;
+    join_tick(node);
+    mesh_tick(node);
+}
+
+void links_close_all(struct node *node)
+{
+    while (node->links != NULL) link_remove(node, node->links);
+}

@@ -1,0 +1,137 @@
+/* Manifests in memory: the lists of blocks of which datasets are made. A manifest is itself a block; it is fetched when it is not
+ * here, read, decoded once, and kept while a job or a name wants it.
+ *
+ *   ABSENT --> FETCHING --> ABSENT (now here) --> READING --> READY
+ *     ^-----------'  failed: again in a second      '--> ABSENT, damaged: fetched again */
+#include "node/state.h"
+
+#include <string.h>
+
+enum {
+    RETRY = SECOND,
+    MANIFEST_SIZE_MAX = 64 << 20, /* a million blocks of 60 bytes: the cap of messages.def */
+};
+
+static struct manifest *find(struct node *node, const struct digest *digest)
+{
+    return map_get(&node->manifests, digest);
+}
+
+static void start(struct node *node, struct manifest *manifest)
+{
+    if (manifest->state != MANIFEST_ABSENT || node->now < manifest->retry) return;
+    if (manifest->block.size > MANIFEST_SIZE_MAX) return;
+    bool is_here = keeper_has(node, &manifest->digest);
+    size_t holders_count = 0;
+    const struct msg_block_holder *holders = NULL;
+    if (!is_here) {
+        holders = node_holders(node, &manifest->digest, NULL, &holders_count);
+        manifest->retry = node->now + RETRY;
+        if (holders_count == 0) return;
+    }
+    struct action *action = actions_push(node->actions, is_here ? ACTION_BLOCK_READ : ACTION_BLOCK_FETCH);
+    if (is_here) {
+        action->block_read.token = node->token_next++;
+        action->block_read.block = manifest->block;
+    } else {
+        action->block_fetch.token = node->token_next++;
+        action->block_fetch.block = manifest->block;
+        action->block_fetch.holders = holders;
+        action->block_fetch.holders_count = holders_count;
+    }
+    manifest->state = is_here ? MANIFEST_READING : MANIFEST_FETCHING;
+}
+
+const struct msg_manifest *manifests_get(struct node *node, const struct msg_block_ref *block)
+{
+    struct manifest *manifest = find(node, &block->digest);
+    if (manifest == NULL) {
+        manifest = memory_take(&node->memory, sizeof *manifest);
+        if (manifest == NULL) return NULL;
+        manifest->digest = block->digest;
+        manifest->block = *block;
+        if (map_add(&node->manifests, manifest) != ERROR_NONE) {
+            memory_put(&node->memory, manifest, sizeof *manifest);
+            return NULL;
+        }
+    }
+    manifest->is_marked = true;
+    if (manifest->state == MANIFEST_READY) return &manifest->fields;
+    start(node, manifest);
+    return NULL;
+}
+
+/* Decodes into memory of its own: the bytes first, what the decoder takes behind them. */
+static bool decode(struct node *node, struct manifest *manifest, struct slice bytes)
+{
+    for (size_t factor = 4; factor <= 32; factor *= 2) {
+        size_t size = bytes.count + 64 + bytes.count * factor;
+        uint8_t *memory = memory_take(&node->memory, size);
+        if (memory == NULL) return false;
+        memcpy(memory, bytes.at, bytes.count);
+        size_t start_at = (bytes.count + 15) & ~(size_t)15;
+        struct arena arena;
+        arena_init(&arena, memory + start_at, size - start_at);
+        struct slice input = slice_of(memory, bytes.count);
+        struct wire_message message;
+        if (wire_unpack(&input, &message, &arena) == NULL && message.type == MSG_manifest && input.count == 0) {
+            memcpy(&manifest->fields, message.fields, sizeof manifest->fields);
+            manifest->memory = memory;
+            manifest->memory_size = size;
+            return true;
+        }
+        memory_put(&node->memory, memory, size);
+    }
+    return false;
+}
+
+void manifests_read(struct node *node, const struct digest *digest, struct slice bytes)
+{
+    struct manifest *manifest = find(node, digest);
+    if (manifest == NULL || manifest->state != MANIFEST_READING) return;
+    if (decode(node, manifest, bytes)) {
+        manifest->state = MANIFEST_READY;
+        node->is_work_wanted = node->sweep_wanted = true;
+        node->pending_next = node->now;
+        return;
+    }
+    manifest->state = MANIFEST_ABSENT;
+    manifest->retry = node->now + 10 * RETRY;
+    trace_line(&node->trace, TRACE_WARN, "event=manifest-damaged size=%zu", bytes.count);
+}
+
+void manifests_failed(struct node *node, const struct digest *digest)
+{
+    struct manifest *manifest = find(node, digest);
+    if (manifest == NULL || manifest->state == MANIFEST_READY) return;
+    manifest->state = MANIFEST_ABSENT;
+    manifest->retry = node->now + RETRY;
+}
+
+static void close_one(struct node *node, struct manifest *manifest)
+{
+    memory_put(&node->memory, manifest->memory, manifest->memory_size);
+    memory_put(&node->memory, manifest, sizeof *manifest);
+}
+
+/* A fetched one can be read now; one that failed is tried again when its time has come. */
+void manifests_tick(struct node *node)
+{
+    size_t cursor = 0;
+    for (struct manifest *manifest; (manifest = map_next(&node->manifests, &cursor)) != NULL;) {
+        bool has_come = manifest->state == MANIFEST_FETCHING && keeper_has(node, &manifest->digest);
+        if (has_come) {
+            manifest->state = MANIFEST_ABSENT;
+            manifest->retry = node->now;
+        }
+        if (manifest->state == MANIFEST_ABSENT) start(node, manifest);
+    }
+}
+
+void manifests_close(struct node *node)
+{
+    size_t cursor = 0;
+    for (struct manifest *manifest; (manifest = map_next(&node->manifests, &cursor)) != NULL;)
+        close_one(node, manifest);
+    map_deinit(&node->manifests);
+}

@@ -1,0 +1,525 @@
+/* A node: one step function over everything that can happen.
+ *
+ *   event --> gossip, log, folds, blocks, work, requests --> actions
+ *
+ * Order within a step: the event itself; then what is due by time; then, once, the log's commit, so that all entries of a step
+ * are one signed batch and one write. What depends on durability waits for EVENT_PERSISTED. Nothing here knows
+ * whether the world or the simulator drives it. */
+#include "node/state.h"
+
+#include "base/hash.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    MEMORY_BUDGET = 1 << 30,        /* far above what a flock of hundreds needs: a fence, not a plan */
+    AUTHOR_WAIT = 2 * SECOND,       /* design, section 7: a new boot waits so long for one exchange */
+    TURN = SECOND,                  /* design, section 7: the next writer in line waits so long */
+};
+
+static duration profile_period(enum node_profile profile)
+{
+    switch (profile) {
+    case PROFILE_LOCAL: return SECOND / 2;
+    case PROFILE_LAN: return SECOND;
+    case PROFILE_WAN: return 5 * SECOND;
+    }
+    return SECOND;
+}
+
+void node_fail(struct node *node, enum error error, const char *what)
+{
+    if (error == ERROR_NONE || node->fatal != ERROR_NONE) return;
+    node->fatal = error;
+    trace_line(&node->trace, TRACE_ERROR, "event=stop error=\"%s\" where=%s", error_text(error), what);
+}
+
+/* ---- folds: what the log tells ---- */
+
+static void fold_roster(struct node *node, const struct id *id)
+{
+    if (map_get(&node->roster, id) != NULL) return;
+    struct roster_item *item = memory_take(&node->memory, sizeof *item);
+    if (item == NULL) {
+        node_fail(node, ERROR_MEMORY, "roster");
+        return;
+    }
+    item->id = *id;
+    enum error error = map_add(&node->roster, item);
+    if (error != ERROR_NONE) memory_put(&node->memory, item, sizeof *item);
+    node_fail(node, error, "roster");
+}
+
+static void on_entry(void *context, const struct stamped *entry)
+{
+    struct node *node = context;
+    node_fail(node, jobs_apply(&node->jobs, entry), "jobs");
+    node_fail(node, names_apply(&node->names, entry), "names");
+    if (entry->kind == MSG_joined && entry->fields != NULL)
+        fold_roster(node, &((const struct msg_joined *)entry->fields)->node);
+    if (entry->kind == MSG_opened) fold_roster(node, &entry->stamp.node);
+    if (entry->kind == MSG_named || entry->kind == MSG_unnamed || entry->kind == MSG_ended)
+        node->sweep_wanted = true;
+    if (entry->kind == MSG_job || entry->kind == MSG_named || entry->kind == MSG_unnamed)
+        node->is_ack_wanted = true;
+    work_entry(node, entry);
+}
+
+static void on_persist(void *context, uint64_t token, const struct storage_put *puts, size_t count)
+{
+    struct node *node = context;
+    if (node->actions == NULL) return; /* while loading: it comes from the disk */
+    struct storage_put *copy = arena_take(&node->actions->arena, count * sizeof *copy);
+    if (copy == NULL) {
+        node_fail(node, ERROR_MEMORY, "persist");
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *bytes = arena_take(&node->actions->arena, puts[i].key.count + puts[i].value.count + 1);
+        if (bytes == NULL) {
+            node_fail(node, ERROR_MEMORY, "persist");
+            return;
+        }
+        memcpy(bytes, puts[i].key.at, puts[i].key.count);
+        copy[i].key = slice_of(bytes, puts[i].key.count);
+        copy[i].value = slice_of(NULL, 0);
+        if (puts[i].value.at == NULL) continue;
+        memcpy(bytes + puts[i].key.count, puts[i].value.at, puts[i].value.count);
+        copy[i].value = slice_of(bytes + puts[i].key.count, puts[i].value.count);
+    }
+    struct action *action = actions_push(node->actions, ACTION_PERSIST);
+    action->persist.token = node->persist_token = token;
+    action->persist.puts = copy;
+    action->persist.puts_count = count;
+}
+
+static void on_usurped(void *context, const struct boot *boot)
+{
+    struct node *node = context;
+    if (node->actions == NULL) return;
+    trace_line(&node->trace, TRACE_ERROR, "event=usurped boot=%llu here=%llu",
+               (unsigned long long)boot->counter, (unsigned long long)node->boot.counter);
+    node_fail(node, ERROR_EXISTS, "duplicate identity");
+}
+
+/* ---- who lives ---- */
+
+static int compare_nodes(const struct schedule_node *a, const struct schedule_node *b)
+{
+    return id_compare(&a->id, &b->id);
+}
+
+/* Insertion sort: nearly sorted from one rebuild to the next, and a flock is small. */
+static void sort_nodes(struct schedule_node *nodes, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct schedule_node moved = nodes[i];
+        size_t at = i;
+        for (; at > 0 && compare_nodes(&moved, &nodes[at - 1]) < 0; at--) nodes[at] = nodes[at - 1];
+        nodes[at] = moved;
+    }
+}
+
+static void rebuild_living(struct node *node)
+{
+    node->living_count = 0;
+    size_t cursor = 0;
+    for (struct member *m; (m = members_next(&node->gossip.members, &cursor)) != NULL;) {
+        if (!member_is_living(m) || node->living_count == LIVING_MAX) continue;
+        struct schedule_node *grown = memory_grow(&node->memory, node->living, &node->living_capacity,
+                                                  node->living_count, sizeof *grown);
+        if (grown == NULL) {
+            node_fail(node, ERROR_MEMORY, "living");
+            return;
+        }
+        node->living = grown;
+        node->living[node->living_count++] =
+            (struct schedule_node){.id = m->id, .is_suspect = m->state == MEMBER_SUSPECT};
+    }
+    sort_nodes(node->living, node->living_count);
+    node->is_living_stale = false;
+}
+
+const struct schedule_node *node_living(struct node *node, size_t *count)
+{
+    if (node->is_living_stale) rebuild_living(node);
+    *count = node->living_count;
+    return node->living;
+}
+
+bool node_is_living(const struct node *node, const struct id *id)
+{
+    const struct member *member = members_find(&node->gossip.members, id);
+    return member != NULL && member_is_living(member);
+}
+
+const struct msg_block_holder *node_holders(struct node *node, const struct digest *digest, const struct id *first,
+                                            size_t *count)
+{
+    *count = 0;
+    size_t living_count;
+    const struct schedule_node *living = node_living(node, &living_count);
+    struct arena *arena = &node->actions->arena;
+    struct schedule_node *order = arena_take(arena, living_count * sizeof *order);
+    struct msg_block_holder *holders = arena_take(arena, HOLDERS_MAX * sizeof *holders);
+    if (order == NULL || holders == NULL) return NULL;
+    memcpy(order, living, living_count * sizeof *order);
+    placement_order(digest, sizeof *digest, order, living_count);
+    if (first != NULL && node_is_living(node, first) && !id_equal(first, &node->id)) {
+        const struct member *member = members_find(&node->gossip.members, first);
+        holders[(*count)++] = (struct msg_block_holder){member->id, member->address};
+    }
+    for (size_t i = 0; i < living_count && *count < HOLDERS_MAX; i++) {
+        if (id_equal(&order[i].id, &node->id)) continue;
+        if (first != NULL && id_equal(&order[i].id, first)) continue;
+        const struct member *member = members_find(&node->gossip.members, &order[i].id);
+        holders[(*count)++] = (struct msg_block_holder){member->id, member->address};
+    }
+    return holders;
+}
+
+bool node_is_turn(struct node *node, const void *key, size_t key_size, instant since)
+{
+    size_t count;
+    const struct schedule_node *living = node_living(node, &count);
+    size_t rank = placement_rank(key, key_size, living, count, &node->id);
+    return node->now - since >= (duration)rank * TURN;
+}
+
+uint64_t node_wall_ms(const struct node *node)
+{
+    return node->wall_ms + (uint64_t)((node->now - node->started) / MILLISECOND);
+}
+
+enum error node_append(struct node *node, const struct wire_schema *schema, const void *message,
+                       struct msg_stamp *stamp)
+{
+    struct msg_stamp unused;
+    enum error error = log_append(node->log, schema, message, stamp != NULL ? stamp : &unused);
+    node_fail(node, error, "append");
+    return error;
+}
+
+/* Addresses survive a restart of everyone: each living peer's is kept on disk (key "peer" + id). */
+static void save_peer(struct node *node, const struct member *member)
+{
+    uint8_t key[4 + 16];
+    memcpy(key, "peer", 4);
+    memcpy(key + 4, member->id.bytes, 16);
+    char text[ADDRESS_TEXT_SIZE];
+    address_text(&member->address, text);
+    struct storage_put put = {slice_of(key, sizeof key), slice_string(text)};
+    if (member->state == MEMBER_LEFT) put.value = slice_of(NULL, 0);
+    on_persist(node, node->persist_token, &put, 1);
+}
+
+void node_changed(struct node *node, const struct member *member, unsigned before)
+{
+    node->is_living_stale = true;
+    node->is_work_wanted = true;
+    if (node->actions == NULL || id_equal(&member->id, &node->id)) return;
+    if (!member_is_living(member)) keeper_forget_member(node, &member->id);
+    bool is_news = before == 0 || before == MEMBER_DEAD || before == MEMBER_LEFT;
+    if ((is_news && member->state == MEMBER_ALIVE) || member->state == MEMBER_LEFT) save_peer(node, member);
+    node->mesh_next = node->now;
+}
+
+static void on_changed(void *context, const struct member *member, unsigned before)
+{
+    node_changed(context, member, before);
+}
+
+/* ---- life ---- */
+
+static enum error open_parts(struct node *node, const struct node_config *config, instant now)
+{
+    struct gossip_config gossip = {
+        .id = node->id,
+        .boot = node->boot,
+        .address = node->address,
+        .name = node->name,
+        .slots = node->slots,
+        .period = profile_period(config->profile),
+        .ports = {node, datagrams_send, on_changed, on_usurped},
+        .trace = config->trace,
+    };
+    struct log_config log = {
+        .crypto = node->crypto,
+        .pair = node->pair,
+        .id = node->id,
+        .boot = node->boot,
+        .ports = {node, on_entry, on_persist, replicas_spread, on_usurped},
+        .trace = config->trace,
+    };
+    enum error error = gossip_init(&node->gossip, &gossip, &node->prng, &node->memory, now);
+    if (error != ERROR_NONE) return error;
+    node->log = log_open(&log, &node->memory);
+    node->running = memory_take(&node->memory, (node->slots + 1u) * sizeof *node->running);
+    return node->log == NULL || node->running == NULL ? ERROR_MEMORY : ERROR_NONE;
+}
+
+struct node *node_open(const struct node_config *config, instant now)
+{
+    assert(config->keys_count > 0 && config->keys_count <= KEYS_MAX);
+    struct memory memory;
+    memory_init(&memory, config->memory_budget > 0 ? config->memory_budget : MEMORY_BUDGET);
+    struct node *node = memory_take(&memory, sizeof *node);
+    if (node == NULL) return NULL;
+    node->memory = memory;
+    node->crypto = config->crypto;
+    node->pair = config->pair;
+    node->id = crypto_node_id(config->crypto, &config->pair->public);
+    node->boot = config->boot;
+    node->address = config->address;
+    snprintf(node->name, sizeof node->name, "%s", config->name);
+    node->slots = config->slots;
+    node->wall_ms = config->wall_ms;
+    node->started = node->now = now;
+    node->trace = config->trace;
+    prng_init(&node->prng, config->seed);
+    for (size_t i = 0; i < config->keys_count; i++)
+        frame_key_init(&node->keys[node->keys_count++], node->crypto, &config->keys[i]);
+    frame_subkey(node->crypto, &node->keys[0], &node->id, &node->boot, &node->own_subkey);
+    map_init(&node->contacts, &node->memory, offsetof(struct contact, id), sizeof(struct id));
+    map_init(&node->roster, &node->memory, offsetof(struct roster_item, id), sizeof(struct id));
+    map_init(&node->manifests, &node->memory, offsetof(struct manifest, digest), sizeof(struct digest));
+    map_init(&node->blocks, &node->memory, offsetof(struct block, digest), sizeof(struct digest));
+    names_init(&node->names, &node->memory);
+    jobs_init(&node->jobs, &node->memory);
+    node->stream_next = 2;
+    node->token_next = 1;
+    node->is_living_stale = true;
+    if (open_parts(node, config, now) != ERROR_NONE) {
+        node_close(node);
+        return NULL;
+    }
+    for (size_t i = 0; i < config->join_count; i++) links_join(node, &config->join[i], false);
+    return node;
+}
+
+void node_close(struct node *node)
+{
+    if (node == NULL) return;
+    pending_close(node);
+    work_close(node);
+    keeper_close(node);
+    manifests_close(node);
+    links_close_all(node);
+    datagrams_close(node);
+    size_t cursor = 0;
+    for (struct roster_item *item; (item = map_next(&node->roster, &cursor)) != NULL;)
+        memory_put(&node->memory, item, sizeof *item);
+    map_deinit(&node->roster);
+    jobs_deinit(&node->jobs);
+    names_deinit(&node->names);
+    if (node->log != NULL) log_close(node->log);
+    gossip_deinit(&node->gossip);
+    memory_put(&node->memory, node->living, node->living_capacity * sizeof *node->living);
+    memory_put(&node->memory, node->running, (node->slots + 1u) * sizeof *node->running);
+    struct memory memory = node->memory;
+    memory_put(&memory, node, sizeof *node);
+    assert(memory.used == 0);
+}
+
+const char *node_load(struct node *node, struct slice key, struct slice value, struct arena *scratch)
+{
+    if (key.count > 5 && memcmp(key.at, "batch", 5) == 0) return log_load(node->log, key, value, scratch);
+    if (key.count == 20 && memcmp(key.at, "peer", 4) == 0) {
+        char text[ADDRESS_TEXT_SIZE];
+        struct address address;
+        if (value.count >= sizeof text) return "address too long";
+        memcpy(text, value.at, value.count);
+        text[value.count] = '\0';
+        if (!address_parse(text, &address)) return "not an address";
+        links_join(node, &address, true);
+    }
+    return NULL;
+}
+
+enum error node_load_block(struct node *node, const struct msg_block_ref *block)
+{
+    /* Long enough to hear from the peers what is still wanted. */
+    return keeper_stored(node, block, 60 * (duration)SECOND);
+}
+
+static void append_opened(struct node *node)
+{
+    struct msg_opened opened = {.name = slice_string(node->name), .address = node->address,
+                                .wall_ms = node->wall_ms};
+    (void)!node_append(node, &wire_opened, &opened, NULL);
+}
+
+/* The end of every step: commit what was appended, stop when something fatal came up. */
+static void finish_step(struct node *node)
+{
+    if (log_open_count(node->log) > 0)
+        node_fail(node, log_commit(node->log, &node->actions->arena), "commit");
+    node->gossip.log_digest = log_digest(node->log);
+    if (node->fatal != ERROR_NONE && !node->is_stopped) {
+        node->is_stopped = true;
+        struct action *action = actions_push(node->actions, ACTION_STOP);
+        action->stop.error = node->fatal;
+        action->stop.text = node->fatal == ERROR_EXISTS
+                                ? "duplicate identity: another node runs with a copy of this data directory"
+                                : error_text(node->fatal);
+    }
+    node->actions = NULL;
+}
+
+static void begin_step(struct node *node, instant now, struct actions *actions)
+{
+    actions->count = 0;
+    arena_reset(&actions->arena);
+    node->actions = actions;
+    node->now = now;
+    node_count(node, METRIC_steps);
+}
+
+void node_start(struct node *node, instant now, struct actions *actions)
+{
+    begin_step(node, now, actions);
+    node->may_author = node->seeds_count == 0;
+    node->author_deadline = now + AUTHOR_WAIT;
+    append_opened(node);
+    finish_step(node);
+}
+
+void node_leave(struct node *node)
+{
+    if (node->is_leaving) return;
+    node->is_leaving = true;
+    node->leave_deadline = node->now + 5 * SECOND;
+    work_leave(node);
+    struct msg_left left = {.cause = CAUSE_LEAVING};
+    (void)!node_append(node, &wire_left, &left, NULL);
+    trace_line(&node->trace, TRACE_INFO, "event=leaving");
+}
+
+/* Gone once nothing runs here any more and everyone was told. */
+static void leave_tick(struct node *node)
+{
+    if (!node->is_leaving || node->is_stopped) return;
+    bool is_idle = work_running_count(node) == 0;
+    if (!is_idle && node->now < node->leave_deadline) return;
+    if (!node->gossip.is_leaving) {
+        gossip_leave(&node->gossip, node->now);
+        return;
+    }
+    if (node->now < node->leave_deadline && node->now < node->gossip.period_deadline) return;
+    node->is_stopped = true;
+    actions_push(node->actions, ACTION_STOP);
+}
+
+static void tick(struct node *node)
+{
+    if (!node->may_author && node->now >= node->author_deadline) node->may_author = true;
+    if (node->now >= gossip_deadline(&node->gossip)) gossip_tick(&node->gossip, node->now);
+    links_tick(node);
+    replicas_tick(node);
+    manifests_tick(node);
+    keeper_tick(node);
+    work_tick(node);
+    pending_tick(node);
+    leave_tick(node);
+}
+
+static void stream_record(struct node *node, uint64_t stream, struct slice bytes)
+{
+    node_count(node, METRIC_records_received);
+    struct link *link = links_find(node, stream);
+    while (link != NULL && link->state == LINK_OPEN && bytes.count > 0) {
+        struct wire_message message;
+        const char *reason = wire_unpack(&bytes, &message, &node->actions->arena);
+        if (reason != NULL) {
+            node_count(node, METRIC_records_refused);
+            trace_line(&node->trace, TRACE_DEBUG, "event=record-refused reason=\"%s\"", reason);
+            return;
+        }
+        bool is_client = link->purpose == CHANNEL_CLIENT;
+        if (message.type >= 160 && is_client) control_request(node, link, &message);
+        else if (message.type == MSG_exchange && !is_client) {
+            const struct msg_exchange *exchange = message.fields;
+            gossip_exchange_take(&node->gossip, node->now, exchange);
+            if (exchange->wants_reply) replicas_hello(node, link);
+            node->may_author = true;
+        } else if (message.type == MSG_log_vector && !is_client)
+            replicas_vector(node, link, message.fields);
+        else if (message.type == MSG_log_batch && !is_client)
+            replicas_batch(node, link, message.fields);
+        else if (message.type >= MSG_block_ensure && message.type <= MSG_block_query && !is_client)
+            keeper_message(node, link, &message);
+        else node_count(node, METRIC_records_refused);
+        link = links_find(node, stream);
+    }
+}
+
+static void take_event(struct node *node, const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_TICK: break;
+    case EVENT_DATAGRAM: datagrams_receive(node, &event->datagram.from, event->datagram.bytes); break;
+    case EVENT_STREAM_OPENED: links_opened(node, event); break;
+    case EVENT_STREAM_RECORD: stream_record(node, event->stream_record.stream, event->stream_record.bytes); break;
+    case EVENT_STREAM_CLOSED: links_closed(node, event); break;
+    case EVENT_PERSISTED: replicas_persisted(node, event->persisted.token); break;
+    case EVENT_STORAGE_FAILED: node_fail(node, event->storage_failed.error, "storage"); break;
+    case EVENT_BLOCK_STORED:
+        node_fail(node, keeper_stored(node, &event->block_stored.block, 0), "block");
+        break;
+    case EVENT_BLOCK_FAILED:
+        keeper_failed(node, &event->block_failed.digest);
+        manifests_failed(node, &event->block_failed.digest);
+        break;
+    case EVENT_BLOCK_READ:
+        manifests_read(node, &event->block_read.digest, event->block_read.bytes);
+        break;
+    case EVENT_TASK_STARTED: work_started(node, event->task_started.token); break;
+    case EVENT_TASK_FINISHED: work_finished(node, event); break;
+    case EVENT_RESOLVED:
+        for (size_t i = 0; i < event->resolved.count; i++)
+            links_join(node, &event->resolved.addresses[i], false);
+        break;
+    case EVENT_LEAVE: node_leave(node); break;
+    }
+}
+
+void node_step(struct node *node, const struct event *event, struct actions *actions)
+{
+    assert(event->now >= node->now);
+    begin_step(node, event->now, actions);
+    if (!node->is_stopped) {
+        take_event(node, event);
+        tick(node);
+    }
+    finish_step(node);
+}
+
+instant node_deadline(const struct node *node)
+{
+    if (node->is_stopped) return INSTANT_NEVER;
+    if (node->is_work_wanted) return node->now;
+    instant next = gossip_deadline(&node->gossip);
+    next = instant_min(next, node->mesh_next);
+    next = instant_min(next, node->spread_next);
+    next = instant_min(next, node->sweep_next);
+    next = instant_min(next, node->work_next);
+    if (node->pendings != NULL) next = instant_min(next, node->pending_next);
+    if (!node->may_author) next = instant_min(next, node->author_deadline);
+    return next;
+}
+
+struct id node_id(const struct node *node) { return node->id; }
+
+uint64_t node_state_digest(const struct node *node)
+{
+    uint64_t parts[2] = {jobs_digest(&node->jobs), names_digest(&node->names)};
+    return hash64(parts, sizeof parts, 0);
+}
+
+uint64_t node_log_digest(const struct node *node) { return log_digest(node->log); }
+size_t node_running_count(const struct node *node) { return work_running_count(node); }
+const struct gossip *node_gossip(const struct node *node) { return &node->gossip; }
+const struct log *node_log(const struct node *node) { return node->log; }
+const struct jobs *node_jobs(const struct node *node) { return &node->jobs; }

@@ -1,0 +1,380 @@
+/* Requests that can't be answered at once: each is tried again whenever something it may wait for has happened, and every 200 ms.
+ *
+ *   submit, name:  BLOCKS (every block on two living nodes) -> ENTRY (the entry on K disks) -> answered
+ *   unname:        ENTRY -> answered
+ *   wait:          WATCH, a sign of life each second -> answered when the job has ended
+ *   dataset, ls:   READ, until the manifest is here -> answered
+ *
+ * A client that lost its peer asks another one with the same id: the same job, the same naming. */
+#include "node/state.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    TRY_EVERY = 200 * MILLISECOND,
+    SIGN_EVERY = SECOND,            /* a client takes 10 s of silence for death */
+    ASK_DISKS_AFTER = 300 * MILLISECOND, /* peers tell of their own accord sooner, normally */
+    BLOCKS_PATIENCE = 60 * SECOND,  /* then the client hears what is missing */
+    READ_PATIENCE = 10 * SECOND,
+    UNKNOWN_PATIENCE = 2 * SECOND,  /* a job may have been submitted elsewhere a moment ago */
+    CODE_USAGE = 2,
+    CODE_NOT_FOUND = 4,
+    CODE_CONFLICT = 6,
+    CODE_PARTIAL = 7,
+};
+
+static bool request_copy(struct node *node, struct pending *pending, const struct wire_message *message)
+{
+    for (size_t size = 4096; size <= 4 << 20; size *= 8) {
+        void *memory = memory_take(&node->memory, size);
+        if (memory == NULL) return false;
+        struct arena arena;
+        arena_init(&arena, memory, size);
+        void *fields = arena_take(&arena, wire_struct_size(message->schema));
+        if (fields != NULL && wire_copy(message->schema, fields, message->fields, &arena)) {
+            pending->request = fields;
+            pending->memory = memory;
+            pending->memory_size = size;
+            return true;
+        }
+        memory_put(&node->memory, memory, size);
+    }
+    return false;
+}
+
+static void pending_free(struct node *node, struct pending *pending)
+{
+    memory_put(&node->memory, pending->memory, pending->memory_size);
+    memory_put(&node->memory, pending, sizeof *pending);
+}
+
+static enum pending_state first_state(unsigned type)
+{
+    switch (type) {
+    case MSG_ask_submit:
+    case MSG_ask_name: return PENDING_BLOCKS;
+    case MSG_ask_unname: return PENDING_ENTRY;
+    case MSG_ask_wait: return PENDING_WATCH;
+    default: return PENDING_READ;
+    }
+}
+
+void pending_add(struct node *node, uint64_t stream, const struct wire_message *message)
+{
+    struct pending *pending = memory_take(&node->memory, sizeof *pending);
+    if (pending == NULL) return; /* the client asks again, here or elsewhere */
+    pending->stream = stream;
+    pending->type = message->type;
+    pending->state = first_state(message->type);
+    pending->since = pending->told = node->now;
+    if (!request_copy(node, pending, message)) {
+        pending_free(node, pending);
+        return;
+    }
+    pending->next = node->pendings;
+    node->pendings = pending;
+    node->pending_next = node->now;
+}
+
+/* ---- blocks first ---- */
+
+enum progress {
+    PROGRESS_READY,
+    PROGRESS_WAITS,
+    PROGRESS_OVER, /* the client has been told why not */
+};
+
+static void say_missing(struct node *node, const struct pending *pending, uint64_t request,
+                        const struct digest *digest)
+{
+    char text[DIGEST_TEXT_SIZE];
+    control_error(node, pending->stream, request, CODE_PARTIAL,
+                  "block %.12s of the input can be had from no living node: put the input again",
+                  digest_text(digest, text));
+}
+
+static bool block_is_safe(struct node *node, const struct msg_block_ref *block, uint8_t replicas)
+{
+    size_t living = members_living_count(&node->gossip.members);
+    if (keeper_copies(node, &block->digest) >= (living < SAFE_COPIES ? living : SAFE_COPIES)) return true;
+    keeper_want(node, block, replicas < SAFE_COPIES ? SAFE_COPIES : replicas, NULL);
+    return false;
+}
+
+/* Are the manifest and all that it lists on enough living nodes? maps: as many blocks must be in it; 0 = any. */
+static enum progress blocks_progress(struct node *node, const struct pending *pending, uint64_t request,
+                                     const struct msg_block_ref *ref, uint32_t maps, uint8_t replicas)
+{
+    bool is_late = node->now - pending->since > BLOCKS_PATIENCE;
+    const struct msg_manifest *manifest = manifests_get(node, ref);
+    if (manifest == NULL) {
+        if (!is_late && !keeper_is_lost(node, &ref->digest)) return PROGRESS_WAITS;
+        say_missing(node, pending, request, &ref->digest);
+        return PROGRESS_OVER;
+    }
+    if (maps > 0 && manifest->blocks.count != maps) {
+        control_error(node, pending->stream, request, CODE_USAGE, "the job says %u maps, its manifest %u blocks",
+                      maps, manifest->blocks.count);
+        return PROGRESS_OVER;
+    }
+    bool is_safe = block_is_safe(node, ref, replicas);
+    const struct msg_manifest_block *blocks = manifest->blocks.at;
+    for (uint32_t i = 0; i < manifest->blocks.count; i++) {
+        if (block_is_safe(node, &blocks[i].block, replicas)) continue;
+        is_safe = false;
+        if (!is_late && !keeper_is_lost(node, &blocks[i].block.digest)) continue;
+        say_missing(node, pending, request, &blocks[i].block.digest);
+        return PROGRESS_OVER;
+    }
+    return is_safe ? PROGRESS_READY : PROGRESS_WAITS;
+}
+
+/* ---- then the entry ---- */
+
+/* On how many disks the entry is, as far as we know. */
+static size_t disks(const struct node *node, const struct pending *pending)
+{
+    bool is_here = log_durable(node->log, &pending->entry.node, &pending->entry.boot) >= pending->entry.sequence;
+    return is_here ? 1 + pending->acks_count : 0;
+}
+
+static bool is_acknowledged(struct node *node, struct pending *pending, uint8_t ack)
+{
+    size_t living = members_living_count(&node->gossip.members);
+    size_t wanted = ack == 0 ? SAFE_COPIES : ack;
+    if (disks(node, pending) >= (wanted < living ? wanted : living)) return true;
+    bool is_time = node->now - pending->since > ASK_DISKS_AFTER && node->now - pending->asked > ASK_DISKS_AFTER;
+    if (!is_time) return false;
+    pending->asked = node->now;
+    struct msg_log_vector question = {.complete = false, .wants_reply = true};
+    for (struct link *link = node->links; link != NULL; link = link->next)
+        if (link->state == LINK_OPEN && link->purpose == CHANNEL_PEER)
+            links_send(node, link->stream, &wire_log_vector, &question);
+    return false;
+}
+
+static void acks_add(struct pending *pending, const struct id *peer)
+{
+    for (size_t i = 0; i < pending->acks_count; i++)
+        if (id_equal(&pending->acks[i], peer)) return;
+    if (pending->acks_count < COPIES_MAX) pending->acks[pending->acks_count++] = *peer;
+}
+
+void pending_vector(struct node *node, const struct id *peer, const struct msg_log_vector *vector)
+{
+    const struct msg_feed_position *feeds = vector->feeds.at;
+    bool is_self = id_equal(peer, &node->id);
+    for (struct pending *pending = node->pendings; pending != NULL; pending = pending->next) {
+        if (stamp_is_none(&pending->entry)) continue;
+        for (uint32_t i = 0; i < vector->feeds.count; i++) {
+            bool is_feed = id_equal(&feeds[i].node, &pending->entry.node) &&
+                           boot_equal(&feeds[i].boot, &pending->entry.boot);
+            if (!is_feed || feeds[i].durable < pending->entry.sequence) continue;
+            if (!is_self) acks_add(pending, peer);
+            node->pending_next = node->now;
+        }
+    }
+}
+
+/* ---- each kind of request: true when it is over ---- */
+
+static bool output_conflicts(struct node *node, const struct msg_ask_submit *ask)
+{
+    if (ask->spec.output.count == 0 || ask->spec.overwrite) return false;
+    return names_find(&node->names, ask->spec.output) != NULL;
+}
+
+static void job_name(const struct msg_ask_submit *ask, char name[65])
+{
+    char id[ID_TEXT_SIZE];
+    struct slice asked = ask->spec.name;
+    snprintf(name, 65, "%.*s-%.4s", (int)(asked.count < 59 ? asked.count : 59), (const char *)asked.at,
+             id_text(&ask->job, id));
+}
+
+static bool try_submit_blocks(struct node *node, struct pending *pending, const struct msg_ask_submit *ask)
+{
+    if (!node->may_author) return false;
+    if (output_conflicts(node, ask)) {
+        control_error(node, pending->stream, ask->request, CODE_CONFLICT,
+                      "a dataset named %.*s exists: choose another -O, or say --overwrite",
+                      (int)ask->spec.output.count, (const char *)ask->spec.output.at);
+        return true;
+    }
+    enum progress progress = blocks_progress(node, pending, ask->request, &ask->spec.manifest, ask->spec.maps,
+                                             ask->spec.replicas);
+    if (progress != PROGRESS_READY) return progress == PROGRESS_OVER;
+    char name[65];
+    job_name(ask, name);
+    struct msg_job job = {.job = ask->job, .spec = ask->spec, .cause = CAUSE_ASKED};
+    job.spec.name = slice_string(name);
+    if (node_append(node, &wire_job, &job, &pending->entry) != ERROR_NONE) return true;
+    pending->state = PENDING_ENTRY;
+    return false;
+}
+
+static bool try_submit(struct node *node, struct pending *pending)
+{
+    const struct msg_ask_submit *ask = pending->request;
+    const struct job *job = jobs_find(&node->jobs, &ask->job);
+    if (job != NULL && job->is_known) {
+        pending->entry = job->stamp;
+        pending->state = PENDING_ENTRY;
+    }
+    if (pending->state == PENDING_BLOCKS) return try_submit_blocks(node, pending, ask);
+    if (job == NULL || !job->is_known || !is_acknowledged(node, pending, ask->ack)) return false;
+    struct msg_say_submitted reply = {.request = ask->request, .job = ask->job, .name = slice_string(job->name),
+                                      .acks = (uint8_t)disks(node, pending)};
+    links_send(node, pending->stream, &wire_say_submitted, &reply);
+    return true;
+}
+
+static void say_ok(struct node *node, uint64_t stream, uint64_t request, const char *text)
+{
+    struct msg_say_ok reply = {.request = request, .text = slice_string(text)};
+    links_send(node, stream, &wire_say_ok, &reply);
+}
+
+static bool try_name_blocks(struct node *node, struct pending *pending, const struct msg_ask_name *ask)
+{
+    if (!node->may_author) return false;
+    struct msg_stamp replaced[64];
+    size_t count = names_current(&node->names, ask->name, replaced, 64);
+    if (count > 0 && !ask->overwrite) {
+        control_error(node, pending->stream, ask->request, CODE_CONFLICT,
+                      "a dataset named %.*s exists: choose another name, or say --overwrite",
+                      (int)ask->name.count, (const char *)ask->name.at);
+        return true;
+    }
+    enum progress progress = blocks_progress(node, pending, ask->request, &ask->manifest, 0, ask->replicas);
+    if (progress != PROGRESS_READY) return progress == PROGRESS_OVER;
+    struct msg_named named = {.name = ask->name, .manifest = ask->manifest, .size = ask->size,
+                              .replicas = ask->replicas, .request = ask->id,
+                              .replaces = {replaced, (uint32_t)count}};
+    if (node_append(node, &wire_named, &named, &pending->entry) != ERROR_NONE) return true;
+    pending->state = PENDING_ENTRY;
+    return false;
+}
+
+static bool try_name(struct node *node, struct pending *pending)
+{
+    const struct msg_ask_name *ask = pending->request;
+    const struct naming *naming = names_by_request(&node->names, &ask->id);
+    if (naming != NULL) {
+        pending->entry = naming->stamp;
+        pending->state = PENDING_ENTRY;
+    }
+    if (pending->state == PENDING_BLOCKS) return try_name_blocks(node, pending, ask);
+    if (!is_acknowledged(node, pending, SAFE_COPIES)) return false;
+    say_ok(node, pending->stream, ask->request, "named");
+    return true;
+}
+
+static bool try_unname(struct node *node, struct pending *pending)
+{
+    const struct msg_ask_unname *ask = pending->request;
+    if (stamp_is_none(&pending->entry)) {
+        if (!node->may_author) return false;
+        const struct naming *naming = names_find(&node->names, ask->name);
+        if (naming == NULL) {
+            control_error(node, pending->stream, ask->request, CODE_NOT_FOUND, "no dataset is named %.*s",
+                          (int)ask->name.count, (const char *)ask->name.at);
+            return true;
+        }
+        struct msg_stamp replaced = naming->stamp;
+        struct msg_unnamed unnamed = {.request = ask->id, .replaces = {&replaced, 1}};
+        return node_append(node, &wire_unnamed, &unnamed, &pending->entry) != ERROR_NONE;
+    }
+    if (!is_acknowledged(node, pending, SAFE_COPIES)) return false;
+    say_ok(node, pending->stream, ask->request, "removed");
+    return true;
+}
+
+static bool try_wait(struct node *node, struct pending *pending)
+{
+    const struct msg_ask_wait *ask = pending->request;
+    size_t matches = 0;
+    const struct job *job = jobs_find_name(&node->jobs, ask->job, &matches);
+    bool is_new = node->now - pending->since < UNKNOWN_PATIENCE;
+    if (job == NULL && matches == 0 && is_new) return false;
+    if (job == NULL) return answers_find_job(node, pending->stream, ask->request, ask->job) == NULL;
+    bool is_over = job->outcome != JOB_RUNNING;
+    if (!is_over && node->now - pending->told < SIGN_EVERY && pending->told != pending->since) return false;
+    pending->told = node->now;
+    if (pending->told == pending->since) pending->told++;
+    struct msg_say_job reply = {.request = ask->request, .job = answers_job(node, job)};
+    links_send(node, pending->stream, &wire_say_job, &reply);
+    return is_over;
+}
+
+static bool try_dataset(struct node *node, struct pending *pending)
+{
+    const struct msg_ask_dataset *ask = pending->request;
+    if (answers_dataset(node, pending->stream, ask)) return true;
+    if (node->now - pending->since < READ_PATIENCE) return false;
+    control_error(node, pending->stream, ask->request, CODE_PARTIAL,
+                  "the list of blocks of %.*s can be had from no living node", (int)ask->name.count,
+                  (const char *)ask->name.at);
+    return true;
+}
+
+static bool try_one(struct node *node, struct pending *pending)
+{
+    switch (pending->type) {
+    case MSG_ask_submit: return try_submit(node, pending);
+    case MSG_ask_name: return try_name(node, pending);
+    case MSG_ask_unname: return try_unname(node, pending);
+    case MSG_ask_wait: return try_wait(node, pending);
+    case MSG_ask_dataset: return try_dataset(node, pending);
+    default: assert(!"not a pending request"); return true;
+    }
+}
+
+/* A client that hears nothing for long believes us dead. */
+static void sign_of_life(struct node *node, struct pending *pending)
+{
+    if (pending->state == PENDING_WATCH || node->now - pending->told < 2 * SIGN_EVERY) return;
+    pending->told = node->now;
+    uint64_t request = *(const uint64_t *)pending->request; /* every request begins with its number */
+    say_ok(node, pending->stream, request, "");
+}
+
+void pending_tick(struct node *node)
+{
+    if (node->pendings == NULL || node->now < node->pending_next) return;
+    node->pending_next = node->now + TRY_EVERY;
+    for (struct pending **at = &node->pendings; *at != NULL;) {
+        struct pending *pending = *at;
+        if (!try_one(node, pending)) {
+            sign_of_life(node, pending);
+            at = &pending->next;
+            continue;
+        }
+        *at = pending->next;
+        pending_free(node, pending);
+    }
+}
+
+void pending_drop_stream(struct node *node, uint64_t stream)
+{
+    for (struct pending **at = &node->pendings; *at != NULL;) {
+        struct pending *pending = *at;
+        if (pending->stream != stream) {
+            at = &pending->next;
+            continue;
+        }
+        *at = pending->next;
+        pending_free(node, pending);
+    }
+}
+
+void pending_close(struct node *node)
+{
+    while (node->pendings != NULL) {
+        struct pending *pending = node->pendings;
+        node->pendings = pending->next;
+        pending_free(node, pending);
+    }
+}

@@ -1,0 +1,155 @@
+/* The action that starts an attempt: what mrtask is told, where the input may be had, and the environment of Hadoop Streaming's
+ * contract. Everything in it follows from the job, the task and the attempt; nothing from the node but its name. */
+#include "node/state.h"
+
+#include "base/hash.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    VARIABLES_MAX = 16 + 64,            /* ours, and the job's at most */
+    VARIABLE_SIZE = 4096,
+    OUTPUT_SIZE_MAX_GIB = 64,           /* of one attempt: a program that prints for ever ends before the disk does */
+};
+
+struct environment {
+    struct arena *arena;
+    struct msg_text *items;
+    uint32_t count;
+    bool is_full;
+};
+
+__attribute__((format(printf, 2, 3)))
+static void set(struct environment *environment, const char *format, ...)
+{
+    char text[VARIABLE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (size < 0 || environment->count == VARIABLES_MAX) return;
+    size_t kept = (size_t)size < sizeof text ? (size_t)size : sizeof text - 1;
+    uint8_t *copy = arena_take(environment->arena, kept + 1);
+    if (copy == NULL) {
+        environment->is_full = true;
+        return;
+    }
+    memcpy(copy, text, kept);
+    environment->items[environment->count++].text = slice_of(copy, kept);
+}
+
+static void set_input(struct environment *environment, const struct msg_manifest *manifest, uint32_t index)
+{
+    if (manifest == NULL || index >= manifest->blocks.count) return;
+    const struct msg_manifest_block *block = (const struct msg_manifest_block *)manifest->blocks.at + index;
+    if (block->file < manifest->files.count) {
+        const struct msg_text *file = (const struct msg_text *)manifest->files.at + block->file;
+        set(environment, "MR_INPUT=%.*s", (int)file->text.count, (const char *)file->text.at);
+    }
+    set(environment, "MR_OFFSET=%llu", (unsigned long long)block->offset);
+    set(environment, "MR_LENGTH=%llu", (unsigned long long)block->block.size);
+}
+
+static bool fill_environment(struct node *node, const struct work *work, const struct running *running,
+                             enum cause cause, uint32_t number, struct msg_task_spec *spec)
+{
+    const struct job *job = work->job;
+    struct environment environment = {.arena = &node->actions->arena};
+    environment.items = arena_take(environment.arena, VARIABLES_MAX * sizeof *environment.items);
+    if (environment.items == NULL) return false;
+    bool is_map = running->kind == TASK_MAP;
+    char name[96];
+    set(&environment, "MR_JOB=%s", job->name);
+    set(&environment, "MR_TASK=%s", task_name(job, running->kind, running->task, 0, name));
+    set(&environment, "MR_KIND=%s", is_map ? "map" : "reduce");
+    set(&environment, "MR_INDEX=%u", running->task);
+    set(&environment, "MR_COUNT=%u", is_map ? job->spec.maps : job->spec.reduces);
+    set(&environment, "MR_ATTEMPT=%u", number);
+    set(&environment, "MR_CAUSE=%s", cause_text(cause));
+    set(&environment, "MR_NODE_NAME=%s", node->name);
+    set(&environment, "MR_PARTITIONS=%u", job->spec.reduces);
+    if (!is_map) set(&environment, "MR_PARTITION=%u", running->task);
+    uint32_t place[2] = {running->kind, running->task};
+    set(&environment, "MR_SEED=%llu", (unsigned long long)hash_rendezvous(&job->id, sizeof job->id, place,
+                                                                         sizeof place));
+    if (is_map) set_input(&environment, manifests_get(node, &job->spec.manifest), running->task);
+    const struct msg_text *extra = job->spec.environment.at;
+    for (uint32_t i = 0; i < job->spec.environment.count; i++)
+        set(&environment, "%.*s", (int)extra[i].text.count, (const char *)extra[i].text.at);
+    spec->environment = (struct list){environment.items, environment.count};
+    return !environment.is_full;
+}
+
+static bool fill_map_input(struct node *node, const struct work *work, uint32_t index, struct action *action)
+{
+    const struct msg_manifest *manifest = manifests_get(node, &work->job->spec.manifest);
+    struct action_input *input = arena_take(&node->actions->arena, sizeof *input);
+    if (manifest == NULL || input == NULL || index >= manifest->blocks.count) return false;
+    const struct msg_manifest_block *block = (const struct msg_manifest_block *)manifest->blocks.at + index;
+    input->block = block->block;
+    input->part = PART_WHOLE;
+    input->holders = node_holders(node, &block->block.digest, NULL, &input->holders_count);
+    action->task_run.inputs = input;
+    action->task_run.inputs_count = 1;
+    return input->holders != NULL;
+}
+
+/* One part of each map's output, in the order of the maps: equal keys merge by (map, position). */
+static bool fill_reduce_inputs(struct node *node, const struct work *work, uint32_t partition,
+                               struct action *action)
+{
+    const struct job *job = work->job;
+    struct arena *arena = &node->actions->arena;
+    struct action_input *inputs = arena_take(arena, job->spec.maps * sizeof *inputs);
+    struct msg_block_holder *holders = arena_take(arena, job->spec.maps * sizeof *holders);
+    if (inputs == NULL || holders == NULL) return false;
+    for (uint32_t i = 0; i < job->spec.maps; i++) {
+        const struct attempt *attempt = task_committed(&job->tasks[TASK_MAP][i]);
+        if (attempt == NULL) return false;
+        inputs[i] = (struct action_input){.block = attempt->output, .part = partition};
+        const struct member *member = members_find(&node->gossip.members, &attempt->claim.node);
+        if (member == NULL) continue;
+        holders[i] = (struct msg_block_holder){member->id, member->address};
+        inputs[i].holders = &holders[i];
+        inputs[i].holders_count = 1;
+    }
+    action->task_run.inputs = inputs;
+    action->task_run.inputs_count = job->spec.maps;
+    return true;
+}
+
+bool run_attempt(struct node *node, const struct work *work, const struct running *running, enum cause cause,
+                 uint32_t number)
+{
+    const struct job *job = work->job;
+    const struct msg_job_spec *asked = &job->spec;
+    bool is_map = running->kind == TASK_MAP;
+    char *label = arena_take(&node->actions->arena, 96);
+    if (label == NULL) return false;
+    struct action action = {.kind = ACTION_TASK_RUN};
+    action.task_run.token = running->token;
+    action.task_run.label = task_name(job, running->kind, running->task, number, label);
+    action.task_run.files = asked->files.at;
+    action.task_run.files_count = asked->files.count;
+    action.task_run.is_durable = !is_map || asked->reduces == 0;
+    struct msg_task_spec *spec = &action.task_run.spec;
+    spec->kind = running->kind;
+    spec->command = is_map ? asked->mapper : asked->reducer;
+    spec->combiner = is_map ? asked->combiner : slice_of(NULL, 0);
+    spec->partitions = is_map ? asked->reduces : 0;
+    spec->sort = asked->sort;
+    spec->partition = asked->partition;
+    spec->memory_size = asked->memory_size;
+    spec->timeout_ms = asked->task_timeout_ms;
+    spec->output_size_max = (uint64_t)OUTPUT_SIZE_MAX_GIB << 30;
+    spec->ok_exits = asked->ok_exits;
+    if (!fill_environment(node, work, running, cause, number, spec)) return false;
+    bool has_inputs = is_map ? fill_map_input(node, work, running->task, &action)
+                             : fill_reduce_inputs(node, work, running->task, &action);
+    if (!has_inputs) return false;
+    *actions_push(node->actions, ACTION_TASK_RUN) = action;
+    trace_line(&node->trace, TRACE_INFO, "event=run attempt=%s cause=\"%s\"", label, cause_text(cause));
+    return true;
+}

@@ -1,0 +1,344 @@
+/* What a node is made of, for the files of src/node alone: drivers see node.h. Each part is written only by the file named
+ * beside it; all of them answer within one step, with node->now and node->actions set. */
+#ifndef NODE_STATE_H
+#define NODE_STATE_H
+
+#include "gossip/gossip.h"
+#include "node/node.h"
+#include "store/log.h"
+#include "store/names.h"
+#include "tasks/schedule.h"
+#include "wire/frame.h"
+
+enum metric {
+#define METRIC(name) METRIC_##name,
+#include "node/metrics.def"
+#undef METRIC
+    METRIC_COUNT
+};
+
+enum {
+    LIVING_MAX = 16384,    /* as the member table */
+    HOLDERS_MAX = 16,      /* as msg_block_ensure: enough to try */
+    COPIES_MAX = 8,        /* confirmed copies that we remember of a block */
+    KEYS_MAX = 8,          /* cluster keys accepted at once */
+    SAFE_COPIES = 2,       /* nothing is acknowledged with fewer copies, while so many members live */
+    JOIN_MAX = 64,         /* addresses to join through */
+};
+
+/* Who has proven to be alive and to hold the key, at which boot: datagrams.c. */
+struct contact {
+    struct id id;
+    struct boot boot;
+    struct crypto_key subkey;
+    struct frame_window *window;
+    uint64_t token;          /* of our challenge; 0 = none out */
+    instant challenged;
+    bool is_proven;
+    uint8_t *held;           /* the payload that waits for the proof */
+    size_t held_size;
+    struct address held_from;
+};
+
+/* A stream: links.c. */
+enum link_state {
+    LINK_CONNECTING, /* asked for, not open */
+    LINK_OPEN,
+};
+
+struct link {
+    uint64_t stream;
+    enum link_state state;
+    enum channel_purpose purpose;
+    bool is_ours;            /* we connected */
+    struct id peer;          /* zero: a client, or not known yet */
+    struct boot boot;
+    struct address address;
+    instant asked;           /* when we last asked for log repair */
+    struct link *next;
+};
+
+/* An address to join through: links.c. */
+struct seed {
+    struct address address;
+    instant next_try;
+    duration backoff;
+    bool is_saved;           /* of a former boot, not asked for by anyone */
+};
+
+/* A dataset's list of blocks in memory: manifests.c. */
+enum manifest_state {
+    MANIFEST_ABSENT,   /* wanted; next try at retry */
+    MANIFEST_FETCHING,
+    MANIFEST_READING,
+    MANIFEST_READY,
+};
+
+struct manifest {
+    struct digest digest;
+    struct msg_block_ref block;
+    enum manifest_state state;
+    struct msg_manifest fields;
+    void *memory;
+    size_t memory_size;
+    instant retry;
+    bool is_marked;          /* still wanted, at the last sweep */
+};
+
+/* A block that this node has or cares for: keeper.c. */
+struct block {
+    struct digest digest;
+    uint64_t size;
+    bool is_here;
+    bool is_fetching;
+    bool is_marked;          /* referenced, at the last sweep */
+    bool was_referenced;
+    uint8_t replicas;        /* copies wanted */
+    uint32_t refusals;       /* members that said they can't get it, since the last that could */
+    instant pinned_until;
+    instant asked;           /* when holders were last asked */
+    struct id copies[COPIES_MAX]; /* members that confirmed one */
+    size_t copies_count;
+    struct id waiters[COPIES_MAX]; /* members that wait for block_held */
+    size_t waiters_count;
+};
+
+/* An attempt that runs here: work.c. */
+enum running_state {
+    RUNNING_STARTING, /* its input is being fetched */
+    RUNNING_STARTED,
+    RUNNING_STOPPING, /* told to stop */
+};
+
+struct running {
+    uint64_t token;          /* 0: this slot is free */
+    struct id job;
+    enum task_kind kind;
+    uint32_t task;
+    struct msg_stamp claim;
+    enum running_state state;
+    bool was_started;
+    enum cause stop_cause;
+    instant since;
+};
+
+/* A running job as this node works on it: work.c. */
+struct work {
+    struct work *next;
+    struct job *job;
+    struct schedule_job schedule;
+    bool is_scheduled;       /* schedule is ready */
+    struct digest *blocks;   /* per map; of the manifest */
+    uint64_t finish_digest;  /* of the outputs that `ended` is being prepared for */
+    struct msg_block_ref finish_manifest;
+    uint64_t finish_size;
+    instant finish_written;  /* when the manifest was last handed to the disk */
+    instant complete_since;  /* when all its tasks were seen done, here; 0 = they are not */
+    instant failed_since;
+};
+
+/* A request that can't be answered at once: pending.c. */
+enum pending_state {
+    PENDING_BLOCKS,  /* waits until the blocks are on enough nodes */
+    PENDING_ENTRY,   /* waits until the entry is on enough disks */
+    PENDING_WATCH,   /* waits for a job's end */
+    PENDING_READ,    /* waits for a manifest */
+};
+
+struct pending {
+    struct pending *next;
+    uint64_t stream;
+    unsigned type;           /* message type of the request */
+    const void *request;     /* its fields, copied */
+    void *memory;
+    size_t memory_size;
+    enum pending_state state;
+    struct msg_stamp entry;
+    struct id acks[COPIES_MAX];
+    size_t acks_count;
+    instant since;
+    instant told;            /* last sign of life to the client */
+    instant asked;           /* last time peers were asked how far their disks are */
+};
+
+struct node {
+    struct memory memory;
+    struct prng prng;
+    const struct crypto *crypto;
+    const struct crypto_pair *pair;
+    struct id id;
+    struct boot boot;
+    struct address address;
+    char name[MEMBER_NAME_SIZE];
+    uint16_t slots;
+    uint64_t wall_ms;        /* wall clock at `started`: only shown */
+    instant started;
+    struct trace trace;
+
+    struct actions *actions; /* of this step */
+    instant now;             /* of this step */
+    uint64_t metrics[METRIC_COUNT];
+    enum error fatal;        /* set anywhere in a step: the node stops at its end */
+
+    struct frame_key keys[KEYS_MAX];
+    size_t keys_count;
+    struct crypto_key own_subkey;
+    uint64_t datagram_counter;
+    struct map contacts;
+
+    struct gossip gossip;
+    struct log *log;
+    struct names names;
+    struct jobs jobs;
+    struct map roster;       /* struct roster_item: who has ever joined */
+    uint64_t persist_token;
+    bool is_ack_wanted;      /* an entry came whose author waits for our disk */
+
+    struct link *links;
+    uint64_t stream_next;    /* even */
+    struct seed seeds[JOIN_MAX];
+    size_t seeds_count;
+    instant mesh_next;
+    instant spread_next;
+
+    struct map manifests;
+    struct map blocks;
+    instant sweep_next;
+    bool sweep_wanted;
+
+    struct work *works;
+    struct running *running; /* slots of them */
+    uint64_t token_next;
+    instant work_next;
+    uint64_t work_revision;  /* of jobs when work was last done */
+    bool is_work_wanted;
+    bool may_author;         /* one exchange since the boot, or nobody to have it with */
+    instant author_deadline;
+    bool is_leaving;
+    instant leave_deadline;
+    bool is_stopped;
+
+    struct pending *pendings;
+    instant pending_next;
+
+    struct schedule_node *living; /* alive and suspect, self included; rebuilt when members change */
+    size_t living_count;
+    size_t living_capacity;
+    bool is_living_stale;
+};
+
+struct roster_item {
+    struct id id;
+};
+
+/* node.c */
+void node_fail(struct node *node, enum error error, const char *what);
+static inline void node_count(struct node *node, enum metric metric) { node->metrics[metric]++; }
+/* The living, by id; self is among them. Borrowed until members change. */
+const struct schedule_node *node_living(struct node *node, size_t *count);
+bool node_is_living(const struct node *node, const struct id *id);
+/* Addresses of the living in rendezvous order for this digest, self left out; up to HOLDERS_MAX, in the step's arena. */
+const struct msg_block_holder *node_holders(struct node *node, const struct digest *digest, const struct id *first,
+                                            size_t *count);
+/* What the wall clock shows now, counted on from the start: only ever shown to people. */
+uint64_t node_wall_ms(const struct node *node);
+/* The n-th in this order acts n seconds later than the first: who writes what anyone might write. */
+bool node_is_turn(struct node *node, const void *key, size_t key_size, instant since);
+/* Appends and remembers that the step must commit. */
+enum error node_append(struct node *node, const struct wire_schema *schema, const void *message,
+                       struct msg_stamp *stamp);
+/* Gives its work back, says goodbye; ACTION_STOP follows once nothing runs. */
+void node_leave(struct node *node);
+void node_changed(struct node *node, const struct member *member, unsigned before);
+
+/* datagrams.c */
+void datagrams_send(void *context, const struct address *to, struct slice payload);
+void datagrams_receive(struct node *node, const struct address *from, struct slice bytes);
+/* A stream's handshake proved this peer. */
+void datagrams_proven(struct node *node, const struct id *id, const struct boot *boot);
+void datagrams_close(struct node *node);
+
+/* links.c */
+void links_opened(struct node *node, const struct event *event);
+void links_closed(struct node *node, const struct event *event);
+struct link *links_find(const struct node *node, uint64_t stream);
+/* An open PEER stream to this node; NULL. */
+struct link *links_to(const struct node *node, const struct id *peer);
+void links_tick(struct node *node);
+void links_join(struct node *node, const struct address *address, bool is_saved);
+/* One message as a record. False when there is no room in the step or the stream is gone. */
+bool links_send(struct node *node, uint64_t stream, const struct wire_schema *schema, const void *message);
+void links_close_all(struct node *node);
+
+/* replicas.c: the log between nodes */
+void replicas_spread(void *context, const struct msg_log_batch *batch, const struct id *author, const struct id *from);
+void replicas_hello(struct node *node, struct link *link);
+void replicas_tick(struct node *node);
+void replicas_vector(struct node *node, struct link *link, const struct msg_log_vector *vector);
+void replicas_batch(struct node *node, struct link *link, const struct msg_log_batch *batch);
+void replicas_persisted(struct node *node, uint64_t token);
+void replicas_ask(struct node *node, struct link *link, bool wants_reply);
+
+/* manifests.c */
+const struct msg_manifest *manifests_get(struct node *node, const struct msg_block_ref *block);
+void manifests_read(struct node *node, const struct digest *digest, struct slice bytes);
+void manifests_failed(struct node *node, const struct digest *digest);
+void manifests_tick(struct node *node);
+void manifests_close(struct node *node);
+
+/* keeper.c */
+struct block *keeper_find(const struct node *node, const struct digest *digest);
+bool keeper_has(const struct node *node, const struct digest *digest);
+/* Copies that are known to be on living members, ours included. */
+size_t keeper_copies(const struct node *node, const struct digest *digest);
+/* Makes sure that `replicas` of the living get it: asks those that should hold it, at most once a second each block. */
+void keeper_want(struct node *node, const struct msg_block_ref *block, uint8_t replicas, const struct id *first);
+/* Every holder asked says it can't be had. */
+bool keeper_is_lost(const struct node *node, const struct digest *digest);
+enum error keeper_stored(struct node *node, const struct msg_block_ref *block, duration pin) MUST_USE;
+void keeper_failed(struct node *node, const struct digest *digest);
+void keeper_message(struct node *node, struct link *link, const struct wire_message *message);
+void keeper_tick(struct node *node);
+void keeper_forget_member(struct node *node, const struct id *id);
+void keeper_close(struct node *node);
+
+/* work.c, finish.c */
+void work_entry(struct node *node, const struct stamped *entry);
+void work_tick(struct node *node);
+void work_started(struct node *node, uint64_t token);
+void work_finished(struct node *node, const struct event *event);
+size_t work_running_count(const struct node *node);
+void work_leave(struct node *node);
+void work_close(struct node *node);
+void finish_tick(struct node *node, struct work *work);
+/* The dataset that the job makes: -O, else the job's own name. Borrowed. */
+struct slice job_output_name(const struct job *job);
+
+/* run.c: the action that starts an attempt. False when the step has no room. */
+bool run_attempt(struct node *node, const struct work *work, const struct running *running, enum cause cause,
+                 uint32_t number);
+
+/* pending.c */
+void pending_add(struct node *node, uint64_t stream, const struct wire_message *message);
+void pending_vector(struct node *node, const struct id *peer, const struct msg_log_vector *vector);
+void pending_drop_stream(struct node *node, uint64_t stream);
+void pending_tick(struct node *node);
+void pending_close(struct node *node);
+
+/* control.c, answers.c: mrctl */
+void control_request(struct node *node, struct link *link, const struct wire_message *message);
+void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t code, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+struct msg_job_row answers_job(struct node *node, const struct job *job);
+void answers_members(struct node *node, uint64_t stream, const struct msg_ask_members *ask);
+void answers_jobs(struct node *node, uint64_t stream, const struct msg_ask_jobs *ask);
+void answers_tasks(struct node *node, uint64_t stream, const struct msg_ask_tasks *ask);
+void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_explain *ask);
+void answers_info(struct node *node, uint64_t stream, const struct msg_ask_info *ask);
+void answers_names(struct node *node, uint64_t stream, const struct msg_ask_names *ask);
+/* False: the manifest is not here yet. */
+bool answers_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask);
+/* The job this text names; NULL: the client has been told. */
+struct job *answers_find_job(struct node *node, uint64_t stream, uint64_t request, struct slice text);
+
+#endif

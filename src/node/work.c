@@ -1,0 +1,393 @@
+/* Work: what this node claims, runs, gives back and reports. The log decides who owns a task; this file only acts on what the
+ * fold says, optimistically: a claim and its start are one step, and whoever learns of an earlier rival stops.
+ *
+ *   free slot + claimable task  -> claim entry, ACTION_TASK_RUN        STARTING
+ *   its program runs            ->                                     STARTED
+ *   job ended, rival, leaving   -> ACTION_TASK_KILL                    STOPPING
+ *   finished                    -> done | failed | released entry      slot free
+ *
+ * What anyone might write (dead, lost, ended) is written by the first living node in rendezvous order; the next waits a second. */
+#include "node/state.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    HEARTBEAT = 250 * MILLISECOND,   /* work with nothing happening: turns, lost outputs, retries */
+    STRANGER_WAIT = 10 * SECOND,     /* an owner that nobody has seen since our start is dead after this */
+    OUTPUT_PIN = 5 * SECOND,         /* until the done entry references the output */
+    TELLTALE_MAX = 4096,             /* bytes of last words an entry carries */
+    PICKS_MAX = 64,                  /* claims of one step; more follow in the next */
+};
+
+/* ---- running attempts ---- */
+
+static const bool allowed[3][3] = {
+    [RUNNING_STARTING] = {[RUNNING_STARTED] = true, [RUNNING_STOPPING] = true},
+    [RUNNING_STARTED] = {[RUNNING_STOPPING] = true},
+};
+
+static void running_move(struct node *node, struct running *running, enum running_state state, enum cause cause)
+{
+    assert(allowed[running->state][state]);
+    running->state = state;
+    if (state == RUNNING_STARTED) running->was_started = true;
+    if (state != RUNNING_STOPPING) return;
+    running->stop_cause = cause;
+    node_count(node, METRIC_attempts_killed);
+    actions_push(node->actions, ACTION_TASK_KILL)->task_kill.token = running->token;
+}
+
+static struct running *running_find(struct node *node, uint64_t token)
+{
+    for (size_t i = 0; token != 0 && i < node->slots; i++)
+        if (node->running[i].token == token) return &node->running[i];
+    return NULL;
+}
+
+size_t work_running_count(const struct node *node)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < node->slots; i++) count += node->running[i].token != 0;
+    return count;
+}
+
+static struct task *task_of(const struct job *job, enum task_kind kind, uint32_t index)
+{
+    uint32_t count = kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
+    return job->tasks[kind] != NULL && index < count ? &job->tasks[kind][index] : NULL;
+}
+
+/* Why this attempt should stop now; CAUSE_NONE: it should not. */
+static enum cause why_stop(struct node *node, const struct running *running)
+{
+    const struct job *job = jobs_find(&node->jobs, &running->job);
+    if (job == NULL || job->outcome != JOB_RUNNING) return CAUSE_JOB_ENDED;
+    const struct task *task = task_of(job, running->kind, running->task);
+    if (task == NULL) return CAUSE_NONE;
+    const struct attempt *committed = task_committed(task);
+    if (committed != NULL && !stamp_equal(&committed->claim, &running->claim)) return CAUSE_RIVAL;
+    if (!task_is_rival_lost(task, &running->claim)) return CAUSE_NONE;
+    const struct attempt *owner = task_owner(task);
+    return owner != NULL && node_is_living(node, &owner->claim.node) ? CAUSE_RIVAL : CAUSE_NONE;
+}
+
+static void stop_losers(struct node *node)
+{
+    for (size_t i = 0; i < node->slots; i++) {
+        struct running *running = &node->running[i];
+        if (running->token == 0 || running->state == RUNNING_STOPPING) continue;
+        enum cause cause = why_stop(node, running);
+        if (cause != CAUSE_NONE) running_move(node, running, RUNNING_STOPPING, cause);
+    }
+}
+
+void work_leave(struct node *node)
+{
+    for (size_t i = 0; i < node->slots; i++)
+        if (node->running[i].token != 0 && node->running[i].state != RUNNING_STOPPING)
+            running_move(node, &node->running[i], RUNNING_STOPPING, CAUSE_LEAVING);
+}
+
+void work_started(struct node *node, uint64_t token)
+{
+    struct running *running = running_find(node, token);
+    if (running != NULL && running->state == RUNNING_STARTING)
+        running_move(node, running, RUNNING_STARTED, CAUSE_NONE);
+}
+
+/* ---- what became of an attempt ---- */
+
+static struct slice last_words(struct slice log)
+{
+    if (log.count <= TELLTALE_MAX) return log;
+    return slice_of(log.at + log.count - TELLTALE_MAX, TELLTALE_MAX);
+}
+
+static void append_done(struct node *node, const struct running *running, const struct msg_task_result *result)
+{
+    struct msg_done done = {.job = running->job, .claim = running->claim, .kind = running->kind,
+                            .task = running->task, .output = result->output, .records = result->records,
+                            .elapsed_ms = result->elapsed_ms, .cause = CAUSE_EXITED,
+                            .log = last_words(result->log)};
+    node_count(node, METRIC_attempts_done);
+    node_fail(node, keeper_stored(node, &result->output, OUTPUT_PIN), "output");
+    (void)!node_append(node, &wire_done, &done, NULL);
+}
+
+static void append_released(struct node *node, const struct running *running, enum cause cause)
+{
+    struct msg_task_range range = {.kind = running->kind, .first = running->task, .count = 1};
+    struct msg_released released = {.job = running->job, .claim = running->claim, .cause = cause,
+                                    .ranges = {&range, 1}};
+    (void)!node_append(node, &wire_released, &released, NULL);
+}
+
+static enum cause failure_cause(unsigned outcome)
+{
+    switch (outcome) {
+    case OUTCOME_EXITED: return CAUSE_EXITED;
+    case OUTCOME_SIGNALED: return CAUSE_SIGNALED;
+    case OUTCOME_TIMED_OUT: return CAUSE_TIMED_OUT;
+    case OUTCOME_OUTPUT_TOO_BIG: return CAUSE_OUTPUT_TOO_BIG;
+    case OUTCOME_AGAIN: return CAUSE_AGAIN;
+    case OUTCOME_DISK: return CAUSE_DISK;
+    case OUTCOME_INPUT_MISSING: return CAUSE_INPUT_MISSING;
+    default: return CAUSE_NOT_STARTED;
+    }
+}
+
+/* The program's own doing counts; what the machine did to it does not (S9). */
+static bool is_charged(unsigned outcome)
+{
+    return outcome == OUTCOME_EXITED || outcome == OUTCOME_SIGNALED || outcome == OUTCOME_TIMED_OUT ||
+           outcome == OUTCOME_OUTPUT_TOO_BIG;
+}
+
+static void append_failed(struct node *node, const struct running *running, const struct msg_task_result *result)
+{
+    struct slice words = result->log.count > 0 ? last_words(result->log) : result->text;
+    struct msg_failed failed = {.job = running->job, .claim = running->claim, .kind = running->kind,
+                                .task = running->task, .charged = is_charged(result->outcome),
+                                .cause = failure_cause(result->outcome), .status = result->status,
+                                .elapsed_ms = result->elapsed_ms, .log = words};
+    node_count(node, METRIC_attempts_failed);
+    (void)!node_append(node, &wire_failed, &failed, NULL);
+}
+
+/* The block that nobody gave was a map's output: then that output is lost. */
+static void append_lost_input(struct node *node, const struct running *running, const struct digest *missing)
+{
+    const struct job *job = jobs_find(&node->jobs, &running->job);
+    if (job == NULL || running->kind != TASK_REDUCE || job->tasks[TASK_MAP] == NULL) return;
+    for (uint32_t i = 0; i < job->spec.maps; i++) {
+        const struct attempt *attempt = task_committed(&job->tasks[TASK_MAP][i]);
+        if (attempt == NULL || !digest_equal(&attempt->output.digest, missing)) continue;
+        struct msg_lost lost = {.job = job->id, .done = attempt->done, .kind = TASK_MAP, .task = i,
+                                .cause = CAUSE_INPUT_MISSING};
+        (void)!node_append(node, &wire_lost, &lost, NULL);
+    }
+}
+
+void work_finished(struct node *node, const struct event *event)
+{
+    struct running *running = running_find(node, event->task_finished.token);
+    if (running == NULL) return;
+    const struct msg_task_result *result = event->task_finished.result;
+    const struct job *job = jobs_find(&node->jobs, &running->job);
+    bool is_wanted = job != NULL && job->outcome == JOB_RUNNING;
+    if (result->outcome == OUTCOME_DONE) {
+        if (is_wanted) append_done(node, running, result);
+        else node_fail(node, keeper_stored(node, &result->output, 1), "output");
+    } else if (is_wanted && running->state == RUNNING_STOPPING) {
+        append_released(node, running, running->stop_cause);
+    } else if (is_wanted) {
+        append_failed(node, running, result);
+        if (result->outcome == OUTCOME_INPUT_MISSING)
+            append_lost_input(node, running, &event->task_finished.missing);
+    }
+    memset(running, 0, sizeof *running);
+    node->is_work_wanted = true;
+}
+
+/* ---- claiming ---- */
+
+static struct running *free_slot(struct node *node)
+{
+    for (size_t i = 0; i < node->slots; i++)
+        if (node->running[i].token == 0) return &node->running[i];
+    return NULL;
+}
+
+static void start(struct node *node, struct work *work, const struct schedule_pick *pick,
+                  const struct msg_stamp *claim, uint32_t number)
+{
+    struct running *running = free_slot(node);
+    assert(running != NULL);
+    *running = (struct running){.token = node->token_next++, .job = work->job->id, .kind = pick->kind,
+                                .task = pick->index, .claim = *claim, .since = node->now};
+    node_count(node, METRIC_attempts_started);
+    if (run_attempt(node, work, running, pick->cause, number)) return;
+    append_released(node, running, CAUSE_NOT_STARTED);
+    memset(running, 0, sizeof *running);
+}
+
+/* One claim entry for picks of the same kind, number and cause; neighbours share it. */
+static void claim(struct node *node, struct work *work, const struct schedule_pick *picks, size_t count)
+{
+    struct msg_task_range ranges[PICKS_MAX];
+    for (size_t from = 0, to; from < count; from = to) {
+        uint32_t number = work->job->tasks[picks[from].kind][picks[from].index].highest + 1;
+        uint32_t ranges_count = 0;
+        for (to = from; to < count; to++) {
+            const struct schedule_pick *pick = &picks[to];
+            if (pick->kind != picks[from].kind || pick->cause != picks[from].cause) break;
+            if (work->job->tasks[pick->kind][pick->index].highest + 1 != number) break;
+            struct msg_task_range *last = ranges_count > 0 ? &ranges[ranges_count - 1] : NULL;
+            if (last != NULL && last->first + last->count == pick->index) last->count++;
+            else ranges[ranges_count++] = (struct msg_task_range){pick->kind, pick->index, 1};
+        }
+        struct msg_claim entry = {.job = work->job->id, .number = number, .cause = picks[from].cause,
+                                  .ranges = {ranges, ranges_count}};
+        struct msg_stamp stamp;
+        if (node_append(node, &wire_claim, &entry, &stamp) != ERROR_NONE) return;
+        for (size_t i = from; i < to; i++) start(node, work, &picks[i], &stamp, number);
+    }
+}
+
+static void claim_some(struct node *node)
+{
+    size_t slots_free = node->slots - work_running_count(node);
+    size_t works_count = 0;
+    for (const struct work *work = node->works; work != NULL; work = work->next) works_count += work->is_scheduled;
+    if (slots_free == 0 || works_count == 0 || node->is_leaving || !node->may_author) return;
+    size_t nodes_count;
+    const struct schedule_node *nodes = node_living(node, &nodes_count);
+    size_t share = (slots_free + works_count - 1) / works_count;
+    size_t skip = works_count > 1 ? prng_below(&node->prng, works_count) : 0;
+    for (int pass = 0; pass < 2; pass++) {
+        size_t at = 0;
+        for (struct work *work = node->works; work != NULL && slots_free > 0; work = work->next) {
+            if (!work->is_scheduled || (at++ < skip) != (pass == 1)) continue;
+            struct schedule_pick picks[PICKS_MAX];
+            size_t max = share < slots_free ? share : slots_free;
+            instant wake = INSTANT_NEVER;
+            size_t count = schedule_pick(work->job, &work->schedule, &node->id, nodes, nodes_count, node->now,
+                                         picks, max < PICKS_MAX ? max : PICKS_MAX, &wake);
+            claim(node, work, picks, count);
+            slots_free -= count;
+            if (slots_free > 0) node->work_next = instant_min(node->work_next, wake);
+        }
+    }
+}
+
+/* ---- the dead and the lost ---- */
+
+/* Since when this node is not living as we see it; INSTANT_NEVER while it lives. */
+static instant dead_since(const struct node *node, const struct id *id)
+{
+    const struct member *member = members_find(&node->gossip.members, id);
+    if (member == NULL) return node->started + STRANGER_WAIT;
+    return member_is_living(member) ? INSTANT_NEVER : member->since;
+}
+
+static void bury(struct node *node)
+{
+    size_t cursor = 0;
+    struct msg_feed_position feed;
+    while (log_feeds_next(node->log, &cursor, &feed)) {
+        if (id_equal(&feed.node, &node->id)) continue;
+        instant since = dead_since(node, &feed.node);
+        if (since > node->now || jobs_owned_by(&node->jobs, &feed.node, &feed.boot) == 0) continue;
+        if (!node_is_turn(node, &feed.node, sizeof feed.node, since)) continue;
+        const struct member *member = members_find(&node->gossip.members, &feed.node);
+        struct msg_dead dead = {.node = feed.node, .boot = feed.boot, .sequence = feed.have,
+                                .cause = member != NULL ? member->cause : CAUSE_PROBE_FAILED};
+        (void)!node_append(node, &wire_dead, &dead, NULL);
+    }
+}
+
+/* Map outputs live where they were made: those of the dead are gone, and are made again if a reduce still needs them. */
+static void mourn_outputs(struct node *node, const struct work *work)
+{
+    const struct job *job = work->job;
+    if (job->spec.reduces == 0 || job->done_count[TASK_REDUCE] == job->spec.reduces) return;
+    for (uint32_t i = 0; i < job->spec.maps; i++) {
+        const struct attempt *attempt = task_committed(&job->tasks[TASK_MAP][i]);
+        if (attempt == NULL) continue;
+        instant since = dead_since(node, &attempt->claim.node);
+        if (since > node->now || keeper_has(node, &attempt->output.digest)) continue;
+        if (!node_is_turn(node, &attempt->claim.node, sizeof attempt->claim.node, since)) continue;
+        struct msg_lost lost = {.job = job->id, .done = attempt->done, .kind = TASK_MAP, .task = i,
+                                .cause = CAUSE_OWNER_DEAD};
+        (void)!node_append(node, &wire_lost, &lost, NULL);
+    }
+}
+
+/* ---- jobs that run ---- */
+
+void work_entry(struct node *node, const struct stamped *entry)
+{
+    node->is_work_wanted = true;
+    if (entry->kind != MSG_job || entry->fields == NULL) return;
+    struct job *job = jobs_find(&node->jobs, &((const struct msg_job *)entry->fields)->job);
+    if (job == NULL || !job->is_known || job->outcome != JOB_RUNNING) return;
+    struct work **end = &node->works;
+    for (; *end != NULL; end = &(*end)->next)
+        if ((*end)->job == job) return;
+    struct work *work = memory_take(&node->memory, sizeof *work);
+    if (work == NULL) {
+        node_fail(node, ERROR_MEMORY, "work");
+        return;
+    }
+    work->job = job;
+    *end = work;
+}
+
+static void work_remove(struct node *node, struct work *work)
+{
+    if (work->is_scheduled) schedule_job_deinit(&work->schedule, work->job, &node->memory);
+    memory_put(&node->memory, work->blocks, work->job->spec.maps * sizeof *work->blocks);
+    memory_put(&node->memory, work, sizeof *work);
+}
+
+/* A job can be worked on once its list of blocks is here. */
+static void prepare(struct node *node, struct work *work)
+{
+    if (work->is_scheduled) return;
+    const struct msg_manifest *manifest = manifests_get(node, &work->job->spec.manifest);
+    if (manifest == NULL || manifest->blocks.count != work->job->spec.maps) return;
+    work->blocks = memory_take(&node->memory, work->job->spec.maps * sizeof *work->blocks);
+    if (work->blocks == NULL ||
+        schedule_job_init(&work->schedule, work->job, &node->memory, node->now) != ERROR_NONE) {
+        memory_put(&node->memory, work->blocks, work->job->spec.maps * sizeof *work->blocks);
+        work->blocks = NULL;
+        return;
+    }
+    const struct msg_manifest_block *blocks = manifest->blocks.at;
+    for (uint32_t i = 0; i < manifest->blocks.count; i++) work->blocks[i] = blocks[i].block.digest;
+    work->schedule.blocks = work->blocks;
+    work->is_scheduled = true;
+}
+
+static void prune(struct node *node)
+{
+    for (struct work **at = &node->works; *at != NULL;) {
+        struct work *work = *at;
+        if (work->job->outcome == JOB_RUNNING) {
+            at = &work->next;
+            continue;
+        }
+        *at = work->next;
+        work_remove(node, work);
+        node->sweep_wanted = true;
+    }
+}
+
+void work_tick(struct node *node)
+{
+    bool is_due = node->is_work_wanted || node->now >= node->work_next;
+    if (!is_due) return;
+    node->is_work_wanted = false;
+    stop_losers(node);
+    prune(node);
+    node->work_next = node->works != NULL ? node->now + HEARTBEAT : INSTANT_NEVER;
+    if (node->works == NULL) return;
+    for (struct work *work = node->works; work != NULL; work = work->next) prepare(node, work);
+    claim_some(node);
+    if (!node->may_author || node->is_leaving) return;
+    bury(node);
+    for (struct work *work = node->works; work != NULL; work = work->next) {
+        mourn_outputs(node, work);
+        finish_tick(node, work);
+    }
+}
+
+void work_close(struct node *node)
+{
+    while (node->works != NULL) {
+        struct work *work = node->works;
+        node->works = work->next;
+        work_remove(node, work);
+    }
+}
