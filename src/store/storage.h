@@ -1,10 +1,13 @@
-/* The disk seam: an ordered map of keys to values, written in atomic batches, durable after sync. Two implementations with
- * one contract: storage_lmdb.c (the world) and storage_memory.c (the laboratory, which can lose, tear and reorder what
- * was not synced). Every value carries its own checksum inside (LMDB 0.9 pages do not): a damaged one is
- * reported as ERROR_CORRUPT, never handed out.
+/* The disk seam: an ordered map of keys to values, written in atomic batches, durable after
+ * sync. Two implementations with one contract: storage_lmdb.c (the world) and storage_memory.c
+ * (the laboratory, which can lose what was not synced, fail, and be copied). Every value carries
+ * its own checksum inside (LMDB 0.9 pages do not): a damaged one is reported as ERROR_CORRUPT,
+ * never handed out.
  *
- * Keys: "batch" + feed (node, boot) + first sequence, big endian, so a feed reads in order; "meta..." and "peer..."
- * are small single values. At most 511 bytes (LMDB). */
+ * Keys: "batch" + feed (node, boot) + first sequence, big endian, so a feed reads in order;
+ * "meta..." and "peer..." are small single values. 1 to STORAGE_KEY_MAX bytes.
+ *
+ * Threads: one call at a time, from any thread. */
 #ifndef STORE_STORAGE_H
 #define STORE_STORAGE_H
 
@@ -14,13 +17,13 @@
 #include <stdint.h>
 
 enum {
-    STORAGE_KEY_MAX = 255,
-    STORAGE_VERSION = 1, /* of what is written; another one is refused with ERROR_VERSION */
+    STORAGE_KEY_MAX = 255, /* LMDB takes 511 */
+    STORAGE_VERSION = 1,   /* of what is written; another one is refused with ERROR_VERSION */
 };
 
 struct storage_put {
     struct slice key;
-    struct slice value; /* at == NULL: delete the key */
+    struct slice value; /* at == NULL: delete the key, if it is there */
 };
 
 struct storage;
@@ -29,7 +32,8 @@ struct storage_methods {
     enum error (*write)(struct storage *storage, const struct storage_put *puts, size_t count);
     enum error (*sync)(struct storage *storage);
     enum error (*each)(struct storage *storage, struct slice prefix,
-                       enum error (*visit)(void *context, struct slice key, struct slice value), void *context);
+                       enum error (*visit)(void *context, struct slice key, struct slice value),
+                       void *context);
     void (*close)(struct storage *storage);
 };
 
@@ -37,34 +41,48 @@ struct storage {
     const struct storage_methods *methods;
 };
 
-/* All puts or none, in order. Durable after the next storage_sync. FULL, IO, ... : none was written. */
-static inline enum error storage_write(struct storage *storage, const struct storage_put *puts, size_t count)
+/* All puts or none, in order. Copies. Durable after the next storage_sync, perhaps before; after
+ * a crash, what is there is what was written up to some point at or behind the last sync. FULL,
+ * MEMORY: none was written, and later calls may succeed. IO and all others: as for storage_sync. */
+MUST_USE static inline enum error storage_write(struct storage *storage,
+                                                const struct storage_put *puts, size_t count)
 {
     return storage->methods->write(storage, puts, count);
 }
 
-/* fsync. After an error the storage must not be used again: what was written before may be gone. */
-static inline enum error storage_sync(struct storage *storage) { return storage->methods->sync(storage); }
+/* fsync. FULL, MEMORY: nothing was lost, and a later sync may succeed (after space was freed).
+ * After any other error what was written since the last sync may be gone, here and on the disk:
+ * the storage answers all later calls with the same error. Never is a failed fsync tried again. */
+MUST_USE static inline enum error storage_sync(struct storage *storage)
+{
+    return storage->methods->sync(storage);
+}
 
-/* Visits every pair whose key starts with prefix, in key order; stops at the first error and returns it. */
-static inline enum error storage_each(struct storage *storage, struct slice prefix,
-                                      enum error (*visit)(void *context, struct slice key, struct slice value),
-                                      void *context)
+/* Visits every pair whose key starts with prefix, in key order, unsynced writes included; stops at
+ * the first error and returns it. key and value are valid during the visit, which must not use the
+ * storage. CORRUPT: a damaged value (it was not visited). */
+MUST_USE static inline enum error
+storage_each(struct storage *storage, struct slice prefix,
+             enum error (*visit)(void *context, struct slice key, struct slice value),
+             void *context)
 {
     return storage->methods->each(storage, prefix, visit, context);
 }
 
+/* Closes. What was not synced may be lost. Frees the storage. */
 static inline void storage_close(struct storage *storage) { storage->methods->close(storage); }
 
-/* Opens (makes) the LMDB environment in this directory; grows its map by itself. BUSY, VERSION, CORRUPT, IO, FULL. */
+/* Opens (makes) the LMDB environment in this directory, which it makes too, but not its parents;
+ * grows its map by itself. BUSY: another process has it. VERSION, CORRUPT, IO, FULL, DENIED,
+ * NOT_FOUND (no parent), MEMORY, SYSTEM. */
 enum error storage_lmdb_open(const char *directory, struct storage **storage) MUST_USE;
 
-/* A disk in memory. */
+/* A disk in memory. MEMORY. */
 enum error storage_memory_open(struct storage **storage) MUST_USE;
-/* Power cut: unsynced batches are lost from a point on that `choice` picks (0 = all unsynced are lost,
- * UINT64_MAX = none); the storage goes on as after a reopen. */
+/* Power cut: unsynced batches are lost from a point on that `choice` picks (0 = all unsynced are
+ * lost, UINT64_MAX = none); the storage goes on as after a reopen. */
 void storage_memory_crash(struct storage *storage, uint64_t choice);
-/* A copy as of now, synced or not, to be brought back later (an old disk image). */
+/* A copy as of now, synced or not, to be brought back later (an old disk image). MEMORY. */
 enum error storage_memory_copy(const struct storage *storage, struct storage **copy) MUST_USE;
 /* The n-th next operation (write or sync) fails with this error; 0 = none. */
 void storage_memory_fail(struct storage *storage, uint64_t countdown, enum error error);
