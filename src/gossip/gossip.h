@@ -9,16 +9,21 @@
 #include "base/prng.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "gossip/rumors.h"
 #include "membership/members.h"
 
-/* What gossip needs of the node around it. The core's own; called only inside gossip_* functions. */
+/* What gossip needs of the node around it. The core's own; called only inside gossip_* functions, and must not
+ * call gossip_* functions itself. */
 struct gossip_ports {
     void *context;
     /* One datagram with this payload (packed messages, at most FRAME_PAYLOAD_MAX) to this address. Borrows. */
     void (*send)(void *context, const struct address *to, struct slice payload);
-    /* A member is new, or its state, boot or address changed. before: its state until now, 0 = it is new. */
+    /* A member (never ourselves) is new, or its state, boot or address changed. before: its state until now,
+     * 0 = it is new. */
     void (*changed)(void *context, const struct member *member, unsigned before);
-    /* Somebody else uses our id (at another boot than ours, not lower). */
+    /* Somebody else uses our id (at another boot than ours, not lower), or what is said of our own boot can only be
+     * answered by a new one (that it left, refuted without end: then boot is our own). Answer: a boot above
+     * both, by gossip_reboot or a new start. */
     void (*usurped)(void *context, const struct boot *boot);
 };
 
@@ -26,7 +31,7 @@ struct gossip_config {
     struct id id;
     struct boot boot;
     struct address address;
-    const char *name;
+    const char *name;          /* not empty; cut at 64 bytes */
     uint16_t slots;
     duration period;           /* a probe each */
     struct gossip_ports ports;
@@ -36,6 +41,16 @@ struct gossip_config {
 /* Counters: each only grows. */
 struct gossip_counters {
     uint64_t probes, probes_failed, probes_indirect, suspicions, refutations, deaths, rumors_sent;
+    uint64_t probes_dropped;   /* no memory for them, or too many at once */
+    uint64_t claims_refused;   /* junk of somebody with the key */
+    uint64_t oversleeps;       /* ticks that came more than a period late */
+};
+
+enum {
+    GOSSIP_HEALTH_MAX = 8,                      /* Lifeguard's S: at worst nine times as slow, and as patient */
+    GOSSIP_REMEMBERED_S = 24 * 60 * 60,         /* a dead member is remembered for so long */
+    GOSSIP_TOLD_S = 60 * 60,                    /* and told to newcomers in exchanges for so long: else two that
+                                                   forget it at different times would remind each other for ever */
 };
 
 struct gossip {
@@ -52,14 +67,23 @@ struct gossip {
     size_t probes_count, probes_capacity;
     size_t order_next;         /* where the round robin stands */
     uint64_t sequence;         /* of the last ping sent */
+    /* the rest is gossip's own */
+    struct rumors rumors;
+    struct member *suspects;   /* a list through suspect_next */
+    instant suspects_next;     /* nothing is due among them before */
+    instant heal_next;         /* a dead one is pinged in the first period from here on */
+    instant reap_next;
+    instant goodbye_deadline;  /* leaving: all is said then; INSTANT_NEVER behind it */
+    instant now;               /* of the latest call */
 };
 
-/* Begins with itself alone, alive. Copies config, borrows prng and memory. */
+/* Begins with itself alone, alive. Copies config (the name too), borrows prng and memory. */
 enum error gossip_init(struct gossip *gossip, const struct gossip_config *config, struct prng *prng,
                        struct memory *memory, instant now) MUST_USE;
 void gossip_deinit(struct gossip *gossip);
 
-/* Does what is due at now: the period's probe, indirect probes, suspicions that ran out, reaping. */
+/* Does what is due at now: the period's probe, indirect probes, suspicions that ran out, reaping. Cheap when
+ * nothing is. */
 void gossip_tick(struct gossip *gossip, instant now);
 instant gossip_deadline(const struct gossip *gossip);
 
@@ -67,19 +91,25 @@ instant gossip_deadline(const struct gossip *gossip);
 const char *gossip_receive(struct gossip *gossip, instant now, const struct id *sender, const struct boot *boot,
                            const struct address *from, struct slice payload, struct arena *scratch);
 
-/* A member was heard on an authenticated stream: it lives now at this boot (and is learnt when new). */
+/* A member was heard on an authenticated stream: it lives now at this boot (and is learnt when new). When it
+ * is held suspect or dead at that boot, it is told so at once, and refutes. */
 void gossip_heard(struct gossip *gossip, instant now, const struct msg_member_claim *claim);
 /* Something speaks against a member (its stream ended, its port refused): probe it now. */
 void gossip_evidence(struct gossip *gossip, instant now, const struct id *id, enum cause cause);
 
-/* Full state, for joining and repair over a stream. The list is in the arena. False when it does not fit. */
+/* Full state, for joining and repair over a stream. The list is in the arena, its names borrow from the members (valid
+ * until the next gossip_* call). False when it does not fit. Sets members alone. */
 bool gossip_exchange_fill(const struct gossip *gossip, struct msg_exchange *exchange, struct arena *arena);
 void gossip_exchange_take(struct gossip *gossip, instant now, const struct msg_exchange *exchange);
 
-/* Our own claim about ourselves, as of now. */
+/* Our own claim about ourselves, as of now. Its name borrows from gossip. */
 struct msg_member_claim gossip_self_claim(const struct gossip *gossip);
 
-/* Says goodbye: rumours and a few direct datagrams that we left. */
+/* From now on we are at this boot (not lower than the former: asserted): all are told. */
+void gossip_reboot(struct gossip *gossip, instant now, const struct boot *boot);
+
+/* Says goodbye: rumours and a few direct datagrams that we left. No probes any more; what is left to say is said
+ * until period_deadline. */
 void gossip_leave(struct gossip *gossip, instant now);
 
 #endif

@@ -1,0 +1,34 @@
+/* What others say: of members, and of ourselves. */
+#ifndef GOSSIP_CLAIMS_H
+#define GOSSIP_CLAIMS_H
+
+#include "gossip/gossip.h"
+
+/* Who says it, and how. */
+struct claims_source {
+    const struct id *sender;      /* NULL: an exchange */
+    const struct address *from;   /* NULL: no datagram */
+    bool is_testimony;            /* the sender saw it itself (rumors.c) */
+};
+
+/* Holds a claim if it wins. About ourselves: refutes it. NULL, or why it is junk. */
+const char *claims_take(struct gossip *gossip, instant now, const struct msg_member_claim *claim,
+                        const struct claims_source *source);
+
+/* A datagram of a known member at a newer boot: it started anew, at this address. */
+void claims_restarted(struct gossip *gossip, instant now, const struct member *member, const struct boot *boot,
+                      const struct address *address);
+
+/* Our own claim changes: state, and the boot and refutations that it outranks the former by. */
+void claims_own(struct gossip *gossip, instant now, const struct msg_member_claim *claim);
+
+/* Says now to this address what we say of ourselves. */
+void claims_answer(struct gossip *gossip, const struct id *to, const struct address *address);
+
+/* Makes the member table tell us of its changes. */
+void claims_listen(struct gossip *gossip);
+
+/* Somebody else speaks with our id at this boot: true when it is none of our former lives. */
+bool claims_is_usurper(const struct gossip *gossip, const struct boot *boot);
+
+#endif

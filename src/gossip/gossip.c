@@ -1,0 +1,234 @@
+/* The protocol period (SWIM, section 3 and 4.3), and the life of a node in it.
+ *
+ * Each period one member is probed, in the order of a list that is shuffled again at each end: so between two probes
+ * of a member lie at most 2n - 1 periods, not only n on average. A node's load is a constant in n.
+ *
+ *   tick -+- we slept            : probes are void, suspects get as much longer
+ *         +- probes              : time-outs, indirect probes, accusations        (probe.c)
+ *         +- suspects            : verdicts                                       (suspects.c)
+ *         +- the period's turn   : the next probe; reminders; a ping to one of the dead; reaping
+ *         `- news                : to a few at random, when there is any          (rumors.c)
+ *
+ * The dead are pinged, too, one every few periods: the ping says "you are held dead", so whoever lives behind a partition
+ * that has healed refutes, and both sides find together with nobody's help.
+ *
+ * A node that was stopped (SIGSTOP, a virtual machine paused) wakes with all its time-outs in the past, and
+ * would accuse everyone. It knows by its own tick coming late, and takes its sleep off everybody's time. */
+#include "gossip/gossip.h"
+
+#include "gossip/claims.h"
+#include "gossip/probe.h"
+#include "gossip/suspects.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    HEAL_PERIODS = 4,     /* between pings to the dead: a partition of half a flock heals within some 4 periods and
+                             the way of the rumours, for a quarter of a datagram a period */
+    REAP_PERIODS = 60,    /* between searches for who is to be forgotten */
+    GOODBYE_FANOUT = 8,   /* told of our leaving directly; the rumour does the rest */
+};
+
+enum error gossip_init(struct gossip *gossip, const struct gossip_config *config, struct prng *prng,
+                       struct memory *memory, instant now)
+{
+    assert(config->period >= RUMOR_SPREADS && !id_is_zero(&config->id));
+    assert(config->name != NULL && config->name[0] != '\0');
+    *gossip = (struct gossip){.config = *config, .prng = prng, .memory = memory, .now = now};
+    gossip->suspects_next = INSTANT_NEVER;
+    gossip->heal_next = gossip->reap_next = now;
+    /* Nodes that are started together shall not tick together. */
+    gossip->period_deadline = now + 1 + (instant)prng_below(prng, (uint64_t)config->period);
+    enum error error = members_init(&gossip->members, memory);
+    if (error != ERROR_NONE) return error;
+    struct slice name = slice_string(config->name);
+    if (name.count >= MEMBER_NAME_SIZE) name.count = MEMBER_NAME_SIZE - 1;
+    struct msg_member_claim claim = {
+        .node = config->id,
+        .boot = config->boot,
+        .state = MEMBER_ALIVE,
+        .cause = CAUSE_JOINED,
+        .address = config->address,
+        .slots = config->slots,
+        .name = name,
+    };
+    if (members_apply(&gossip->members, now, &claim, true, prng) != MEMBERS_WON) {
+        gossip_deinit(gossip);
+        return ERROR_MEMORY;
+    }
+    gossip->config.name = gossip->members.self->name;
+    rumors_add(&gossip->rumors, gossip->members.self);
+    claims_listen(gossip);
+    return ERROR_NONE;
+}
+
+void gossip_deinit(struct gossip *gossip)
+{
+    probe_deinit(gossip);
+    members_deinit(&gossip->members);
+    gossip->rumors = (struct rumors){.count = 0};
+    gossip->suspects = NULL;
+}
+
+struct msg_member_claim gossip_self_claim(const struct gossip *gossip)
+{
+    return member_claim(gossip->members.self);
+}
+
+/* ---- the period ---- */
+
+/* Whose turn it is; NULL when nobody else lives. */
+static struct member *next_in_turn(struct gossip *gossip)
+{
+    struct members *members = &gossip->members;
+    /* Newcomers and the forgotten shift the list: two rounds surely meet everyone. */
+    for (size_t tries = 2 * members->order_count; tries > 0; tries--) {
+        if (gossip->order_next >= members->order_count) {
+            members_shuffle(members, gossip->prng);
+            gossip->order_next = 0;
+        }
+        struct member *member = members->order[gossip->order_next++];
+        if (member_is_living(member)) return member;
+    }
+    return NULL;
+}
+
+/* One of the dead, at random; NULL when there is none. Left ones stay in peace. */
+static struct member *pick_dead(struct gossip *gossip)
+{
+    const struct members *members = &gossip->members;
+    if (members->state_counts[MEMBER_DEAD] == 0) return NULL;
+    size_t skip = (size_t)prng_below(gossip->prng, members->state_counts[MEMBER_DEAD]);
+    for (size_t i = 0; i < members->order_count; i++)
+        if (members->order[i]->state == MEMBER_DEAD && skip-- == 0) return members->order[i];
+    return NULL;
+}
+
+static void heal(struct gossip *gossip, instant now)
+{
+    if (now < gossip->heal_next) return;
+    gossip->heal_next = now + HEAL_PERIODS * gossip->config.period;
+    struct member *dead = pick_dead(gossip);
+    if (dead != NULL) probe_ping(gossip, dead);
+}
+
+/* Forgets who has been gone for a day. */
+static void reap(struct gossip *gossip, instant now)
+{
+    if (now < gossip->reap_next) return;
+    gossip->reap_next = now + REAP_PERIODS * gossip->config.period;
+    struct members *members = &gossip->members;
+    for (size_t i = members->order_count; i > 0; i--) {
+        struct member *member = members->order[i - 1];
+        if (member_is_living(member)) continue;
+        if (now - member->since < (instant)GOSSIP_REMEMBERED_S * SECOND) continue;
+        rumors_drop(&gossip->rumors, member);
+        members_remove(members, member);
+    }
+}
+
+/* We were away for longer than a period: what we did not hear says nothing. */
+static void wake(struct gossip *gossip, instant now)
+{
+    duration slept = now - gossip->period_deadline;
+    if (slept <= gossip->config.period) return;
+    gossip->counters.oversleeps++;
+    trace_line(&gossip->config.trace, TRACE_WARN, "event=overslept ms=%lld", (long long)(slept / MILLISECOND));
+    probe_drop_before(gossip, gossip->period_deadline);
+    suspects_delay(gossip, gossip->period_deadline, slept);
+}
+
+static void begin_period(struct gossip *gossip, instant now)
+{
+    if (now < gossip->period_deadline) return;
+    /* Lifeguard, section IV.A: who doubts himself probes less often. */
+    gossip->period_deadline = now + gossip->config.period * (1 + gossip->health);
+    struct member *member = next_in_turn(gossip);
+    if (member != NULL) probe_start(gossip, now, member, CAUSE_NONE);
+    suspects_remind(gossip);
+    heal(gossip, now);
+    reap(gossip, now);
+}
+
+void gossip_tick(struct gossip *gossip, instant now)
+{
+    assert(now >= gossip->now);
+    gossip->now = now;
+    if (gossip->is_leaving) {
+        if (now >= gossip->goodbye_deadline) gossip->goodbye_deadline = INSTANT_NEVER;
+        rumors_tick(gossip, now);
+        return;
+    }
+    wake(gossip, now);
+    probe_tick(gossip, now);
+    suspects_tick(gossip, now);
+    begin_period(gossip, now);
+    rumors_tick(gossip, now);
+}
+
+instant gossip_deadline(const struct gossip *gossip)
+{
+    instant next = rumors_deadline(gossip);
+    if (gossip->is_leaving) return instant_min(next, gossip->goodbye_deadline);
+    next = instant_min(next, gossip->period_deadline);
+    next = instant_min(next, probe_deadline(gossip));
+    return instant_min(next, gossip->suspects_next);
+}
+
+/* ---- what the node knows ---- */
+
+void gossip_heard(struct gossip *gossip, instant now, const struct msg_member_claim *claim)
+{
+    gossip->now = now;
+    struct claims_source source = {.sender = &claim->node};
+    const char *reason = claims_take(gossip, now, claim, &source);
+    if (reason != NULL) {
+        trace_line(&gossip->config.trace, TRACE_DEBUG, "event=claim-refused reason=\"%s\"", reason);
+        return;
+    }
+    struct member *member = members_find(&gossip->members, &claim->node);
+    if (member == NULL || member == gossip->members.self) return;
+    if (!boot_equal(&member->boot, &claim->boot)) return; /* the stream is of a former life */
+    member->heard = now;
+    bool is_accused = member->state == MEMBER_SUSPECT || member->state == MEMBER_DEAD;
+    if (is_accused && !gossip->is_leaving) probe_ping(gossip, member);
+}
+
+void gossip_evidence(struct gossip *gossip, instant now, const struct id *id, enum cause cause)
+{
+    assert(cause != CAUSE_NONE);
+    gossip->now = now;
+    struct member *member = members_find(&gossip->members, id);
+    if (member == NULL || member == gossip->members.self || gossip->is_leaving) return;
+    if (member_is_living(member)) probe_start(gossip, now, member, cause);
+}
+
+void gossip_reboot(struct gossip *gossip, instant now, const struct boot *boot)
+{
+    assert(boot_compare(boot, &gossip->config.boot) > 0);
+    gossip->now = now;
+    gossip->config.boot = *boot;
+    struct msg_member_claim claim = gossip_self_claim(gossip);
+    claim.boot = *boot;
+    claim.refutations = 0;
+    if (!gossip->is_leaving) {
+        claim.state = MEMBER_ALIVE;
+        claim.cause = CAUSE_RESTARTED;
+    }
+    claims_own(gossip, now, &claim);
+}
+
+void gossip_leave(struct gossip *gossip, instant now)
+{
+    if (gossip->is_leaving) return;
+    gossip->now = now;
+    gossip->is_leaving = true;
+    probe_drop_before(gossip, INSTANT_NEVER);
+    gossip->period_deadline = gossip->goodbye_deadline = now + gossip->config.period;
+    struct msg_member_claim claim = gossip_self_claim(gossip);
+    claim.state = MEMBER_LEFT;
+    claim.cause = CAUSE_SAID_GOODBYE;
+    claims_own(gossip, now, &claim);
+    rumors_spread(gossip, now, GOODBYE_FANOUT);
+}

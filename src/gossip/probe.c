@@ -1,0 +1,406 @@
+/* A probe (SWIM, section 3.1, with Lifeguard's nacks and local health):
+ *
+ *              ours                                             for another
+ *
+ *    ping -> target                                     ping -> target
+ *       |                                                  |
+ *    DIRECT --ack--> ended                              RELAY --ack--> ack to the asker, ended
+ *       |  timeout: ping_request to 3 others               |  timeout: nack to the asker ("I live, it is silent")
+ *    INDIRECT --ack, of the target or a helper--> ended    NACKED --ack--> ack to the asker, ended
+ *       |  end of the period                               |  end of a period
+ *    ended: accuse                                      ended
+ *
+ * An answer counts only with our sequence and from the one we asked: the target by its id, or a helper that
+ * we asked about it. Who else lives at the target's address is not the target.
+ *
+ * Timeouts: a multiple of the measured round trip, but a fifth of the period at least (a scheduler's hiccup is
+ * no failure) and half of it at most (the other half is for the indirect probes). All are stretched by
+ * our own health: who fails probes, misses nacks or is accused himself has reason to doubt himself (Lifeguard,
+ * section IV.A).
+ *
+ * With evidence (a stream ended, a port refused) the direct and the indirect probes go out together, the ping is
+ * repeated once, and it is over within half a period. If it fails, and we are not the one who is cut off, the
+ * suspicion lasts 1.5 periods only. Not cut off: a helper said nack or was heard meanwhile, or there is nobody to ask; a
+ * refused port is the word of the other machine's kernel, and needs no such proof.
+ *
+ * A member that was heard in an authenticated datagram since the probe began lives, ack or no ack. That does not hold
+ * with evidence: its last words may have been under way when it died. */
+#include "gossip/probe.h"
+
+#include "gossip/suspects.h"
+
+#include <assert.h>
+
+enum {
+    HELPERS_MAX = 3,   /* SWIM's k: with 20 % loss 3 indirect probes of 4 packets each miss a living one in 1 of 5 */
+    PROBES_MAX = 512,  /* at once; a stranger with the key can make us relay, not without bound */
+    RTT_FACTOR = 4,    /* smoothed round trips to wait: TCP's SRTT + 4 RTTVAR (RFC 6298) for a variance of 3/4 */
+};
+
+enum probe_state {
+    PROBE_NONE = 0,
+    PROBE_DIRECT,
+    PROBE_INDIRECT,
+    PROBE_RELAY,
+    PROBE_NACKED,
+    PROBE_ENDED,
+    PROBE_STATES,
+};
+
+struct probe {
+    enum probe_state state;    /* moved by move() alone */
+    enum cause evidence;
+    uint64_t sequence;
+    struct id target;
+    instant sent;
+    instant deadline;          /* of the present state */
+    instant end;
+    bool is_repeated;          /* the ping was sent twice: an ack measures nothing (Karn) */
+    bool is_graced;            /* we were late once, and waited for what may lie in the socket */
+    uint32_t helpers_count, nacks_count;
+    struct id helpers[HELPERS_MAX];
+    struct id nackers[HELPERS_MAX];
+    /* for another */
+    struct id asker;
+    struct address asker_address;
+    uint64_t asker_sequence;
+};
+
+/* A state may follow these. */
+static void move(struct probe *probe, enum probe_state state)
+{
+    static const bool allowed[PROBE_STATES][PROBE_STATES] = {
+        [PROBE_NONE] = {[PROBE_DIRECT] = true, [PROBE_RELAY] = true},
+        [PROBE_DIRECT] = {[PROBE_INDIRECT] = true, [PROBE_ENDED] = true},
+        [PROBE_INDIRECT] = {[PROBE_ENDED] = true},
+        [PROBE_RELAY] = {[PROBE_NACKED] = true, [PROBE_ENDED] = true},
+        [PROBE_NACKED] = {[PROBE_ENDED] = true},
+    };
+    assert(allowed[probe->state][state]);
+    probe->state = state;
+}
+
+static bool is_ours(const struct probe *probe)
+{
+    return probe->state == PROBE_DIRECT || probe->state == PROBE_INDIRECT;
+}
+
+/* ---- the table ---- */
+
+/* A new probe of this target with a sequence of its own; NULL when there is no room. */
+static struct probe *add(struct gossip *gossip, instant now, const struct id *target)
+{
+    struct probe *probes = gossip->probes_count >= PROBES_MAX
+                               ? NULL
+                               : memory_grow(gossip->memory, gossip->probes, &gossip->probes_capacity,
+                                             gossip->probes_count, sizeof *probes);
+    if (probes == NULL) {
+        gossip->counters.probes_dropped++;
+        return NULL;
+    }
+    gossip->probes = probes;
+    struct probe *probe = &probes[gossip->probes_count++];
+    *probe = (struct probe){.target = *target, .sent = now, .sequence = ++gossip->sequence};
+    return probe;
+}
+
+static struct probe *find_sequence(struct gossip *gossip, uint64_t sequence)
+{
+    for (size_t i = 0; i < gossip->probes_count; i++)
+        if (gossip->probes[i].sequence == sequence) return &gossip->probes[i];
+    return NULL;
+}
+
+static struct probe *find_ours(struct gossip *gossip, const struct id *target)
+{
+    for (size_t i = 0; i < gossip->probes_count; i++)
+        if (is_ours(&gossip->probes[i]) && id_equal(&gossip->probes[i].target, target))
+            return &gossip->probes[i];
+    return NULL;
+}
+
+/* The last one takes its place. */
+static void end(struct gossip *gossip, struct probe *probe)
+{
+    move(probe, PROBE_ENDED);
+    *probe = gossip->probes[--gossip->probes_count];
+}
+
+void probe_drop_before(struct gossip *gossip, instant before)
+{
+    for (size_t i = gossip->probes_count; i > 0; i--)
+        if (gossip->probes[i - 1].sent <= before) end(gossip, &gossip->probes[i - 1]);
+}
+
+void probe_deinit(struct gossip *gossip)
+{
+    memory_put(gossip->memory, gossip->probes, gossip->probes_capacity * sizeof *gossip->probes);
+    gossip->probes = NULL;
+    gossip->probes_count = gossip->probes_capacity = 0;
+}
+
+instant probe_deadline(const struct gossip *gossip)
+{
+    instant next = INSTANT_NEVER;
+    for (size_t i = 0; i < gossip->probes_count; i++)
+        next = instant_min(next, gossip->probes[i].deadline);
+    return next;
+}
+
+/* ---- sending ---- */
+
+static void send_ping(struct gossip *gossip, const struct member *member, uint64_t sequence)
+{
+    struct msg_ping ping = {
+        .sequence = sequence,
+        .target = member->id,
+        .log_digest = gossip->log_digest,
+        .view_digest = gossip->members.view_digest,
+    };
+    struct rumors_head head = {&wire_ping, &ping, &member->id, true};
+    rumors_send(gossip, &member->address, &head);
+}
+
+void probe_ping(struct gossip *gossip, struct member *member)
+{
+    send_ping(gossip, member, ++gossip->sequence);
+}
+
+/* How long we wait for an ack of this member, at full health. */
+static duration ack_timeout(const struct gossip *gossip, const struct member *member)
+{
+    duration most = gossip->config.period / 2;
+    duration least = gossip->config.period / 5;
+    duration timeout = RTT_FACTOR * member->rtt;
+    if (member->rtt == 0 || timeout > most) return most;
+    return timeout < least ? least : timeout;
+}
+
+/* Asks up to three others, if they were not asked yet. */
+static void ask_helpers(struct gossip *gossip, struct probe *probe, const struct member *target)
+{
+    if (probe->helpers_count > 0) return;
+    struct member *helpers[HELPERS_MAX];
+    size_t count = members_pick(&gossip->members, gossip->prng, &target->id, true, helpers, HELPERS_MAX);
+    if (count > 0) gossip->counters.probes_indirect++;
+    for (size_t i = 0; i < count; i++) {
+        probe->helpers[probe->helpers_count++] = helpers[i]->id;
+        struct msg_ping_request request = {probe->sequence, target->id, target->address};
+        struct rumors_head head = {&wire_ping_request, &request, &helpers[i]->id, false};
+        rumors_send(gossip, &helpers[i]->address, &head);
+    }
+}
+
+/* Evidence came: the probe, new or under way, is over within half a period. */
+static void hurry(struct gossip *gossip, instant now, struct probe *probe, const struct member *member,
+                  enum cause evidence)
+{
+    duration stretch = 1 + gossip->health;
+    duration timeout = ack_timeout(gossip, member);
+    duration whole = 2 * timeout < gossip->config.period / 2 ? 2 * timeout : gossip->config.period / 2;
+    probe->evidence = evidence;
+    probe->end = now + whole * stretch;
+    if (probe->state == PROBE_DIRECT) probe->deadline = now + whole * stretch / 2;
+    else probe->deadline = probe->end;
+    ask_helpers(gossip, probe, member);
+}
+
+void probe_start(struct gossip *gossip, instant now, struct member *member, enum cause evidence)
+{
+    assert(member != gossip->members.self && member_is_living(member));
+    struct probe *probe = find_ours(gossip, &member->id);
+    if (probe != NULL) {
+        if (evidence == CAUSE_NONE || probe->evidence != CAUSE_NONE) return;
+        probe->is_repeated = true;
+        probe->sent = now;
+    } else {
+        probe = add(gossip, now, &member->id);
+        if (probe == NULL) return;
+        move(probe, PROBE_DIRECT);
+        gossip->counters.probes++;
+    }
+    duration stretch = 1 + gossip->health;
+    if (evidence != CAUSE_NONE) {
+        hurry(gossip, now, probe, member, evidence);
+    } else {
+        probe->deadline = now + ack_timeout(gossip, member) * stretch;
+        probe->end = now + gossip->config.period * stretch;
+    }
+    send_ping(gossip, member, probe->sequence);
+}
+
+/* ---- receiving ---- */
+
+static void send_ack(struct gossip *gossip, const struct id *to, const struct address *address,
+                     uint64_t sequence)
+{
+    struct msg_ack ack = {sequence, gossip->log_digest, gossip->members.view_digest};
+    struct rumors_head head = {&wire_ack, &ack, to, false};
+    rumors_send(gossip, address, &head);
+}
+
+static void note_digests(struct member *member, uint64_t log_digest, uint64_t view_digest)
+{
+    if (member == NULL) return;
+    member->log_digest = log_digest;
+    member->view_digest = view_digest;
+}
+
+void probe_on_ping(struct gossip *gossip, const struct probe_mail *mail, const struct msg_ping *ping)
+{
+    note_digests(mail->member, ping->log_digest, ping->view_digest);
+    if (!id_equal(&ping->target, &gossip->config.id)) return; /* meant for who had our address before */
+    send_ack(gossip, mail->sender, mail->from, ping->sequence);
+}
+
+static void measure(struct member *member, duration sample)
+{
+    if (sample < 1) sample = 1;
+    member->rtt = member->rtt == 0 ? sample : (7 * member->rtt + sample) / 8; /* RFC 6298's gain */
+}
+
+static bool is_among(const struct id *ids, uint32_t count, const struct id *id)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (id_equal(&ids[i], id)) return true;
+    return false;
+}
+
+void probe_on_ack(struct gossip *gossip, const struct probe_mail *mail, const struct msg_ack *ack)
+{
+    note_digests(mail->member, ack->log_digest, ack->view_digest);
+    struct probe *probe = find_sequence(gossip, ack->sequence);
+    if (probe == NULL) return;
+    bool is_target = id_equal(&probe->target, mail->sender);
+    if (is_ours(probe)) {
+        if (!is_target && !is_among(probe->helpers, probe->helpers_count, mail->sender)) return;
+        if (is_target && mail->member != NULL && !probe->is_repeated)
+            measure(mail->member, mail->now - probe->sent);
+        if (gossip->health > 0) gossip->health--;
+    } else {
+        if (!is_target) return;
+        send_ack(gossip, &probe->asker, &probe->asker_address, probe->asker_sequence);
+    }
+    end(gossip, probe);
+}
+
+void probe_on_request(struct gossip *gossip, const struct probe_mail *mail,
+                      const struct msg_ping_request *request)
+{
+    if (id_equal(&request->target, &gossip->config.id)) { /* no need to ask further */
+        send_ack(gossip, mail->sender, mail->from, request->sequence);
+        return;
+    }
+    struct member target = {.id = request->target, .address = request->address};
+    const struct member *known = members_find(&gossip->members, &request->target);
+    struct probe *probe = add(gossip, mail->now, &request->target);
+    if (probe == NULL) return;
+    move(probe, PROBE_RELAY);
+    probe->asker = *mail->sender;
+    probe->asker_address = *mail->from;
+    probe->asker_sequence = request->sequence;
+    /* The nack must reach the asker before its probe ends: four fifths of a timeout (Lifeguard), and soon enough
+     * for one with evidence. */
+    duration patience = ack_timeout(gossip, known != NULL ? known : &target) * 4 / 5;
+    duration most = gossip->config.period / 4;
+    probe->deadline = mail->now + (patience < most ? patience : most);
+    probe->end = mail->now + gossip->config.period;
+    send_ping(gossip, &target, probe->sequence);
+}
+
+void probe_on_nack(struct gossip *gossip, const struct probe_mail *mail, const struct msg_nack *nack)
+{
+    struct probe *probe = find_sequence(gossip, nack->sequence);
+    if (probe == NULL || !is_ours(probe)) return;
+    if (!is_among(probe->helpers, probe->helpers_count, mail->sender)) return;
+    if (is_among(probe->nackers, probe->nacks_count, mail->sender)) return;
+    probe->nackers[probe->nacks_count++] = *mail->sender;
+}
+
+/* ---- time ---- */
+
+/* Somebody else than the target was heard since the probe began, or there is nobody else in the flock. */
+static bool is_connected(const struct gossip *gossip, const struct probe *probe)
+{
+    if (members_living_count(&gossip->members) <= 2 || probe->nacks_count > 0) return true;
+    for (uint32_t i = 0; i < probe->helpers_count; i++) {
+        const struct member *helper = members_find(&gossip->members, &probe->helpers[i]);
+        if (helper != NULL && helper->heard > probe->sent) return true;
+    }
+    return false;
+}
+
+/* Lifeguard: a probe that failed although the helpers answered speaks against the target, each missing nack
+ * against ourselves. */
+static void doubt(struct gossip *gossip, const struct probe *probe)
+{
+    uint32_t more = probe->helpers_count > 0 ? probe->helpers_count - probe->nacks_count : 1;
+    gossip->health = gossip->health + more < GOSSIP_HEALTH_MAX ? gossip->health + more : GOSSIP_HEALTH_MAX;
+}
+
+static void fail(struct gossip *gossip, instant now, struct probe *probe)
+{
+    const struct probe failed = *probe;
+    end(gossip, probe);
+    struct member *member = members_find(&gossip->members, &failed.target);
+    if (member == NULL || !member_is_living(member)) return;
+    if (failed.evidence == CAUSE_NONE && member->heard > failed.sent) return;
+    gossip->counters.probes_failed++;
+    doubt(gossip, &failed);
+    enum cause cause = failed.evidence != CAUSE_NONE ? failed.evidence : CAUSE_PROBE_FAILED;
+    suspects_accuse(gossip, now, member, cause);
+    if (failed.evidence == CAUSE_NONE) return;
+    if (failed.evidence == CAUSE_REFUSED || is_connected(gossip, &failed))
+        suspects_hasten(gossip, member, now + gossip->config.period * 3 / 2);
+}
+
+/* We look at the clock late, for the machine was busy: the answer may have come in time and wait to be read. */
+static bool grant_grace(const struct gossip *gossip, instant now, struct probe *probe)
+{
+    if (probe->is_graced || now - probe->deadline < gossip->config.period / 5) return false;
+    probe->is_graced = true;
+    probe->deadline = now + gossip->config.period / 10;
+    if (probe->end < probe->deadline) probe->end = probe->deadline;
+    return true;
+}
+
+/* The present state's time is over. False when the probe ended. */
+static bool expire(struct gossip *gossip, instant now, struct probe *probe)
+{
+    if (grant_grace(gossip, now, probe)) return true;
+    struct member *member = members_find(&gossip->members, &probe->target);
+    switch (probe->state) {
+    case PROBE_DIRECT:
+        if (member == NULL || !member_is_living(member)) break;
+        move(probe, PROBE_INDIRECT);
+        probe->deadline = probe->end;
+        ask_helpers(gossip, probe, member);
+        if (probe->evidence == CAUSE_NONE) return true;
+        probe->is_repeated = true;
+        send_ping(gossip, member, probe->sequence);
+        return true;
+    case PROBE_INDIRECT: fail(gossip, now, probe); return false;
+    case PROBE_RELAY: {
+        move(probe, PROBE_NACKED);
+        probe->deadline = probe->end;
+        struct msg_nack nack = {probe->asker_sequence};
+        struct rumors_head head = {&wire_nack, &nack, &probe->asker, false};
+        rumors_send(gossip, &probe->asker_address, &head);
+        return true;
+    }
+    case PROBE_NACKED:
+    case PROBE_NONE:
+    case PROBE_ENDED:
+    case PROBE_STATES: break;
+    }
+    end(gossip, probe);
+    return false;
+}
+
+void probe_tick(struct gossip *gossip, instant now)
+{
+    for (size_t i = 0; i < gossip->probes_count;) {
+        bool is_kept = now < gossip->probes[i].deadline || expire(gossip, now, &gossip->probes[i]);
+        if (is_kept) i++;
+    }
+}

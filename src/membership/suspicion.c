@@ -1,0 +1,115 @@
+/* A suspicion's deadline (Lifeguard: Dadgar, Phillips, Currey, "Lifeguard: Local Health Awareness for More Accurate
+ * Failure Detection", 2017, section IV.B, "Dynamic suspicion timeout").
+ *
+ * One accuser may itself be the sick one: slow, or cut off. So a suspicion begins with a long timeout, and each
+ * independent accuser makes it shorter:
+ *
+ *   timeout = max(Min, Max - (Max - Min) * log(C + 1) / log(K + 1))
+ *   Min = alpha * max(1, log10(n)) * period        Max = beta * Min
+ *
+ *   Max |*
+ *       |    *                      C: witnesses but the first, who have seen
+ *       |         *                    a probe of their own fail
+ *   Min |              *  *  *      K: how many such are enough, 3
+ *       +--0----1----2----3-> C
+ *
+ * A witness counts by what it saw, never by what it passes on: else one sick accuser's rumour would
+ * confirm itself. The table of witnesses has K + 1 places, of which the first is the accuser.
+ *
+ * No floating point: the same on every machine, and the simulator's digests depend on it. */
+#include "membership/suspicion.h"
+
+#include <assert.h>
+
+enum {
+    ALPHA = 4, /* periods that a refutation needs there and back with some loss; as in memberlist */
+    BETA = 6,  /* the paper's best trade of false positives against latency */
+    LOG2_OF_10_MILLI = 3322,
+};
+
+uint32_t suspicion_log2_milli(size_t n)
+{
+    assert(n > 0);
+    uint32_t whole = 0;
+    while ((n >> whole) > 1) whole++;
+    /* The fraction, bit by bit: square the mantissa, and see whether it passed 2 (Knuth, TAOCP 1, 1.2.2, ex. 25). */
+    uint64_t mantissa = whole <= 32 ? (uint64_t)n << (32 - whole) : (uint64_t)n >> (whole - 32);
+    uint32_t fraction = 0;
+    for (unsigned bit = 0; bit < 10; bit++) {
+        mantissa = (mantissa >> 16) * (mantissa >> 16);
+        fraction <<= 1;
+        if (mantissa < (uint64_t)2 << 32) continue;
+        mantissa >>= 1;
+        fraction |= 1;
+    }
+    return 1000 * whole + 1000 * fraction / 1024;
+}
+
+uint32_t suspicion_confirmations_max(size_t living_count)
+{
+    size_t others = living_count > 2 ? living_count - 2 : 0;
+    return others < SUSPICION_CONFIRMATIONS_MAX ? (uint32_t)others : SUSPICION_CONFIRMATIONS_MAX;
+}
+
+/* log(c + 1) / log(k + 1) in thousandths. */
+static uint32_t share_milli(uint32_t c, uint32_t k)
+{
+    static const uint32_t shares[SUSPICION_CONFIRMATIONS_MAX + 1][SUSPICION_CONFIRMATIONS_MAX + 1] = {
+        {1000, 1000, 1000, 1000}, /* nobody can confirm: wait no longer than the least */
+        {0, 1000, 1000, 1000},
+        {0, 631, 1000, 1000},
+        {0, 500, 792, 1000},
+    };
+    assert(k <= SUSPICION_CONFIRMATIONS_MAX);
+    return shares[k][c < SUSPICION_CONFIRMATIONS_MAX ? c : SUSPICION_CONFIRMATIONS_MAX];
+}
+
+duration suspicion_timeout(duration period, size_t living_count, uint32_t confirmations)
+{
+    assert(period > 0);
+    uint32_t log10_milli = 1000 * suspicion_log2_milli(living_count > 0 ? living_count : 1) / LOG2_OF_10_MILLI;
+    if (log10_milli < 1000) log10_milli = 1000;
+    duration least = ALPHA * period * (duration)log10_milli / 1000;
+    duration most = BETA * least;
+    uint32_t share = share_milli(confirmations, suspicion_confirmations_max(living_count));
+    return most - (most - least) * (duration)share / 1000;
+}
+
+void suspicion_start(struct member *member, instant now, duration period, size_t living_count)
+{
+    member->suspicion_since = now;
+    member->suspicion_confirmations = 0;
+    member->suspicion_witnesses = 0;
+    member->suspicion_deadline = now + suspicion_timeout(period, living_count, 0);
+}
+
+bool suspicion_is_witness(const struct member *member, const struct id *id)
+{
+    for (uint32_t i = 0; i < member->suspicion_witnesses; i++)
+        if (id_equal(&member->suspicion_from[i], id)) return true;
+    return false;
+}
+
+bool suspicion_confirm(struct member *member, const struct id *witness, duration period, size_t living_count)
+{
+    enum { PLACES = sizeof member->suspicion_from / sizeof *member->suspicion_from };
+    static_assert((size_t)PLACES == (size_t)SUSPICION_CONFIRMATIONS_MAX + 1, "the accuser and K more");
+    if (member->suspicion_witnesses == PLACES || suspicion_is_witness(member, witness)) return false;
+    member->suspicion_from[member->suspicion_witnesses++] = *witness;
+    member->suspicion_confirmations = member->suspicion_witnesses - 1;
+    duration timeout = suspicion_timeout(period, living_count, member->suspicion_confirmations);
+    suspicion_hasten(member, member->suspicion_since + timeout);
+    return true;
+}
+
+void suspicion_hasten(struct member *member, instant deadline)
+{
+    member->suspicion_deadline = instant_min(member->suspicion_deadline, deadline);
+}
+
+void suspicion_delay(struct member *member, duration slept)
+{
+    assert(slept >= 0);
+    member->suspicion_since += slept;
+    member->suspicion_deadline += slept;
+}
