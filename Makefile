@@ -71,7 +71,99 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmr.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -llmdb -lsodium
 
-unit: $(UNIT_TESTS) ## build the unit tests
+HELPERS := $(patsubst tests/lib/%.c,$(BUILD)/lib/%,$(wildcard tests/lib/*.c))
 
-clean: ## remove build/
-	rm -rf $(BUILD)
+$(BUILD)/lib/%: $(BUILD)/tests/lib/%.o $(BUILD)/libmr.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ -o $@ -llmdb -lsodium
+
+unit: $(UNIT_TESTS)
+
+.SECONDARY: $(UNIT_SOURCES:%.c=$(BUILD)/%.o) $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
+
+# ---- what people type ----
+
+deps: ## install the Debian packages that are needed (apt-get, as root or by sudo)
+	@tests/deps.sh all
+
+demo: ## watch five nodes count the words of real text, one of them killed half-way (INPUT=path for your own)
+	@tests/deps.sh build
+	@$(MAKE) -s -j2 all
+	@tests/demo.sh "$(BUILD)" $(INPUT)
+
+# The packages first: the build proper is a second make, which sees what they brought.
+test: ## everything that must hold, in less than 10 minutes; closes with "N passed, N failed"
+	@tests/deps.sh test
+	@$(MAKE) -s -j2 everything
+	@tests/run.sh -b $(BUILD)
+
+everything: all $(UNIT_TESTS) $(HELPERS)
+
+check-all: ## the long suites: the same under ASan and UBSan, threads under TSan, more seeds, fuzzers
+	@tests/deps.sh all
+	@$(MAKE) -s test
+	@$(MAKE) -s asan
+	@$(MAKE) -s tsan
+	@$(MAKE) -s sim SEED=1 SEEDS=2000
+	@$(MAKE) -s fuzz T=60
+
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+
+asan: ## make test, under AddressSanitizer and UndefinedBehaviorSanitizer
+	@tests/deps.sh test
+	@$(MAKE) -s -j2 BUILD=build-asan OPT=-O1 SANITIZE="$(ASAN)" everything
+	@ASAN_OPTIONS=detect_leaks=1 tests/run.sh -b build-asan unit sim e2e
+
+tsan: ## the daemon's threads under ThreadSanitizer
+	@tests/deps.sh test
+	@$(MAKE) -s -j2 BUILD=build-tsan OPT=-O1 SANITIZE=-fsanitize=thread everything
+	@tests/run.sh -b build-tsan wordcount
+
+T ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+fuzz: ## every fuzzer for T seconds (60)
+	@tests/deps.sh all
+	@$(MAKE) -s -j2 BUILD=build-fuzz CC=clang-14 OPT=-O1 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined" fuzzers
+	@for f in $(FUZZERS); do mkdir -p build-fuzz/corpus/$$f; echo "$$f"; \
+	  build-fuzz/fuzz/$$f -max_total_time=$(T) -print_final_stats=0 -verbosity=0 build-fuzz/corpus/$$f || exit 1; done
+
+.PHONY: fuzzers everything
+fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
+
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libmr.a
+	@mkdir -p $(@D)
+	$(CC) -fsanitize=fuzzer,address,undefined -pthread $^ -o $@ -llmdb -lsodium
+
+SEED ?= 1
+SEEDS ?= 1
+
+sim: $(BUILD)/mrsim ## run the simulator: SEED=n [SEEDS=count]
+	$(BUILD)/mrsim --seed $(SEED) --seeds $(SEEDS)
+
+bench: ## figures against the peers (no test)
+	@tests/deps.sh bench
+	@$(MAKE) -s -j2 all
+	@tests/bench/run.sh "$(BUILD)"
+
+tidy: all ## the style checks alone
+	@tests/tidy.sh $(BUILD)
+
+lint: ## clang-tidy and shellcheck, where they are installed
+	@command -v clang-tidy >/dev/null && clang-tidy --quiet src/*/*.c cmd/*.c -- -std=c11 -D_GNU_SOURCE -Isrc \
+	  -DMR_VERSION='"$(VERSION)"' || echo "clang-tidy is not installed"
+	@command -v shellcheck >/dev/null && shellcheck tests/*.sh tests/*/*.sh || echo "shellcheck is not installed"
+
+format: ## clang-format everything, in place
+	clang-format -i src/*/*.[ch] cmd/*.c tests/*/*.c
+
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+clean: ## remove what was built
+	rm -rf build build-asan build-tsan build-fuzz
