@@ -11,7 +11,9 @@ void *copy_take(struct memory *memory, const struct wire_schema *schema, const v
                 size_t *size)
 {
     size_t struct_size = wire_struct_size(schema);
-    size_t guess = struct_size + 3 * wire_packed_size(schema, message) + 256;
+    struct writer counter = writer_of(NULL, 0);
+    (void)wire_encode(schema, message, &counter);
+    size_t guess = struct_size + 3 * counter.written + 256;
     for (;; guess *= 2) {
         void *piece = memory_take(memory, guess);
         if (piece == NULL) return NULL;
