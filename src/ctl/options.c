@@ -377,7 +377,7 @@ void options_help(const struct command *command, const struct command *commands,
     }
     fprintf(file,
             "Examples:\n"
-            "  mrctl run -m @wordcount -r @sum -i book.txt    count words, print the result\n"
+            "  mrctl run -m @wordcount -i book.txt            count words, print the result\n"
             "  mrctl run -m 'grep -i flock' -i logs/          map only: lines in input order\n"
             "  mrctl submit -m @sort -i big.txt -O sorted -w  keep the result as a dataset\n"
             "  mrctl members                                  who is there\n"

@@ -238,6 +238,15 @@ static int refusal(struct session *session, const struct msg_say_error *say)
     return is_known || say->code == EXIT_TIMED_OUT ? say->code : EXIT_JOB_FAILED;
 }
 
+/* say_ok "waiting ...": the answer takes time, and the peer is alive. */
+static bool is_sign_of_life(const struct wire_message *message)
+{
+    static const char mark[] = "waiting";
+    const struct msg_say_ok *say = message->fields;
+    if (message->type != MSG_say_ok || say->text.count < sizeof mark - 1) return false;
+    return memcmp(say->text.at, mark, sizeof mark - 1) == 0;
+}
+
 /* One message that has come; EXIT_OK with *is_reply false: it was not for the caller. */
 static int judge(struct session *session, unsigned expects, const struct wire_message *message,
                  bool *is_reply)
@@ -251,7 +260,7 @@ static int judge(struct session *session, unsigned expects, const struct wire_me
     }
     if (number != session->asked) return EXIT_OK;
     if (message->type == MSG_say_error) return refusal(session, message->fields);
-    *is_reply = message->type == expects;
+    *is_reply = message->type == expects && !is_sign_of_life(message);
     if (*is_reply || message->type == MSG_say_ok) return EXIT_OK;
     set_error(session, "peer %s gave an answer that this version does not know", session->peer);
     return EXIT_NO_PEER;
@@ -359,8 +368,11 @@ void session_catch_interrupts(struct session *session)
 void session_release_interrupts(struct session *session)
 {
     sigset_t set;
+    struct signalfd_siginfo taken;
     if (session->interrupts_fd < 0) return;
     session->config.cancel_fd = -1;
+    /* One that has ended a wait must not end the program as well. */
+    while (read(session->interrupts_fd, &taken, sizeof taken) > 0) continue;
     close(session->interrupts_fd);
     session->interrupts_fd = -1;
     sigemptyset(&set);

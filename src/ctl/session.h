@@ -29,7 +29,7 @@ void session_ask(struct session *session, const struct wire_schema *schema, void
                  duration patience);
 
 /* The next reply of type `expects` to the last request; borrowed until the next session_* call. say_ok is a sign of life
- * unless it is expected. When the peer dies, another member is asked the same (requests are idempotent: they carry the id
+ * unless it is expected; then only one whose text begins with "waiting" is. When the peer dies, another member is asked the same (requests are idempotent: they carry the id
  * of what they change), for up to 30 s. EXIT_OK; EXIT_NO_PEER, EXIT_TIMED_OUT, EXIT_INTERRUPTED: the conversation is over;
  * any other: the peer's refusal, in session_error. Says nothing on stderr but "peer X gone, asking Y". */
 int session_reply(struct session *session, unsigned expects, struct wire_message *reply);

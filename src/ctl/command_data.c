@@ -1,0 +1,254 @@
+/* put, get, cat, ls, rm: datasets by name. A name is an entry of the replicated log; its blocks are on several nodes. */
+#include "ctl/commands.h"
+
+#include "ctl/dataset.h"
+#include "ctl/download.h"
+#include "ctl/exits.h"
+#include "ctl/job_spec.h"
+#include "ctl/json.h"
+#include "ctl/keys.h"
+#include "ctl/notice.h"
+#include "ctl/quantity.h"
+#include "ctl/table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NAMINGS_MAX = 4 }; /* uploads, each after the loss of a peer */
+
+static bool is_name(const char *name)
+{
+    if (strlen(name) <= 255 && *name != '\0') return true;
+    notice_line("a dataset's name has 1 to 255 bytes");
+    return false;
+}
+
+/* ---- put ---- */
+
+static int check_free(struct session *session, const struct options *options, const char *name)
+{
+    struct msg_name_row row;
+    if (options->is_overwrite) return EXIT_OK;
+    int code = dataset_find(session, name, &row);
+    if (code == EXIT_NOT_FOUND) return EXIT_OK;
+    if (code != EXIT_OK) return code;
+    notice_line("dataset %s exists; remove it (mrctl rm) or use --overwrite", name);
+    return EXIT_CONFLICT;
+}
+
+/* Stores and names once. *is_lost: the naming failed because the peer with the blocks has gone. */
+static int put_once(struct session *session, const struct options *options, const struct inputs *inputs,
+                    const struct id *id, bool *is_lost)
+{
+    struct dataset dataset;
+    struct wire_message reply;
+    struct dataset_plan plan = {.inputs = inputs, .split_size = options->split_size};
+    *is_lost = false;
+    int code = dataset_make(&dataset, session, &plan);
+    if (code != EXIT_OK) return code;
+    struct msg_ask_name ask = {.id = *id,
+                               .name = slice_string(options->arguments.items[1]),
+                               .manifest = dataset.manifest,
+                               .size = dataset.size,
+                               .replicas = (uint8_t)options->replicas,
+                               .overwrite = options->is_overwrite};
+    session_ask(session, &wire_ask_name, &ask, SESSION_COPY_PATIENCE);
+    code = session_reply(session, MSG_say_ok, &reply);
+    bool is_refused = code != EXIT_OK && code != EXIT_TIMED_OUT && code != EXIT_CONFLICT;
+    *is_lost = is_refused && strcmp(dataset.peer, session_peer(session)) != 0;
+    dataset_deinit(&dataset);
+    return code;
+}
+
+int mrctl_put(const struct options *options)
+{
+    struct inputs inputs;
+    struct session *session = NULL;
+    struct id id;
+    const char *path = options->arguments.items[0], *name = options->arguments.items[1];
+    char *local = NULL;
+    if (!job_is_dataset_name(name)) {
+        notice_line("a dataset's name has 1 to 255 bytes, no '@' and no control characters");
+        return EXIT_USAGE;
+    }
+    /* PATH is always a path: "file:" says so. */
+    if (asprintf(&local, "%s%s", strcmp(path, "-") == 0 ? "" : "file:", path) < 0) abort();
+    const struct words words = {(const char *[]){local}, 1};
+    int code = inputs_open(&inputs, &words, !options->is_no_input);
+    if (code == EXIT_OK) code = session_open(&session, options);
+    if (code == EXIT_OK) code = check_free(session, options, name);
+    bool is_lost = code == EXIT_OK;
+    keys_random(&id, sizeof id);
+    for (unsigned i = 0; i < NAMINGS_MAX && is_lost; i++) {
+        code = put_once(session, options, &inputs, &id, &is_lost);
+        if (!inputs_are_rereadable(&inputs)) is_lost = false;
+    }
+    if (session != NULL) session_complain(session, code);
+    session_close(session);
+    inputs_deinit(&inputs);
+    free(local);
+    return code;
+}
+
+/* ---- get and cat ---- */
+
+/* PATH, or NAME in it when it is a directory. Owned by the caller. */
+static char *target_of(const char *path, const char *name)
+{
+    struct stat status;
+    char *target = NULL;
+    const char *slash = strrchr(name, '/');
+    bool is_directory = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    if (asprintf(&target, "%s%s%s", path, is_directory ? "/" : "",
+                 !is_directory ? "" : slash == NULL ? name : slash + 1) < 0)
+        abort();
+    return target;
+}
+
+static int cannot_write(const char *path)
+{
+    notice_line("%s: %s", path, strerror(errno));
+    return EXIT_JOB_FAILED;
+}
+
+/* Into a file beside the target, then over it: whoever looks sees the old bytes or all of the new ones. */
+static int get_file(struct session *session, const char *name, const char *target)
+{
+    char *temporary = NULL;
+    if (asprintf(&temporary, "%s.tmp", target) < 0) abort();
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int code = fd < 0 ? cannot_write(temporary) : download_dataset(session, name, fd);
+    if (fd >= 0 && close(fd) != 0 && code == EXIT_OK) code = cannot_write(temporary);
+    if (code == EXIT_OK && rename(temporary, target) != 0) code = cannot_write(target);
+    if (fd >= 0 && code != EXIT_OK) unlink(temporary);
+    free(temporary);
+    return code == EXIT_PARTIAL ? EXIT_NO_PEER : code; /* nothing of it is left */
+}
+
+int mrctl_get(const struct options *options)
+{
+    struct session *session;
+    const char *name = options->arguments.items[0], *path = options->arguments.items[1];
+    int code = is_name(name) ? session_open(&session, options) : EXIT_USAGE;
+    if (code != EXIT_OK) return code;
+    if (strcmp(path, "-") == 0) {
+        code = download_dataset(session, name, STDOUT_FILENO);
+    } else {
+        char *target = target_of(path, name);
+        code = get_file(session, name, target);
+        free(target);
+    }
+    session_close(session);
+    return code;
+}
+
+int mrctl_cat(const struct options *options)
+{
+    struct session *session = NULL;
+    int code = EXIT_OK;
+    for (size_t i = 0; i < options->arguments.count; i++)
+        if (!is_name(options->arguments.items[i])) return EXIT_USAGE;
+    code = session_open(&session, options);
+    for (size_t i = 0; i < options->arguments.count && code == EXIT_OK; i++)
+        code = download_dataset(session, options->arguments.items[i], STDOUT_FILENO);
+    session_close(session);
+    return code;
+}
+
+/* ---- ls ---- */
+
+static void list_name(const struct options *options, struct json *json, struct table *table,
+                      const struct msg_name_row *row)
+{
+    char size[QUANTITY_TEXT_SIZE];
+    if (options->output == OUTPUT_NAME) {
+        printf("%.*s\n", (int)row->name.count, (const char *)row->name.at);
+    } else if (options->output == OUTPUT_JSON) {
+        json_open(json, '{');
+        json_field_bytes(json, "name", row->name);
+        json_field_number(json, "size", row->size);
+        json_field_number(json, "blocks", row->blocks);
+        json_field_number(json, "replicas_wanted", row->replicas_wanted);
+        json_field_number(json, "replicas_min", row->replicas_min);
+        json_field_bool(json, "conflict", row->is_conflict);
+        json_close(json, '}');
+    } else {
+        table_bytes(table, row->name);
+        table_cell(table, "%s", quantity_size_text(row->size, size));
+        table_cell(table, "%u", row->blocks);
+        table_cell(table, "%u/%u", row->replicas_min, row->replicas_wanted);
+        table_cell(table, "%s", row->is_conflict ? "conflict" : "");
+    }
+}
+
+/* Every page of names that start with prefix. */
+static int list_pages(struct session *session, const struct options *options, struct json *json,
+                      struct table *table)
+{
+    char after[256] = "";
+    const char *prefix = options->arguments.count > 0 ? options->arguments.items[0] : "";
+    for (;;) {
+        struct msg_ask_names ask = {.prefix = slice_string(prefix), .after = slice_string(after)};
+        struct wire_message reply;
+        int code = session_call(session, &wire_ask_names, &ask, MSG_say_names, &reply);
+        if (code != EXIT_OK) return code;
+        const struct msg_say_names *say = reply.fields;
+        const struct msg_name_row *rows = say->names.at;
+        for (uint32_t i = 0; i < say->names.count; i++) list_name(options, json, table, &rows[i]);
+        if (!say->more || say->names.count == 0) return EXIT_OK;
+        struct slice last = rows[say->names.count - 1].name;
+        size_t count = last.count < sizeof after - 1 ? last.count : sizeof after - 1;
+        memcpy(after, last.at, count);
+        after[count] = '\0';
+    }
+}
+
+static int show_names(struct session *session, const struct options *options, bool *is_over)
+{
+    static const char *const header[] = {"NAME", ">SIZE", ">BLOCKS", ">COPIES", "NOTE", NULL};
+    struct table table;
+    struct json json;
+    *is_over = false;
+    table_init(&table, header);
+    json_begin(&json, stdout);
+    if (options->output == OUTPUT_JSON) json_open(&json, '[');
+    int code = list_pages(session, options, &json, &table);
+    if (options->output == OUTPUT_JSON) {
+        json_close(&json, ']');
+        json_end(&json);
+    } else if (options->output != OUTPUT_NAME && code == EXIT_OK) {
+        table_print(&table, stdout);
+    }
+    table_deinit(&table);
+    return code;
+}
+
+int mrctl_ls(const struct options *options)
+{
+    if (options->arguments.count > 0 && !is_name(options->arguments.items[0])) return EXIT_USAGE;
+    return commands_show(options, show_names);
+}
+
+/* ---- rm ---- */
+
+int mrctl_rm(const struct options *options)
+{
+    struct session *session;
+    for (size_t i = 0; i < options->arguments.count; i++)
+        if (!is_name(options->arguments.items[i])) return EXIT_USAGE;
+    int worst = session_open(&session, options);
+    for (size_t i = 0; session != NULL && i < options->arguments.count; i++) {
+        struct msg_ask_unname ask = {.name = slice_string(options->arguments.items[i])};
+        struct wire_message reply;
+        keys_random(&ask.id, sizeof ask.id);
+        int code = session_call(session, &wire_ask_unname, &ask, MSG_say_ok, &reply);
+        if (code != EXIT_OK) worst = code;
+        if (code == EXIT_NO_PEER || code == EXIT_TIMED_OUT) break;
+    }
+    session_close(session);
+    return worst;
+}

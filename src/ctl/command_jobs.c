@@ -1,0 +1,225 @@
+/* run, submit, wait, kill: jobs from the asking side.
+ *
+ *   run:  inputs -> blocks at one peer -> ask_submit -> ask_wait -> the output's blocks -> stdout -> ask_unname
+ *
+ * A submission carries the job's id, so asking again is harmless. The one thing that can't be asked again is the upload: when
+ * the peer that took the blocks dies before others have copies, the submission fails elsewhere, and everything is
+ * uploaded once more, if it can be read once more. */
+#include "ctl/commands.h"
+
+#include "ctl/dataset.h"
+#include "ctl/download.h"
+#include "ctl/exits.h"
+#include "ctl/follow.h"
+#include "ctl/job_spec.h"
+#include "ctl/keys.h"
+#include "ctl/notice.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SUBMISSIONS_MAX = 4 }; /* each after the loss of a peer */
+
+/* A job under way from options to an id. */
+struct submission {
+    struct job_draft draft;
+    struct inputs inputs;
+    struct words input_words; /* -i and the words behind the command */
+    const char **words;       /* owned */
+};
+
+static void collect_inputs(struct submission *submission, const struct options *options)
+{
+    size_t count = options->inputs.count + options->arguments.count;
+    submission->words = calloc(count + 1, sizeof *submission->words);
+    if (submission->words == NULL) abort();
+    for (size_t i = 0; i < options->inputs.count; i++) submission->words[i] = options->inputs.items[i];
+    for (size_t i = 0; i < options->arguments.count; i++)
+        submission->words[options->inputs.count + i] = options->arguments.items[i];
+    submission->input_words = (struct words){submission->words, count};
+}
+
+/* Everything that can be checked without the flock. submission_deinit is due either way. */
+static int submission_init(struct submission *submission, const struct options *options)
+{
+    memset(submission, 0, sizeof *submission);
+    int code = job_draft_init(&submission->draft, options);
+    collect_inputs(submission, options);
+    if (code == EXIT_OK)
+        code = inputs_open(&submission->inputs, &submission->input_words, !options->is_no_input);
+    return code;
+}
+
+static void submission_deinit(struct submission *submission)
+{
+    inputs_deinit(&submission->inputs);
+    free(submission->words);
+}
+
+/* A wanted name that is taken is found before gigabytes are sent. The flock checks again. */
+static int check_output(struct session *session, const struct options *options)
+{
+    struct msg_name_row row;
+    if (options->output_name == NULL || options->is_overwrite) return EXIT_OK;
+    int code = dataset_find(session, options->output_name, &row);
+    if (code == EXIT_NOT_FOUND) return EXIT_OK;
+    if (code != EXIT_OK) return code;
+    notice_line("output %s exists; remove it (mrctl rm), use --overwrite or another -O",
+                options->output_name);
+    return EXIT_CONFLICT;
+}
+
+/* One try: upload, submit. *is_lost: it failed because the peer with the blocks has gone. */
+static int submit_once(struct session *session, struct submission *submission,
+                       const struct options *options, bool *is_lost)
+{
+    struct dataset dataset;
+    struct wire_message reply;
+    struct dataset_plan plan = {
+        .inputs = &submission->inputs, .split_size = options->split_size, .files = &options->files};
+    *is_lost = false;
+    int code = dataset_make(&dataset, session, &plan);
+    if (code != EXIT_OK) return code;
+    job_draft_set_inputs(&submission->draft, &dataset);
+    struct msg_ask_submit ask = {.job = submission->draft.id,
+                                 .ack = (uint8_t)options->ack,
+                                 .spec = submission->draft.spec};
+    session_ask(session, &wire_ask_submit, &ask, SESSION_COPY_PATIENCE);
+    code = session_reply(session, MSG_say_submitted, &reply);
+    if (code == EXIT_OK) {
+        const struct msg_say_submitted *say = reply.fields;
+        size_t count = say->name.count < JOB_NAME_SIZE - 1 ? say->name.count : JOB_NAME_SIZE - 1;
+        if (count > 0) memcpy(submission->draft.name, say->name.at, count);
+        if (count > 0) submission->draft.name[count] = '\0';
+        if (say->acks < options->ack && !options->is_quiet)
+            notice_line("only %u node%s %s the job on disk", say->acks, say->acks == 1 ? "" : "s",
+                        say->acks == 1 ? "has" : "have");
+    } else {
+        bool is_refused = code != EXIT_TIMED_OUT && code != EXIT_INTERRUPTED && code != EXIT_CONFLICT;
+        *is_lost = is_refused && strcmp(dataset.peer, session_peer(session)) != 0;
+    }
+    dataset_deinit(&dataset);
+    return code;
+}
+
+static int submission_send(struct submission *submission, struct session *session,
+                           const struct options *options)
+{
+    int code = check_output(session, options);
+    bool is_lost = code == EXIT_OK;
+    if (code != EXIT_OK) return code;
+    for (unsigned i = 0; i < SUBMISSIONS_MAX && is_lost; i++) {
+        code = submit_once(session, submission, options, &is_lost);
+        if (!inputs_are_rereadable(&submission->inputs)) is_lost = false;
+    }
+    return session_complain(session, code);
+}
+
+/* Submits what the options say. EXIT_OK: name is the job's; *session is open. */
+static int submit(const struct options *options, struct session **session, char name[JOB_NAME_SIZE])
+{
+    struct submission *submission = malloc(sizeof *submission);
+    if (submission == NULL) abort();
+    *session = NULL;
+    int code = submission_init(submission, options);
+    if (code == EXIT_OK) code = session_open(session, options);
+    if (code == EXIT_OK) code = submission_send(submission, *session, options);
+    memcpy(name, submission->draft.name, JOB_NAME_SIZE);
+    submission_deinit(submission);
+    free(submission);
+    return code;
+}
+
+int mrctl_submit(const struct options *options)
+{
+    struct session *session;
+    char name[JOB_NAME_SIZE];
+    int code = submit(options, &session, name);
+    if (code == EXIT_OK) {
+        printf("%s\n", name);
+        code = commands_flush();
+    }
+    if (code == EXIT_OK && options->is_watch) {
+        struct followed followed;
+        code = follow_job(session, name, true, &followed);
+        followed_deinit(&followed);
+    }
+    session_close(session);
+    return code;
+}
+
+static int remove_output(struct session *session, const char *name)
+{
+    struct msg_ask_unname ask = {.name = slice_string(name)};
+    struct wire_message reply;
+    keys_random(&ask.id, sizeof ask.id);
+    session_ask(session, &wire_ask_unname, &ask, SESSION_PATIENCE);
+    int code = session_reply(session, MSG_say_ok, &reply);
+    if (code == EXIT_OK || code == EXIT_NOT_FOUND) return EXIT_OK;
+    notice_line("the result was printed, but dataset %s is still there (mrctl rm %s): %s", name, name,
+                session_error(session));
+    return EXIT_OK;
+}
+
+/* The result to stdout, then its name away unless the user chose it. */
+static int print_output(struct session *session, const struct options *options,
+                        const struct msg_job_row *row)
+{
+    char output[256];
+    struct slice name = row->output.count > 0 ? row->output : row->name;
+    snprintf(output, sizeof output, "%.*s", (int)name.count, (const char *)name.at);
+    int code = download_dataset(session, output, STDOUT_FILENO);
+    if (code != EXIT_OK) {
+        notice_line("the result is kept: mrctl cat %s", output);
+        return code;
+    }
+    return options->output_name == NULL ? remove_output(session, output) : EXIT_OK;
+}
+
+int mrctl_run(const struct options *options)
+{
+    struct session *session;
+    char name[JOB_NAME_SIZE];
+    int code = submit(options, &session, name);
+    if (code == EXIT_OK) {
+        struct followed followed;
+        if (!options->is_quiet) notice_line("job %s", name);
+        code = follow_job(session, name, true, &followed);
+        if (code == EXIT_OK) code = print_output(session, options, &followed.row);
+        followed_deinit(&followed);
+    }
+    session_close(session);
+    return code;
+}
+
+int mrctl_wait(const struct options *options)
+{
+    struct session *session;
+    struct followed followed;
+    int code = session_open(&session, options);
+    if (code != EXIT_OK) return code;
+    code = follow_job(session, options->arguments.items[0], false, &followed);
+    followed_deinit(&followed);
+    session_close(session);
+    return code;
+}
+
+int mrctl_kill(const struct options *options)
+{
+    struct session *session;
+    int worst = session_open(&session, options);
+    for (size_t i = 0; session != NULL && i < options->arguments.count; i++) {
+        struct msg_ask_kill ask = {.job = slice_string(options->arguments.items[i])};
+        struct wire_message reply;
+        int code = session_call(session, &wire_ask_kill, &ask, MSG_say_ok, &reply);
+        if (code != EXIT_OK) worst = code;
+        if (code == EXIT_NO_PEER || code == EXIT_TIMED_OUT) break;
+        if (code != EXIT_OK || options->is_quiet) continue;
+        const struct msg_say_ok *say = reply.fields;
+        if (say->text.count > 0) notice_line("%.*s", (int)say->text.count, (const char *)say->text.at);
+    }
+    session_close(session);
+    return worst;
+}

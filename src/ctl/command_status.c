@@ -1,0 +1,175 @@
+/* status: one job in full, or all in a table. */
+#include "ctl/commands.h"
+
+#include "ctl/exits.h"
+#include "ctl/json.h"
+#include "ctl/notice.h"
+#include "ctl/quantity.h"
+#include "ctl/table.h"
+#include "wire/kinds.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROW_SIZE = 32 << 10 }; /* a job_row with its error text */
+
+/* The keys that scripts hold on to, and some more. */
+static void json_job(struct json *json, const struct msg_job_row *row)
+{
+    char id[ID_TEXT_SIZE];
+    json_open(json, '{');
+    json_field_text(json, "job", id_text(&row->job, id));
+    json_field_bytes(json, "name", row->name);
+    json_field_text(json, "state", job_outcome_text(row->state));
+    json_field_number(json, "maps", row->maps);
+    json_field_number(json, "maps_done", row->maps_done);
+    json_field_number(json, "reduces", row->reduces);
+    json_field_number(json, "reduces_done", row->reduces_done);
+    json_field_number(json, "running", row->running);
+    json_field_number(json, "attempts", row->attempts);
+    json_field_number(json, "reexecuted", row->reexecuted);
+    json_field_number(json, "speculated", row->speculated);
+    json_field_number(json, "failed", row->failed);
+    json_field_number(json, "elapsed_ms", row->elapsed_ms);
+    json_field_number(json, "submitted_wall_ms", row->submitted_wall_ms);
+    json_field_bytes(json, "output", row->output);
+    json_field_bytes(json, "error", row->error);
+    json_close(json, '}');
+}
+
+static void table_job(struct table *table, const struct msg_job_row *row)
+{
+    char elapsed[QUANTITY_TEXT_SIZE];
+    table_bytes(table, row->name);
+    table_cell(table, "%s", job_outcome_text(row->state));
+    table_cell(table, "%u/%u", row->maps_done, row->maps);
+    table_cell(table, "%u/%u", row->reduces_done, row->reduces);
+    table_cell(table, "%u", row->running);
+    table_cell(table, "%u", row->attempts);
+    table_cell(table, "%u", row->reexecuted);
+    table_cell(table, "%u", row->speculated);
+    table_cell(table, "%u", row->failed);
+    table_cell(table, "%s", quantity_duration_text(row->elapsed_ms, elapsed));
+}
+
+static const char *const header[] = {"JOB",      "STATE",   ">MAPS",  ">REDUCES", ">RUNNING",
+                                     ">ATTEMPTS", ">AGAIN", ">COPIES", ">FAILED", ">TIME", NULL};
+
+/* How all jobs are printed: as they come, or (table) at the end. */
+struct listing {
+    const struct options *options;
+    struct json json;
+    struct table table;
+};
+
+static void list_row(struct listing *listing, const struct msg_job_row *row)
+{
+    if (listing->options->output == OUTPUT_JSON)
+        json_job(&listing->json, row);
+    else if (listing->options->output == OUTPUT_NAME)
+        printf("%.*s\n", (int)row->name.count, (const char *)row->name.at);
+    else
+        table_job(&listing->table, row);
+}
+
+/* Every page of jobs whose name starts with prefix. */
+static int each_job(struct session *session, struct slice prefix, void *context,
+                    void (*visit)(void *context, const struct msg_job_row *row))
+{
+    struct msg_ask_jobs ask = {.prefix = prefix};
+    for (;;) {
+        struct wire_message reply;
+        int code = session_call(session, &wire_ask_jobs, &ask, MSG_say_jobs, &reply);
+        if (code != EXIT_OK) return code;
+        const struct msg_say_jobs *say = reply.fields;
+        const struct msg_job_row *rows = say->jobs.at;
+        for (uint32_t i = 0; i < say->jobs.count; i++) visit(context, &rows[i]);
+        if (!say->more || say->jobs.count == 0) return EXIT_OK;
+        ask.after = rows[say->jobs.count - 1].job;
+    }
+}
+
+static void visit_listing(void *context, const struct msg_job_row *row) { list_row(context, row); }
+
+static int show_all(struct session *session, const struct options *options, bool *is_over)
+{
+    struct listing listing = {.options = options};
+    *is_over = false;
+    table_init(&listing.table, header);
+    json_begin(&listing.json, stdout);
+    if (options->output == OUTPUT_JSON) json_open(&listing.json, '[');
+    int code = each_job(session, slice_string(""), &listing, visit_listing);
+    if (options->output == OUTPUT_JSON) {
+        json_close(&listing.json, ']');
+        json_end(&listing.json);
+    } else if (options->output != OUTPUT_NAME && code == EXIT_OK) {
+        table_print(&listing.table, stdout);
+    }
+    table_deinit(&listing.table);
+    return code;
+}
+
+/* The one that a word names: its exact name, or the only one that it begins. */
+struct choice {
+    struct slice word;
+    struct msg_job_row row;  /* borrows from arena */
+    struct arena arena;
+    bool is_exact;
+    unsigned matches;
+};
+
+static void visit_choice(void *context, const struct msg_job_row *row)
+{
+    struct choice *choice = context;
+    bool is_exact = slice_equal(row->name, choice->word);
+    if (choice->is_exact && !is_exact) return;
+    if (is_exact != choice->is_exact) choice->matches = 0;
+    choice->is_exact = is_exact;
+    choice->matches++;
+    arena_reset(&choice->arena);
+    if (!wire_copy(&wire_job_row, &choice->row, row, &choice->arena)) abort();
+}
+
+static void print_job(const struct options *options, const struct msg_job_row *row)
+{
+    struct listing listing = {.options = options};
+    json_begin(&listing.json, stdout);
+    table_init(&listing.table, header);
+    list_row(&listing, row);
+    if (options->output == OUTPUT_JSON) json_end(&listing.json);
+    if (options->output == OUTPUT_TABLE || options->output == OUTPUT_WIDE)
+        table_print(&listing.table, stdout);
+    fflush(stdout);
+    if (options->output != OUTPUT_JSON) notice_block("  ", row->error);
+    table_deinit(&listing.table);
+}
+
+static int show_one(struct session *session, const struct options *options, bool *is_over)
+{
+    const char *word = options->arguments.items[0];
+    struct choice choice = {.word = slice_string(word)};
+    void *memory = malloc(ROW_SIZE);
+    if (memory == NULL) abort();
+    arena_init(&choice.arena, memory, ROW_SIZE);
+    int code = each_job(session, choice.word, &choice, visit_choice);
+    if (code == EXIT_OK && choice.matches == 0) {
+        notice_line("no job has the name %s; see: mrctl status", word);
+        code = EXIT_NOT_FOUND;
+    } else if (code == EXIT_OK && choice.matches > 1) {
+        notice_line("%u jobs have a name that begins with %s; see: mrctl status", choice.matches, word);
+        code = EXIT_CONFLICT;
+    } else if (code == EXIT_OK) {
+        print_job(options, &choice.row);
+        *is_over = choice.row.state != JOB_RUNNING;
+    }
+    free(memory);
+    return code;
+}
+
+int mrctl_status(const struct options *options)
+{
+    if (options->arguments.count == 0) return commands_show(options, show_all);
+    if (strlen(options->arguments.items[0]) <= 128) return commands_show(options, show_one);
+    notice_line("a job's name has at most 64 bytes");
+    return EXIT_USAGE;
+}

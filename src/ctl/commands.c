@@ -1,0 +1,91 @@
+/* The table of commands. What the interface names and this version lacks is in it too (no summary): it answers "not in this
+ * version" instead of "unknown", so that a script's author knows which of the two is wrong. */
+#include "ctl/commands.h"
+
+#include "ctl/clock.h"
+#include "ctl/exits.h"
+#include "ctl/notice.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WORDS_MAX UINT32_MAX /* as many as the system lets through */
+
+const struct command commands_table[] = {
+    {"run", "[PATH|NAME...]", GROUP_JOB, 0, WORDS_MAX, "run a job, print its result",
+     "  mrctl run -m @wordcount -i book.txt\n"
+     "  mrctl run -m 'tr -cs A-Za-z \"\\n\"' -r 'uniq -c' -R 4 logs/*.txt\n"
+     "  zcat big.gz | mrctl run -m 'grep -c ERROR'\n",
+     mrctl_run},
+    {"submit", "[PATH|NAME...]", GROUP_JOB, 0, WORDS_MAX, "submit a job, print its name",
+     "  mrctl submit -m @sort -i big.txt -O sorted\n"
+     "  job=$(mrctl submit -m ./map.py -r ./reduce.py -f map.py -f reduce.py -i data)\n"
+     "  mrctl submit -m @wordcount -i book.txt -w && echo done\n",
+     mrctl_submit},
+    {"status", "[JOB]", 0, 0, 1, "how jobs stand",
+     "  mrctl status\n  mrctl status wc-3f7a -o json\n  mrctl status wc-3f7a -w\n", mrctl_status},
+    {"wait", "JOB", 0, 1, 1, "wait for a job's end; the exit code is the job's",
+     "  mrctl wait wc-3f7a\n  mrctl wait wc-3f7a --timeout 10m\n", mrctl_wait},
+    {"tasks", "JOB|TASK", 0, 1, 1, "attempts of a job's tasks",
+     "  mrctl tasks wc-3f7a\n  mrctl tasks wc-3f7a/m12 -o json\n", mrctl_tasks},
+    {"logs", "JOB|TASK", GROUP_LOGS, 1, 1, "what tasks wrote to stderr",
+     "  mrctl logs wc-3f7a\n  mrctl logs wc-3f7a/m12 --tail 20\n  mrctl logs wc-3f7a -f\n", mrctl_logs},
+    {"explain", "TASK", 0, 1, 1, "a task's story: who claimed it, and why again",
+     "  mrctl explain wc-3f7a/m12\n", mrctl_explain},
+    {"kill", "JOB...", 0, 1, WORDS_MAX, "end jobs now", "  mrctl kill wc-3f7a\n", mrctl_kill},
+    {"members", "", 0, 0, 0, "who is there",
+     "  mrctl members\n  mrctl members -w\n  mrctl members -o json\n", mrctl_members},
+    {"ping", "", 0, 0, 0, "does a peer answer, and how fast",
+     "  mrctl ping\n  mrctl ping -n 10.0.0.7:7437\n  mrctl ping -o json    its counters too\n", mrctl_ping},
+    {"join", "HOST:PORT", 0, 1, 1, "make the peer join a flock through this address",
+     "  mrctl join 10.0.0.7:7437\n", mrctl_join},
+    {"leave", "", 0, 0, 0, "make the peer leave its flock",
+     "  mrctl leave -n 10.0.0.7:7437\n", mrctl_leave},
+    {"put", "PATH NAME", GROUP_PUT, 2, 2, "store a file, a directory or - as a dataset",
+     "  mrctl put access.log logs\n  zcat big.gz | mrctl put - big --replicas 2\n", mrctl_put},
+    {"get", "NAME PATH", 0, 2, 2, "write a dataset to a file or -",
+     "  mrctl get sorted sorted.txt\n  mrctl get sorted - | head\n", mrctl_get},
+    {"cat", "NAME...", 0, 1, WORDS_MAX, "print datasets",
+     "  mrctl cat sorted\n  mrctl cat sorted | head\n", mrctl_cat},
+    {"ls", "[PREFIX]", 0, 0, 1, "datasets and outputs", "  mrctl ls\n  mrctl ls log -o json\n", mrctl_ls},
+    {"rm", "NAME...", 0, 1, WORDS_MAX, "remove datasets", "  mrctl rm sorted\n", mrctl_rm},
+    {"keygen", "[FILE]", 0, 0, 1, "write a new cluster key to stdout or FILE",
+     "  mrctl keygen ~/.config/mr/cluster.key\n  mrctl keygen | ssh host 'umask 77; cat > key'\n",
+     mrctl_keygen},
+#define ABSENT(name) {name, "", 0, 0, 0, NULL, NULL, NULL}
+    ABSENT("retry"), ABSENT("fail"), ABSENT("top"), ABSENT("events"), ABSENT("rtt"),
+    ABSENT("reach"), ABSENT("doctor"), ABSENT("du"), ABSENT("head"), ABSENT("drain"),
+    ABSENT("undrain"), ABSENT("forget"), ABSENT("keys"), ABSENT("invite"), ABSENT("joblog"),
+    ABSENT("report"), ABSENT("debug"), ABSENT("plan"), ABSENT("init"), ABSENT("completion"),
+    ABSENT("config"),
+#undef ABSENT
+    {0},
+};
+
+int commands_flush(void)
+{
+    bool is_good = fflush(stdout) == 0 && ferror(stdout) == 0;
+    if (is_good || errno == EPIPE) return EXIT_OK;
+    notice_line("cannot write the output: %s", strerror(errno));
+    return EXIT_JOB_FAILED;
+}
+
+int commands_show(const struct options *options,
+                  int (*show)(struct session *session, const struct options *options, bool *is_over))
+{
+    struct session *session;
+    bool is_terminal = isatty(STDOUT_FILENO) != 0, is_over = false;
+    int code = session_open(&session, options);
+    while (code == EXIT_OK) {
+        if (options->is_watch && is_terminal && options->output != OUTPUT_JSON) fputs("\033[H\033[2J", stdout);
+        code = show(session, options, &is_over);
+        bool is_written = fflush(stdout) == 0 && ferror(stdout) == 0;
+        if (!is_written && code == EXIT_OK) code = commands_flush();
+        if (!options->is_watch || is_over || !is_written) break;
+        if (clock_now() >= session_connections(session)->deadline) code = EXIT_TIMED_OUT;
+        if (code == EXIT_OK) clock_sleep(SECOND);
+    }
+    session_close(session);
+    return code;
+}

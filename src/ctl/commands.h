@@ -1,0 +1,47 @@
+/* The commands of mrctl: one table, one function each. */
+#ifndef CTL_COMMANDS_H
+#define CTL_COMMANDS_H
+
+#include "ctl/options.h"
+#include "ctl/session.h"
+
+#include <stdio.h>
+
+/* In the order of the help; ends with a NULL name. */
+extern const struct command commands_table[];
+
+/* Each carries out its command and returns the exit code; everything it has to say is said. */
+/* command_jobs.c */
+int mrctl_run(const struct options *options);
+int mrctl_submit(const struct options *options);
+int mrctl_wait(const struct options *options);
+int mrctl_kill(const struct options *options);
+/* command_status.c */
+int mrctl_status(const struct options *options);
+/* command_tasks.c */
+int mrctl_tasks(const struct options *options);
+int mrctl_logs(const struct options *options);
+int mrctl_explain(const struct options *options);
+/* command_data.c */
+int mrctl_put(const struct options *options);
+int mrctl_get(const struct options *options);
+int mrctl_ls(const struct options *options);
+int mrctl_cat(const struct options *options);
+int mrctl_rm(const struct options *options);
+/* command_flock.c */
+int mrctl_members(const struct options *options);
+int mrctl_join(const struct options *options);
+int mrctl_leave(const struct options *options);
+int mrctl_ping(const struct options *options);
+int mrctl_keygen(const struct options *options);
+
+/* A reading command: opens a session, shows once, or with -w every second until `show` sets *is_over or fails. show prints to
+ * stdout and returns an exit code. */
+int commands_show(const struct options *options,
+                  int (*show)(struct session *session, const struct options *options, bool *is_over));
+
+/* Flushes stdout. EXIT_OK also when the reader has hung up (| head): that ends a command quietly. EXIT_JOB_FAILED (said)
+ * when what was printed is lost: a full disk. */
+int commands_flush(void);
+
+#endif

@@ -1,0 +1,316 @@
+/* From inputs to a manifest. Blocks of several inputs follow each other in the order given; a file begins a new block, so
+ * that no task reads two files. An empty file has no block; no bytes at all are one empty block, because a job runs at least
+ * one map. Cuts depend on bytes and split size alone, and the split size is fixed before the first try: a second
+ * upload at another peer makes the same digests, hence the same job. */
+#include "ctl/dataset.h"
+
+#include "ctl/clock.h"
+#include "ctl/exits.h"
+#include "ctl/notice.h"
+#include "ctl/progress.h"
+#include "ctl/splitter.h"
+#include "ctl/upload.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    READ_SIZE = 256 * 1024,
+    TRIES_MAX = 5,           /* uploads of the same bytes: a flock that loses more peers than that is not well */
+    BLOCKS_MAX = 1048576,    /* as msg_manifest allows */
+    FILES_MAX = 65536,       /* as msg_manifest allows */
+};
+
+/* One try. */
+struct making {
+    struct session *session;
+    const struct dataset_plan *plan;
+    struct upload upload;
+    struct splitter splitter;
+    struct progress progress;
+    uint64_t total;
+    uint8_t *buffer;                  /* READ_SIZE */
+    struct msg_manifest_block *blocks;
+    size_t count;
+    size_t capacity;
+    struct msg_text *files;           /* plan.inputs' names */
+    uint64_t size;
+    bool has_consumed;                /* bytes were read that can't be read again */
+};
+
+/* ---- blocks ---- */
+
+static int add_block(struct making *making, const struct msg_manifest_block *block)
+{
+    if (making->count == BLOCKS_MAX) {
+        notice_line("more than %d blocks; choose a larger --split", (int)BLOCKS_MAX);
+        return EXIT_USAGE;
+    }
+    if (making->count == making->capacity) {
+        making->capacity = making->capacity == 0 ? 64 : 2 * making->capacity;
+        making->blocks = realloc(making->blocks, making->capacity * sizeof *making->blocks);
+        if (making->blocks == NULL) abort();
+    }
+    making->blocks[making->count++] = *block;
+    making->size += block->block.size;
+    return EXIT_OK;
+}
+
+/* The open block is complete; it began at *offset of its file. */
+static int end_block(struct making *making, uint32_t file, uint64_t *offset)
+{
+    struct msg_manifest_block block = {.file = file, .offset = *offset};
+    int code = upload_end(&making->upload, &block.block);
+    *offset += block.block.size;
+    return code == EXIT_OK ? add_block(making, &block) : code;
+}
+
+static int take_bytes(struct making *making, struct slice bytes, uint32_t file, uint64_t *offset)
+{
+    int code = EXIT_OK;
+    while (bytes.count > 0 && code == EXIT_OK) {
+        bool ends;
+        size_t count = splitter_take(&making->splitter, bytes, &ends);
+        code = upload_bytes(&making->upload, slice_of(bytes.at, count));
+        if (code == EXIT_OK && ends) code = end_block(making, file, offset);
+        bytes = slice_of(bytes.at + count, bytes.count - count);
+    }
+    progress_upload(&making->progress, making->upload.size, making->total);
+    return code;
+}
+
+/* Cuts and sends all that the descriptor gives. */
+static int send_descriptor(struct making *making, int fd, const struct input *input, uint32_t file)
+{
+    uint64_t offset = 0;
+    int code = EXIT_OK;
+    splitter_init(&making->splitter, making->splitter.target);
+    while (code == EXIT_OK) {
+        ssize_t got = read(fd, making->buffer, READ_SIZE);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) {
+            notice_line("%s: %s", input->name, strerror(errno));
+            return EXIT_USAGE;
+        }
+        if (got == 0) break;
+        if (!input->is_rereadable) making->has_consumed = true;
+        code = take_bytes(making, slice_of(making->buffer, (size_t)got), file, &offset);
+    }
+    bool has_rest = code == EXIT_OK && making->upload.is_open;
+    return has_rest ? end_block(making, file, &offset) : code;
+}
+
+static int send_input(struct making *making, const struct input *input, uint32_t file)
+{
+    int fd = inputs_descriptor(input);
+    if (fd < 0) {
+        notice_line("%s: %s", input->name, strerror(errno));
+        return EXIT_USAGE;
+    }
+    int code = send_descriptor(making, fd, input, file);
+    if (fd != STDIN_FILENO) close(fd);
+    return code;
+}
+
+/* ---- datasets among the inputs ---- */
+
+int dataset_find(struct session *session, const char *name, struct msg_name_row *row)
+{
+    size_t plain = strcspn(name, "@"); /* NAME@id is listed under NAME */
+    struct msg_ask_names ask = {.prefix = slice_of(name, plain)};
+    struct wire_message reply;
+    int code = session_call(session, &wire_ask_names, &ask, MSG_say_names, &reply);
+    if (code != EXIT_OK) return code;
+    /* In order of names: the exact one is on the first page. */
+    const struct msg_say_names *say = reply.fields;
+    const struct msg_name_row *rows = say->names.at;
+    for (uint32_t i = 0; i < say->names.count; i++) {
+        *row = rows[i];
+        if (slice_equal(row->name, slice_string(name))) return EXIT_OK;
+    }
+    return EXIT_NOT_FOUND;
+}
+
+static int missing(const struct input *input)
+{
+    if (input->is_guess) {
+        notice_line("%s: no such file, and no dataset has this name; see: mrctl ls", input->name);
+        return EXIT_USAGE;
+    }
+    notice_line("no dataset has the name %s; see: mrctl ls", input->name);
+    return EXIT_NOT_FOUND;
+}
+
+/* Copies the blocks of a dataset into our manifest, as blocks of this file. */
+static int add_dataset(struct making *making, const struct input *input, uint32_t file)
+{
+    uint32_t first = 0, count = 1;
+    while (first < count) {
+        struct msg_ask_dataset ask = {.name = slice_string(input->name), .first = first};
+        struct wire_message reply;
+        session_ask(making->session, &wire_ask_dataset, &ask, SESSION_PATIENCE);
+        int code = session_reply(making->session, MSG_say_dataset, &reply);
+        if (code == EXIT_NOT_FOUND) return missing(input);
+        if (code != EXIT_OK) return session_complain(making->session, code);
+        const struct msg_say_dataset *say = reply.fields;
+        const struct msg_dataset_block *blocks = say->blocks.at;
+        count = say->blocks_count;
+        if (say->blocks.count == 0) break;
+        for (uint32_t i = 0; i < say->blocks.count && code == EXIT_OK; i++) {
+            struct msg_manifest_block block = blocks[i].block;
+            block.file = file;
+            code = add_block(making, &block);
+        }
+        if (code != EXIT_OK) return code;
+        first += say->blocks.count;
+    }
+    return EXIT_OK;
+}
+
+/* One dataset alone is used as it is. */
+static int use_dataset(struct dataset *dataset, struct session *session, const struct input *input)
+{
+    struct msg_name_row row;
+    int code = dataset_find(session, input->name, &row);
+    if (code == EXIT_NOT_FOUND) return missing(input);
+    if (code != EXIT_OK) return code;
+    dataset->manifest = row.manifest;
+    dataset->blocks_count = row.blocks;
+    dataset->size = row.size;
+    dataset->is_owned = false;
+    return EXIT_OK;
+}
+
+/* ---- the whole ---- */
+
+static int send_manifest(struct making *making, struct dataset *dataset)
+{
+    struct msg_manifest manifest = {
+        .files = {making->files, (uint32_t)making->plan->inputs->count},
+        .blocks = {making->blocks, (uint32_t)making->count},
+    };
+    size_t size = wire_packed_size(&wire_manifest, &manifest);
+    void *bytes = malloc(size);
+    if (bytes == NULL) abort();
+    struct writer writer = writer_of(bytes, size);
+    bool fits = wire_pack(&wire_manifest, &manifest, &writer);
+    assert(fits && writer.written == size);
+    int code = upload_block(&making->upload, slice_of(bytes, size), &dataset->manifest);
+    free(bytes);
+    dataset->blocks_count = (uint32_t)making->count;
+    dataset->size = making->size;
+    dataset->is_owned = true;
+    return code;
+}
+
+static int send_inputs(struct making *making, struct dataset *dataset)
+{
+    const struct inputs *inputs = making->plan->inputs;
+    int code = EXIT_OK;
+    if (inputs->count == 1 && inputs->items[0].kind == INPUT_DATASET)
+        return use_dataset(dataset, making->session, &inputs->items[0]);
+    for (size_t i = 0; i < inputs->count && code == EXIT_OK; i++) {
+        const struct input *input = &inputs->items[i];
+        making->files[i].text = slice_string(input->name);
+        code = input->kind == INPUT_DATASET ? add_dataset(making, input, (uint32_t)i)
+                                            : send_input(making, input, (uint32_t)i);
+    }
+    uint64_t offset = 0;
+    if (code == EXIT_OK && making->count == 0) code = end_block(making, 0, &offset);
+    return code == EXIT_OK ? send_manifest(making, dataset) : code;
+}
+
+/* A file of the job, whole. */
+static int send_file(struct making *making, const char *path, struct msg_block_ref *block)
+{
+    int code = EXIT_OK, fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && code == EXIT_OK) {
+        ssize_t got = read(fd, making->buffer, READ_SIZE);
+        if (got < 0 && errno == EINTR) continue;
+        if (got == 0) break;
+        if (got < 0) code = EXIT_USAGE;
+        if (got > 0) code = upload_bytes(&making->upload, slice_of(making->buffer, (size_t)got));
+    }
+    if (fd < 0 || code == EXIT_USAGE) {
+        notice_line("%s: %s", path, strerror(errno));
+        code = EXIT_USAGE;
+    }
+    if (fd >= 0) close(fd);
+    return code == EXIT_OK ? upload_end(&making->upload, block) : code;
+}
+
+static int try_once(struct making *making, struct dataset *dataset)
+{
+    const struct words *files = making->plan->files;
+    making->count = 0;
+    making->size = 0;
+    snprintf(dataset->peer, sizeof dataset->peer, "%s", session_peer(making->session));
+    int code = upload_start(&making->upload, making->session);
+    if (code == EXIT_OK) code = send_inputs(making, dataset);
+    for (size_t i = 0; files != NULL && i < files->count && code == EXIT_OK; i++)
+        code = send_file(making, files->items[i], &dataset->files[i]);
+    if (code == EXIT_OK) code = upload_finish(&making->upload);
+    progress_clear(&making->progress);
+    return code;
+}
+
+/* The peer died during the upload: is there another one, and can we begin again? */
+static int recover(struct making *making)
+{
+    struct msg_ask_info ask = {0};
+    struct wire_message reply;
+    if (making->has_consumed) {
+        notice_line("peer %s gone during the upload (%s), and standard input can't be read again; "
+                    "save it to a file and use -i FILE",
+                    session_peer(making->session), making->upload.why);
+        return EXIT_NO_PEER;
+    }
+    unsigned moves = session_moves(making->session);
+    int code = session_call(making->session, &wire_ask_info, &ask, MSG_say_info, &reply);
+    if (code == EXIT_OK && session_moves(making->session) == moves) clock_sleep(SECOND);
+    return code;
+}
+
+int dataset_make(struct dataset *dataset, struct session *session, const struct dataset_plan *plan)
+{
+    const struct inputs *inputs = plan->inputs;
+    size_t files_count = plan->files == NULL ? 0 : plan->files->count;
+    *dataset = (struct dataset){0};
+    if (inputs->count > FILES_MAX) {
+        notice_line("more than %d input files; join some of them", (int)FILES_MAX);
+        return EXIT_USAGE;
+    }
+    struct making making = {.session = session, .plan = plan, .total = inputs_size(inputs)};
+    making.buffer = malloc(READ_SIZE);
+    making.files = calloc(inputs->count + 1, sizeof *making.files);
+    dataset->files = calloc(files_count + 1, sizeof *dataset->files);
+    if (making.buffer == NULL || making.files == NULL || dataset->files == NULL) abort();
+    uint64_t target = splitter_target(making.total, session_slots(session));
+    splitter_init(&making.splitter, plan->split_size != 0 ? plan->split_size : target);
+    progress_init(&making.progress, session_options(session)->is_quiet);
+    int code = UPLOAD_GONE;
+    for (unsigned tries = 0; code == UPLOAD_GONE && tries < TRIES_MAX; tries++) {
+        code = tries == 0 ? EXIT_OK : recover(&making);
+        if (code != EXIT_OK) break;
+        code = try_once(&making, dataset);
+        upload_stop(&making.upload);
+    }
+    if (code == UPLOAD_GONE) {
+        notice_line("the upload to %s failed: %s", session_peer(session), making.upload.why);
+        code = EXIT_NO_PEER;
+    }
+    free(making.buffer);
+    free(making.files);
+    free(making.blocks);
+    if (code != EXIT_OK) dataset_deinit(dataset);
+    return code;
+}
+
+void dataset_deinit(struct dataset *dataset)
+{
+    free(dataset->files);
+    *dataset = (struct dataset){0};
+}

@@ -1,0 +1,34 @@
+/* A dataset as a job's input or as what `put` names: blocks in order, described by a manifest, stored at a peer. */
+#ifndef CTL_DATASET_H
+#define CTL_DATASET_H
+
+#include "ctl/inputs.h"
+#include "ctl/session.h"
+
+/* What is to be uploaded and how. Borrowed. */
+struct dataset_plan {
+    const struct inputs *inputs;
+    uint64_t split_size;          /* 0: chosen from the size and the flock's slots */
+    const struct words *files;    /* of the job (-f): stored whole; NULL: none */
+};
+
+struct dataset {
+    struct msg_block_ref manifest;
+    uint32_t blocks_count;
+    uint64_t size;
+    bool is_owned;                  /* the manifest was made for this use: no name refers to it */
+    struct msg_block_ref *files;    /* of plan.files, in order; owned */
+    char peer[CONNECTION_ADDRESS_SIZE]; /* which has it all; others may not yet */
+};
+
+/* Finds the datasets among the inputs, cuts and stores the local ones, the manifest and the files at the session's peer;
+ * begins again at another peer when that one dies and everything can be read again. One dataset alone is used as it is.
+ * EXIT_OK (dataset_deinit is due), EXIT_USAGE, EXIT_NOT_FOUND, EXIT_NO_PEER, EXIT_JOB_FAILED, ... (said). */
+int dataset_make(struct dataset *dataset, struct session *session, const struct dataset_plan *plan);
+void dataset_deinit(struct dataset *dataset);
+
+/* The row of the dataset that answers to exactly this name; what it borrows is valid until the next session_* call.
+ * EXIT_OK; EXIT_NOT_FOUND is not said, everything else is. */
+int dataset_find(struct session *session, const char *name, struct msg_name_row *row);
+
+#endif

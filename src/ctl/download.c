@@ -1,0 +1,292 @@
+/* Reading a dataset. What was written to stdout can't be taken back, so a block is verified (BLAKE2b of its bytes is its
+ * name) before its first byte goes out: in memory when it is small, else in an unlinked temporary file. Holders are tried
+ * in the order in which the peer lists them; when none gives the block, the list is asked for again for a while, because
+ * after a death the flock makes new copies. */
+#include "ctl/download.h"
+
+#include "ctl/clock.h"
+#include "ctl/exits.h"
+#include "ctl/notice.h"
+#include "wire/kinds.h"
+#include "wire/seal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    MEMORY_MAX = 8 << 20,        /* a larger block is spooled to a file */
+    POOL_MAX = 4,                /* open streams to holders: a flock's blocks alternate between few */
+    FETCH_PATIENCE = 10 * SECOND,
+    RETRY_LIMIT = 30 * SECOND,   /* without any block coming */
+    RETRY_PAUSE = SECOND / 2,
+    COPY_SIZE = 256 * 1024,
+};
+
+struct download {
+    struct session *session;
+    int fd;
+    bool has_written;
+    bool is_closed;              /* the reader hung up: done, quietly */
+    struct connection *pool[POOL_MAX];
+    unsigned pool_next;          /* the slot to reuse */
+    uint8_t *memory;             /* MEMORY_MAX */
+    int spool;                   /* -1 until needed */
+    char why[CONNECTION_WHY_SIZE];
+};
+
+/* ---- writing out ---- */
+
+static int put_bytes(struct download *download, const uint8_t *at, size_t count)
+{
+    while (count > 0) {
+        ssize_t put = write(download->fd, at, count);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0 && errno == EPIPE) {
+            download->is_closed = true;
+            return EXIT_OK;
+        }
+        if (put < 0) {
+            notice_line("cannot write the output: %s", strerror(errno));
+            return EXIT_JOB_FAILED;
+        }
+        download->has_written = true;
+        at += put;
+        count -= (size_t)put;
+    }
+    return EXIT_OK;
+}
+
+static int put_spool(struct download *download, uint64_t size)
+{
+    int code = EXIT_OK;
+    uint64_t at = 0;
+    while (at < size && code == EXIT_OK && !download->is_closed) {
+        ssize_t got = pread(download->spool, download->memory, COPY_SIZE, (off_t)at);
+        if (got <= 0) {
+            notice_line("cannot read the temporary file: %s", got < 0 ? strerror(errno) : "it was cut off");
+            return EXIT_JOB_FAILED;
+        }
+        code = put_bytes(download, download->memory, (size_t)got);
+        at += (uint64_t)got;
+    }
+    return code;
+}
+
+/* ---- one block from one holder ---- */
+
+/* A file that has no name any more; -1 with errno. */
+static int spool_open(void)
+{
+    char path[4096];
+    const char *directory = getenv("TMPDIR");
+    if (directory == NULL || *directory == '\0') directory = "/tmp";
+    snprintf(path, sizeof path, "%s/mrctl.XXXXXX", directory);
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0) unlink(path);
+    return fd;
+}
+
+/* Where a block's bytes wait for their verdict. False: the spool can't take them (said). */
+static bool keep(struct download *download, const struct msg_block_ref *block, uint64_t at,
+                 struct slice bytes)
+{
+    if (block->size <= MEMORY_MAX) {
+        memcpy(download->memory + at, bytes.at, bytes.count);
+        return true;
+    }
+    if (download->spool < 0) download->spool = spool_open();
+    bool is_open = download->spool >= 0;
+    ssize_t put = is_open ? pwrite(download->spool, bytes.at, bytes.count, (off_t)at) : -1;
+    if (put == (ssize_t)bytes.count) return true;
+    notice_line("cannot write a temporary file: %s", strerror(put < 0 ? errno : ENOSPC));
+    return false;
+}
+
+enum fetched {
+    FETCHED_OK,
+    FETCHED_NOT,      /* the holder does not have it, or it is damaged: the stream is still good */
+    FETCHED_BROKEN,   /* the stream is of no use any more */
+    FETCHED_NO_ROOM,  /* here */
+};
+
+/* What the reply is worth; unless FETCHED_OK, why says what is wrong. */
+static enum fetched check_reply(struct download *download, const struct wire_message *message,
+                                uint64_t size)
+{
+    const struct msg_fetch_reply *reply = message->fields;
+    const char *why = "";
+    enum fetched fetched = FETCHED_OK;
+    if (message->type != MSG_fetch_reply) {
+        why = "it answered something else";
+        fetched = FETCHED_BROKEN;
+    } else if (reply->status != 0) {
+        why = "it does not have the block";
+        fetched = FETCHED_NOT;
+    } else if (reply->size != size) {
+        why = "its copy has another size";
+        fetched = FETCHED_BROKEN; /* its bytes are on their way */
+    }
+    snprintf(download->why, sizeof download->why, "%s", why);
+    return fetched;
+}
+
+static enum fetched fetch_chunks(struct download *download, struct connection *connection,
+                                 const struct msg_block_ref *block)
+{
+    struct wire_message message;
+    struct seal_hasher hasher;
+    struct digest digest;
+    uint64_t at = 0;
+    seal_hasher_init(&hasher);
+    while (at < block->size) {
+        if (connection_receive(connection, FETCH_PATIENCE, &message) != ARRIVAL_OK) return FETCHED_BROKEN;
+        const struct msg_chunk *chunk = message.fields;
+        if (message.type != MSG_chunk || chunk->bytes.count > block->size - at) return FETCHED_BROKEN;
+        if (!keep(download, block, at, chunk->bytes)) return FETCHED_NO_ROOM;
+        seal_hasher_update(&hasher, chunk->bytes);
+        at += chunk->bytes.count;
+    }
+    seal_hasher_final(&hasher, &digest);
+    if (digest_equal(&digest, &block->digest)) return FETCHED_OK;
+    snprintf(download->why, sizeof download->why, "its copy is damaged");
+    return FETCHED_NOT;
+}
+
+static enum fetched fetch(struct download *download, struct connection *connection,
+                          const struct msg_block_ref *block)
+{
+    struct msg_fetch ask = {.digest = block->digest, .part = PART_WHOLE, .offset = 0};
+    struct wire_message message;
+    snprintf(download->why, sizeof download->why, "the connection broke");
+    if (connection_send(connection, &wire_fetch, &ask) != ARRIVAL_OK) return FETCHED_BROKEN;
+    if (connection_receive(connection, FETCH_PATIENCE, &message) != ARRIVAL_OK) return FETCHED_BROKEN;
+    enum fetched fetched = check_reply(download, &message, block->size);
+    if (fetched != FETCHED_OK) return fetched;
+    fetched = fetch_chunks(download, connection, block);
+    if (fetched == FETCHED_BROKEN)
+        snprintf(download->why, sizeof download->why, "the connection broke in the middle");
+    return fetched;
+}
+
+/* The pool's slot for this address; NULL in it: to be opened. */
+static struct connection **slot_of(struct download *download, const char *address)
+{
+    for (unsigned i = 0; i < POOL_MAX; i++)
+        if (download->pool[i] != NULL && strcmp(connection_address(download->pool[i]), address) == 0)
+            return &download->pool[i];
+    struct connection **slot = &download->pool[download->pool_next++ % POOL_MAX];
+    connection_close(*slot);
+    *slot = NULL;
+    return slot;
+}
+
+static enum fetched fetch_from(struct download *download, const char *address,
+                               const struct msg_block_ref *block)
+{
+    struct connection **slot = slot_of(download, address);
+    /* A stream of the pool may have been closed as idle: a second try with a fresh one. */
+    for (bool is_fresh = *slot == NULL;; is_fresh = true) {
+        if (*slot == NULL &&
+            connection_open(session_connections(download->session), address, CHANNEL_BULK, slot,
+                            download->why) != ARRIVAL_OK)
+            return FETCHED_BROKEN;
+        enum fetched fetched = fetch(download, *slot, block);
+        if (fetched != FETCHED_BROKEN) return fetched;
+        connection_close(*slot);
+        *slot = NULL;
+        if (is_fresh) return fetched;
+    }
+}
+
+/* ---- one block from anyone ---- */
+
+/* The block into memory or the spool. The session's peer comes last: it may hold a copy that it does not list. */
+static enum fetched fetch_any(struct download *download, const struct msg_dataset_block *item)
+{
+    const struct msg_block_holder *holders = item->holders.at;
+    const struct msg_block_ref *block = &item->block.block;
+    char text[ADDRESS_TEXT_SIZE];
+    if (item->holders.count == 0) snprintf(download->why, sizeof download->why, "nobody holds it");
+    for (uint32_t i = 0; i < item->holders.count; i++) {
+        if (address_is_none(&holders[i].address)) continue;
+        enum fetched fetched = fetch_from(download, address_text(&holders[i].address, text), block);
+        if (fetched == FETCHED_OK || fetched == FETCHED_NO_ROOM) return fetched;
+        if (session_options(download->session)->is_verbose)
+            notice_line("block from %s: %s", text, download->why);
+    }
+    char why[CONNECTION_WHY_SIZE];
+    snprintf(why, sizeof why, "%s", download->why);
+    enum fetched fetched = fetch_from(download, session_peer(download->session), block);
+    if (fetched != FETCHED_OK) snprintf(download->why, sizeof download->why, "%s", why);
+    return fetched;
+}
+
+/* Fetches and writes blocks of a page, *next being the first's index; stops at the first that can't be had. */
+static int put_page(struct download *download, const struct msg_say_dataset *page, uint32_t *next,
+                    struct msg_block_ref *missing)
+{
+    const struct msg_dataset_block *items = page->blocks.at;
+    int code = EXIT_OK;
+    for (uint32_t i = 0; i < page->blocks.count && code == EXIT_OK && !download->is_closed; i++) {
+        const struct msg_block_ref *block = &items[i].block.block;
+        enum fetched fetched = block->size == 0 ? FETCHED_OK : fetch_any(download, &items[i]);
+        *missing = *block;
+        if (fetched == FETCHED_NO_ROOM) return EXIT_JOB_FAILED;
+        if (fetched != FETCHED_OK) return EXIT_NO_PEER;
+        code = block->size <= MEMORY_MAX ? put_bytes(download, download->memory, (size_t)block->size)
+                                         : put_spool(download, block->size);
+        ++*next;
+    }
+    return code;
+}
+
+static int give_up(const struct download *download, uint32_t index, const struct msg_block_ref *missing)
+{
+    char text[DIGEST_TEXT_SIZE];
+    digest_text(&missing->digest, text);
+    notice_line("block %u (%.16s) cannot be had: %s; see: mrctl members", index, text, download->why);
+    return download->has_written ? EXIT_PARTIAL : EXIT_NO_PEER;
+}
+
+static int put_all(struct download *download, const char *name)
+{
+    uint32_t next = 0, count = 1;
+    instant limit = clock_now() + RETRY_LIMIT;
+    while (next < count && !download->is_closed) {
+        struct msg_ask_dataset ask = {.name = slice_string(name), .first = next};
+        struct wire_message reply;
+        int code = session_call(download->session, &wire_ask_dataset, &ask, MSG_say_dataset, &reply);
+        if (code != EXIT_OK) return download->has_written ? EXIT_PARTIAL : code;
+        const struct msg_say_dataset *page = reply.fields;
+        struct msg_block_ref missing = {0};
+        uint32_t before = next;
+        count = page->blocks_count;
+        code = put_page(download, page, &next, &missing);
+        if (next > before) limit = clock_now() + RETRY_LIMIT;
+        if (code == EXIT_OK && (next > before || next >= count)) continue;
+        if (code != EXIT_OK && code != EXIT_NO_PEER) return code;
+        instant now = clock_now();
+        if (now >= session_connections(download->session)->deadline) {
+            notice_line("timed out (--timeout)");
+            return EXIT_TIMED_OUT;
+        }
+        if (now >= limit) return give_up(download, next, &missing);
+        clock_sleep(RETRY_PAUSE);
+    }
+    return EXIT_OK;
+}
+
+int download_dataset(struct session *session, const char *name, int fd)
+{
+    struct download download = {.session = session, .fd = fd, .spool = -1};
+    download.memory = malloc(MEMORY_MAX);
+    if (download.memory == NULL) abort();
+    int code = put_all(&download, name);
+    for (unsigned i = 0; i < POOL_MAX; i++) connection_close(download.pool[i]);
+    if (download.spool >= 0) close(download.spool);
+    free(download.memory);
+    return code;
+}

@@ -1,0 +1,102 @@
+/* Following a job to its end: one ask_wait, answered every second. Killing the peer, ^C and --timeout end only our wait,
+ * never the job: whoever goes away is told how to come back. */
+#include "ctl/follow.h"
+
+#include "ctl/clock.h"
+#include "ctl/exits.h"
+#include "ctl/notice.h"
+#include "ctl/progress.h"
+#include "ctl/quantity.h"
+#include "wire/kinds.h"
+
+#include <stdlib.h>
+
+enum {
+    ROW_SIZE = 32 << 10,            /* a job_row with its error text */
+    UNKNOWN_LIMIT = 10 * SECOND,    /* after a fail-over, for the log to bring the job to that peer */
+    UNKNOWN_PAUSE = SECOND / 4,
+};
+
+static void keep(struct followed *followed, const struct msg_job_row *row)
+{
+    arena_reset(&followed->arena);
+    if (!wire_copy(&wire_job_row, &followed->row, row, &followed->arena)) abort();
+}
+
+static void say_end(const struct session *session, const struct msg_job_row *row)
+{
+    char elapsed[QUANTITY_TEXT_SIZE];
+    int count = (int)row->name.count;
+    const char *name = (const char *)row->name.at;
+    quantity_duration_text(row->elapsed_ms, elapsed);
+    if (row->state == JOB_DONE) {
+        if (!session_options(session)->is_quiet)
+            notice_line("%.*s done in %s (%u attempts, %u again)", count, name, elapsed, row->attempts,
+                        row->reexecuted);
+        return;
+    }
+    notice_line("%.*s %s after %s", count, name, job_outcome_text(row->state), elapsed);
+    notice_block("  ", row->error);
+    if (row->state == JOB_FAILED) notice_line("see: mrctl logs %.*s", count, name);
+}
+
+static void say_how_to_return(const struct session *session, const char *name, int code)
+{
+    const char *node = session_options(session)->node;
+    notice_line("%s; the job goes on; to wait again: mrctl%s%s wait %s",
+                code == EXIT_INTERRUPTED ? "interrupted" : "timed out", node == NULL ? "" : " -n ",
+                node == NULL ? "" : node, name);
+}
+
+/* One round: asks, and takes replies until the job has ended or the conversation has. */
+static int wait_once(struct session *session, const char *name, struct followed *followed,
+                     struct progress *progress)
+{
+    struct msg_ask_wait ask = {.job = slice_string(name)};
+    struct wire_message reply;
+    session_ask(session, &wire_ask_wait, &ask, SESSION_WATCH_PATIENCE);
+    for (;;) {
+        int code = session_reply(session, MSG_say_job, &reply);
+        if (code != EXIT_OK) return code;
+        const struct msg_say_job *say = reply.fields;
+        keep(followed, &say->job);
+        if (say->job.state != JOB_RUNNING) return EXIT_OK;
+        progress_job(progress, &say->job);
+    }
+}
+
+int follow_job(struct session *session, const char *name, bool is_new, struct followed *followed)
+{
+    struct progress progress;
+    instant limit = clock_now() + UNKNOWN_LIMIT;
+    unsigned moves = session_moves(session);
+    void *memory = malloc(ROW_SIZE);
+    if (memory == NULL) abort();
+    *followed = (struct followed){0};
+    arena_init(&followed->arena, memory, ROW_SIZE);
+    progress_init(&progress, session_options(session)->is_quiet);
+    session_catch_interrupts(session);
+    int code = wait_once(session, name, followed, &progress);
+    while (code == EXIT_NOT_FOUND) {
+        /* A peer that we moved to, or that did not take the job itself, may not have heard of it yet. */
+        bool is_late = is_new || followed->row.name.count > 0 || session_moves(session) > moves;
+        if (!is_late || clock_now() >= limit) break;
+        clock_sleep(UNKNOWN_PAUSE);
+        code = wait_once(session, name, followed, &progress);
+    }
+    progress_clear(&progress);
+    session_release_interrupts(session);
+    if (code == EXIT_INTERRUPTED || code == EXIT_TIMED_OUT) {
+        say_how_to_return(session, name, code);
+        return code;
+    }
+    if (code != EXIT_OK) return session_complain(session, code);
+    say_end(session, &followed->row);
+    return followed->row.state == JOB_DONE ? EXIT_OK : EXIT_JOB_FAILED;
+}
+
+void followed_deinit(struct followed *followed)
+{
+    free(followed->arena.base);
+    *followed = (struct followed){0};
+}

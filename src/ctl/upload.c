@@ -1,0 +1,132 @@
+/* Storing blocks:  store chunk... store_end  store chunk... store_end ...   -> stored stored ...
+ *
+ * Blocks follow each other without waiting; a few may be unconfirmed, so that the peer's fsync and our reading overlap. We
+ * hash what we send, and a confirmation under another digest is an error: bytes were damaged on the way to the disk. */
+#include "ctl/upload.h"
+
+#include "ctl/exits.h"
+#include "ctl/notice.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    CHUNK_SIZE = 65536,            /* as msg_chunk allows */
+    UNCONFIRMED_MAX = 4,           /* blocks: enough that the stream never waits for one fsync */
+    STORED_PATIENCE = 60 * SECOND, /* a slow disk's fsync of a large block */
+};
+
+static int gone(struct upload *upload, enum arrival arrival)
+{
+    switch (arrival) {
+    case ARRIVAL_OK:
+        return EXIT_OK;
+    case ARRIVAL_EXPIRED:
+        notice_line("timed out (--timeout) during the upload");
+        return EXIT_TIMED_OUT;
+    case ARRIVAL_CANCELLED:
+        return EXIT_INTERRUPTED;
+    case ARRIVAL_SILENT:
+        snprintf(upload->why, sizeof upload->why, "it stopped answering");
+        break;
+    case ARRIVAL_CLOSED:
+        snprintf(upload->why, sizeof upload->why, "the connection broke");
+        break;
+    case ARRIVAL_UNREACHABLE:
+    case ARRIVAL_REFUSED:
+        break; /* connection_open said why */
+    }
+    return UPLOAD_GONE;
+}
+
+int upload_start(struct upload *upload, const struct session *session)
+{
+    *upload = (struct upload){0};
+    return gone(upload, connection_open(session_connections(session), session_peer(session),
+                                        CHANNEL_BULK, &upload->connection, upload->why));
+}
+
+void upload_stop(struct upload *upload)
+{
+    connection_close(upload->connection);
+    free(upload->blocks);
+    upload->connection = NULL;
+    upload->blocks = NULL;
+}
+
+static int begin(struct upload *upload)
+{
+    struct msg_store store = {.size_hint = 0};
+    seal_hasher_init(&upload->hasher);
+    upload->is_open = true;
+    upload->block_size = 0;
+    return gone(upload, connection_send(upload->connection, &wire_store, &store));
+}
+
+/* Takes one confirmation. */
+static int confirm(struct upload *upload)
+{
+    struct wire_message message;
+    int code = gone(upload, connection_receive(upload->connection, STORED_PATIENCE, &message));
+    if (code != EXIT_OK) return code;
+    if (message.type != MSG_stored) return gone(upload, ARRIVAL_CLOSED);
+    const struct msg_stored *stored = message.fields;
+    const struct msg_block_ref *block = &upload->blocks[upload->confirmed++];
+    if (stored->status != 0) {
+        notice_line("%s cannot store a block: %.*s", connection_address(upload->connection),
+                    (int)stored->text.count, (const char *)stored->text.at);
+        return EXIT_JOB_FAILED;
+    }
+    if (digest_equal(&stored->block.digest, &block->digest)) return EXIT_OK;
+    snprintf(upload->why, sizeof upload->why, "it stored other bytes than were sent");
+    return UPLOAD_GONE;
+}
+
+int upload_bytes(struct upload *upload, struct slice bytes)
+{
+    int code = upload->is_open ? EXIT_OK : begin(upload);
+    while (code == EXIT_OK && bytes.count > 0) {
+        size_t count = bytes.count < CHUNK_SIZE ? bytes.count : CHUNK_SIZE;
+        struct msg_chunk chunk = {.bytes = slice_of(bytes.at, count)};
+        seal_hasher_update(&upload->hasher, chunk.bytes);
+        upload->block_size += count;
+        upload->size += count;
+        bytes = slice_of(bytes.at + count, bytes.count - count);
+        code = gone(upload, connection_send(upload->connection, &wire_chunk, &chunk));
+    }
+    return code;
+}
+
+int upload_end(struct upload *upload, struct msg_block_ref *block)
+{
+    int code = upload->is_open ? EXIT_OK : begin(upload);
+    if (code != EXIT_OK) return code;
+    struct msg_store_end end = {.size = upload->block_size};
+    block->size = upload->block_size;
+    seal_hasher_final(&upload->hasher, &block->digest);
+    upload->is_open = false;
+    if (upload->count == upload->capacity) {
+        upload->capacity = upload->capacity == 0 ? 64 : 2 * upload->capacity;
+        upload->blocks = realloc(upload->blocks, upload->capacity * sizeof *upload->blocks);
+        if (upload->blocks == NULL) abort();
+    }
+    upload->blocks[upload->count++] = *block;
+    code = gone(upload, connection_send(upload->connection, &wire_store_end, &end));
+    if (code == EXIT_OK && upload->count - upload->confirmed > UNCONFIRMED_MAX) code = confirm(upload);
+    return code;
+}
+
+int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref *block)
+{
+    assert(!upload->is_open);
+    int code = upload_bytes(upload, bytes);
+    return code == EXIT_OK ? upload_end(upload, block) : code;
+}
+
+int upload_finish(struct upload *upload)
+{
+    int code = EXIT_OK;
+    while (code == EXIT_OK && upload->confirmed < upload->count) code = confirm(upload);
+    return code;
+}

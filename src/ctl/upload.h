@@ -1,0 +1,39 @@
+/* Blocks on their way to one peer, over one bulk stream: begun, filled, ended, confirmed. */
+#ifndef CTL_UPLOAD_H
+#define CTL_UPLOAD_H
+
+#include "ctl/session.h"
+#include "wire/seal.h"
+
+/* The peer is gone and all that it had confirmed is as good as lost: begin again with another one. Apart from every exit code. */
+#define UPLOAD_GONE (-1)
+
+struct upload {
+    struct connection *connection;
+    struct seal_hasher hasher;      /* of the open block */
+    uint64_t block_size;            /* of the open block */
+    bool is_open;
+    struct msg_block_ref *blocks;   /* sent, in order */
+    size_t count;
+    size_t capacity;
+    size_t confirmed;               /* of them, by the peer */
+    uint64_t size;                  /* all bytes sent */
+    char why[CONNECTION_WHY_SIZE];  /* of UPLOAD_GONE */
+};
+
+/* Opens a bulk stream to the peer that the session talks to. EXIT_OK, UPLOAD_GONE, EXIT_TIMED_OUT. upload_stop is due
+ * either way. */
+int upload_start(struct upload *upload, const struct session *session);
+void upload_stop(struct upload *upload);
+
+/* Adds bytes to the open block, beginning one when none is open. EXIT_OK, UPLOAD_GONE, EXIT_TIMED_OUT; EXIT_JOB_FAILED
+ * when the peer can't store it (said). */
+int upload_bytes(struct upload *upload, struct slice bytes);
+/* Ends the open block (begins and ends an empty one when none is open). *block: what it is. Errors as above. */
+int upload_end(struct upload *upload, struct msg_block_ref *block);
+/* One whole block. */
+int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref *block);
+/* Waits until the peer has confirmed all. Errors as above. */
+int upload_finish(struct upload *upload);
+
+#endif
