@@ -2,7 +2,9 @@
  * into pieces, lost, changed or said twice. */
 #include "base/prng.h"
 #include "wire/channel.h"
+#include "wire/frame.h"
 #include "wire/seal.h"
+#include "wire/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -531,6 +533,130 @@ static void every_failed_allocation_is_an_error_or_a_reason(void **state)
     close_both(sides);
 }
 
+/* ---- someone who holds the cluster key and says what he likes ---- */
+
+/* An initiator made by hand, from the drawing in channel.c. */
+struct insider {
+    uint8_t secret[SEAL_EXCHANGE_SIZE];
+    uint8_t hello[HELLO_SIZE];
+    struct crypto_key key; /* of what he sends, once answered */
+};
+
+static void digest_of_two(struct slice first, struct slice second, struct digest *digest)
+{
+    struct seal_hasher hasher;
+    seal_hasher_init(&hasher);
+    seal_hasher_update(&hasher, first);
+    seal_hasher_update(&hasher, second);
+    seal_hasher_final(&hasher, digest);
+}
+
+/* A hello with a true tag for this ephemeral key. */
+static void make_hello(struct insider *insider, const struct crypto_key *key,
+                       const uint8_t ephemeral[SEAL_EXCHANGE_SIZE])
+{
+    struct frame_key frame_key;
+    struct crypto_key tag;
+    uint8_t purpose[8 + 41];
+    frame_key_init(&frame_key, &crypto_sodium, key);
+    memcpy(insider->hello, "MURM\1", 5);
+    for (int i = 0; i < 4; i++) insider->hello[5 + i] = (uint8_t)(frame_key.key_id >> (8 * i));
+    memcpy(insider->hello + 9, ephemeral, SEAL_EXCHANGE_SIZE);
+    memcpy(purpose, "mr hello", 8);
+    memcpy(purpose + 8, insider->hello, 41);
+    crypto_sodium.derive(key, slice_of(purpose, sizeof purpose), &tag);
+    memcpy(insider->hello + 41, tag.bytes, 16);
+}
+
+static void make_keys(struct insider *insider, const struct crypto_key *key, struct slice reply)
+{
+    uint8_t shared[SEAL_EXCHANGE_SIZE], purpose[8 + sizeof(struct digest)];
+    struct digest transcript, mixed;
+    struct crypto_key master;
+    assert_true(seal_exchange(insider->secret, reply.at + 9, shared));
+    digest_of_two(slice_of(insider->hello, HELLO_SIZE), reply, &transcript);
+    struct slice heard = slice_of(&transcript, sizeof transcript);
+    digest_of_two(slice_of(shared, sizeof shared), heard, &mixed);
+    memcpy(purpose, "mr keys:", 8);
+    memcpy(purpose + 8, &mixed, sizeof mixed);
+    crypto_sodium.derive(key, slice_of(purpose, sizeof purpose), &master);
+    crypto_sodium.derive(&master, slice_string("mr initiator sends"), &insider->key);
+}
+
+/* What a node answers to an insider whose identity has these bytes. */
+static const char *answer_to(struct slice identity)
+{
+    struct side side;
+    struct insider insider = {.secret = {77}};
+    uint8_t ephemeral[SEAL_EXCHANGE_SIZE], nonce[CRYPTO_NONCE_SIZE] = {0}, record[600];
+    set_side(&side, 2, "berta");
+    side.channel = channel_open(&side.memory, &side.config, false, CHANNEL_PEER);
+    seal_exchange_public(insider.secret, ephemeral);
+    make_hello(&insider, &side.keys[0], ephemeral);
+    assert_null(channel_receive(side.channel, slice_of(insider.hello, HELLO_SIZE)));
+    make_keys(&insider, &side.keys[0], channel_output(side.channel));
+    for (int i = 0; i < 4; i++) record[i] = (uint8_t)(identity.count >> (8 * i));
+    crypto_sodium.seal(&insider.key, nonce, slice_of(record, 4), identity, record + 4);
+    struct slice whole = slice_of(record, channel_sealed_size(identity.count));
+    const char *reason = channel_receive(side.channel, whole);
+    assert_int_equal(channel_state(side.channel), reason == NULL ? CHANNEL_OPEN : CHANNEL_FAILED);
+    assert_int_equal(channel_output(side.channel).count > 0, reason == NULL);
+    channel_close(side.channel);
+    assert_int_equal(side.memory.used, 0);
+    return reason != NULL ? reason : "accepted";
+}
+
+static const char *answer_to_identity(const struct msg_identity *identity)
+{
+    uint8_t bytes[CHANNEL_IDENTITY_MAX];
+    struct writer writer = writer_of(bytes, sizeof bytes);
+    assert_true(wire_encode(&wire_identity, identity, &writer));
+    return answer_to(slice_of(bytes, writer.written));
+}
+
+static void identities_are_taken_only_when_they_make_sense(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[CRYPTO_SIGNATURE_SIZE];
+    struct msg_identity identity = {.purpose = CHANNEL_CLIENT, .name = slice_string("mrctl")};
+    assert_string_equal(answer_to_identity(&identity), "accepted");
+    identity.purpose = CHANNEL_BULK;
+    assert_string_equal(answer_to_identity(&identity), "accepted");
+    identity.purpose = CHANNEL_PEER;
+    assert_string_equal(answer_to_identity(&identity), "a client that says it is a peer");
+    identity.purpose = 0;
+    assert_string_equal(answer_to_identity(&identity), "stream for an unknown purpose");
+    identity.purpose = CHANNEL_BULK + 1;
+    assert_string_equal(answer_to_identity(&identity), "stream for an unknown purpose");
+    identity.purpose = CHANNEL_CLIENT;
+    identity.name = slice_of("a\0b", 3);
+    assert_string_equal(answer_to_identity(&identity), "name with a NUL");
+    identity.name = slice_of(NULL, 0);
+    identity.signature = slice_of(zeros, sizeof zeros);
+    assert_string_equal(answer_to_identity(&identity), "a signature without a key");
+    identity.key.bytes[0] = 1;
+    assert_string_equal(answer_to_identity(&identity), "signature forged");
+    identity.signature.count = 63;
+    assert_string_equal(answer_to_identity(&identity), "no signature");
+    assert_string_equal(answer_to(slice_of(NULL, 0)), "cut short");
+    assert_string_equal(answer_to(slice_of(zeros, 64)), "bytes behind the message");
+}
+
+static void an_ephemeral_key_of_small_order_is_not_answered(void **state)
+{
+    (void)state;
+    static const uint8_t zero[SEAL_EXCHANGE_SIZE];
+    struct side side;
+    struct insider insider = {.secret = {0}};
+    set_side(&side, 2, "berta");
+    side.channel = channel_open(&side.memory, &side.config, false, CHANNEL_PEER);
+    make_hello(&insider, &side.keys[0], zero);
+    const char *reason = channel_receive(side.channel, slice_of(insider.hello, HELLO_SIZE));
+    assert_string_equal(reason, "ephemeral key of small order");
+    assert_int_equal(channel_output(side.channel).count, 0);
+    channel_close(side.channel);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -556,6 +682,8 @@ int main(void)
         cmocka_unit_test(the_largest_record_passes_and_its_memory_is_given_back),
         cmocka_unit_test(a_stolen_public_key_is_no_identity),
         cmocka_unit_test(every_failed_allocation_is_an_error_or_a_reason),
+        cmocka_unit_test(identities_are_taken_only_when_they_make_sense),
+        cmocka_unit_test(an_ephemeral_key_of_small_order_is_not_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

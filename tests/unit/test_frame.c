@@ -186,6 +186,19 @@ static void the_window_is_as_wide_as_it_says(void **state)
     }
 }
 
+static void sliding_forgets_nothing_within_the_window(void **state)
+{
+    (void)state;
+    for (uint64_t first = 1; first < 200; first++) {
+        for (uint64_t step = FRAME_WINDOW - 130; step < FRAME_WINDOW; step++) {
+            struct frame_window window = {0};
+            assert_true(frame_window_take(&window, first));
+            assert_true(frame_window_take(&window, first + step));
+            assert_false(frame_window_take(&window, first));
+        }
+    }
+}
+
 static void leaps_forget_all_that_came_before(void **state)
 {
     (void)state;
@@ -240,6 +253,7 @@ int main(void)
         cmocka_unit_test(another_key_sender_or_boot_has_another_subkey),
         cmocka_unit_test(each_counter_is_taken_once),
         cmocka_unit_test(the_window_is_as_wide_as_it_says),
+        cmocka_unit_test(sliding_forgets_nothing_within_the_window),
         cmocka_unit_test(leaps_forget_all_that_came_before),
         cmocka_unit_test(the_window_agrees_with_a_perfect_memory),
     };
