@@ -1,0 +1,285 @@
+/* The safety invariants. Two global tables are the witnesses: for every log digest ever seen the state that belongs to it, and
+ * for every feed position the contents that belong to it. A node that disagrees with what any node ever held there has
+ * broken S1, or S3 and S5, and the step that broke it is the one just made. */
+#include "sim/checks.h"
+
+#include "gossip/gossip.h"
+#include "sim/client.h"
+#include "sim/world.h"
+#include "store/log.h"
+#include "tasks/jobs.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    CHECK_EVERY = 500 * MILLISECOND,
+    GONE_AFTER = 3 * SECOND + 100 * MILLISECOND, /* S6: and a grace for the step that asks */
+    CONVERGE_WITHIN = 120 * SECOND,              /* L1 to L3 */
+};
+
+struct state_item {
+    uint64_t log;
+    uint64_t state;
+    uint32_t host;
+    instant at;
+};
+
+struct chain_item {
+    struct {
+        struct id node;
+        struct boot boot;
+        uint64_t sequence;
+    } key;
+    struct digest digest;
+    uint32_t host;
+};
+
+void checks_init(struct world *world, uint32_t jobs)
+{
+    struct checks *checks = &world->checks;
+    map_init(&checks->states, &world->memory, offsetof(struct state_item, log), sizeof(uint64_t));
+    map_init(&checks->chains, &world->memory, offsetof(struct chain_item, key),
+             sizeof(((struct chain_item *)0)->key));
+    checks->jobs_count = jobs;
+    checks->hosts = calloc(world->options.nodes, sizeof *checks->hosts);
+    assert(checks->hosts != NULL);
+    for (uint32_t i = 0; i < world->options.nodes; i++) {
+        checks->hosts[i].ends = calloc(jobs + 1, sizeof *checks->hosts[i].ends);
+        assert(checks->hosts[i].ends != NULL);
+    }
+}
+
+static void free_all(struct map *map)
+{
+    size_t cursor = 0;
+    for (void *item; (item = map_next(map, &cursor)) != NULL;) free(item);
+    map_deinit(map);
+}
+
+void checks_deinit(struct world *world)
+{
+    struct checks *checks = &world->checks;
+    free_all(&checks->states);
+    free_all(&checks->chains);
+    for (uint32_t i = 0; i < world->hosts_count; i++) {
+        free(checks->hosts[i].ends);
+        free(checks->hosts[i].durable);
+    }
+    free(checks->hosts);
+    free(checks->identities);
+}
+
+void checks_identity(struct world *world, const struct id *id)
+{
+    struct checks *checks = &world->checks;
+    if (checks->identities_count == checks->identities_capacity) {
+        checks->identities_capacity = 2 * checks->identities_capacity + 8;
+        checks->identities = realloc(checks->identities,
+                                     checks->identities_capacity * sizeof *checks->identities);
+        assert(checks->identities != NULL);
+    }
+    checks->identities[checks->identities_count++] = *id;
+}
+
+/* ---- S1 ---- */
+
+static void check_state(struct world *world, struct host *host, uint64_t log)
+{
+    struct map *states = &world->checks.states;
+    uint64_t state = node_state_digest(host->node);
+    struct state_item *item = map_get(states, &log);
+    if (item != NULL) {
+        if (item->state != state)
+            world_violated(world, host->index, "S1",
+                           "log %016llx has state %016llx here, %016llx at n%u at %lld us",
+                           (unsigned long long)log, (unsigned long long)state,
+                           (unsigned long long)item->state, item->host, (long long)item->at);
+        return;
+    }
+    item = malloc(sizeof *item);
+    assert(item != NULL);
+    *item = (struct state_item){log, state, host->index, world->now};
+    enum error error = map_add(states, item);
+    assert(error == ERROR_NONE);
+    (void)error;
+}
+
+/* ---- S3, S5 ---- */
+
+static void check_position(struct world *world, struct host *host,
+                           const struct msg_feed_position *position)
+{
+    struct chain_item wanted = {.key = {position->node, position->boot, position->have}};
+    struct digest digest;
+    if (position->have == 0) return;
+    if (!log_chain(node_log(host->node), &position->node, &position->boot, position->have, &digest))
+        return;
+    struct chain_item *item = map_get(&world->checks.chains, &wanted.key);
+    if (item == NULL) {
+        item = malloc(sizeof *item);
+        assert(item != NULL);
+        *item = wanted;
+        item->digest = digest;
+        item->host = host->index;
+        enum error error = map_add(&world->checks.chains, item);
+        assert(error == ERROR_NONE);
+        (void)error;
+    } else if (!digest_equal(&item->digest, &digest)) {
+        char text[ID_SHORT_SIZE];
+        world_violated(world, host->index, id_equal(&position->node, &host->id) ? "S5" : "S3",
+                       "feed %s boot %llu position %llu has two contents (the other at n%u)",
+                       id_short(&position->node, text), (unsigned long long)position->boot.counter,
+                       (unsigned long long)position->have, item->host);
+    }
+}
+
+static void check_feeds(struct world *world, struct host *host)
+{
+    size_t cursor = 0;
+    struct msg_feed_position position;
+    while (log_feeds_next(node_log(host->node), &cursor, &position)) {
+        check_position(world, host, &position);
+        if (position.durable > position.have)
+            world_violated(world, host->index, "S3", "more is durable than held");
+    }
+}
+
+/* ---- S2, S6 ---- */
+
+static bool may_replace(const struct seen_end *old, const struct job *job)
+{
+    if (job->outcome != old->outcome) return job->outcome < old->outcome;
+    return stamp_compare(&job->ended, &old->stamp) <= 0;
+}
+
+static void check_ends(struct world *world, struct host *host)
+{
+    const struct jobs *jobs = node_jobs(host->node);
+    for (uint32_t i = 0; i < world->jobs_count; i++) {
+        struct seen_end *seen = &world->checks.hosts[host->index].ends[i];
+        const struct job *job = jobs_find(jobs, &world->jobs[i].id);
+        bool is_ended = job != NULL && job->outcome != JOB_RUNNING;
+        if (seen->outcome != JOB_RUNNING && (!is_ended || !may_replace(seen, job)))
+            world_violated(world, host->index, "S2", "%s was %s and is %s now",
+                           world->jobs[i].name, job_outcome_text(seen->outcome),
+                           is_ended ? job_outcome_text(job->outcome) : "not ended");
+        if (!is_ended) continue;
+        bool is_new = seen->outcome == JOB_RUNNING;
+        *seen = (struct seen_end){job->outcome, job->ended};
+        if (!is_new) continue;
+        queue_push(&world->queue, (struct happening){.at = world->now + GONE_AFTER,
+                                                     .kind = HAPPEN_GONE,
+                                                     .host = host->index,
+                                                     .life = host->life,
+                                                     .number = i});
+    }
+}
+
+void checks_gone(struct world *world, struct host *host, const struct happening *happening)
+{
+    if (happening->life != host->life) return;
+    bool was_paused = host->state == HOST_PAUSED || host->paused_last > world->now - GONE_AFTER;
+    struct happening again = *happening;
+    again.at = world->now + GONE_AFTER;
+    const struct sim_job *job = &world->jobs[happening->number];
+    if (was_paused) queue_push(&world->queue, again);
+    else if (worker_count(world, host->index, job) > 0)
+        world_violated(world, host->index, "S6", "programs of %s still run 3 s after its end",
+                       job->name);
+}
+
+/* ---- one step ---- */
+
+void checks_step(struct world *world, struct host *host)
+{
+    struct host_checks *checks = &world->checks.hosts[host->index];
+    uint64_t log = node_log_digest(host->node);
+    if (log != checks->log_digest) {
+        checks->log_digest = log;
+        check_state(world, host, log);
+        check_feeds(world, host);
+    }
+    uint64_t revision = node_jobs(host->node)->revision;
+    if (revision != checks->revision) {
+        checks->revision = revision;
+        check_ends(world, host);
+    }
+    if (node_running_count(host->node) > host->slots)
+        world_violated(world, host->index, "S8", "%zu programs in %u slots",
+                       node_running_count(host->node), host->slots);
+}
+
+/* ---- crash and return: what was told durable must come back (S4) ---- */
+
+void checks_crashing(struct world *world, struct host *host, enum crash_kind kind)
+{
+    struct host_checks *checks = &world->checks.hosts[host->index];
+    checks->log_digest = checks->revision = 0;
+    memset(checks->ends, 0, world->jobs_count * sizeof *checks->ends);
+    checks->durable_count = 0;
+    if (kind == CRASH_DISK || (kind == CRASH_IMAGE && host->image != NULL)) return;
+    size_t cursor = 0;
+    struct msg_feed_position position;
+    while (log_feeds_next(node_log(host->node), &cursor, &position)) {
+        if (checks->durable_count == checks->durable_capacity) {
+            checks->durable_capacity = 2 * checks->durable_capacity + 8;
+            checks->durable = realloc(checks->durable,
+                                      checks->durable_capacity * sizeof *checks->durable);
+            assert(checks->durable != NULL);
+        }
+        checks->durable[checks->durable_count++] = position;
+    }
+}
+
+void checks_loaded(struct world *world, struct host *host)
+{
+    struct host_checks *checks = &world->checks.hosts[host->index];
+    for (size_t i = 0; i < checks->durable_count; i++) {
+        const struct msg_feed_position *position = &checks->durable[i];
+        uint64_t have = log_have(node_log(host->node), &position->node, &position->boot);
+        char text[ID_SHORT_SIZE];
+        if (have < position->durable)
+            world_violated(world, host->index, "S4",
+                           "feed %s boot %llu was durable up to %llu, %llu came back",
+                           id_short(&position->node, text),
+                           (unsigned long long)position->boot.counter,
+                           (unsigned long long)position->durable, (unsigned long long)have);
+    }
+}
+
+/* ---- regularly ---- */
+
+static void check_members(struct world *world, const struct host *host)
+{
+    const struct members *members = &node_gossip(host->node)->members;
+    size_t cursor = 0;
+    for (struct member *member; (member = members_next(members, &cursor)) != NULL;) {
+        bool is_real = false;
+        for (size_t i = 0; i < world->checks.identities_count && !is_real; i++)
+            is_real = id_equal(&world->checks.identities[i], &member->id);
+        char text[ID_SHORT_SIZE];
+        if (!is_real)
+            world_violated(world, host->index, "S7", "member %s is nobody",
+                           id_short(&member->id, text));
+    }
+}
+
+void checks_regular(struct world *world)
+{
+    for (uint32_t i = 0; i < world->hosts_count; i++)
+        if (world->hosts[i].node != NULL) check_members(world, &world->hosts[i]);
+    queue_push(&world->queue, (struct happening){.at = world->now + CHECK_EVERY,
+                                                 .kind = HAPPEN_CHECK,
+                                                 .host = UINT32_MAX});
+    if (world->phase != PHASE_LIVENESS) return;
+    char text[VIOLATION_SIZE / 2];
+    const char *invariant = converge_missing(world, text, sizeof text);
+    if (invariant == NULL) {
+        converge_final(world);
+        world->is_over = true;
+    } else if (world->now - world->healed > CONVERGE_WITHIN) {
+        world_violated(world, UINT32_MAX, invariant, "%s", text);
+    }
+}

@@ -1,0 +1,263 @@
+/* Word count three times over. The reduce merges sorted segments, the reference counts the inputs' words from scratch: they
+ * share nothing but the format of a line, so an error in one does not hide in the other. */
+#include "sim/model.h"
+
+#include "base/hash.h"
+#include "mapreduce/task.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    HEAD_SIZE = 8,        /* "MRP1" and the count of partitions */
+    LINE_MAX = 64,        /* a word and its count */
+    VOCABULARY = 60,      /* words that exist: small, so that keys meet */
+    WORDS_A_LINE = 8,
+};
+
+struct bytes {
+    uint8_t *at;
+    size_t count, capacity;
+};
+
+static void append(struct bytes *bytes, const void *at, size_t count)
+{
+    while (bytes->count + count > bytes->capacity) {
+        bytes->capacity = bytes->capacity == 0 ? 256 : 2 * bytes->capacity;
+        bytes->at = realloc(bytes->at, bytes->capacity);
+        assert(bytes->at != NULL);
+    }
+    if (count > 0) memcpy(bytes->at + bytes->count, at, count);
+    bytes->count += count;
+}
+
+enum model model_parse(struct slice command, uint32_t *percent)
+{
+    static const char flaky[] = "flaky:";
+    *percent = 0;
+    if (slice_equal(command, slice_string("wordcount"))) return MODEL_WORDCOUNT;
+    if (slice_equal(command, slice_string("slow"))) return MODEL_SLOW;
+    if (command.count <= sizeof flaky - 1) return MODEL_FAIL;
+    if (memcmp(command.at, flaky, sizeof flaky - 1) != 0) return MODEL_FAIL;
+    for (size_t i = sizeof flaky - 1; i < command.count; i++)
+        *percent = 10 * *percent + (uint32_t)(command.at[i] - '0');
+    return MODEL_FLAKY;
+}
+
+/* ---- words ---- */
+
+/* The next word of the text; empty at its end. */
+static struct slice next_word(struct slice *text)
+{
+    size_t start = 0;
+    while (start < text->count && (text->at[start] == ' ' || text->at[start] == '\n')) start++;
+    size_t end = start;
+    while (end < text->count && text->at[end] != ' ' && text->at[end] != '\n') end++;
+    struct slice word = slice_of(text->at + start, end - start);
+    *text = slice_of(text->at + end, text->count - end);
+    return word;
+}
+
+static int compare_words(const void *a, const void *b)
+{
+    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+static uint32_t partition_of(struct slice word, uint32_t partitions)
+{
+    return partitions == 0 ? 0 : (uint32_t)(hash64(word.at, word.count, 0) % partitions);
+}
+
+struct words {
+    struct slice *at;
+    size_t count, capacity;
+};
+
+static void add_words(struct words *words, struct slice text, uint32_t part, uint32_t partitions)
+{
+    for (;;) {
+        struct slice word = next_word(&text);
+        if (word.count == 0) return;
+        if (partition_of(word, partitions) != part) continue;
+        if (words->count == words->capacity) {
+            words->capacity = words->capacity == 0 ? 64 : 2 * words->capacity;
+            words->at = realloc(words->at, words->capacity * sizeof *words->at);
+            assert(words->at != NULL);
+        }
+        words->at[words->count++] = word;
+    }
+}
+
+static void finish(const struct crypto *crypto, struct bytes *bytes, size_t digest_size,
+                   uint64_t records, struct output *output)
+{
+    append(bytes, "", 1); /* never NULL */
+    bytes->count--;
+    *output = (struct output){.bytes = bytes->at, .size = bytes->count, .records = records};
+    crypto->digest(slice_of(bytes->at, digest_size), &output->digest);
+}
+
+/* ---- map ---- */
+
+static void store_u32(uint8_t *at, uint32_t value)
+{
+    for (int i = 0; i < 4; i++) at[i] = (uint8_t)(value >> 8 * i);
+}
+
+static void store_u64(uint8_t *at, uint64_t value)
+{
+    for (int i = 0; i < 8; i++) at[i] = (uint8_t)(value >> 8 * i);
+}
+
+static uint64_t load_u64(const uint8_t *at)
+{
+    uint64_t value = 0;
+    for (int i = 7; i >= 0; i--) value = value << 8 | at[i];
+    return value;
+}
+
+static uint64_t add_segment(struct bytes *bytes, struct slice input, uint32_t part,
+                            uint32_t partitions)
+{
+    struct words words = {0};
+    add_words(&words, input, part, partitions);
+    if (words.count > 1 && partitions > 0)
+        qsort(words.at, words.count, sizeof *words.at, compare_words);
+    for (size_t i = 0; i < words.count; i++) {
+        append(bytes, words.at[i].at, words.at[i].count);
+        append(bytes, "\t1\n", 3);
+    }
+    free(words.at);
+    return words.count;
+}
+
+void model_map(const struct crypto *crypto, struct slice input, uint32_t partitions,
+               struct output *output)
+{
+    struct bytes bytes = {0};
+    uint64_t records = 0;
+    if (partitions == 0) {
+        records = add_segment(&bytes, input, 0, 0);
+        finish(crypto, &bytes, bytes.count, records, output);
+        return;
+    }
+    size_t index_size = HEAD_SIZE + (size_t)partitions * PARTITIONED_INDEX_ITEM;
+    uint8_t *index = calloc(1, index_size);
+    assert(index != NULL);
+    memcpy(index, "MRP1", 4);
+    store_u32(index + 4, partitions);
+    append(&bytes, index, index_size);
+    for (uint32_t part = 0; part < partitions; part++) {
+        size_t start = bytes.count;
+        records += add_segment(&bytes, input, part, partitions);
+        uint8_t *item = bytes.at + HEAD_SIZE + (size_t)part * PARTITIONED_INDEX_ITEM;
+        struct digest digest;
+        crypto->digest(slice_of(bytes.at + start, bytes.count - start), &digest);
+        store_u64(item, bytes.count - start);
+        memcpy(item + 8, digest.bytes, sizeof digest.bytes);
+    }
+    free(index);
+    finish(crypto, &bytes, index_size, records, output);
+}
+
+struct slice model_segment(struct slice block, uint32_t part)
+{
+    if (block.count < HEAD_SIZE || memcmp(block.at, "MRP1", 4) != 0) return (struct slice){0};
+    uint32_t partitions = (uint32_t)(load_u64(block.at) >> 32);
+    if (part >= partitions) return (struct slice){0};
+    uint64_t at = HEAD_SIZE + (uint64_t)partitions * PARTITIONED_INDEX_ITEM;
+    for (uint32_t i = 0; i <= part; i++) {
+        uint64_t size = load_u64(block.at + HEAD_SIZE + (size_t)i * PARTITIONED_INDEX_ITEM);
+        if (i == part && at + size <= block.count) return slice_of(block.at + at, (size_t)size);
+        at += size;
+    }
+    return (struct slice){0};
+}
+
+/* ---- reduce ---- */
+
+/* The key of the segment's first line, up to its TAB. */
+static struct slice first_key(struct slice segment)
+{
+    const uint8_t *tab = memchr(segment.at, '\t', segment.count);
+    return slice_of(segment.at, tab == NULL ? segment.count : (size_t)(tab - segment.at));
+}
+
+static struct slice behind_line(struct slice segment)
+{
+    const uint8_t *end = memchr(segment.at, '\n', segment.count);
+    size_t line = end == NULL ? segment.count : (size_t)(end - segment.at) + 1;
+    return slice_of(segment.at + line, segment.count - line);
+}
+
+static void print_count(struct bytes *bytes, struct slice word, uint64_t count)
+{
+    char text[LINE_MAX];
+    int size = snprintf(text, sizeof text, "%llu ", (unsigned long long)count);
+    append(bytes, text, (size_t)size);
+    append(bytes, word.at, word.count);
+    append(bytes, "\n", 1);
+}
+
+void model_reduce(const struct crypto *crypto, const struct slice *segments, size_t count,
+                  struct output *output)
+{
+    struct bytes bytes = {0};
+    uint64_t records = 0;
+    struct slice *left = calloc(count + 1, sizeof *left);
+    assert(left != NULL);
+    for (size_t i = 0; i < count; i++) left[i] = segments[i];
+    for (;;) {
+        struct slice least = {0};
+        for (size_t i = 0; i < count; i++) {
+            if (left[i].count == 0) continue;
+            struct slice key = first_key(left[i]);
+            if (least.at == NULL || slice_compare(key, least) < 0) least = key;
+        }
+        if (least.at == NULL) break;
+        uint64_t seen = 0;
+        for (size_t i = 0; i < count; i++)
+            for (; left[i].count > 0 && slice_equal(first_key(left[i]), least); seen++)
+                left[i] = behind_line(left[i]);
+        print_count(&bytes, least, seen);
+        records++;
+    }
+    free(left);
+    finish(crypto, &bytes, bytes.count, records, output);
+}
+
+/* ---- inputs and the reference ---- */
+
+uint8_t *model_text(struct prng *prng, size_t size_wanted, size_t *size)
+{
+    struct bytes bytes = {0};
+    for (unsigned words = 1; bytes.count < size_wanted; words++) {
+        char text[LINE_MAX];
+        /* Squared: some words are much more frequent than others. */
+        uint64_t rank = prng_below(prng, VOCABULARY) * prng_below(prng, VOCABULARY) / VOCABULARY;
+        int length = snprintf(text, sizeof text, "w%llu%c", (unsigned long long)rank,
+                              words % WORDS_A_LINE == 0 ? '\n' : ' ');
+        append(&bytes, text, (size_t)length);
+    }
+    append(&bytes, "\n", 1);
+    *size = bytes.count;
+    return bytes.at;
+}
+
+void model_reference(const struct crypto *crypto, const struct slice *inputs, size_t count,
+                     uint32_t part, uint32_t partitions, struct output *output)
+{
+    struct words words = {0};
+    struct bytes bytes = {0};
+    uint64_t records = 0;
+    for (size_t i = 0; i < count; i++) add_words(&words, inputs[i], part, partitions);
+    if (words.count > 1) qsort(words.at, words.count, sizeof *words.at, compare_words);
+    for (size_t i = 0, same; i < words.count; i += same, records++) {
+        for (same = 1; i + same < words.count; same++)
+            if (!slice_equal(words.at[i], words.at[i + same])) break;
+        print_count(&bytes, words.at[i], same);
+    }
+    free(words.at);
+    finish(crypto, &bytes, bytes.count, records, output);
+}

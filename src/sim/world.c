@@ -1,0 +1,325 @@
+/* The loop: take what happens next, move the clock there, hand it to its file. The run's digest is a hash over the kind, time and
+ * place of everything that happened and over the final states: two runs of a seed that differ anywhere differ in it. */
+#include "sim/world.h"
+
+#include "base/hash.h"
+#include "sim/client.h"
+#include "sim/disk.h"
+#include "sim/scenarios.h"
+#include "wire/plain.h"
+#include "wire/seal.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    SCRATCH_SIZE = 64 << 20,    /* a decoded record at its worst; untouched pages cost nothing */
+    STEPS_MAX = 20 * 1000 * 1000, /* a run that takes more has run wild */
+    SODIUM_SHARE = 10,          /* one seed in so many runs with real cryptography */
+    JOBS_CHOSEN_MAX = 6,
+    SAFETY_MIN = 60 * SECOND,
+    SAFETY_SPREAD = 60 * SECOND,
+};
+
+const char *canary_text(enum canary canary)
+{
+    static const char *const texts[CANARY_COUNT] = {
+        "none",
+#define CANARY(name, text, about) text,
+#include "sim/canaries.def"
+#undef CANARY
+    };
+    return texts[canary];
+}
+
+const char *canary_about(enum canary canary)
+{
+    static const char *const texts[CANARY_COUNT] = {
+        "no planted bug",
+#define CANARY(name, text, about) about,
+#include "sim/canaries.def"
+#undef CANARY
+    };
+    return texts[canary];
+}
+
+/* ---- beginning and end ---- */
+
+static void *take(size_t size)
+{
+    void *memory = aligned_alloc(16, size);
+    assert(memory != NULL);
+    return memory;
+}
+
+static void init_memory(struct world *world)
+{
+    memory_init(&world->memory, SIZE_MAX);
+    world->actions_memory = take(ACTIONS_ARENA_SIZE);
+    world->items_memory = take(ACTIONS_MAX * sizeof(struct action));
+    world->scratch_memory = take(SCRATCH_SIZE);
+    actions_init(&world->actions, world->items_memory, ACTIONS_MAX, world->actions_memory,
+                 ACTIONS_ARENA_SIZE);
+    arena_init(&world->scratch, world->scratch_memory, SCRATCH_SIZE);
+}
+
+static void init_hosts(struct world *world)
+{
+    world->hosts_count = world->options.nodes;
+    world->hosts = calloc(world->hosts_count, sizeof *world->hosts);
+    assert(world->hosts != NULL);
+    for (uint32_t i = 0; i < world->hosts_count; i++) host_init(world, &world->hosts[i], i);
+}
+
+/* What the seed chooses is drawn in one fixed order, whatever the options say: an option does not change the rest. */
+static uint32_t draw_options(struct world *world)
+{
+    struct sim_options *options = &world->options;
+    uint32_t jobs = 1 + (uint32_t)prng_below(&world->prng, JOBS_CHOSEN_MAX);
+    duration safety = SAFETY_MIN + (duration)prng_below(&world->prng, SAFETY_SPREAD);
+    bool is_lan = prng_chance(&world->prng, 500000);
+    prng_fill(&world->prng, world->key.bytes, sizeof world->key.bytes);
+    if (options->jobs > 0) jobs = options->jobs;
+    if (options->safety == 0) options->safety = safety;
+    world->profile = is_lan ? PROFILE_LAN : PROFILE_LOCAL;
+    world->crypto = options->seed % SODIUM_SHARE == 0 ? &crypto_sodium : &crypto_plain;
+    return jobs;
+}
+
+void world_init(struct world *world, const struct sim_options *options, struct sim_result *result)
+{
+    assert(options->nodes > 0 && options->nodes <= NODES_MAX && options->jobs <= JOBS_MAX);
+    *world = (struct world){.options = *options, .result = result};
+    *result = (struct sim_result){0};
+    uint64_t seed = options->seed;
+    prng_init(&world->prng, hash64(&seed, sizeof seed, 1));
+    init_memory(world);
+    uint32_t jobs = draw_options(world);
+    network_init(&world->network, options->nodes, hash64(&seed, sizeof seed, 2));
+    streams_init(&world->streams, &world->memory);
+    blocks_init(&world->blocks, &world->memory);
+    worker_init(world, hash64(&seed, sizeof seed, 3));
+    checks_init(world, jobs);
+    init_hosts(world);
+    clients_init(world, jobs, hash64(&seed, sizeof seed, 4));
+    faults_init(world, hash64(&seed, sizeof seed, 5));
+    if (options->scenario != NULL) scenario_begin(world, options->scenario);
+    else faults_begin(world);
+    queue_push(&world->queue, (struct happening){.at = SECOND, .kind = HAPPEN_CHECK});
+}
+
+void world_deinit(struct world *world)
+{
+    for (uint32_t i = 0; i < world->hosts_count; i++) host_deinit(world, &world->hosts[i]);
+    free(world->hosts);
+    worker_deinit(world);
+    clients_deinit(world);
+    streams_deinit(&world->streams);
+    blocks_deinit(&world->blocks);
+    network_deinit(&world->network);
+    checks_deinit(world);
+    queue_deinit(&world->queue);
+    free(world->actions_memory);
+    free(world->items_memory);
+    free(world->scratch_memory);
+    assert(world->memory.used == 0);
+}
+
+/* ---- words ---- */
+
+static void print_time(char text[32], instant now)
+{
+    snprintf(text, 32, "%lld.%06lld", (long long)(now / SECOND), (long long)(now % SECOND));
+}
+
+void world_violated(struct world *world, uint32_t host, const char *invariant, const char *format,
+                    ...)
+{
+    if (world->is_violated) return;
+    world->is_violated = true;
+    char at[32], text[VIOLATION_SIZE / 2], name[HOST_NAME_SIZE] = "-";
+    print_time(at, world->now);
+    if (host < world->hosts_count) snprintf(name, sizeof name, "n%u", host);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    snprintf(world->result->violation, VIOLATION_SIZE, "violated %s at t=%s node=%s: %s", invariant,
+             at, name, text);
+}
+
+void world_say(struct world *world, uint32_t host, const char *format, ...)
+{
+    if (!world->options.is_verbose) return;
+    char at[32], text[VIOLATION_SIZE], name[HOST_NAME_SIZE] = "*";
+    print_time(at, world->now);
+    if (host < world->hosts_count) snprintf(name, sizeof name, "n%u", host);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    printf("%s %s %s\n", at, name, text);
+}
+
+/* ---- what happens ---- */
+
+void world_heal(struct world *world)
+{
+    world->phase = PHASE_LIVENESS;
+    world->healed = world->now;
+    world_say(world, UINT32_MAX, "heal");
+    faults_heal(world);
+    network_heal(&world->network, true);
+    for (uint32_t i = 0; i < world->hosts_count; i++) {
+        struct host *host = &world->hosts[i];
+        host_resume(world, host);
+        host->fsync_delay = DISK_SYNC_DELAY;
+        host->slowness = 1;
+        disk_fail(host, 0, ERROR_NONE);
+        if (host->state == HOST_DOWN) host_start(world, host);
+    }
+    if (world->options.canary != CANARY_STAY_CUT) return;
+    for (uint32_t i = 1; i < world->hosts_count; i++) {
+        network_cut(&world->network, 0, i, world->now);
+        network_cut(&world->network, i, 0, world->now);
+    }
+}
+
+static void deliver_datagram(struct world *world, struct host *host,
+                             const struct happening *happening)
+{
+    struct event event = {.kind = EVENT_DATAGRAM};
+    size_t head = sizeof event.datagram.from;
+    memcpy(&event.datagram.from, happening->bytes, head);
+    event.datagram.bytes = slice_of((uint8_t *)happening->bytes + head, happening->size - head);
+    host_step(world, host, &event);
+}
+
+static void deliver_simple(struct world *world, struct host *host,
+                           const struct happening *happening)
+{
+    struct event event = {.kind = EVENT_LEAVE};
+    if (happening->kind == HAPPEN_RESOLVED) {
+        event.kind = EVENT_RESOLVED;
+        event.resolved.token = happening->number;
+    } else if (happening->kind == HAPPEN_STORAGE_FAILED) {
+        event.kind = EVENT_STORAGE_FAILED;
+        event.storage_failed.error = (enum error)happening->number;
+    }
+    host_step(world, host, &event);
+}
+
+static void happen_to_host(struct world *world, struct host *host,
+                           const struct happening *happening)
+{
+    switch (happening->kind) {
+    case HAPPEN_TICK: host_tick(world, host); return;
+    case HAPPEN_DATAGRAM: deliver_datagram(world, host, happening); return;
+    case HAPPEN_SYNCED: disk_synced(world, host, happening->number); return;
+    case HAPPEN_BLOCK:
+    case HAPPEN_FETCH: blocks_happen(world, host, happening); return;
+    case HAPPEN_INPUTS:
+    case HAPPEN_FINISH: worker_happen(world, host, happening); return;
+    case HAPPEN_RESOLVED:
+    case HAPPEN_STORAGE_FAILED:
+    case HAPPEN_LEAVE: deliver_simple(world, host, happening); return;
+    case HAPPEN_START: host_start(world, host); return;
+    case HAPPEN_RESUME: host_resume(world, host); return;
+    case HAPPEN_GONE: checks_gone(world, host, happening); return;
+    default: assert(!"a happening of a host");
+    }
+}
+
+static void happen(struct world *world, const struct happening *happening)
+{
+    switch (happening->kind) {
+    case HAPPEN_STREAM_ACCEPT:
+    case HAPPEN_STREAM_OPENED:
+    case HAPPEN_STREAM_HEAD:
+    case HAPPEN_STREAM_CLOSED: streams_happen(world, happening); return;
+    case HAPPEN_SWEEP: streams_sweep(world); return;
+    case HAPPEN_CLIENT: client_turn(world, (uint32_t)happening->number, happening->side); return;
+    case HAPPEN_FAULT: faults_strike(world, happening); return;
+    case HAPPEN_FAULT_END: faults_end(world, happening); return;
+    case HAPPEN_HEAL: world_heal(world); return;
+    case HAPPEN_CHECK: checks_regular(world); return;
+    case HAPPEN_SCENE: scenario_scene(world, happening->number); return;
+    default: happen_to_host(world, &world->hosts[happening->host], happening);
+    }
+}
+
+static void digest_happening(struct world *world, const struct happening *happening)
+{
+    uint64_t words[4] = {(uint64_t)happening->at, happening->kind, happening->host,
+                         happening->number};
+    world->digest = hash64(words, sizeof words, world->digest);
+    duration every = world->options.digest_every;
+    while (every > 0 && world->now >= world->digest_next) {
+        printf("t=%llds digest=%016llx\n", (long long)(world->digest_next / SECOND),
+               (unsigned long long)world->digest);
+        world->digest_next += every;
+    }
+}
+
+/* The planted bug that only a second run of the seed can find. */
+static void disturb(struct world *world)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    if (time.tv_nsec % 64 == 0) (void)prng_next(&world->network.prng);
+}
+
+static void finish(struct world *world)
+{
+    struct sim_result *result = world->result;
+    for (uint32_t i = 0; i < world->hosts_count; i++) {
+        if (world->hosts[i].node == NULL) continue;
+        uint64_t state = node_state_digest(world->hosts[i].node);
+        world->digest = hash64(&state, sizeof state, world->digest);
+    }
+    result->is_ok = !world->is_violated;
+    result->digest = world->digest;
+    result->steps = world->steps;
+    result->end = world->now;
+    result->jobs = world->jobs_count;
+    for (uint32_t i = 0; i < world->jobs_count; i++) {
+        result->jobs_done += world->jobs[i].told == JOB_DONE;
+        result->jobs_failed += world->jobs[i].told == JOB_FAILED;
+        result->jobs_killed += world->jobs[i].told == JOB_KILLED;
+    }
+    result->faults = world->faults.count;
+    result->datagrams = world->network.datagrams;
+    result->datagrams_lost = world->network.lost;
+    result->executions = world->worker.executions;
+}
+
+void world_run(struct world *world)
+{
+    struct happening happening;
+    while (!world->is_violated && !world->is_over && queue_pop(&world->queue, &happening)) {
+        assert(happening.at >= world->now);
+        world->now = happening.at;
+        bool is_of_host = happening.host < world->hosts_count;
+        if (is_of_host && host_holds(&world->hosts[happening.host], &happening)) continue;
+        digest_happening(world, &happening);
+        if (world->options.canary == CANARY_RANDOM_CLOCK) disturb(world);
+        happen(world, &happening);
+        free(happening.bytes);
+        if (world->steps > STEPS_MAX)
+            world_violated(world, UINT32_MAX, "S8", "more than %d steps", STEPS_MAX);
+    }
+    finish(world);
+}
+
+void sim_run(const struct sim_options *options, struct sim_result *result)
+{
+    struct world *world = calloc(1, sizeof *world);
+    assert(world != NULL);
+    world_init(world, options, result);
+    world_run(world);
+    world_deinit(world);
+    free(world);
+}
