@@ -45,7 +45,7 @@ at_most() { [ "$(sed -n "s/^$1=//p" "$TOP/told" | head -1)" -le "$2" ]; }
 segments() { # DIR: the bytes of each segment, one after the other
     local offset size
     "$TASKSPEC" segments "$1/output" >"$TOP/index" || return 1
-    while read -r offset size; do tail -c +$((offset + 1)) "$1/output" | head -c "$size"; done <"$TOP/index"
+    while read -r offset size; do head -c $((offset + size)) "$1/output" | tail -c "$size"; done <"$TOP/index"
 }
 part_of() { # DIR, partition: PATH:OFFSET:SIZE
     "$TASKSPEC" segments "$1/output" | sed -n "$(($2 + 1))s/\([0-9]*\) \([0-9]*\)/part=$(sed 's/[/&]/\\&/g' \
@@ -110,7 +110,7 @@ check "keys are sorted and equal keys keep their order" eval '
     run kind=map command=cat partitions=1 input="$TOP/text" memory=50000 &&
     segments "$D" >"$TOP/sorted" && sort -s -t "	" -k 1,1 "$TOP/text" | cmp - "$TOP/sorted"'
 check "map only: the bytes as printed" eval 'run kind=map command=cat part="$TOP/text:100:5000" &&
-    tail -c +101 "$TOP/text" | head -c 5000 | cmp - "$D/output" && is input_size 5000 &&
+    head -c 5100 "$TOP/text" | tail -c 5000 | cmp - "$D/output" && is input_size 5000 &&
     is digest "$("$TASKSPEC" digest "$D/output")"'
 
 merge_many() { # more inputs than may be open at once
@@ -178,7 +178,7 @@ check "timeout of one that prints for ever" eval 'run kind=map command=yes parti
 check "stderr for ever does not grow" eval 'run kind=map "command=yes gibberish >&2" timeout_ms=700 &&
     is outcome timed-out && at_most log_size 65536 && is log gibberish'
 check "the log is its end, cut at a line" eval 'run kind=map "command=seq 1 50000 >&2" &&
-    at_most log_size 65536 && [ "$(tail -n 2 "$TOP/told" | head -n 1)" = 50000 ] &&
+    at_most log_size 65536 && grep -qx 50000 "$TOP/told" &&
     [ "$(sed -n "s/^log=//p" "$TOP/told")" -gt 30000 ]'
 printf 'reporter:counter:g,a b,2\nheard\nreporter:status:half way\nreporter:counter:g,a b,3\n%s\n' \
     'reporter:counter:g,c,1' >"$TOP/reports"
