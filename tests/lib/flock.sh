@@ -1,0 +1,122 @@
+# A flock of real daemons for a test: sourced, not run.
+#
+#   flock_begin NAME            a directory of its own under TMPDIR, a cluster key, clean-up at exit (by pid)
+#   flock_start N [ARGS...]     starts node N (1, 2, ...) on a port of the kernel's choice; joins through a living one
+#   flock_kill N [SIGNAL]       kills it (-9) and waits until it is gone
+#   ctl ARGS...                 mrctl against node $AT (default: the first living one)
+#   wait_for SECONDS CMD...     until CMD succeeds; false when it does not in time
+#   ok / not_ok NAME, check NAME CMD...    one line a case; flock_end prints the sum and decides the exit code
+#
+# State: DIR, PID[N], ADDR[N]. Ports and directories are the test's own; nothing is killed but what was started here.
+set -u
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+BUILD=${MR_BUILD:-$ROOT/build}
+declare -A PID ADDR
+PASSED=0 FAILED=0 SKIPPED=0
+
+flock_begin() {
+  DIR=$(mktemp -d "${TMPDIR:-/tmp}/mr-$1.XXXXXX")
+  trap flock_clean EXIT
+  trap 'exit 130' INT TERM
+  export XDG_CACHE_HOME=$DIR/cache MR_KEY_FILE=$DIR/cluster.key NO_COLOR=1
+  unset MR_NODE
+  "$BUILD/mrctl" keygen "$DIR/cluster.key" >/dev/null || { echo "not ok keygen"; exit 1; }
+}
+
+flock_clean() {
+  local status=$? n
+  trap - EXIT
+  for n in "${!PID[@]}"; do kill -9 "${PID[$n]}" 2>/dev/null; done
+  for n in "${!PID[@]}"; do wait "${PID[$n]}" 2>/dev/null; done
+  if [ "$status" != 0 ] && [ -n "${KEEP:-}" ]; then echo "kept: $DIR" >&2; else rm -rf "$DIR"; fi
+  exit "$status"
+}
+
+flock_seed() { # the address of a living node other than $1
+  local n
+  for n in $(printf '%s\n' "${!PID[@]}" | sort -n); do
+    [ "$n" != "$1" ] && kill -0 "${PID[$n]}" 2>/dev/null && { echo "${ADDR[$n]}"; return; }
+  done
+}
+
+# Waits for the line "ready ..." of node N; sets ADDR[N].
+flock_ready() {
+  local n=$1 i line
+  for ((i = 0; i < 300; i++)); do
+    line=$(grep -m1 '^ready ' "$DIR/$n.out" 2>/dev/null) && break
+    kill -0 "${PID[$n]}" 2>/dev/null || break
+    sleep 0.05
+  done
+  [ -n "${line:-}" ] || { echo "# node $n did not start: $(tail -n 3 "$DIR/$n.err")" >&2; return 1; }
+  ADDR[$n]=$(printf '%s' "$line" | sed 's/.*listen=\([^ ]*\).*/\1/')
+}
+
+flock_start() {
+  local n=$1 seed listen=127.0.0.1:0
+  shift
+  seed=$(flock_seed "$n")
+  [ -n "${ADDR[$n]:-}" ] && listen=${ADDR[$n]}
+  : >"$DIR/$n.out"
+  "$BUILD/mrnode" -d "$DIR/node$n" --name "node$n" --listen "$listen" --slots "${SLOTS:-2}" --profile local \
+    ${seed:+--join "$seed"} "$@" >"$DIR/$n.out" 2>>"$DIR/$n.err" </dev/null &
+  PID[$n]=$!
+  flock_ready "$n"
+}
+
+flock_kill() {
+  kill "-${2:-9}" "${PID[$1]}" 2>/dev/null
+  wait "${PID[$1]}" 2>/dev/null
+  unset "PID[$1]"
+}
+
+at() { echo "${AT:-$(flock_seed none)}"; }
+ctl() { timeout 290 "$BUILD/mrctl" -n "$(at)" "$@"; }
+
+wait_for() {
+  local limit=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ $SECONDS -ge $limit ] && return 1
+    sleep 0.1
+  done
+}
+
+members_in_state() { ctl members -o json | jq -e --arg s "$1" --argjson n "$2" '[.[] | select(.state == $s)] | length == $n'; }
+flock_whole() { wait_for 30 members_in_state alive "$1"; }
+
+job_field() { ctl status "$1" -o json | jq -r ".$2"; }
+job_at_least() { [ "$(job_field "$1" "$2")" -ge "$3" ]; }
+
+ok() { echo "ok $*"; PASSED=$((PASSED + 1)); }
+not_ok() { echo "not ok $*"; FAILED=$((FAILED + 1)); }
+skip() { echo "skip $*"; SKIPPED=$((SKIPPED + 1)); }
+check() { local name=$1; shift; if "$@"; then ok "$name"; else not_ok "$name"; fi; }
+
+flock_end() {
+  echo "$PASSED passed, $FAILED failed"
+  [ "$FAILED" = 0 ]
+  exit
+}
+
+# No process of this test is left but its nodes: tasks run below the nodes' scratch directories.
+no_tasks_left() { ! pgrep -f "mrtask $DIR/" >/dev/null; }
+
+# text FILE MEGABYTES: that much real text, as every Debian system carries it (licences, documentation, headers).
+text() {
+  local want=$(($2 * 1048576))
+  find /usr/share/common-licenses /usr/share/doc /usr/share/perl /usr/share/perl5 /usr/include /usr/lib/python3* \
+    /usr/share/misc -type f \( -name '*.txt' -o -name 'copyright' -o -name '*.p[mlo]' -o -name '*.pod' -o -name '*.h' \
+    -o -name '*.py' -o -path '*common-licenses*' \) -print0 2>/dev/null | sort -z | xargs -0 cat 2>/dev/null |
+    head -c "$want" >"$1"
+  [ -s "$1" ] || return 1
+  while [ "$(stat -c %s "$1")" -lt "$want" ]; do
+    head -c $((want - $(stat -c %s "$1"))) "$1" >"$1.more"
+    cat "$1.more" >>"$1"
+  done
+  rm -f "$1.more"
+}
+
+MAPPER="tr -s '[:space:]' '\n' | sed '/^\$/d'"
+REDUCER='uniq -c'
+# What coreutils says of the same input.
+reference() { LC_ALL=C tr -s '[:space:]' '\n' <"$1" | LC_ALL=C sed '/^$/d' | LC_ALL=C sort | uniq -c | LC_ALL=C sort; }
