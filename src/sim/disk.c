@@ -44,7 +44,7 @@ static void begin_sync(struct world *world, struct host *host)
 void disk_persist(struct world *world, struct host *host, uint64_t token,
                   const struct storage_put *puts, size_t count)
 {
-    if (token <= host->written_token)
+    if (token < host->written_token)
         world_violated(world, host->index, "contract", "persist token %llu after %llu",
                        (unsigned long long)token, (unsigned long long)host->written_token);
     enum error error = storage_write(host->storage, puts, count);

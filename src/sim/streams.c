@@ -117,6 +117,7 @@ void streams_open(struct world *world, uint32_t party, uint64_t id, const struct
     assert(stream != NULL && end_find(streams, party, id) == NULL);
     stream->number = ++streams->number_last;
     stream->purpose = purpose;
+    stream->ends[0].stream = stream->ends[1].stream = stream;
     stream->next = streams->all;
     if (streams->all != NULL) streams->all->previous = stream;
     streams->all = stream;

@@ -178,7 +178,7 @@ void world_heal(struct world *world)
         host_resume(world, host);
         host->fsync_delay = DISK_SYNC_DELAY;
         host->slowness = 1;
-        disk_fail(host, 0, ERROR_NONE);
+        disk_fail(host, 0, ERROR_IO); /* none fails any more */
         if (host->state == HOST_DOWN) host_start(world, host);
     }
     if (world->options.canary != CANARY_STAY_CUT) return;
