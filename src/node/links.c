@@ -219,8 +219,9 @@ static void mesh_tick(struct node *node)
 
 void links_tick(struct node *node)
 {
-    if (node->now < node->mesh_next || node->is_leaving) return;
+    if (node->now < node->mesh_next) return;
     node->mesh_next = node->now + MESH_EVERY;
+    if (node->is_leaving) return;
     join_tick(node);
     mesh_tick(node);
 }
