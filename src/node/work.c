@@ -249,6 +249,7 @@ static void claim_some(struct node *node)
         size_t at = 0;
         for (struct work *work = node->works; work != NULL && slots_free > 0; work = work->next) {
             if (!work->is_scheduled || (at++ < skip) != (pass == 1)) continue;
+            if (work->failed_since != 0) continue; /* it is about to be ended as failed */
             struct schedule_pick picks[PICKS_MAX];
             size_t max = share < slots_free ? share : slots_free;
             instant wake = INSTANT_NEVER;
@@ -374,13 +375,13 @@ void work_tick(struct node *node)
     node->work_next = node->works != NULL ? node->now + HEARTBEAT : INSTANT_NEVER;
     if (node->works == NULL) return;
     for (struct work *work = node->works; work != NULL; work = work->next) prepare(node, work);
-    claim_some(node);
     if (!node->may_author || node->is_leaving) return;
     bury(node);
     for (struct work *work = node->works; work != NULL; work = work->next) {
         mourn_outputs(node, work);
         finish_tick(node, work);
     }
+    claim_some(node); /* last: nothing starts of a job that this step ends */
 }
 
 void work_close(struct node *node)
