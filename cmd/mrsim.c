@@ -240,12 +240,13 @@ static void print_result(const struct settings *settings, uint64_t seed,
         return;
     }
     printf("seed=%llu nodes=%u steps=%llu virtual=%llds jobs=%u done=%u failed=%u killed=%u "
-           "faults=%llu lost=%llu/%llu programs=%llu digest=%016llx ok\n",
+           "faults=%llu lost=%llu/%llu programs=%llu vain=%llu digest=%016llx ok\n",
            (unsigned long long)seed, settings->sim.nodes, (unsigned long long)result->steps,
            (long long)(result->end / SECOND), result->jobs, result->jobs_done, result->jobs_failed,
            result->jobs_killed, (unsigned long long)result->faults,
            (unsigned long long)result->datagrams_lost, (unsigned long long)result->datagrams,
-           (unsigned long long)result->executions, (unsigned long long)result->digest);
+           (unsigned long long)result->executions, (unsigned long long)result->vain,
+           (unsigned long long)result->digest);
 }
 
 static void run_seed(const struct settings *settings, uint64_t seed, bool is_twice,

@@ -52,7 +52,9 @@ struct sim_result {
     instant end;            /* virtual */
     uint32_t jobs, jobs_done, jobs_failed, jobs_killed;
     uint64_t faults;        /* injected: crashes, partitions, pauses, ... (not each lost datagram) */
-    uint64_t datagrams, datagrams_lost, executions;
+    uint64_t datagrams, datagrams_lost;
+    uint64_t executions;    /* programs started */
+    uint64_t vain;          /* of them, those beyond one a task and one an own failure */
 };
 
 /* Runs one seed to its end. result->is_ok says whether all invariants held. */

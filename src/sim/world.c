@@ -272,6 +272,18 @@ static void disturb(struct world *world)
     if (time.tv_nsec % 64 == 0) (void)prng_next(&world->network.prng);
 }
 
+/* Programs of a job that were not in vain: one a task that ran, and one each own failure. */
+static uint64_t needed(const struct sim_job *job)
+{
+    uint64_t count = 0;
+    for (int kind = 0; kind < 2; kind++)
+        for (uint32_t i = 0; i < (kind == TASK_MAP ? job->maps : job->reduces); i++) {
+            uint32_t runs = job->runs[kind][i], exits = job->exits[kind][i];
+            count += runs > exits ? exits + 1 : runs;
+        }
+    return count;
+}
+
 static void finish(struct world *world)
 {
     struct sim_result *result = world->result;
@@ -293,7 +305,8 @@ static void finish(struct world *world)
     result->faults = world->faults.count;
     result->datagrams = world->network.datagrams;
     result->datagrams_lost = world->network.lost;
-    result->executions = world->worker.executions;
+    result->executions = result->vain = world->worker.executions;
+    for (uint32_t i = 0; i < world->jobs_count; i++) result->vain -= needed(&world->jobs[i]);
 }
 
 void world_run(struct world *world)
