@@ -19,12 +19,30 @@ enum {
 
 static char letter_of(unsigned kind) { return kind == TASK_MAP ? 'm' : 'r'; }
 
-/* "wc-3f7a/m12.1" */
+/* "wc-3f7a/m12" */
+static char *task_text(struct slice job, const struct msg_attempt_row *row, char text[TASK_NAME_SIZE])
+{
+    snprintf(text, TASK_NAME_SIZE, "%.*s/%c%u", (int)job.count, (const char *)job.at,
+             letter_of(row->kind), row->task);
+    return text;
+}
+
+/* "wc-3f7a/m12.1"; a task that nobody has claimed yet is a row with number 0: "wc-3f7a/m12" */
 static char *attempt_name(struct slice job, const struct msg_attempt_row *row, char text[TASK_NAME_SIZE])
 {
-    snprintf(text, TASK_NAME_SIZE, "%.*s/%c%u.%u", (int)job.count, (const char *)job.at,
-             letter_of(row->kind), row->task, row->number);
+    size_t count = strlen(task_text(job, row, text));
+    if (row->number > 0) snprintf(text + count, TASK_NAME_SIZE - count, ".%u", row->number);
     return text;
+}
+
+static const char *state_of(const struct msg_attempt_row *row)
+{
+    return row->number == 0 ? "waiting" : attempt_state_text(row->state);
+}
+
+static const char *cause_of(const struct msg_attempt_row *row)
+{
+    return row->number == 0 ? "not claimed yet" : cause_text(row->cause);
 }
 
 typedef void attempt_visit(void *context, struct slice job, const struct msg_attempt_row *row,
@@ -69,16 +87,14 @@ struct tasks_listing {
 static void json_attempt(struct json *json, struct slice job, const struct msg_attempt_row *row)
 {
     char name[TASK_NAME_SIZE], node[ID_TEXT_SIZE];
-    attempt_name(job, row, name);
     json_open(json, '{');
-    json_field_text(json, "attempt", name);
-    *strrchr(name, '.') = '\0';
-    json_field_text(json, "task", name);
+    json_field_text(json, "task", task_text(job, row, name));
+    json_field_text(json, "attempt", attempt_name(job, row, name));
     json_field_text(json, "kind", row->kind == TASK_MAP ? "map" : "reduce");
     json_field_number(json, "index", row->task);
     json_field_number(json, "number", row->number);
-    json_field_text(json, "state", attempt_state_text(row->state));
-    json_field_text(json, "cause", cause_text(row->cause));
+    json_field_text(json, "state", state_of(row));
+    json_field_text(json, "cause", cause_of(row));
     json_field_text(json, "node", id_text(&row->node, node));
     json_field_bytes(json, "node_name", row->node_name);
     json_field_number(json, "status", row->status);
@@ -103,8 +119,8 @@ static void visit_tasks(void *context, struct slice job, const struct msg_attemp
         return;
     }
     table_cell(&listing->table, "%s", name);
-    table_cell(&listing->table, "%s", attempt_state_text(row->state));
-    if (row->node_name.count > 0)
+    table_cell(&listing->table, "%s", state_of(row));
+    if (row->node_name.count > 0 || row->number == 0)
         table_bytes(&listing->table, row->node_name);
     else
         table_cell(&listing->table, "%s", id_short(&row->node, node));
@@ -112,7 +128,7 @@ static void visit_tasks(void *context, struct slice job, const struct msg_attemp
     table_cell(&listing->table, "%llu", (unsigned long long)row->records);
     table_cell(&listing->table, "%s", quantity_size_text(row->size, text));
     table_cell(&listing->table, "%u", row->status);
-    table_cell(&listing->table, "%s", cause_text(row->cause));
+    table_cell(&listing->table, "%s", cause_of(row));
 }
 
 static int show_tasks(struct session *session, const struct options *options, bool *is_over)
@@ -204,7 +220,7 @@ static void visit_logs(void *context, struct slice job, const struct msg_attempt
     json_open(&listing->json, '{');
     json_field_text(&listing->json, "attempt", name);
     json_field_bytes(&listing->json, "node_name", row->node_name);
-    json_field_text(&listing->json, "state", attempt_state_text(row->state));
+    json_field_text(&listing->json, "state", state_of(row));
     json_field_bytes(&listing->json, "log", text);
     json_close(&listing->json, '}');
 }

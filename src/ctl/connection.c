@@ -20,7 +20,7 @@
 enum {
     CONNECT_LIMIT = 2 * SECOND,   /* a living host answers within a round trip or three */
     HANDSHAKE_LIMIT = 5 * SECOND, /* a loaded node still signs within it */
-    SEND_LIMIT = 10 * SECOND,     /* no byte taken for so long: the peer is gone */
+    SEND_LIMIT = 30 * SECOND,     /* no byte taken for so long: more than a slow disk, the peer is gone */
     READ_SIZE = 128 * 1024,
     ARENA_SIZE = 16 << 20, /* the lists of the largest record; untouched pages cost nothing */
 };

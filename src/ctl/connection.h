@@ -41,7 +41,7 @@ enum arrival connection_open(const struct connection_config *config, const char 
 /* NULL is fine. */
 void connection_close(struct connection *connection);
 
-/* Sends one message as one record; fields: struct msg_NAME of the schema. Waits up to 10 s for room. */
+/* Sends one message as one record; fields: struct msg_NAME of the schema. Waits up to 30 s for room. */
 enum arrival connection_send(struct connection *connection, const struct wire_schema *schema,
                              const void *fields);
 /* The same for a message that is packed already. */

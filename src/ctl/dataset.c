@@ -14,13 +14,15 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum {
     READ_SIZE = 256 * 1024,
     TRIES_MAX = 5,           /* uploads of the same bytes: a flock that loses more peers than that is not well */
-    BLOCKS_MAX = 1048576,    /* as msg_manifest allows */
+    BLOCKS_MAX = 1000000,    /* as many maps as a job may have */
+    QUIET_MS = 15 * 1000,    /* of a pipe: then the peer is told that we are still here */
     FILES_MAX = 65536,       /* as msg_manifest allows */
 };
 
@@ -82,6 +84,15 @@ static int take_bytes(struct making *making, struct slice bytes, uint32_t file, 
     return code;
 }
 
+/* Waits until a pipe has something to read, for as long as it takes. */
+static int await_input(struct making *making, int fd)
+{
+    int code = EXIT_OK;
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    while (code == EXIT_OK && poll(&poll_fd, 1, QUIET_MS) == 0) code = upload_keep_alive(&making->upload);
+    return code;
+}
+
 /* Cuts and sends all that the descriptor gives. */
 static int send_descriptor(struct making *making, int fd, const struct input *input, uint32_t file)
 {
@@ -89,6 +100,8 @@ static int send_descriptor(struct making *making, int fd, const struct input *in
     int code = EXIT_OK;
     splitter_init(&making->splitter, making->splitter.target);
     while (code == EXIT_OK) {
+        if (!input->is_rereadable) code = await_input(making, fd);
+        if (code != EXIT_OK) break;
         ssize_t got = read(fd, making->buffer, READ_SIZE);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) {
@@ -99,8 +112,10 @@ static int send_descriptor(struct making *making, int fd, const struct input *in
         if (!input->is_rereadable) making->has_consumed = true;
         code = take_bytes(making, slice_of(making->buffer, (size_t)got), file, &offset);
     }
-    bool has_rest = code == EXIT_OK && making->upload.is_open;
-    return has_rest ? end_block(making, file, &offset) : code;
+    if (code != EXIT_OK || !making->upload.is_open) return code;
+    if (making->upload.block_size > 0) return end_block(making, file, &offset);
+    struct msg_block_ref nothing; /* begun to keep the stream alive: of no use */
+    return upload_end(&making->upload, &nothing);
 }
 
 static int send_input(struct making *making, const struct input *input, uint32_t file)
@@ -178,10 +193,14 @@ static int use_dataset(struct dataset *dataset, struct session *session, const s
     if (code == EXIT_NOT_FOUND) return missing(input);
     if (code != EXIT_OK) return code;
     dataset->manifest = row.manifest;
-    dataset->blocks_count = row.blocks;
     dataset->size = row.size;
     dataset->is_owned = false;
-    return EXIT_OK;
+    /* row.blocks is 0 at a peer that has not read the manifest yet; this answer waits for it. */
+    struct msg_ask_dataset ask = {.name = slice_string(input->name)};
+    struct wire_message reply;
+    code = session_call(session, &wire_ask_dataset, &ask, MSG_say_dataset, &reply);
+    if (code == EXIT_OK) dataset->blocks_count = ((const struct msg_say_dataset *)reply.fields)->blocks_count;
+    return code;
 }
 
 /* ---- the whole ---- */

@@ -85,8 +85,9 @@ static int set_name(struct job_draft *draft, const struct options *options)
     else
         job_name_stem(options->mapper, stem);
     id_text(&draft->id, id);
+    snprintf(draft->stem, sizeof draft->stem, "%.*s", STEM_MAX, stem);
     snprintf(draft->name, sizeof draft->name, "%.*s-%.4s", STEM_MAX, stem, id);
-    draft->spec.name = slice_string(draft->name);
+    draft->spec.name = slice_string(draft->stem); /* the flock adds the digits */
     return EXIT_OK;
 }
 
@@ -165,9 +166,7 @@ int job_draft_init(struct job_draft *draft, const struct options *options)
     if (options->output_name != NULL) {
         if (!job_is_dataset_name(options->output_name))
             return refuse("-O takes a name without '@', at most 255 bytes, not", options->output_name);
-        spec->output = slice_string(options->output_name);
-    } else {
-        spec->output = spec->name;
+        spec->output = slice_string(options->output_name); /* else the job's name */
     }
     spec->overwrite = options->is_overwrite;
     spec->retries = (uint8_t)options->retries;

@@ -16,7 +16,8 @@ enum {
 struct job_draft {
     struct id id;
     struct msg_job_spec spec;   /* borrows from the rest, the options and argv */
-    char name[JOB_NAME_SIZE];
+    char stem[JOB_NAME_SIZE];
+    char name[JOB_NAME_SIZE];   /* stem and four digits of the id, as the flock will call it */
     uint8_t ok_exits[64];
     struct msg_text environment[JOB_LIST_MAX];
     struct msg_job_file files[JOB_LIST_MAX];

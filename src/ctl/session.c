@@ -23,6 +23,7 @@ enum {
     RETRY_LIMIT = 30 * SECOND,      /* a flock that lost a node answers again well before */
     RETRY_PAUSE = SECOND / 4,
     REFRESH_PERIOD = 5 * SECOND,    /* of the member list, in a long wait */
+    REFUSALS_MAX = 8,               /* peers that are leaving, one after the other */
     START_LIMIT = 15 * SECOND,      /* for one pass over all remembered peers */
     CANDIDATES_MAX = PEERS_MAX + 2, /* and -n, and the default */
     REQUEST_SIZE_MAX = 512 << 10,   /* a job_spec with all its lists full */
@@ -238,13 +239,10 @@ static int refusal(struct session *session, const struct msg_say_error *say)
     return is_known || say->code == EXIT_TIMED_OUT ? say->code : EXIT_JOB_FAILED;
 }
 
-/* say_ok "waiting ...": the answer takes time, and the peer is alive. */
+/* say_ok without a text: the answer takes time, and the peer is alive. */
 static bool is_sign_of_life(const struct wire_message *message)
 {
-    static const char mark[] = "waiting";
-    const struct msg_say_ok *say = message->fields;
-    if (message->type != MSG_say_ok || say->text.count < sizeof mark - 1) return false;
-    return memcmp(say->text.at, mark, sizeof mark - 1) == 0;
+    return message->type == MSG_say_ok && ((const struct msg_say_ok *)message->fields)->text.count == 0;
 }
 
 /* One message that has come; EXIT_OK with *is_reply false: it was not for the caller. */
@@ -260,15 +258,16 @@ static int judge(struct session *session, unsigned expects, const struct wire_me
     }
     if (number != session->asked) return EXIT_OK;
     if (message->type == MSG_say_error) return refusal(session, message->fields);
-    *is_reply = message->type == expects && !is_sign_of_life(message);
-    if (*is_reply || message->type == MSG_say_ok) return EXIT_OK;
+    if (is_sign_of_life(message)) return EXIT_OK;
+    *is_reply = message->type == expects;
+    if (*is_reply) return EXIT_OK;
     set_error(session, "peer %s gave an answer that this version does not know", session->peer);
-    return EXIT_NO_PEER;
+    return EXIT_JOB_FAILED;
 }
 
 int session_reply(struct session *session, unsigned expects, struct wire_message *reply)
 {
-    for (;;) {
+    for (unsigned refusals = 0;;) {
         bool is_reply = false;
         int code = session->is_broken ? fail_over(session) : EXIT_OK;
         if (code != EXIT_OK) return code;
@@ -282,6 +281,12 @@ int session_reply(struct session *session, unsigned expects, struct wire_message
             continue;
         }
         code = judge(session, expects, reply, &is_reply);
+        if (code == EXIT_NO_PEER && refusals++ < REFUSALS_MAX) {
+            /* It says so itself: it can't serve now, it leaves. Another one can. */
+            session->is_broken = true;
+            clock_sleep(RETRY_PAUSE);
+            continue;
+        }
         if (code != EXIT_OK || is_reply) return code;
     }
 }

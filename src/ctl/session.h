@@ -28,9 +28,10 @@ void session_close(struct session *session);
 void session_ask(struct session *session, const struct wire_schema *schema, void *fields,
                  duration patience);
 
-/* The next reply of type `expects` to the last request; borrowed until the next session_* call. say_ok is a sign of life
- * unless it is expected; then only one whose text begins with "waiting" is. When the peer dies, another member is asked the same (requests are idempotent: they carry the id
- * of what they change), for up to 30 s. EXIT_OK; EXIT_NO_PEER, EXIT_TIMED_OUT, EXIT_INTERRUPTED: the conversation is over;
+/* The next reply of type `expects` to the last request; borrowed until the next session_* call. say_ok without
+ * a text is a sign of life. When the peer dies, another member is asked the same (requests are idempotent: they carry the id
+ * of what they change), for up to 30 s;
+ * so too when the peer says that it can't serve now (it leaves). EXIT_OK; EXIT_NO_PEER, EXIT_TIMED_OUT, EXIT_INTERRUPTED: the conversation is over;
  * any other: the peer's refusal, in session_error. Says nothing on stderr but "peer X gone, asking Y". */
 int session_reply(struct session *session, unsigned expects, struct wire_message *reply);
 

@@ -117,6 +117,13 @@ int upload_end(struct upload *upload, struct msg_block_ref *block)
     return code;
 }
 
+int upload_keep_alive(struct upload *upload)
+{
+    static const struct msg_chunk nothing;
+    int code = upload->is_open ? EXIT_OK : begin(upload);
+    return code == EXIT_OK ? gone(upload, connection_send(upload->connection, &wire_chunk, &nothing)) : code;
+}
+
 int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref *block)
 {
     assert(!upload->is_open);

@@ -31,6 +31,8 @@ void upload_stop(struct upload *upload);
 int upload_bytes(struct upload *upload, struct slice bytes);
 /* Ends the open block (begins and ends an empty one when none is open). *block: what it is. Errors as above. */
 int upload_end(struct upload *upload, struct msg_block_ref *block);
+/* An empty chunk, when the input keeps us waiting: the peer ends a stream that is silent for a minute. */
+int upload_keep_alive(struct upload *upload);
 /* One whole block. */
 int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref *block);
 /* Waits until the peer has confirmed all. Errors as above. */
