@@ -130,7 +130,7 @@ enum error log_append(struct log *log, const struct wire_schema *schema, const v
     struct writer writer = writer_of(NULL, 0);
     (void)wire_encode(schema, message, &writer);
     size_t size = writer.written;
-    if (size > LOG_ENTRY_SIZE_MAX) return ERROR_FULL;
+    if (size > LOG_ENTRY_SIZE_MAX) return ERROR_INVALID;
     struct open_entry *open = memory_grow(log->memory, log->open, &log->open_capacity,
                                           log->open_count, sizeof *open);
     if (open == NULL) return ERROR_MEMORY;

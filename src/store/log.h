@@ -73,7 +73,7 @@ void log_close(struct log *log);
 const char *log_load(struct log *log, struct slice key, struct slice value, struct arena *scratch);
 
 /* Adds an entry of this message type to the batch that log_commit will close. Returns its stamp
- * (valid at once: time, node, boot, sequence). Copies. ERROR_MEMORY; ERROR_FULL: its fields
+ * (valid at once: time, node, boot, sequence). Copies. ERROR_MEMORY; ERROR_INVALID: its fields
  * encode to more than LOG_ENTRY_SIZE_MAX. */
 enum error log_append(struct log *log, const struct wire_schema *schema, const void *message,
                       struct msg_stamp *stamp) MUST_USE;

@@ -1,0 +1,506 @@
+/* One suite over both disks: LMDB in a directory made for it, and the laboratory's. Then what is
+ * particular: a real file damaged, cut short or of another version; a disk in memory that loses what
+ * was not synced, fails when told, and is copied. */
+#include "base/prng.h"
+#include "store/storage.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum {
+    KEYS = 64,
+    VALUE_MAX = 300,
+};
+
+/* A disk under test. */
+struct disk {
+    struct storage *storage;
+    char directory[64]; /* empty: in memory */
+};
+
+static void disk_open(struct disk *disk)
+{
+    if (disk->directory[0] == '\0')
+        assert_int_equal(storage_memory_open(&disk->storage), ERROR_NONE);
+    else
+        assert_int_equal(storage_lmdb_open(disk->directory, &disk->storage), ERROR_NONE);
+}
+
+static int memory_setup(void **state)
+{
+    struct disk *disk = calloc(1, sizeof *disk);
+    disk_open(disk);
+    *state = disk;
+    return 0;
+}
+
+static int lmdb_setup(void **state)
+{
+    struct disk *disk = calloc(1, sizeof *disk);
+    (void)snprintf(disk->directory, sizeof disk->directory, "/tmp/test-storage-XXXXXX");
+    assert_non_null(mkdtemp(disk->directory));
+    disk_open(disk);
+    *state = disk;
+    return 0;
+}
+
+static void path_of(const struct disk *disk, const char *file, char path[128])
+{
+    (void)snprintf(path, 128, "%s/%s", disk->directory, file);
+}
+
+static int teardown(void **state)
+{
+    struct disk *disk = *state;
+    if (disk->storage != NULL) storage_close(disk->storage);
+    if (disk->directory[0] != '\0') {
+        char path[128];
+        path_of(disk, "data.mdb", path);
+        (void)unlink(path);
+        path_of(disk, "lock.mdb", path);
+        (void)unlink(path);
+        (void)rmdir(disk->directory);
+    }
+    free(disk);
+    return 0;
+}
+
+/* Closes and opens again: the disk's own way to come back. */
+static void reopen(struct disk *disk)
+{
+    if (disk->directory[0] == '\0') {
+        storage_memory_crash(disk->storage, 0);
+        return;
+    }
+    storage_close(disk->storage);
+    disk_open(disk);
+}
+
+static void put(struct disk *disk, const char *key, const char *value)
+{
+    struct slice bytes = value == NULL ? slice_of(NULL, 0) : slice_string(value);
+    struct storage_put one = {slice_string(key), bytes};
+    assert_int_equal(storage_write(disk->storage, &one, 1), ERROR_NONE);
+}
+
+/* ---- "key=value " of all that starts with prefix ---- */
+
+struct text {
+    char at[512];
+    size_t count;
+};
+
+static enum error print_pair(void *context, struct slice key, struct slice value)
+{
+    struct text *text = context;
+    int written = snprintf(text->at + text->count, sizeof text->at - text->count, "%.*s=%.*s ",
+                           (int)key.count, (const char *)key.at, (int)value.count,
+                           (const char *)value.at);
+    text->count += (size_t)written;
+    return ERROR_NONE;
+}
+
+static void check(const struct disk *disk, const char *prefix, const char *expected)
+{
+    struct text text = {.count = 0};
+    enum error error = storage_each(disk->storage, slice_string(prefix), print_pair, &text);
+    assert_int_equal(error, ERROR_NONE);
+    assert_string_equal(text.at, expected);
+}
+
+/* ---- both ---- */
+
+static void pairs_come_back_in_key_order(void **state)
+{
+    struct disk *disk = *state;
+    check(disk, "", "");
+    put(disk, "b", "2");
+    put(disk, "a", "1");
+    put(disk, "b2", "");
+    put(disk, "c", "3");
+    check(disk, "", "a=1 b=2 b2= c=3 ");
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    check(disk, "", "a=1 b=2 b2= c=3 ");
+    check(disk, "b", "b=2 b2= ");
+    check(disk, "b3", "");
+    check(disk, "d", "");
+    put(disk, "b", "two");
+    put(disk, "a", NULL);
+    put(disk, "nothing", NULL);
+    check(disk, "", "b=two b2= c=3 ");
+}
+
+static void what_was_synced_is_there_after_a_reopen(void **state)
+{
+    struct disk *disk = *state;
+    reopen(disk);
+    check(disk, "", "");
+    put(disk, "a", "1");
+    put(disk, "b", "2");
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    put(disk, "a", "later");
+    put(disk, "b", NULL);
+    put(disk, "c", "3");
+    reopen(disk); /* none of the last three was synced */
+    check(disk, "", "a=1 b=2 ");
+    put(disk, "b", NULL);
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    reopen(disk);
+    check(disk, "", "a=1 ");
+}
+
+static void a_write_is_applied_in_order(void **state)
+{
+    struct disk *disk = *state;
+    struct slice a = slice_string("a"), b = slice_string("b"), none = slice_of(NULL, 0);
+    struct storage_put puts[] = {
+        {a, slice_string("1")}, {a, slice_string("2")}, {b, slice_string("3")},
+        {b, none},              {a, none},              {a, slice_string("4")},
+    };
+    assert_int_equal(storage_write(disk->storage, puts, 6), ERROR_NONE);
+    assert_int_equal(storage_write(disk->storage, puts, 0), ERROR_NONE);
+    check(disk, "", "a=4 ");
+}
+
+static enum error stop_at_once(void *context, struct slice key, struct slice value)
+{
+    unsigned *calls = context;
+    (void)key;
+    (void)value;
+    (*calls)++;
+    return ERROR_EXISTS;
+}
+
+static void a_visitor_ends_the_walk(void **state)
+{
+    struct disk *disk = *state;
+    unsigned calls = 0;
+    put(disk, "a", "1");
+    put(disk, "b", "2");
+    enum error error = storage_each(disk->storage, slice_string(""), stop_at_once, &calls);
+    assert_int_equal(error, ERROR_EXISTS);
+    assert_int_equal(calls, 1);
+    check(disk, "", "a=1 b=2 ");
+}
+
+/* The model: for each of KEYS keys what is there, and what would be after a power cut. */
+struct model {
+    uint32_t now[KEYS];
+    uint32_t synced[KEYS];
+};
+
+struct walk {
+    const struct model *model;
+    unsigned at;
+};
+
+static size_t value_make(uint32_t number, uint8_t value[VALUE_MAX])
+{
+    size_t size = 4 + number % (VALUE_MAX - 4);
+    memset(value, (int)(number & 0xff), size);
+    memcpy(value, &number, 4);
+    return size;
+}
+
+static enum error compare_pair(void *context, struct slice key, struct slice value)
+{
+    struct walk *walk = context;
+    uint8_t expected[VALUE_MAX];
+    while (walk->at < KEYS && walk->model->now[walk->at] == 0) walk->at++;
+    assert_true(walk->at < KEYS);
+    assert_int_equal(key.count, 2);
+    assert_int_equal(key.at[1], walk->at);
+    size_t size = value_make(walk->model->now[walk->at++], expected);
+    assert_true(slice_equal(value, slice_of(expected, size)));
+    return ERROR_NONE;
+}
+
+static void any_history_agrees_with_the_model(void **state)
+{
+    struct disk *disk = *state;
+    struct model model = {{0}, {0}};
+    struct prng prng;
+    prng_init(&prng, 5);
+    for (uint32_t step = 1; step <= 3000; step++) {
+        uint8_t key[2] = {'k', (uint8_t)prng_below(&prng, KEYS)}, value[VALUE_MAX];
+        bool is_deletion = prng_chance(&prng, 300000);
+        struct storage_put one = {slice_of(key, 2), slice_of(NULL, 0)};
+        if (!is_deletion) one.value = slice_of(value, value_make(step, value));
+        assert_int_equal(storage_write(disk->storage, &one, 1), ERROR_NONE);
+        model.now[key[1]] = is_deletion ? 0 : step;
+        if (prng_chance(&prng, 50000)) {
+            assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+            model.synced[0] = 0;
+            memcpy(model.synced, model.now, sizeof model.now);
+        }
+        if (prng_chance(&prng, 10000)) {
+            reopen(disk);
+            memcpy(model.now, model.synced, sizeof model.now);
+        }
+        if (step % 100 != 0) continue;
+        struct walk walk = {&model, 0};
+        enum error error = storage_each(disk->storage, slice_string("k"), compare_pair, &walk);
+        assert_int_equal(error, ERROR_NONE);
+        while (walk.at < KEYS && model.now[walk.at] == 0) walk.at++;
+        assert_int_equal(walk.at, KEYS);
+        /* LMDB commits what a walk shows. */
+        if (disk->directory[0] != '\0') memcpy(model.synced, model.now, sizeof model.now);
+    }
+}
+
+/* ---- LMDB ---- */
+
+static enum error count_bytes(void *context, struct slice key, struct slice value)
+{
+    size_t *bytes = context;
+    assert_int_equal(key.count, 1);
+    for (size_t i = 0; i < value.count; i += 4096) assert_int_equal(value.at[i], key.at[0]);
+    *bytes += value.count;
+    return ERROR_NONE;
+}
+
+static void the_map_grows_past_its_first_size(void **state)
+{
+    enum { PIECE = 1 << 20, PIECES = 150 };
+    struct disk *disk = *state;
+    uint8_t *piece = malloc(PIECE);
+    for (unsigned i = 1; i <= PIECES; i++) {
+        uint8_t key = (uint8_t)i;
+        if (key == '!') key = 200; /* the storage's own */
+        memset(piece, key, PIECE);
+        struct storage_put one = {slice_of(&key, 1), slice_of(piece, PIECE)};
+        assert_int_equal(storage_write(disk->storage, &one, 1), ERROR_NONE);
+    }
+    free(piece);
+    size_t bytes = 0;
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    reopen(disk);
+    struct slice all = slice_of(NULL, 0);
+    assert_int_equal(storage_each(disk->storage, all, count_bytes, &bytes), ERROR_NONE);
+    assert_int_equal(bytes, (size_t)PIECE * PIECES);
+    put(disk, "z", "and is written to"); /* a file larger than the map was at first */
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+}
+
+/* Replaces a text by one of the same length wherever it is in the file; how often. */
+static unsigned patch_file(const struct disk *disk, const char *from, const char *to)
+{
+    char path[128];
+    struct stat status;
+    unsigned count = 0;
+    path_of(disk, "data.mdb", path);
+    int file = open(path, O_RDWR);
+    assert_true(file >= 0);
+    assert_int_equal(fstat(file, &status), 0);
+    size_t size = (size_t)status.st_size, length = strlen(from);
+    char *bytes = malloc(size);
+    assert_int_equal(pread(file, bytes, size, 0), size);
+    for (size_t i = 0; i + length <= size; i++) {
+        if (memcmp(bytes + i, from, length) != 0) continue;
+        assert_int_equal(pwrite(file, to, length, (off_t)i), length);
+        count++;
+    }
+    free(bytes);
+    close(file);
+    return count;
+}
+
+static void close_disk(struct disk *disk)
+{
+    storage_close(disk->storage);
+    disk->storage = NULL;
+}
+
+static void another_version_is_refused(void **state)
+{
+    struct disk *disk = *state;
+    close_disk(disk);
+    assert_true(patch_file(disk, "murmuration-log 1", "murmuration-log 2") > 0);
+    assert_int_equal(storage_lmdb_open(disk->directory, &disk->storage), ERROR_VERSION);
+    assert_null(disk->storage);
+}
+
+static void a_damaged_value_is_found(void **state)
+{
+    struct disk *disk = *state;
+    struct text text = {.count = 0};
+    put(disk, "a", "sound");
+    put(disk, "b", "value to be damaged");
+    put(disk, "c", "sound");
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    close_disk(disk);
+    assert_true(patch_file(disk, "to be damaged", "to be DAMAGED") > 0);
+    disk_open(disk);
+    enum error error = storage_each(disk->storage, slice_string(""), print_pair, &text);
+    assert_int_equal(error, ERROR_CORRUPT);
+    assert_string_equal(text.at, "a=sound ");
+    check(disk, "c", "c=sound ");
+}
+
+static void values_under_exchanged_keys_are_found(void **state)
+{
+    struct disk *disk = *state;
+    struct text text = {.count = 0};
+    put(disk, "key-of-one", "one");
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    close_disk(disk);
+    assert_true(patch_file(disk, "key-of-one", "key-of-two") > 0);
+    disk_open(disk);
+    enum error error = storage_each(disk->storage, slice_string(""), print_pair, &text);
+    assert_int_equal(error, ERROR_CORRUPT);
+}
+
+/* At every page: refused, or damage found, or (free pages cut off) all there. Never a signal. */
+static void a_file_cut_short_is_survived(void **state)
+{
+    enum { PAGE = 4096, SIZE = 40 * PAGE };
+    struct disk *disk = *state;
+    static uint8_t value[SIZE];
+    struct storage_put one = {slice_string("k"), slice_of(value, SIZE)};
+    memset(value, 'k', SIZE);
+    assert_int_equal(storage_write(disk->storage, &one, 1), ERROR_NONE);
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    close_disk(disk);
+    char path[128];
+    struct stat status;
+    path_of(disk, "data.mdb", path);
+    assert_int_equal(stat(path, &status), 0);
+    unsigned found = 0;
+    for (off_t size = status.st_size - PAGE; size > 0; size -= PAGE) {
+        assert_int_equal(truncate(path, size), 0);
+        enum error error = storage_lmdb_open(disk->directory, &disk->storage);
+        size_t bytes = 0;
+        struct slice all = slice_of(NULL, 0);
+        if (error == ERROR_NONE) error = storage_each(disk->storage, all, count_bytes, &bytes);
+        found += error == ERROR_CORRUPT;
+        assert_true(error == ERROR_CORRUPT || (error == ERROR_NONE && bytes == SIZE));
+        if (disk->storage != NULL) close_disk(disk);
+    }
+    assert_true(found > SIZE / PAGE / 2);
+}
+
+static void a_file_that_is_no_database_is_refused(void **state)
+{
+    struct disk *disk = *state;
+    char path[128];
+    static const char text[8192] = "this is not a database";
+    close_disk(disk);
+    path_of(disk, "data.mdb", path);
+    int file = open(path, O_WRONLY | O_TRUNC);
+    assert_int_equal(write(file, text, sizeof text), sizeof text);
+    close(file);
+    assert_int_equal(storage_lmdb_open(disk->directory, &disk->storage), ERROR_CORRUPT);
+}
+
+static void a_second_owner_is_refused(void **state)
+{
+    struct disk *disk = *state;
+    struct storage *second;
+    assert_int_equal(storage_lmdb_open(disk->directory, &second), ERROR_BUSY);
+    assert_null(second);
+}
+
+static void a_directory_without_parent_is_refused(void **state)
+{
+    const struct disk *disk = *state;
+    struct storage *storage;
+    char path[128];
+    path_of(disk, "no/such", path);
+    assert_int_equal(storage_lmdb_open(path, &storage), ERROR_NOT_FOUND);
+    assert_null(storage);
+}
+
+/* ---- memory ---- */
+
+static void a_power_cut_loses_unsynced_writes_from_a_point_on(void **state)
+{
+    static const char *const expected[] = {"a=0 ", "a=1 b=1 ", "b=1 c=2 ", "b=3 c=2 "};
+    struct disk *disk = *state;
+    for (uint64_t choice = 0; choice <= 4; choice++) {
+        put(disk, "a", "0");
+        put(disk, "b", NULL);
+        put(disk, "c", NULL);
+        assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+        struct storage_put first[] = {{slice_string("a"), slice_string("1")},
+                                      {slice_string("b"), slice_string("1")}};
+        struct storage_put second[] = {{slice_string("a"), slice_of(NULL, 0)},
+                                       {slice_string("c"), slice_string("2")}};
+        assert_int_equal(storage_write(disk->storage, first, 2), ERROR_NONE);
+        assert_int_equal(storage_write(disk->storage, second, 2), ERROR_NONE);
+        put(disk, "b", "3");
+        storage_memory_crash(disk->storage, choice == 4 ? UINT64_MAX : choice);
+        check(disk, "", expected[choice == 4 ? 3 : choice]);
+        storage_memory_crash(disk->storage, 0); /* what survived is on the disk */
+        check(disk, "", expected[choice == 4 ? 3 : choice]);
+    }
+}
+
+static void a_copy_is_an_old_image(void **state)
+{
+    struct disk *disk = *state;
+    struct disk copy = {.directory = ""};
+    put(disk, "a", "1");
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    put(disk, "b", "2");
+    assert_int_equal(storage_memory_copy(disk->storage, &copy.storage), ERROR_NONE);
+    put(disk, "a", "3");
+    check(&copy, "", "a=1 b=2 ");
+    storage_memory_crash(copy.storage, 0);
+    put(&copy, "c", "4");
+    check(&copy, "", "a=1 b=2 c=4 ");
+    check(disk, "", "a=3 b=2 ");
+    storage_close(copy.storage);
+}
+
+static void the_nth_operation_fails(void **state)
+{
+    struct disk *disk = *state;
+    struct storage_put one = {slice_string("b"), slice_string("2")};
+    storage_memory_fail(disk->storage, 2, ERROR_FULL);
+    put(disk, "a", "1");
+    assert_int_equal(storage_write(disk->storage, &one, 1), ERROR_FULL);
+    check(disk, "", "a=1 ");
+    assert_int_equal(storage_write(disk->storage, &one, 1), ERROR_NONE); /* there is space again */
+    storage_memory_fail(disk->storage, 1, ERROR_IO);
+    assert_int_equal(storage_sync(disk->storage), ERROR_IO);
+    assert_int_equal(storage_sync(disk->storage), ERROR_IO); /* for good */
+    assert_int_equal(storage_write(disk->storage, &one, 1), ERROR_IO);
+    storage_memory_crash(disk->storage, 1);
+    check(disk, "", "a=1 ");
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+}
+
+#define ON_MEMORY(test) cmocka_unit_test_setup_teardown(test, memory_setup, teardown)
+#define ON_LMDB(test) cmocka_unit_test_setup_teardown(test, lmdb_setup, teardown)
+#define ON_BOTH(test) ON_MEMORY(test), ON_LMDB(test)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_BOTH(pairs_come_back_in_key_order),
+        ON_BOTH(what_was_synced_is_there_after_a_reopen),
+        ON_BOTH(a_write_is_applied_in_order),
+        ON_BOTH(a_visitor_ends_the_walk),
+        ON_BOTH(any_history_agrees_with_the_model),
+        ON_LMDB(the_map_grows_past_its_first_size),
+        ON_LMDB(another_version_is_refused),
+        ON_LMDB(a_damaged_value_is_found),
+        ON_LMDB(values_under_exchanged_keys_are_found),
+        ON_LMDB(a_file_cut_short_is_survived),
+        ON_LMDB(a_file_that_is_no_database_is_refused),
+        ON_LMDB(a_second_owner_is_refused),
+        ON_LMDB(a_directory_without_parent_is_refused),
+        ON_MEMORY(a_power_cut_loses_unsynced_writes_from_a_point_on),
+        ON_MEMORY(a_copy_is_an_old_image),
+        ON_MEMORY(the_nth_operation_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
