@@ -57,6 +57,7 @@ static void kill_job(struct node *node, uint64_t stream, const struct msg_ask_ki
         struct msg_ended ended = {.job = job->id, .outcome = JOB_KILLED, .cause = CAUSE_KILLED,
                                   .wall_ms = node_wall_ms(node), .text = slice_string("killed by request")};
         (void)!node_append(node, &wire_ended, &ended, NULL);
+        node_commit(node); /* nothing of it starts in this step any more (S6) */
     }
     say_ok(node, stream, ask->request, job->name);
 }

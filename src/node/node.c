@@ -351,11 +351,16 @@ static void append_opened(struct node *node)
     (void)!node_append(node, &wire_opened, &opened, NULL);
 }
 
-/* The end of every step: commit what was appended, stop when something fatal came up. */
-static void finish_step(struct node *node)
+void node_commit(struct node *node)
 {
     if (log_open_count(node->log) > 0)
         node_fail(node, log_commit(node->log, &node->actions->arena), "commit");
+}
+
+/* The end of every step: commit what was appended, stop when something fatal came up. */
+static void finish_step(struct node *node)
+{
+    node_commit(node);
     node->gossip.log_digest = log_digest(node->log);
     if (node->fatal != ERROR_NONE && !node->is_stopped) {
         node->is_stopped = true;

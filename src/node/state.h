@@ -247,6 +247,8 @@ bool node_is_turn(struct node *node, const void *key, size_t key_size, instant s
 /* Appends and remembers that the step must commit. */
 enum error node_append(struct node *node, const struct wire_schema *schema, const void *message,
                        struct msg_stamp *stamp);
+/* Commits what was appended now, not at the step's end: what follows in the step must see it folded. */
+void node_commit(struct node *node);
 /* Gives its work back, says goodbye; ACTION_STOP follows once nothing runs. */
 void node_leave(struct node *node);
 void node_changed(struct node *node, const struct member *member, unsigned before);
