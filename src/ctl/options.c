@@ -125,12 +125,12 @@ struct getopt_tables {
     char letters[2 * ROWS_COUNT + 3];
 };
 
-static void make_tables(struct getopt_tables *tables, unsigned groups)
+static void make_tables(struct getopt_tables *tables, unsigned groups, bool stops_at_word)
 {
     char *letter = tables->letters;
     struct option *name = tables->names;
     /* '+': stop at the first word; ':': tell a missing argument from an unknown option. */
-    if (groups == GROUP_COMMON) *letter++ = '+';
+    if (stops_at_word) *letter++ = '+';
     *letter++ = ':';
     for (int i = 0; i < ROWS_COUNT; i++) {
         const struct option_row *row = &rows[i];
@@ -243,7 +243,7 @@ static int unknown_option(const struct options *options, unsigned groups, const 
 static int read_options(struct options *options, int argc, char **argv, unsigned groups, int *first)
 {
     struct getopt_tables tables;
-    make_tables(&tables, groups);
+    make_tables(&tables, groups, options->command == NULL);
     optind = 0; /* glibc: start anew */
     opterr = 0;
     for (;;) {
