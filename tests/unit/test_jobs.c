@@ -288,6 +288,12 @@ static void what_names_no_task_is_ignored(void **state)
     fold_apply(&fold, claim);
     assert_int_equal(job_in(&fold)->claims_count, 1);
     assert_int_equal(map_in(&fold, 3)->highest, 1);
+    struct item endless = claim_item(claim_b(), 1, CAUSE_FIRST, 0, 1);
+    endless.ranges[1] = endless.ranges[0];
+    endless.ranges[0] = (struct msg_task_range){2, 0, 2 * TASKS_MAX};
+    endless.ranges_count = 2;
+    fold_apply(&fold, endless);
+    assert_int_equal(job_in(&fold)->claims_count, 1);
     fold_apply(&fold, done_item(stamp_at(0, 1, 20), claim_a(), TASKS_MAX));
     struct item done = done_item(stamp_at(0, 1, 21), claim_a(), 0);
     done.as.done.kind = 2;

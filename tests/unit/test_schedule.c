@@ -1,0 +1,402 @@
+/* Which tasks a node claims: nobody collides while all hear each other, nobody waits for ever, and
+ * the instants given are the right ones. A flock here is one fold, and a schedule_job per node. */
+#include "fold.h"
+
+#include "base/hash.h"
+#include "tasks/schedule.h"
+
+enum {
+    NODES_MAX = 12,
+    TASKS_MANY = 100000,
+    STEP = 25 * MILLISECOND,
+};
+
+#define START ((instant)(10 * SECOND))
+
+struct flock {
+    struct fold fold;
+    struct schedule_node nodes[NODES_MAX];
+    size_t nodes_count;
+    struct schedule_job states[NODES_MAX];
+    struct digest *blocks;
+    uint32_t maps;
+};
+
+static void flock_init(struct flock *flock, size_t nodes_count, uint32_t maps, uint32_t reduces)
+{
+    fold_init(&flock->fold);
+    fold_apply(&flock->fold, job_item(stamp_at(2, 1, 5), 0, maps, reduces));
+    flock->nodes_count = nodes_count;
+    flock->maps = maps;
+    flock->blocks = memory_take(&flock->fold.memory, maps * sizeof *flock->blocks);
+    assert_non_null(flock->blocks);
+    for (uint32_t i = 0; i < maps; i++) memcpy(flock->blocks[i].bytes, &(uint32_t){i + 1}, 4);
+    for (unsigned n = 0; n < nodes_count; n++) {
+        flock->nodes[n] = (struct schedule_node){.id = node_of(n)};
+        assert_int_equal(schedule_job_init(&flock->states[n], job_in(&flock->fold),
+                                           &flock->fold.memory, START), ERROR_NONE);
+        flock->states[n].blocks = flock->blocks;
+    }
+}
+
+static void flock_deinit(struct flock *flock)
+{
+    struct memory *memory = &flock->fold.memory;
+    for (size_t n = 0; n < flock->nodes_count; n++)
+        schedule_job_deinit(&flock->states[n], job_in(&flock->fold), memory);
+    memory_put(memory, flock->blocks, flock->maps * sizeof *flock->blocks);
+    fold_deinit(&flock->fold);
+}
+
+static size_t pick(struct flock *flock, unsigned n, instant now, struct schedule_pick *picks,
+                   size_t picks_max, instant *wake)
+{
+    struct id self = node_of(n);
+    return schedule_pick(job_in(&flock->fold), &flock->states[n], &self, flock->nodes,
+                         flock->nodes_count, now, picks, picks_max, wake);
+}
+
+/* When node n would claim map `index`, following the wakes; everything else is left alone. */
+static instant claims_at(struct flock *flock, unsigned n, uint32_t index)
+{
+    static struct schedule_pick picks[TASKS_MANY];
+    for (instant now = START, wake; now != INSTANT_NEVER; now = wake) {
+        size_t count = pick(flock, n, now, picks, TASKS_MANY, &wake);
+        assert_true(wake > now);
+        for (size_t i = 0; i < count; i++)
+            if (picks[i].index == index) return now;
+    }
+    return INSTANT_NEVER;
+}
+
+static size_t rank_by_block(struct flock *flock, unsigned n, uint32_t index)
+{
+    struct id id = node_of(n);
+    return placement_rank(&flock->blocks[index], sizeof *flock->blocks, flock->nodes,
+                          flock->nodes_count, &id);
+}
+
+/* Node n claims the tasks at that time and ends each as said: 0 keeps running. */
+static struct msg_stamp run(struct flock *flock, unsigned n, uint64_t time, uint32_t first,
+                            uint32_t count, unsigned kind)
+{
+    struct msg_stamp claim = stamp_at(n, 1, time);
+    struct task *task = map_in(&flock->fold, first);
+    uint32_t number = task->highest + 1;
+    fold_apply(&flock->fold, claim_item(claim, number, task_next_cause(task), first, count));
+    for (uint32_t i = first; i < first + count; i++) {
+        struct msg_stamp end = stamp_at(n, 1, time + 1 + i);
+        if (kind == MSG_done) fold_apply(&flock->fold, done_item(end, claim, i));
+        if (kind == MSG_failed) fold_apply(&flock->fold, failed_item(end, claim, i, true));
+        if (kind == MSG_released) fold_apply(&flock->fold, failed_item(end, claim, i, false));
+    }
+    return claim;
+}
+
+static void at_first_each_task_has_one_taker(void **state)
+{
+    (void)state;
+    struct flock flock;
+    flock_init(&flock, 5, 200, 1);
+    uint8_t takers[200] = {0};
+    for (unsigned n = 0; n < 5; n++) {
+        struct schedule_pick picks[200];
+        instant wake;
+        size_t count = pick(&flock, n, START, picks, 200, &wake);
+        assert_in_range(count, 20, 60);
+        assert_int_equal(wake, START + STEP);
+        for (size_t i = 0; i < count; i++) {
+            assert_true(picks[i].kind == TASK_MAP && picks[i].cause == CAUSE_FIRST);
+            takers[picks[i].index]++;
+        }
+    }
+    for (size_t i = 0; i < 200; i++) assert_int_equal(takers[i], 1);
+    flock_deinit(&flock);
+}
+
+static void who_is_kth_for_the_block_waits_k_steps(void **state)
+{
+    (void)state;
+    struct flock flock;
+    flock_init(&flock, 6, 20, 1);
+    for (unsigned n = 0; n < 6; n++)
+        for (uint32_t i = 0; i < 20; i++) {
+            instant expected = START + (instant)rank_by_block(&flock, n, i) * STEP;
+            flock.states[n].ready[TASK_MAP] = 0;
+            assert_int_equal(claims_at(&flock, n, i), expected);
+        }
+    flock_deinit(&flock);
+}
+
+static void nobody_waits_more_than_eight_steps(void **state)
+{
+    (void)state;
+    struct flock flock;
+    flock_init(&flock, NODES_MAX, 30, 1);
+    for (unsigned n = 0; n < NODES_MAX; n++)
+        for (uint32_t i = 0; i < 30; i++) {
+            flock.states[n].ready[TASK_MAP] = 0;
+            assert_in_range(claims_at(&flock, n, i), START, START + 8 * STEP);
+        }
+    flock_deinit(&flock);
+}
+
+static void maps_without_a_block_are_spread(void **state)
+{
+    (void)state;
+    struct flock flock;
+    flock_init(&flock, 4, 100, 1);
+    memset(flock.blocks, 0, 100 * sizeof *flock.blocks);
+    for (unsigned n = 0; n < 4; n++) {
+        struct schedule_pick picks[100];
+        instant wake;
+        assert_in_range(pick(&flock, n, START, picks, 100, &wake), 10, 45);
+    }
+    flock_deinit(&flock);
+}
+
+static void suspects_are_not_waited_for(void **state)
+{
+    (void)state;
+    struct flock flock;
+    struct schedule_pick picks[40];
+    instant wake;
+    flock_init(&flock, 2, 40, 1);
+    size_t before = pick(&flock, 0, START, picks, 40, &wake);
+    assert_in_range(before, 1, 39);
+    flock.nodes[1].is_suspect = true;
+    assert_int_equal(pick(&flock, 0, START, picks, 40, &wake), 40);
+    assert_int_equal(wake, INSTANT_NEVER);
+    flock.nodes[1].is_suspect = false;
+    flock.nodes[0].is_suspect = true;
+    assert_int_equal(pick(&flock, 0, START, picks, 40, &wake), before);
+    flock_deinit(&flock);
+}
+
+static void few_slots_take_the_preferred_tasks_first(void **state)
+{
+    (void)state;
+    struct flock flock;
+    struct schedule_pick picks[50], few[3];
+    instant wake, late = START + SECOND;
+    flock_init(&flock, 3, 50, 1);
+    assert_in_range(pick(&flock, 0, START, picks, 50, &wake), 3, 49);
+    assert_int_equal(pick(&flock, 0, late, picks, 50, &wake), 50);
+    for (size_t i = 1; i < 50; i++) {
+        assert_true(picks[i - 1].rank <= picks[i].rank);
+        assert_true(picks[i - 1].rank < picks[i].rank || picks[i - 1].index < picks[i].index);
+    }
+    assert_int_equal(pick(&flock, 0, late, few, 3, &wake), 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(few[i].index, picks[i].index);
+        assert_int_equal(few[i].rank, 0);
+    }
+    flock_deinit(&flock);
+}
+
+static void what_runs_or_is_done_is_not_taken(void **state)
+{
+    (void)state;
+    struct flock flock;
+    struct schedule_pick picks[4];
+    instant wake;
+    flock_init(&flock, 1, 4, 1);
+    (void)run(&flock, 0, 10, 0, 2, 0);
+    (void)run(&flock, 0, 20, 2, 1, MSG_done);
+    assert_int_equal(pick(&flock, 0, START, picks, 4, &wake), 1);
+    assert_int_equal(picks[0].index, 3);
+    fold_apply(&flock.fold, ended_item(stamp_at(0, 1, 50), JOB_KILLED));
+    assert_int_equal(pick(&flock, 0, START, picks, 4, &wake), 0);
+    assert_int_equal(wake, INSTANT_NEVER);
+    flock_deinit(&flock);
+}
+
+static void maps_wait_for_the_manifest_and_reduces_for_the_maps(void **state)
+{
+    (void)state;
+    struct flock flock;
+    struct schedule_pick picks[4];
+    instant wake;
+    flock_init(&flock, 1, 2, 3);
+    flock.states[0].blocks = NULL;
+    assert_int_equal(pick(&flock, 0, START, picks, 4, &wake), 0);
+    flock.states[0].blocks = flock.blocks;
+    assert_int_equal(pick(&flock, 0, START, picks, 4, &wake), 2);
+    (void)run(&flock, 0, 10, 0, 1, MSG_done);
+    struct msg_stamp claim = run(&flock, 0, 20, 1, 1, 0);
+    assert_int_equal(pick(&flock, 0, START, picks, 4, &wake), 0);
+    fold_apply(&flock.fold, done_item(stamp_at(0, 1, 30), claim, 1));
+    assert_int_equal(pick(&flock, 0, START, picks, 4, &wake), 3);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_true(picks[i].kind == TASK_REDUCE && picks[i].index == i);
+    fold_apply(&flock.fold, lost_item(stamp_at(0, 1, 40), stamp_at(0, 1, 30), 1));
+    assert_int_equal(pick(&flock, 0, START, picks, 4, &wake), 1);
+    assert_true(picks[0].kind == TASK_MAP && picks[0].cause == CAUSE_OUTPUT_LOST);
+    flock_deinit(&flock);
+}
+
+static void a_failed_task_waits_longer_each_time(void **state)
+{
+    (void)state;
+    static const instant backoff_ms[] = {200, 400, 800, 800};
+    struct flock flock;
+    flock_init(&flock, 1, 1, 1);
+    for (uint64_t i = 0; i < 4; i++) {
+        (void)run(&flock, 0, 10 + 10 * i, 0, 1, MSG_failed);
+        assert_int_equal(claims_at(&flock, 0, 0), START + backoff_ms[i] * MILLISECOND);
+    }
+    flock_deinit(&flock);
+}
+
+static void what_hindered_a_task_may_last(void **state)
+{
+    (void)state;
+    static const instant backoff_ms[] = {500, 1000, 2000, 4000, 8000, 8000};
+    struct flock flock;
+    flock_init(&flock, 1, 1, 1);
+    for (uint64_t i = 0; i < 6; i++) {
+        (void)run(&flock, 0, 10 + 10 * i, 0, 1, MSG_released); /* an uncharged failure */
+        assert_int_equal(claims_at(&flock, 0, 0), START + backoff_ms[i] * MILLISECOND);
+    }
+    assert_int_equal(map_in(&flock.fold, 0)->failures, 0);
+    flock_deinit(&flock);
+}
+
+static void where_it_failed_it_is_tried_last(void **state)
+{
+    (void)state;
+    struct flock flock;
+    flock_init(&flock, 2, 1, 1);
+    unsigned first = rank_by_block(&flock, 0, 0) == 0 ? 0 : 1, second = 1 - first;
+    instant after = START + 200 * MILLISECOND;
+    (void)run(&flock, first, 10, 0, 1, MSG_failed);
+    assert_int_equal(claims_at(&flock, first, 0), after + 4 * STEP);
+    assert_int_equal(claims_at(&flock, second, 0), after + STEP);
+    (void)run(&flock, second, 20, 0, 1, MSG_failed);
+    after = START + 400 * MILLISECOND;
+    assert_int_equal(claims_at(&flock, first, 0), after); /* it failed everywhere */
+    flock_deinit(&flock);
+}
+
+static void the_work_of_the_dead_is_free_at_once(void **state)
+{
+    (void)state;
+    struct flock flock;
+    struct schedule_pick picks[1];
+    instant wake;
+    flock_init(&flock, 1, 1, 1);
+    (void)run(&flock, 1, 10, 0, 1, 0);
+    assert_int_equal(pick(&flock, 0, START, picks, 1, &wake), 0);
+    fold_apply(&flock.fold, dead_item(stamp_at(0, 1, 20), 1, 1, 10));
+    assert_int_equal(pick(&flock, 0, START, picks, 1, &wake), 1);
+    assert_int_equal(picks[0].cause, CAUSE_OWNER_DEAD);
+    flock_deinit(&flock);
+}
+
+static void a_task_freed_again_is_waited_for_again(void **state)
+{
+    (void)state;
+    struct flock flock;
+    struct schedule_pick picks[1];
+    instant wake, later = START + 10 * SECOND;
+    flock_init(&flock, 2, 1, 1);
+    unsigned second = rank_by_block(&flock, 0, 0) == 0 ? 1 : 0;
+    assert_int_equal(claims_at(&flock, second, 0), START + STEP);
+    (void)run(&flock, 2, 10, 0, 1, 0);
+    fold_apply(&flock.fold, dead_item(stamp_at(0, 1, 20), 2, 1, 10));
+    assert_int_equal(pick(&flock, second, later, picks, 0, &wake), 0);
+    assert_int_equal(wake, later + STEP);
+    assert_int_equal(pick(&flock, second, later + STEP - 1, picks, 1, &wake), 0);
+    assert_int_equal(pick(&flock, second, later + STEP, picks, 1, &wake), 1);
+    flock_deinit(&flock);
+}
+
+static void a_straggling_first_task_does_not_hide_the_rest(void **state)
+{
+    (void)state;
+    struct flock flock;
+    struct schedule_pick picks[32];
+    uint32_t taken = 1;
+    uint64_t time = 100;
+    instant wake;
+    flock_init(&flock, 2, TASKS_MANY, 1);
+    (void)run(&flock, 0, time, 0, 1, 0);
+    for (unsigned call = 0; taken < TASKS_MANY; call++) {
+        unsigned n = call % 2;
+        instant now = START + SECOND + (instant)call * MILLISECOND;
+        size_t count = pick(&flock, n, now, picks, 32, &wake);
+        assert_true(count > 0);
+        taken += (uint32_t)count;
+        time += TASKS_MANY;
+        for (size_t i = 0; i < count; i++)
+            (void)run(&flock, n, time + i, picks[i].index, 1, MSG_done);
+    }
+    assert_int_equal(job_in(&flock.fold)->done_count[TASK_MAP], TASKS_MANY - 1);
+    assert_int_equal(pick(&flock, 1, START + 60 * SECOND, picks, 32, &wake), 0);
+    flock_deinit(&flock);
+}
+
+static void the_order_of_nodes_is_total_and_stable(void **state)
+{
+    (void)state;
+    struct schedule_node nodes[NODES_MAX];
+    struct id firsts[64];
+    for (unsigned n = 0; n < NODES_MAX; n++) nodes[n] = (struct schedule_node){.id = node_of(n)};
+    for (uint32_t key = 0; key < 64; key++) {
+        placement_order(&key, sizeof key, nodes, NODES_MAX);
+        for (size_t n = 0; n < NODES_MAX; n++) {
+            const struct id *id = &nodes[n].id;
+            assert_int_equal(placement_rank(&key, sizeof key, nodes, NODES_MAX, id), n);
+            assert_int_equal(placement_rank_below(&key, sizeof key, nodes, NODES_MAX, id, 5),
+                             n < 5 ? n : 5);
+        }
+        firsts[key] = nodes[0].id;
+    }
+    struct id gone = nodes[NODES_MAX - 1].id;
+    assert_int_equal(placement_rank(&gone, 4, nodes, NODES_MAX - 1, &gone), NODES_MAX - 1);
+    for (uint32_t key = 0; key < 64; key++) {
+        struct schedule_node rest[NODES_MAX];
+        memcpy(rest, nodes, sizeof rest);
+        placement_order(&key, sizeof key, rest, NODES_MAX - 1);
+        if (!id_equal(&firsts[key], &gone)) assert_true(id_equal(&rest[0].id, &firsts[key]));
+    }
+}
+
+static void a_state_that_cannot_be_made_takes_nothing(void **state)
+{
+    (void)state;
+    struct fold fold;
+    fold_init(&fold);
+    fold_apply(&fold, job_item(stamp_at(2, 1, 5), 0, 10, 10));
+    size_t used = fold.memory.used;
+    for (uint64_t n = 1; n <= 6; n++) {
+        struct schedule_job job;
+        fold.memory.fail_after = n;
+        assert_int_equal(schedule_job_init(&job, job_in(&fold), &fold.memory, START), ERROR_MEMORY);
+        assert_int_equal(fold.memory.used, used);
+    }
+    fold_deinit(&fold);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(at_first_each_task_has_one_taker),
+        cmocka_unit_test(who_is_kth_for_the_block_waits_k_steps),
+        cmocka_unit_test(nobody_waits_more_than_eight_steps),
+        cmocka_unit_test(maps_without_a_block_are_spread),
+        cmocka_unit_test(suspects_are_not_waited_for),
+        cmocka_unit_test(few_slots_take_the_preferred_tasks_first),
+        cmocka_unit_test(what_runs_or_is_done_is_not_taken),
+        cmocka_unit_test(maps_wait_for_the_manifest_and_reduces_for_the_maps),
+        cmocka_unit_test(a_failed_task_waits_longer_each_time),
+        cmocka_unit_test(what_hindered_a_task_may_last),
+        cmocka_unit_test(where_it_failed_it_is_tried_last),
+        cmocka_unit_test(the_work_of_the_dead_is_free_at_once),
+        cmocka_unit_test(a_task_freed_again_is_waited_for_again),
+        cmocka_unit_test(a_straggling_first_task_does_not_hide_the_rest),
+        cmocka_unit_test(the_order_of_nodes_is_total_and_stable),
+        cmocka_unit_test(a_state_that_cannot_be_made_takes_nothing),
+    };
+    return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
+}
