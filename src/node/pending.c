@@ -186,12 +186,18 @@ static bool output_conflicts(struct node *node, const struct msg_ask_submit *ask
     return names_find(&node->names, ask->spec.output) != NULL;
 }
 
-static void job_name(const struct msg_ask_submit *ask, char name[65])
+/* "wc-3f7a": as many digits of its id as no other job known here shares, at least four. */
+static void job_name(const struct node *node, const struct msg_ask_submit *ask, char name[65])
 {
     char id[ID_TEXT_SIZE];
     struct slice asked = ask->spec.name;
-    snprintf(name, 65, "%.*s-%.4s", (int)(asked.count < 59 ? asked.count : 59), (const char *)asked.at,
-             id_text(&ask->job, id));
+    size_t matches = 1;
+    for (int digits = 4; digits <= 32 && matches > 0; digits++) {
+        int room = 64 - 1 - digits;
+        snprintf(name, 65, "%.*s-%.*s", (int)asked.count < room ? (int)asked.count : room,
+                 (const char *)asked.at, digits, id_text(&ask->job, id));
+        (void)jobs_find_name(&node->jobs, slice_string(name), &matches);
+    }
 }
 
 static bool try_submit_blocks(struct node *node, struct pending *pending, const struct msg_ask_submit *ask)
@@ -207,7 +213,7 @@ static bool try_submit_blocks(struct node *node, struct pending *pending, const 
                                              ask->spec.replicas);
     if (progress != PROGRESS_READY) return progress == PROGRESS_OVER;
     char name[65];
-    job_name(ask, name);
+    job_name(node, ask, name);
     struct msg_job job = {.job = ask->job, .spec = ask->spec, .cause = CAUSE_ASKED};
     job.spec.name = slice_string(name);
     if (node_append(node, &wire_job, &job, &pending->entry) != ERROR_NONE) return true;
