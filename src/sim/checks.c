@@ -16,6 +16,7 @@
 enum {
     CHECK_EVERY = 500 * MILLISECOND,
     GONE_AFTER = 3 * SECOND + 100 * MILLISECOND, /* S6: and a grace for the step that asks */
+    LIVE_AT_LEAST = 10 * SECOND,                 /* what was in flight at the heal shows by then */
     CONVERGE_WITHIN = 120 * SECOND,              /* L1 to L3 */
 };
 
@@ -273,7 +274,7 @@ void checks_regular(struct world *world)
     queue_push(&world->queue, (struct happening){.at = world->now + CHECK_EVERY,
                                                  .kind = HAPPEN_CHECK,
                                                  .host = UINT32_MAX});
-    if (world->phase != PHASE_LIVENESS) return;
+    if (world->phase != PHASE_LIVENESS || world->now - world->healed < LIVE_AT_LEAST) return;
     char text[VIOLATION_SIZE / 2];
     const char *invariant = converge_missing(world, text, sizeof text);
     if (invariant == NULL) {

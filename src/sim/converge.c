@@ -157,7 +157,8 @@ static void final_blame(struct world *world, const struct sim_job *job, const st
         world_violated(world, UINT32_MAX, "S9", "%s was killed by nobody", job->name);
     if (here->outcome != JOB_FAILED) return;
     bool is_own = most_exits(job) >= job->retries;
-    bool is_poison = here->ended_cause != CAUSE_INPUT_LOST && faults->crashes >= POISON_DEATHS;
+    bool is_poison = here->ended_cause != CAUSE_INPUT_LOST &&
+                     here->ended_cause != CAUSE_TASK_FAILED && faults->crashes >= POISON_DEATHS;
     bool is_lost = here->ended_cause == CAUSE_INPUT_LOST && faults->disks_lost > 0;
     if (!is_own && !is_poison && !is_lost)
         world_violated(world, UINT32_MAX, "S9", "%s failed (%s: %.*s), its programs exited %u times",
@@ -165,7 +166,7 @@ static void final_blame(struct world *world, const struct sim_job *job, const st
                        (const char *)here->error.at, most_exits(job));
 }
 
-static void final_work(struct world *world, const struct sim_job *job, const struct job *here)
+static void final_work(struct world *world, const struct sim_job *job)
 {
     const struct faults *faults = &world->faults;
     uint64_t runs = 0, exits = 0, tasks = job->maps + job->reduces;
@@ -174,9 +175,9 @@ static void final_work(struct world *world, const struct sim_job *job, const str
             runs += job->runs[kind][i];
             exits += job->exits[kind][i];
         }
-    (void)here;
     /* Loose: twice for a straggler or rival each, and every fault may cost each of its tasks once. */
-    uint64_t strikes = faults->count + faults->crashes;
+    uint64_t strikes =
+        faults->count + faults->crashes + faults->pauses + faults->partitions;
     if (runs > 2 * tasks + exits + strikes * tasks)
         world_violated(world, UINT32_MAX, "S10", "%s ran %llu programs for %llu tasks", job->name,
                        (unsigned long long)runs, (unsigned long long)tasks);
@@ -209,7 +210,7 @@ void converge_final(struct world *world)
         }
         if (here == NULL || world->is_violated) continue;
         final_blame(world, job, here);
-        final_work(world, job, here);
+        final_work(world, job);
         if (job->told == JOB_DONE) final_output(world, job);
     }
 }

@@ -13,6 +13,13 @@ enum {
     SUBMITTER = 0,
 };
 
+/* Everything that goes wrong is counted: the bound on work (S10) allows for it. */
+static void part(struct world *world, enum layout layout)
+{
+    world->faults.partitions++;
+    network_partition(&world->network, layout, &world->faults.prng, world->now);
+}
+
 static void scene_calm(struct world *world, uint64_t step)
 {
     (void)world;
@@ -43,15 +50,13 @@ static void scene_all_crash(struct world *world, uint64_t step)
 
 static void scene_partition(struct world *world, uint64_t step)
 {
-    if (step == 3)
-        network_partition(&world->network, LAYOUT_HALVES, &world->faults.prng, world->now);
+    if (step == 3) part(world, LAYOUT_HALVES);
     if (step > 3) streams_sweep(world);
 }
 
 static void scene_one_way(struct world *world, uint64_t step)
 {
-    if (step == 3)
-        network_partition(&world->network, LAYOUT_ONE_WAY, &world->faults.prng, world->now);
+    if (step == 3) part(world, LAYOUT_ONE_WAY);
     if (step > 3) streams_sweep(world);
 }
 
@@ -68,6 +73,7 @@ static void scene_lose_disk(struct world *world, uint64_t step)
 static void scene_leave(struct world *world, uint64_t step)
 {
     if (step != 3) return;
+    world->faults.count++;
     queue_push(&world->queue, (struct happening){.at = world->now + 1,
                                                  .kind = HAPPEN_LEAVE,
                                                  .host = 1,

@@ -171,6 +171,7 @@ void streams_send(struct world *world, uint32_t party, uint64_t id, struct slice
         world_violated(world, party, "contract", "a record on a stream that is not open");
         return;
     }
+    if (!stream->ends[to].is_attached) return; /* it has said goodbye, which is on its way */
     pipe_push(world, stream, to, bytes, false);
     if (stream->pipes[to].size > UNSENT_MAX) {
         tell_closed(world, stream, 0, world->now + 1);

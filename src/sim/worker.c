@@ -23,6 +23,7 @@ enum {
     RUN_SPREAD = 750 * MILLISECOND,
     SLOW_MIN = 4 * SECOND,
     SLOW_SPREAD = 8 * SECOND,
+    RUN_MAX = 30 * SECOND,           /* on the slowest node: L1's bound knows of it */
     KILL_MAX = 2 * SECOND,           /* TERM, then KILL */
     WRONG_BYTES_CHANCE = 100000,     /* per million: the canary's */
 };
@@ -109,6 +110,7 @@ static void identify(struct world *world, struct host *host, struct run *run, co
     }
     const struct job *job = jobs_find_name(node_jobs(host->node), name, &matches);
     if (job != NULL) run->job = client_job(world, &job->id);
+    if (job == NULL && matches > 1) return; /* two jobs of one name: which is not told */
     if (job == NULL || run->job == NULL)
         world_violated(world, host->index, "S7", "'%s' is a task of no job", label);
     else if (job->outcome != JOB_RUNNING)
@@ -190,7 +192,8 @@ static duration run_time(struct world *world, const struct run *run)
     duration least = is_slow ? SLOW_MIN : RUN_MIN;
     uint64_t spread = is_slow ? SLOW_SPREAD : RUN_SPREAD;
     duration time = least + (duration)prng_below(&world->worker.prng, spread);
-    return time * world->hosts[run->host].slowness;
+    time *= world->hosts[run->host].slowness;
+    return time < RUN_MAX ? time : RUN_MAX;
 }
 
 static void look_for_inputs(struct world *world, struct run *run)
