@@ -2,27 +2,32 @@
  *
  *   claim -+- junk: refused, counted
  *          +- about another: joined into the member table (precedence.c)
- *          |                    `- won: on_changed() -- it is news (rumors), its suspicion begins or ends
- *          |                                            (suspects), the node is told (ports.changed)
+ *          |                    `- won: on_changed() -- it is news (rumors), its suspicion begins
+ *          |                            or ends (suspects), the node is told (ports.changed)
  *          `- about ourselves -+- a former boot of ours: nothing
  *                              +- another boot, not lower: usurped
- *                              +- SUSPECT or DEAD at our boot: refuted at once, by an own claim one refutation above it
- *                              |    (SWIM, section 4.2), to whoever said so and as a rumour to all
- *                              `- LEFT at our boot, and we did not: final (precedence.c); only a new boot helps
+ *                              +- SUSPECT or DEAD at our boot: refuted at once, by a claim of
+ *                              |    our own one refutation above it (SWIM, section 4.2), to
+ *                              |    whoever said so and as a rumour to all
+ *                              `- LEFT at our boot, and we did not: final (precedence.c); only
+ *                                   a new boot helps
  *
- * Who accuses us with an old accusation has missed the answer: it gets it again, and nothing is raised. So a pair of
- * members of whom one does not hear the other costs one refutation an accusation, never more. */
+ * Who accuses us with an old accusation has missed the answer: it gets it again, and nothing is
+ * raised. So a pair of members of whom one does not hear the other costs one refutation an
+ * accusation, never more. */
 #include "gossip/claims.h"
 
 #include "gossip/suspects.h"
 
 #include <assert.h>
 
-static void on_changed(void *context, instant now, struct member *member, const struct member_change *change)
+static void on_changed(void *context, instant now, struct member *member,
+                       const struct member_change *change)
 {
     struct gossip *gossip = context;
     if (!change->is_details_only) {
         rumors_add(&gossip->rumors, member);
+        if (member->state == MEMBER_DEAD) rumors_hasten(gossip, now);
         suspects_follow(gossip, now, member, change->before);
     }
     if (member == gossip->members.self) return;
@@ -79,12 +84,14 @@ static void refute(struct gossip *gossip, instant now, const struct msg_member_c
     own.cause = CAUSE_REFUTED;
     gossip->counters.refutations++;
     if (gossip->health < GOSSIP_HEALTH_MAX) gossip->health++; /* Lifeguard: others find us slow */
-    trace_line(&gossip->config.trace, TRACE_INFO, "event=refuted state=%s refutations=%u cause=\"%s\"",
+    trace_line(&gossip->config.trace, TRACE_INFO,
+               "event=refuted state=%s refutations=%u cause=\"%s\"",
                member_state_text(claim->state), own.refutations, cause_text(claim->cause));
     claims_own(gossip, now, &own);
 }
 
-static void take_about_self(struct gossip *gossip, instant now, const struct msg_member_claim *claim,
+static void take_about_self(struct gossip *gossip, instant now,
+                            const struct msg_member_claim *claim,
                             const struct claims_source *source)
 {
     const struct member *self = gossip->members.self;
@@ -97,10 +104,12 @@ static void take_about_self(struct gossip *gossip, instant now, const struct msg
         usurped(gossip, &self->boot);
         return;
     }
-    /* Alive with more refutations than ours is nobody's word but a forger's: outdone like an accusation. */
+    /* Alive with more refutations than ours is nobody's word but a forger's: outdone like an
+     * accusation. */
     bool is_above = claim->refutations > self->refutations;
     bool is_accused = claim->state != MEMBER_ALIVE;
-    if (is_above || (is_accused && claim->refutations == self->refutations)) refute(gossip, now, claim);
+    if (is_above || (is_accused && claim->refutations == self->refutations))
+        refute(gossip, now, claim);
     if (is_accused && source->from != NULL) claims_answer(gossip, source->sender, source->from);
 }
 
@@ -109,7 +118,8 @@ const char *claims_take(struct gossip *gossip, instant now, const struct msg_mem
 {
     bool is_own = source->sender != NULL && id_equal(source->sender, &claim->node);
     struct msg_member_claim checked = *claim;
-    if (is_own && source->from != NULL && address_is_none(&claim->address)) checked.address = *source->from;
+    if (is_own && source->from != NULL && address_is_none(&claim->address))
+        checked.address = *source->from;
     bool is_about_self = id_equal(&claim->node, &gossip->config.id);
     const char *reason = members_check(&checked);
     if (reason != NULL) {
@@ -120,7 +130,8 @@ const char *claims_take(struct gossip *gossip, instant now, const struct msg_mem
         take_about_self(gossip, now, &checked, source);
         return NULL;
     }
-    enum members_verdict verdict = members_apply(&gossip->members, now, &checked, is_own, gossip->prng);
+    enum members_verdict verdict =
+        members_apply(&gossip->members, now, &checked, is_own, gossip->prng);
     if (verdict != MEMBERS_WON && verdict != MEMBERS_EQUAL) return NULL;
     struct member *member = members_find(&gossip->members, &claim->node);
     if (source->is_testimony && claim->state == MEMBER_SUSPECT)
@@ -128,8 +139,8 @@ const char *claims_take(struct gossip *gossip, instant now, const struct msg_mem
     return NULL;
 }
 
-void claims_restarted(struct gossip *gossip, instant now, const struct member *member, const struct boot *boot,
-                      const struct address *address)
+void claims_restarted(struct gossip *gossip, instant now, const struct member *member,
+                      const struct boot *boot, const struct address *address)
 {
     struct msg_member_claim claim = member_claim(member);
     claim.boot = *boot;

@@ -16,8 +16,8 @@ const char *claims_take(struct gossip *gossip, instant now, const struct msg_mem
                         const struct claims_source *source);
 
 /* A datagram of a known member at a newer boot: it started anew, at this address. */
-void claims_restarted(struct gossip *gossip, instant now, const struct member *member, const struct boot *boot,
-                      const struct address *address);
+void claims_restarted(struct gossip *gossip, instant now, const struct member *member,
+                      const struct boot *boot, const struct address *address);
 
 /* Our own claim changes: state, and the boot and refutations that it outranks the former by. */
 void claims_own(struct gossip *gossip, instant now, const struct msg_member_claim *claim);

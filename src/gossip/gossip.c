@@ -1,7 +1,8 @@
 /* The protocol period (SWIM, section 3 and 4.3), and the life of a node in it.
  *
- * Each period one member is probed, in the order of a list that is shuffled again at each end: so between two probes
- * of a member lie at most 2n - 1 periods, not only n on average. A node's load is a constant in n.
+ * Each period one member is probed, in the order of a list that is shuffled again at each end: so
+ * between two probes of a member lie at most 2n - 1 periods, not only n on average. A node's load
+ * is a constant in n.
  *
  *   tick -+- we slept            : probes are void, suspects get as much longer
  *         +- probes              : time-outs, indirect probes, accusations        (probe.c)
@@ -9,11 +10,13 @@
  *         +- the period's turn   : the next probe; reminders; a ping to one of the dead; reaping
  *         `- news                : to a few at random, when there is any          (rumors.c)
  *
- * The dead are pinged, too, one every few periods: the ping says "you are held dead", so whoever lives behind a partition
- * that has healed refutes, and both sides find together with nobody's help.
+ * The dead are pinged, too, one every few periods: the ping says "you are held dead", so whoever
+ * lives behind a partition that has healed refutes, and both sides find together with nobody's
+ * help.
  *
- * A node that was stopped (SIGSTOP, a virtual machine paused) wakes with all its time-outs in the past, and
- * would accuse everyone. It knows by its own tick coming late, and takes its sleep off everybody's time. */
+ * A node that was stopped (SIGSTOP, a virtual machine paused) wakes with all its time-outs in the
+ * past, and would accuse everyone. It knows by its own tick coming late, and takes its sleep off
+ * everybody's time. */
 #include "gossip/gossip.h"
 
 #include "gossip/claims.h"
@@ -24,8 +27,8 @@
 #include <string.h>
 
 enum {
-    HEAL_PERIODS = 4,     /* between pings to the dead: a partition of half a flock heals within some 4 periods and
-                             the way of the rumours, for a quarter of a datagram a period */
+    HEAL_PERIODS = 4,     /* between pings to the dead: a partition heals within some periods, for a
+                             quarter of a datagram a period */
     REAP_PERIODS = 60,    /* between searches for who is to be forgotten */
     GOODBYE_FANOUT = 8,   /* told of our leaving directly; the rumour does the rest */
 };
@@ -33,7 +36,7 @@ enum {
 enum error gossip_init(struct gossip *gossip, const struct gossip_config *config, struct prng *prng,
                        struct memory *memory, instant now)
 {
-    assert(config->period >= RUMOR_SPREADS && !id_is_zero(&config->id));
+    assert(config->period >= RUMOR_HASTE && !id_is_zero(&config->id));
     assert(config->name != NULL && config->name[0] != '\0');
     *gossip = (struct gossip){.config = *config, .prng = prng, .memory = memory, .now = now};
     gossip->suspects_next = INSTANT_NEVER;
@@ -134,7 +137,8 @@ static void wake(struct gossip *gossip, instant now)
     duration slept = now - gossip->period_deadline;
     if (slept <= gossip->config.period) return;
     gossip->counters.oversleeps++;
-    trace_line(&gossip->config.trace, TRACE_WARN, "event=overslept ms=%lld", (long long)(slept / MILLISECOND));
+    trace_line(&gossip->config.trace, TRACE_WARN, "event=overslept ms=%lld",
+               (long long)(slept / MILLISECOND));
     probe_drop_before(gossip, gossip->period_deadline);
     suspects_delay(gossip, gossip->period_deadline, slept);
 }
@@ -142,7 +146,7 @@ static void wake(struct gossip *gossip, instant now)
 static void begin_period(struct gossip *gossip, instant now)
 {
     if (now < gossip->period_deadline) return;
-    /* Lifeguard, section IV.A: who doubts himself probes less often. */
+    /* Lifeguard's local health: who doubts himself probes less often. */
     gossip->period_deadline = now + gossip->config.period * (1 + gossip->health);
     struct member *member = next_in_turn(gossip);
     if (member != NULL) probe_start(gossip, now, member, CAUSE_NONE);

@@ -1,6 +1,6 @@
-/* SWIM (Das, Gupta, Motivala 2002) with Lifeguard's refinements (Dadgar, Phillips, Currey 2017): who is there, learnt by
- * probing one member a period and by rumours on the back of the probes. Pure: time and chance come in, messages go
- * out through the ports. */
+/* SWIM (Das, Gupta, Motivala 2002) with Lifeguard's refinements (Dadgar, Phillips, Currey 2017):
+ * who is there, learnt by probing one member a period and by rumours on the back of the probes.
+ * Pure: time and chance come in, messages go out through the ports. */
 #ifndef GOSSIP_GOSSIP_H
 #define GOSSIP_GOSSIP_H
 
@@ -12,18 +12,19 @@
 #include "gossip/rumors.h"
 #include "membership/members.h"
 
-/* What gossip needs of the node around it. The core's own; called only inside gossip_* functions, and must not
- * call gossip_* functions itself. */
+/* What gossip needs of the node around it. The core's own; called only inside gossip_* functions,
+ * and must not call gossip_* functions itself. */
 struct gossip_ports {
     void *context;
-    /* One datagram with this payload (packed messages, at most FRAME_PAYLOAD_MAX) to this address. Borrows. */
+    /* One datagram with this payload (packed messages, at most FRAME_PAYLOAD_MAX) to this address.
+     * Borrows. */
     void (*send)(void *context, const struct address *to, struct slice payload);
-    /* A member (never ourselves) is new, or its state, boot or address changed. before: its state until now,
-     * 0 = it is new. */
+    /* A member (never ourselves) is new, or its state, boot or address changed. before: its state
+     * until now, 0 = it is new. */
     void (*changed)(void *context, const struct member *member, unsigned before);
-    /* Somebody else uses our id (at another boot than ours, not lower), or what is said of our own boot can only be
-     * answered by a new one (that it left, refuted without end: then boot is our own). Answer: a boot above
-     * both, by gossip_reboot or a new start. */
+    /* Somebody else uses our id (at another boot than ours, not lower), or what is said of our own
+     * boot can only be answered by a new one (that it left, refuted without end: then boot is our
+     * own). Answer: a boot above both, by gossip_reboot or a new start. */
     void (*usurped)(void *context, const struct boot *boot);
 };
 
@@ -47,10 +48,10 @@ struct gossip_counters {
 };
 
 enum {
-    GOSSIP_HEALTH_MAX = 8,                      /* Lifeguard's S: at worst nine times as slow, and as patient */
-    GOSSIP_REMEMBERED_S = 24 * 60 * 60,         /* a dead member is remembered for so long */
-    GOSSIP_TOLD_S = 60 * 60,                    /* and told to newcomers in exchanges for so long: else two that
-                                                   forget it at different times would remind each other for ever */
+    GOSSIP_HEALTH_MAX = 8,              /* Lifeguard's S: at worst nine times as slow and patient */
+    GOSSIP_REMEMBERED_S = 24 * 60 * 60, /* a dead member is remembered for so long, */
+    GOSSIP_TOLD_S = 60 * 60,            /* and told in exchanges for so long: else two that forget
+                                           it at different times would remind each other for ever */
 };
 
 struct gossip {
@@ -82,24 +83,27 @@ enum error gossip_init(struct gossip *gossip, const struct gossip_config *config
                        struct memory *memory, instant now) MUST_USE;
 void gossip_deinit(struct gossip *gossip);
 
-/* Does what is due at now: the period's probe, indirect probes, suspicions that ran out, reaping. Cheap when
- * nothing is. */
+/* Does what is due at now: the period's probe, indirect probes, suspicions that ran out, reaping.
+ * Cheap when nothing is. */
 void gossip_tick(struct gossip *gossip, instant now);
 instant gossip_deadline(const struct gossip *gossip);
 
 /* An authenticated datagram's payload from this sender. NULL, or why the rest of it was refused. */
-const char *gossip_receive(struct gossip *gossip, instant now, const struct id *sender, const struct boot *boot,
-                           const struct address *from, struct slice payload, struct arena *scratch);
+const char *gossip_receive(struct gossip *gossip, instant now, const struct id *sender,
+                           const struct boot *boot, const struct address *from,
+                           struct slice payload, struct arena *scratch);
 
-/* A member was heard on an authenticated stream: it lives now at this boot (and is learnt when new). When it
- * is held suspect or dead at that boot, it is told so at once, and refutes. */
+/* A member was heard on an authenticated stream: it lives now at this boot (and is learnt when
+ * new). When it is held suspect or dead at that boot, it is told so at once, and refutes. */
 void gossip_heard(struct gossip *gossip, instant now, const struct msg_member_claim *claim);
 /* Something speaks against a member (its stream ended, its port refused): probe it now. */
 void gossip_evidence(struct gossip *gossip, instant now, const struct id *id, enum cause cause);
 
-/* Full state, for joining and repair over a stream. The list is in the arena, its names borrow from the members (valid
- * until the next gossip_* call). False when it does not fit. Sets members alone. */
-bool gossip_exchange_fill(const struct gossip *gossip, struct msg_exchange *exchange, struct arena *arena);
+/* Full state, for joining and repair over a stream. The list is in the arena, its names borrow from
+ * the members (valid until the next gossip_* call). False when it does not fit. Sets members
+ * alone. */
+bool gossip_exchange_fill(const struct gossip *gossip, struct msg_exchange *exchange,
+                          struct arena *arena);
 void gossip_exchange_take(struct gossip *gossip, instant now, const struct msg_exchange *exchange);
 
 /* Our own claim about ourselves, as of now. Its name borrows from gossip. */
@@ -108,8 +112,8 @@ struct msg_member_claim gossip_self_claim(const struct gossip *gossip);
 /* From now on we are at this boot (not lower than the former: asserted): all are told. */
 void gossip_reboot(struct gossip *gossip, instant now, const struct boot *boot);
 
-/* Says goodbye: rumours and a few direct datagrams that we left. No probes any more; what is left to say is said
- * until period_deadline. */
+/* Says goodbye: rumours and a few direct datagrams that we left. No probes any more; what is left
+ * to say is said until period_deadline. */
 void gossip_leave(struct gossip *gossip, instant now);
 
 #endif

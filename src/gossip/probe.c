@@ -1,30 +1,31 @@
 /* A probe (SWIM, section 3.1, with Lifeguard's nacks and local health):
  *
- *              ours                                             for another
+ *              ours                                         for another
  *
- *    ping -> target                                     ping -> target
- *       |                                                  |
- *    DIRECT --ack--> ended                              RELAY --ack--> ack to the asker, ended
- *       |  timeout: ping_request to 3 others               |  timeout: nack to the asker ("I live, it is silent")
- *    INDIRECT --ack, of the target or a helper--> ended    NACKED --ack--> ack to the asker, ended
- *       |  end of the period                               |  end of a period
- *    ended: accuse                                      ended
+ *    ping -> target                                  ping -> target
+ *       |                                               |
+ *    DIRECT --ack--> ended                           RELAY --ack--> ack to the asker, ended
+ *       |  timeout: ping_request to 3 others            |  timeout: nack to the asker
+ *    INDIRECT --ack, a helper's too--> ended         NACKED --ack--> ack to the asker, ended
+ *       |  end of the period                            |  end of a period
+ *    ended: accuse                                   ended
  *
- * An answer counts only with our sequence and from the one we asked: the target by its id, or a helper that
- * we asked about it. Who else lives at the target's address is not the target.
+ * An answer counts only with our sequence and from the one we asked: the target by its id, or a
+ * helper that we asked about it. Who else lives at the target's address is not the target.
  *
- * Timeouts: a multiple of the measured round trip, but a fifth of the period at least (a scheduler's hiccup is
- * no failure) and half of it at most (the other half is for the indirect probes). All are stretched by
- * our own health: who fails probes, misses nacks or is accused himself has reason to doubt himself (Lifeguard,
- * section IV.A).
+ * Timeouts: a multiple of the measured round trip, but a fifth of the period at least (a
+ * scheduler's hiccup is no failure) and half of it at most (the other half is for the indirect
+ * probes). All are stretched by our own health: who fails probes, misses nacks or is accused
+ * himself has reason to doubt himself (Lifeguard: "Local Health Aware Probe").
  *
- * With evidence (a stream ended, a port refused) the direct and the indirect probes go out together, the ping is
- * repeated once, and it is over within half a period. If it fails, and we are not the one who is cut off, the
- * suspicion lasts 1.5 periods only. Not cut off: a helper said nack or was heard meanwhile, or there is nobody to ask; a
- * refused port is the word of the other machine's kernel, and needs no such proof.
+ * With evidence (a stream ended, a port refused) the direct and the indirect probes go out
+ * together, the ping is repeated once, and it is over within half a period. If it fails, and we are
+ * not the one who is cut off, the suspicion lasts 1.5 periods only. Not cut off: a helper said nack
+ * or was heard meanwhile, or there is nobody to ask; a refused port is the word of the other
+ * machine's kernel, and needs no such proof.
  *
- * A member that was heard in an authenticated datagram since the probe began lives, ack or no ack. That does not hold
- * with evidence: its last words may have been under way when it died. */
+ * A member that was heard in an authenticated datagram since the probe began lives, ack or no ack.
+ * That does not hold with evidence: its last words may have been under way when it died. */
 #include "gossip/probe.h"
 
 #include "gossip/suspects.h"
@@ -32,9 +33,9 @@
 #include <assert.h>
 
 enum {
-    HELPERS_MAX = 3,   /* SWIM's k: with 20 % loss 3 indirect probes of 4 packets each miss a living one in 1 of 5 */
-    PROBES_MAX = 512,  /* at once; a stranger with the key can make us relay, not without bound */
-    RTT_FACTOR = 4,    /* smoothed round trips to wait: TCP's SRTT + 4 RTTVAR (RFC 6298) for a variance of 3/4 */
+    HELPERS_MAX = 3,  /* SWIM's k: at 20 % loss, 3 of 4 packets each miss a living one in 1 of 5 */
+    PROBES_MAX = 512, /* at once; a stranger with the key can make us relay, not without bound */
+    RTT_FACTOR = 4, /* smoothed round trips to wait: SRTT + 4 RTTVAR (RFC 6298) if RTTVAR is 3/4 */
 };
 
 enum probe_state {
@@ -90,10 +91,10 @@ static bool is_ours(const struct probe *probe)
 /* A new probe of this target with a sequence of its own; NULL when there is no room. */
 static struct probe *add(struct gossip *gossip, instant now, const struct id *target)
 {
-    struct probe *probes = gossip->probes_count >= PROBES_MAX
-                               ? NULL
-                               : memory_grow(gossip->memory, gossip->probes, &gossip->probes_capacity,
-                                             gossip->probes_count, sizeof *probes);
+    struct probe *probes = NULL;
+    if (gossip->probes_count < PROBES_MAX)
+        probes = memory_grow(gossip->memory, gossip->probes, &gossip->probes_capacity,
+                             gossip->probes_count, sizeof *probes);
     if (probes == NULL) {
         gossip->counters.probes_dropped++;
         return NULL;
@@ -181,7 +182,8 @@ static void ask_helpers(struct gossip *gossip, struct probe *probe, const struct
 {
     if (probe->helpers_count > 0) return;
     struct member *helpers[HELPERS_MAX];
-    size_t count = members_pick(&gossip->members, gossip->prng, &target->id, true, helpers, HELPERS_MAX);
+    size_t count =
+        members_pick(&gossip->members, gossip->prng, &target->id, true, helpers, HELPERS_MAX);
     if (count > 0) gossip->counters.probes_indirect++;
     for (size_t i = 0; i < count; i++) {
         probe->helpers[probe->helpers_count++] = helpers[i]->id;
@@ -192,12 +194,13 @@ static void ask_helpers(struct gossip *gossip, struct probe *probe, const struct
 }
 
 /* Evidence came: the probe, new or under way, is over within half a period. */
-static void hurry(struct gossip *gossip, instant now, struct probe *probe, const struct member *member,
-                  enum cause evidence)
+static void hurry(struct gossip *gossip, instant now, struct probe *probe,
+                  const struct member *member, enum cause evidence)
 {
     duration stretch = 1 + gossip->health;
     duration timeout = ack_timeout(gossip, member);
-    duration whole = 2 * timeout < gossip->config.period / 2 ? 2 * timeout : gossip->config.period / 2;
+    duration most = gossip->config.period / 2;
+    duration whole = 2 * timeout < most ? 2 * timeout : most;
     probe->evidence = evidence;
     probe->end = now + whole * stretch;
     if (probe->state == PROBE_DIRECT) probe->deadline = now + whole * stretch / 2;
@@ -246,10 +249,11 @@ static void note_digests(struct member *member, uint64_t log_digest, uint64_t vi
     member->view_digest = view_digest;
 }
 
-void probe_on_ping(struct gossip *gossip, const struct probe_mail *mail, const struct msg_ping *ping)
+void probe_on_ping(struct gossip *gossip, const struct probe_mail *mail,
+                   const struct msg_ping *ping)
 {
     note_digests(mail->member, ping->log_digest, ping->view_digest);
-    if (!id_equal(&ping->target, &gossip->config.id)) return; /* meant for who had our address before */
+    if (!id_equal(&ping->target, &gossip->config.id)) return; /* for who had our address */
     send_ack(gossip, mail->sender, mail->from, ping->sequence);
 }
 
@@ -299,8 +303,8 @@ void probe_on_request(struct gossip *gossip, const struct probe_mail *mail,
     probe->asker = *mail->sender;
     probe->asker_address = *mail->from;
     probe->asker_sequence = request->sequence;
-    /* The nack must reach the asker before its probe ends: four fifths of a timeout (Lifeguard), and soon enough
-     * for one with evidence. */
+    /* The nack must reach the asker before its probe ends: four fifths of a timeout (Lifeguard),
+     * and soon enough for one with evidence. */
     duration patience = ack_timeout(gossip, known != NULL ? known : &target) * 4 / 5;
     duration most = gossip->config.period / 4;
     probe->deadline = mail->now + (patience < most ? patience : most);
@@ -308,7 +312,8 @@ void probe_on_request(struct gossip *gossip, const struct probe_mail *mail,
     send_ping(gossip, &target, probe->sequence);
 }
 
-void probe_on_nack(struct gossip *gossip, const struct probe_mail *mail, const struct msg_nack *nack)
+void probe_on_nack(struct gossip *gossip, const struct probe_mail *mail,
+                   const struct msg_nack *nack)
 {
     struct probe *probe = find_sequence(gossip, nack->sequence);
     if (probe == NULL || !is_ours(probe)) return;
@@ -319,7 +324,8 @@ void probe_on_nack(struct gossip *gossip, const struct probe_mail *mail, const s
 
 /* ---- time ---- */
 
-/* Somebody else than the target was heard since the probe began, or there is nobody else in the flock. */
+/* Somebody else than the target was heard since the probe began, or there is nobody else in the
+ * flock. */
 static bool is_connected(const struct gossip *gossip, const struct probe *probe)
 {
     if (members_living_count(&gossip->members) <= 2 || probe->nacks_count > 0) return true;
@@ -330,12 +336,13 @@ static bool is_connected(const struct gossip *gossip, const struct probe *probe)
     return false;
 }
 
-/* Lifeguard: a probe that failed although the helpers answered speaks against the target, each missing nack
- * against ourselves. */
+/* Lifeguard: a probe that failed although the helpers answered speaks against the target, each
+ * missing nack against ourselves. */
 static void doubt(struct gossip *gossip, const struct probe *probe)
 {
     uint32_t more = probe->helpers_count > 0 ? probe->helpers_count - probe->nacks_count : 1;
-    gossip->health = gossip->health + more < GOSSIP_HEALTH_MAX ? gossip->health + more : GOSSIP_HEALTH_MAX;
+    gossip->health += more;
+    if (gossip->health > GOSSIP_HEALTH_MAX) gossip->health = GOSSIP_HEALTH_MAX;
 }
 
 static void fail(struct gossip *gossip, instant now, struct probe *probe)
@@ -354,7 +361,8 @@ static void fail(struct gossip *gossip, instant now, struct probe *probe)
         suspects_hasten(gossip, member, now + gossip->config.period * 3 / 2);
 }
 
-/* We look at the clock late, for the machine was busy: the answer may have come in time and wait to be read. */
+/* We look at the clock late, for the machine was busy: the answer may have come in time and wait to
+ * be read. */
 static bool grant_grace(const struct gossip *gossip, instant now, struct probe *probe)
 {
     if (probe->is_graced || now - probe->deadline < gossip->config.period / 5) return false;

@@ -12,17 +12,20 @@ struct probe_mail {
     struct member *member;
 };
 
-/* Pings the member, and accuses it unless an answer comes, by itself or through others. evidence: what else
- * speaks against it (the probe is then quick), CAUSE_NONE = nothing. At most one probe a member. */
+/* Pings the member, and accuses it unless an answer comes, by itself or through others. evidence:
+ * what else speaks against it (the probe is then quick), CAUSE_NONE = nothing. At most one probe a
+ * member. */
 void probe_start(struct gossip *gossip, instant now, struct member *member, enum cause evidence);
 /* A ping for whose answer nobody waits: it tells the member how it is held. */
 void probe_ping(struct gossip *gossip, struct member *member);
 
-void probe_on_ping(struct gossip *gossip, const struct probe_mail *mail, const struct msg_ping *ping);
+void probe_on_ping(struct gossip *gossip, const struct probe_mail *mail,
+                   const struct msg_ping *ping);
 void probe_on_ack(struct gossip *gossip, const struct probe_mail *mail, const struct msg_ack *ack);
 void probe_on_request(struct gossip *gossip, const struct probe_mail *mail,
                       const struct msg_ping_request *request);
-void probe_on_nack(struct gossip *gossip, const struct probe_mail *mail, const struct msg_nack *nack);
+void probe_on_nack(struct gossip *gossip, const struct probe_mail *mail,
+                   const struct msg_nack *nack);
 
 void probe_tick(struct gossip *gossip, instant now);
 instant probe_deadline(const struct gossip *gossip);

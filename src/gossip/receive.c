@@ -1,11 +1,11 @@
 /* A datagram's payload: a sequence of packed messages, rumours last (rumors.c draws it).
  *
- * The rumours are taken before what they are piggybacked on is answered: an ack then carries already the refutation of
- * what its ping accused us of.
+ * The rumours are taken before what they are piggybacked on is answered: an ack then carries
+ * already the refutation of what its ping accused us of.
  *
- * The sender is authenticated, with its boot. At a former boot it is a recording or a straggler, and refused. At
- * a newer one it has started anew, whatever the rumours say. Who is not known stays so: it is learnt by
- * its own claim, which each ping carries. */
+ * The sender is authenticated, with its boot. At a former boot it is a recording or a straggler,
+ * and refused. At a newer one it has started anew, whatever the rumours say. Who is not known stays
+ * so: it is learnt by its own claim, which each ping carries. */
 #include "gossip/claims.h"
 #include "gossip/probe.h"
 
@@ -59,7 +59,8 @@ static const char *take_rumors(struct gossip *gossip, instant now, const struct 
     return refused;
 }
 
-static void take_probes(struct gossip *gossip, const struct parcel *parcel, const struct probe_mail *mail)
+static void take_probes(struct gossip *gossip, const struct parcel *parcel,
+                        const struct probe_mail *mail)
 {
     for (size_t i = 0; i < parcel->count; i++) {
         const struct wire_message *message = &parcel->messages[i];
@@ -71,6 +72,21 @@ static void take_probes(struct gossip *gossip, const struct parcel *parcel, cons
         default: break; /* rumors are taken, challenges are the node's */
         }
     }
+}
+
+static bool has(const struct parcel *parcel, unsigned type)
+{
+    for (size_t i = 0; i < parcel->count; i++)
+        if (parcel->messages[i].type == type) return true;
+    return false;
+}
+
+/* The dead one speaks. Unless the answer to its ping says so already, or it just answered ours, it
+ * is told that it is held dead, and refutes. */
+static void tell_the_dead(struct gossip *gossip, const struct parcel *parcel, struct member *member)
+{
+    if (member == NULL || member->state != MEMBER_DEAD || gossip->is_leaving) return;
+    if (!has(parcel, MSG_ping) && !has(parcel, MSG_ack)) probe_ping(gossip, member);
 }
 
 /* Whose datagram is it? NULL when it is to be read, else the reason. */
@@ -91,8 +107,9 @@ static const char *take_sender(struct gossip *gossip, instant now, const struct 
     return NULL;
 }
 
-const char *gossip_receive(struct gossip *gossip, instant now, const struct id *sender, const struct boot *boot,
-                           const struct address *from, struct slice payload, struct arena *scratch)
+const char *gossip_receive(struct gossip *gossip, instant now, const struct id *sender,
+                           const struct boot *boot, const struct address *from,
+                           struct slice payload, struct arena *scratch)
 {
     assert(gossip->members.self != NULL);
     gossip->now = now;
@@ -107,5 +124,6 @@ const char *gossip_receive(struct gossip *gossip, instant now, const struct id *
     const char *refused = take_rumors(gossip, now, &parcel, &source);
     struct probe_mail mail = {now, sender, from, members_find(&gossip->members, sender)};
     take_probes(gossip, &parcel, &mail);
+    tell_the_dead(gossip, &parcel, mail.member);
     return cut != NULL ? cut : refused;
 }

@@ -1,15 +1,17 @@
-/* What to tell, and whom (SWIM, section 4.1 and 4.4; Lifeguard's "buddy system").
+/* What to tell, and whom (SWIM, section 4.1; Lifeguard's "Buddy System").
  *
  *   queues[0]  never told        newest -> ... -> oldest
  *   queues[1]  told once            ...
- *   queues[k]  told k times         ...            k < lambda * log2(n): then it is no news any more
+ *   queues[k]  told k times         ...            k < lambda * log2(n): then it is no news
  *
- * Each datagram takes from the front, so the freshest news travels first however much there is, and the work is that
- * of the claims taken. A member has one rumour, its newest claim: what an older one said is outranked anyhow.
+ * Each datagram takes from the front, so the freshest news travels first however much there is, and
+ * the work is that of the claims taken. A member has one rumour, its newest claim: what an older
+ * one said is outranked anyhow.
  *
- * Every ping, ack and so on carries what fits behind it. When there is news, a few members at random get it at once, five
- * times a period, or one datagram a probe would be all: epidemic spread by a fan-out of 3 reaches n members
- * in log4(n) rounds. In a calm flock there is no news and no such datagram.
+ * Every ping, ack and so on carries what fits behind it. When there is news, a few members at
+ * random get it at once, five times a period, or one datagram a probe would be all: epidemic spread
+ * by a fan-out of 3 reaches n members in log4(n) rounds. In a calm flock there is no news and no
+ * such datagram.
  *
  * A datagram:
  *
@@ -18,8 +20,9 @@
  *   | (or nothing)     | (only with hearsay after) | (may be empty)   |
  *   +------------------+---------------------------+------------------+
  *
- * Testimony is what we accuse first hand, from a probe of our own that failed. The receiver counts witnesses by it
- * (suspicion.c); hearsay counts for nothing but the claim. So of two rumors messages the first is testimony. */
+ * Testimony is what we accuse first hand, from a probe of our own that failed. The receiver counts
+ * witnesses by it (suspicion.c); hearsay counts for nothing but the claim. So of two rumors
+ * messages the first is testimony. */
 #include "gossip/rumors.h"
 
 #include "gossip/gossip.h"
@@ -150,10 +153,10 @@ static void load_news(struct load *load, struct gossip *gossip, const struct mem
     }
 }
 
-static void pack_load(const struct load *load, struct writer *writer)
+static void pack_load(struct load *load, struct writer *writer)
 {
-    struct msg_rumors testimony = {.claims = {(void *)(uintptr_t)load->testimony, load->testimony_count}};
-    struct msg_rumors hearsay = {.claims = {(void *)(uintptr_t)load->hearsay, load->hearsay_count}};
+    struct msg_rumors testimony = {.claims = {load->testimony, load->testimony_count}};
+    struct msg_rumors hearsay = {.claims = {load->hearsay, load->hearsay_count}};
     bool fits = true;
     if (testimony.claims.count > 0) fits = wire_pack(&wire_rumors, &testimony, writer);
     if (testimony.claims.count > 0 || hearsay.claims.count > 0)
@@ -161,7 +164,8 @@ static void pack_load(const struct load *load, struct writer *writer)
     assert(fits);
 }
 
-void rumors_send(struct gossip *gossip, const struct address *address, const struct rumors_head *head)
+void rumors_send(struct gossip *gossip, const struct address *address,
+                 const struct rumors_head *head)
 {
     if (address_is_none(address) || address->port == 0) return;
     uint8_t bytes[FRAME_PAYLOAD_MAX];
@@ -176,7 +180,8 @@ void rumors_send(struct gossip *gossip, const struct address *address, const str
     load.told_count = 0;
     load.left = writer.left - RUMORS_HEADS_SIZE;
     struct member *receiver = head->to == NULL ? NULL : members_find(&gossip->members, head->to);
-    if (receiver != NULL && receiver->state != MEMBER_ALIVE) (void)load_member(&load, gossip, receiver);
+    if (receiver != NULL && receiver->state != MEMBER_ALIVE)
+        (void)load_member(&load, gossip, receiver);
     if (head->is_introduced) (void)load_member(&load, gossip, gossip->members.self);
     load_news(&load, gossip, receiver, head->is_introduced);
     pack_load(&load, &writer);
@@ -194,7 +199,8 @@ void rumors_send(struct gossip *gossip, const struct address *address, const str
 static void drop_beyond(struct rumors *rumors, uint32_t limit)
 {
     for (uint32_t sends = limit; sends < RUMOR_QUEUES; sends++)
-        while (rumors->queues[sends].first != NULL) rumors_drop(rumors, rumors->queues[sends].first);
+        while (rumors->queues[sends].first != NULL)
+            rumors_drop(rumors, rumors->queues[sends].first);
 }
 
 void rumors_spread(struct gossip *gossip, instant now, size_t count)
@@ -208,6 +214,12 @@ void rumors_spread(struct gossip *gossip, instant now, size_t count)
         rumors_send(gossip, &picked[i]->address, &head);
     }
     gossip->rumors.spread_next = now + gossip->config.period / RUMOR_SPREADS;
+}
+
+void rumors_hasten(struct gossip *gossip, instant now)
+{
+    instant soon = now + gossip->config.period / RUMOR_HASTE;
+    gossip->rumors.spread_next = instant_min(gossip->rumors.spread_next, soon);
 }
 
 instant rumors_deadline(const struct gossip *gossip)

@@ -1,5 +1,5 @@
-/* Rumours: the newest claim about each member of whom there is news, told a bounded number of times, and the
- * datagrams that carry them. */
+/* Rumours: the newest claim about each member of whom there is news, told a bounded number of
+ * times, and the datagrams that carry them. */
 #ifndef GOSSIP_RUMORS_H
 #define GOSSIP_RUMORS_H
 
@@ -9,12 +9,12 @@
 struct gossip;
 
 enum {
-    RUMOR_LAMBDA = 4,     /* times log2(n): each claim then misses a member with a chance below 1/n^3 (SWIM, section 4.1;
-                             memberlist's RetransmitMult is 4 too) */
-    RUMOR_LIVING_MIN = 8, /* n is taken as at least this: the logarithm of a small flock leaves no room for loss */
+    RUMOR_LAMBDA = 4, /* times log2(n) (SWIM, section 4.1); memberlist's RetransmitMult is 4 too */
+    RUMOR_LIVING_MIN = 8, /* n is at least this: the log of a small flock leaves no room for loss */
     RUMOR_QUEUES = 64,    /* more than the bound for MEMBERS_MAX, 56 */
     RUMOR_FANOUT = 3,     /* members told at once when there is news, as memberlist's GossipNodes */
     RUMOR_SPREADS = 5,    /* times a period, as memberlist's 200 ms of 1 s */
+    RUMOR_HASTE = 20,     /* times a period at most, for deaths: 50 ms of 1 s gather several */
 };
 
 struct rumor_queue {
@@ -39,12 +39,15 @@ uint32_t rumors_limit(size_t living_count);
 struct rumors_head {
     const struct wire_schema *schema; /* NULL: nothing but rumours */
     const void *message;
-    const struct id *to;              /* the receiver, NULL = not known; if it is held other than alive, it is told so */
+    const struct id *to; /* the receiver, NULL = not known; if not held alive, it is told so */
     bool is_introduced;               /* with our own claim */
 };
 
 /* Sends head and as much news as fits, fewest told first, then newest. */
-void rumors_send(struct gossip *gossip, const struct address *address, const struct rumors_head *head);
+void rumors_send(struct gossip *gossip, const struct address *address,
+                 const struct rumors_head *head);
+/* The latest news cannot wait for the next round: somebody's work is to be taken over. */
+void rumors_hasten(struct gossip *gossip, instant now);
 /* News to a few members at random, when it is time for it. */
 void rumors_tick(struct gossip *gossip, instant now);
 /* News to this many members (at most 16: asserted) at random, now. */

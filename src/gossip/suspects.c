@@ -1,4 +1,4 @@
-/* Suspicion as gossip lives it (SWIM, section 4.2; Lifeguard, section IV).
+/* Suspicion as gossip lives it (SWIM, section 4.2; Lifeguard).
  *
  *   a probe of ours fails  --> accuse: state SUSPECT, we are the first witness
  *   a rumour says SUSPECT  --> the same without a witness; some of the hearers probe at once
@@ -6,12 +6,13 @@
  *   the deadline passes    --> state DEAD
  *   a refutation comes     --> state ALIVE (claims.c)
  *
- * Of those who hear of a suspicion about 8 probe the suspect out of turn, whatever the size of the flock. In SWIM
- * the round robin would bring the confirmations, n periods long; so they come within one. The suspect hears of its
- * accusation from each of them (a ping says how the pinged is held), and answers.
+ * Of those who hear of a suspicion about 8 probe the suspect out of turn, whatever the size of the
+ * flock. In SWIM the round robin would bring the confirmations, n periods long; so they come within
+ * one. The suspect hears of its accusation from each of them (a ping says how the pinged is held),
+ * and answers.
  *
- * Those under suspicion stand in a list of their own; suspects_next is not later than what is due first among
- * them. It may be earlier; then a walk finds nothing and sets it right. */
+ * Those under suspicion stand in a list of their own; suspects_next is not later than what is due
+ * first among them. It may be earlier; then a walk finds nothing and sets it right. */
 #include "gossip/suspects.h"
 
 #include "gossip/probe.h"
@@ -20,8 +21,8 @@
 #include <assert.h>
 
 enum {
-    PROBERS = 8,       /* hearers of a suspicion who probe at once, on average: K witnesses and some to spare */
-    REMINDED_MAX = 8,  /* reminders a period: more would be a load on a flock that just lost half of itself */
+    PROBERS = 8,       /* hearers who probe at once, on average: K witnesses, and some to spare */
+    REMINDED_MAX = 8,  /* reminders a period: a flock may just have lost half of itself */
 };
 
 static void due(struct gossip *gossip, instant when)
@@ -39,9 +40,11 @@ static void link_suspect(struct gossip *gossip, struct member *member)
 
 static void unlink_suspect(struct gossip *gossip, struct member *member)
 {
-    if (member->suspect_previous != NULL) member->suspect_previous->suspect_next = member->suspect_next;
+    if (member->suspect_previous != NULL)
+        member->suspect_previous->suspect_next = member->suspect_next;
     else gossip->suspects = member->suspect_next;
-    if (member->suspect_next != NULL) member->suspect_next->suspect_previous = member->suspect_previous;
+    if (member->suspect_next != NULL)
+        member->suspect_next->suspect_previous = member->suspect_previous;
     member->suspect_next = member->suspect_previous = NULL;
     member->probe_now = 0;
 }

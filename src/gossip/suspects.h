@@ -4,11 +4,12 @@
 
 #include "gossip/gossip.h"
 
-/* A member's state, boot or refutations changed: begins, restarts or ends its suspicion. For the listener of the
- * member table alone. */
+/* A member's state, boot or refutations changed: begins, restarts or ends its suspicion. For the
+ * listener of the member table alone. */
 void suspects_follow(struct gossip *gossip, instant now, struct member *member, unsigned before);
 
-/* We saw a probe of this living member fail: we accuse it, or testify against it when it is accused already. */
+/* We saw a probe of this living member fail: we accuse it, or testify against it when it is accused
+ * already. */
 void suspects_accuse(struct gossip *gossip, instant now, struct member *member, enum cause cause);
 /* This node, and not only its rumour, says that the suspect fails its probes. */
 void suspects_testify(struct gossip *gossip, struct member *member, const struct id *witness);

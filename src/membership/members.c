@@ -8,13 +8,13 @@
  *
  *   at a newer boot: any state, from any state. That is a restart, seen in full or in part.
  *
- * A claim comes in, precedence.c says whether it wins, move() holds it: it asserts that the table of
- * transitions allows the step, records when and why, logs one line and tells the listener. So `mrctl members`
- * can always say since when and why, and nobody else writes these fields.
+ * A claim comes in, precedence.c says whether it wins, move() holds it: it asserts that the table
+ * of transitions allows the step, records when and why, logs one line and tells the listener. So
+ * `mrctl members` can always say since when and why, and nobody else writes these fields.
  *
- * Everything a member says of itself but its key is a stranger's: names are cleaned to visible ASCII, for they
- * end up in logs and on terminals. When the table is full, the one longest dead makes room; when there is none,
- * the newcomer is dropped and counted. */
+ * Everything a member says of itself but its key is a stranger's: names are cleaned to visible
+ * ASCII, for they end up in logs and on terminals. When the table is full, the one longest dead
+ * makes room; when there is none, the newcomer is dropped and counted. */
 #include "membership/members.h"
 
 #include "base/hash.h"
@@ -65,11 +65,13 @@ size_t members_living_count(const struct members *members)
 const char *members_check(const struct msg_member_claim *claim)
 {
     if (id_is_zero(&claim->node)) return "a claim about nobody";
-    if (claim->state < MEMBER_ALIVE || claim->state > MEMBER_LEFT) return "a claim of an unknown state";
+    if (claim->state < MEMBER_ALIVE || claim->state > MEMBER_LEFT)
+        return "a claim of an unknown state";
     if (claim->refutations > MEMBER_REFUTATIONS_MAX) return "a claim refuted too often to be true";
     if (claim->name.count == 0) return "a claim without a name";
     if (claim->name.count >= MEMBER_NAME_SIZE) return "a claim with too long a name";
-    if (address_is_none(&claim->address) || claim->address.port == 0) return "a claim without an address";
+    if (address_is_none(&claim->address) || claim->address.port == 0)
+        return "a claim without an address";
     return NULL;
 }
 
@@ -79,20 +81,18 @@ const char *members_check(const struct msg_member_claim *claim)
 static bool is_allowed(unsigned from, unsigned to)
 {
     static const bool allowed[MEMBER_LEFT + 1][MEMBER_LEFT + 1] = {
-        [0] = {[MEMBER_ALIVE] = true, [MEMBER_SUSPECT] = true, [MEMBER_DEAD] = true, [MEMBER_LEFT] = true},
-        [MEMBER_ALIVE] =
-            {[MEMBER_ALIVE] = true, [MEMBER_SUSPECT] = true, [MEMBER_DEAD] = true, [MEMBER_LEFT] = true},
-        [MEMBER_SUSPECT] =
-            {[MEMBER_ALIVE] = true, [MEMBER_SUSPECT] = true, [MEMBER_DEAD] = true, [MEMBER_LEFT] = true},
-        [MEMBER_DEAD] = /* refuted, and perhaps accused anew before we heard of it */
-            {[MEMBER_ALIVE] = true, [MEMBER_SUSPECT] = true, [MEMBER_DEAD] = true, [MEMBER_LEFT] = true},
-        [MEMBER_LEFT] = {[MEMBER_LEFT] = true},
+        /* to (new), alive, suspect, dead, left; a dead one may have refuted, and be accused anew */
+        [0] = {false, true, true, true, true},
+        [MEMBER_ALIVE] = {false, true, true, true, true},
+        [MEMBER_SUSPECT] = {false, true, true, true, true},
+        [MEMBER_DEAD] = {false, true, true, true, true},
+        [MEMBER_LEFT] = {false, false, false, false, true},
     };
     return allowed[from][to];
 }
 
-/* A member's part in the digest of the view: who lives at which boot. Suspicion comes and goes, and is no
- * difference of views. */
+/* A member's part in the digest of the view: who lives at which boot. Suspicion comes and goes, and
+ * is no difference of views. */
 static uint64_t view_part(const struct member *member)
 {
     uint64_t parts[4] = {member->boot.counter, member->boot.random};
@@ -103,12 +103,14 @@ static uint64_t view_part(const struct member *member)
 static void log_move(const struct members *members, const struct member *member, unsigned before)
 {
     char id[ID_SHORT_SIZE];
-    trace_line(&members->trace, TRACE_INFO, "event=member name=%s id=%s state=%s from=%s cause=\"%s\"",
-               member->name, id_short(&member->id, id), member_state_text(member->state),
+    trace_line(&members->trace, TRACE_INFO,
+               "event=member name=%s id=%s state=%s from=%s cause=\"%s\"", member->name,
+               id_short(&member->id, id), member_state_text(member->state),
                before == 0 ? "nothing" : member_state_text(before), cause_text(member->cause));
 }
 
-/* Visible ASCII stays, all else becomes '?': no escape sequence, no space that forges a field of a log line. */
+/* Visible ASCII stays, all else becomes '?': no escape sequence, no space that forges a field of a
+ * log line. */
 static void set_name(struct member *member, struct slice name)
 {
     assert(name.count < sizeof member->name);
@@ -163,7 +165,8 @@ static void move(struct members *members, instant now, struct member *member,
 
 /* ---- room ---- */
 
-/* The dead or left one that has been so for the longest, and is no news any more; NULL when there is none. */
+/* The dead or left one that has been so for the longest, and is no news any more; NULL when there
+ * is none. */
 static struct member *longest_gone(const struct members *members)
 {
     struct member *oldest = NULL;
@@ -237,8 +240,9 @@ static void take_details(struct members *members, instant now, struct member *me
     tell(members, now, member, &change);
 }
 
-enum members_verdict members_apply(struct members *members, instant now, const struct msg_member_claim *claim,
-                                   bool is_own, struct prng *prng)
+enum members_verdict members_apply(struct members *members, instant now,
+                                   const struct msg_member_claim *claim, bool is_own,
+                                   struct prng *prng)
 {
     bool is_self = members->self == NULL || id_equal(&claim->node, &members->self->id);
     assert(is_self || members_check(claim) == NULL); /* we need not know our own address */
@@ -305,7 +309,8 @@ size_t members_pick(const struct members *members, struct prng *prng, const stru
 {
     size_t picked_count = 0;
     if (members->order_count == 0) return 0;
-    /* Lots first: cheap and even, in a large table too. Then whoever stands behind a random place. */
+    /* Lots first: cheap and even, in a large table too. Then whoever stands behind a random
+     * place. */
     for (size_t tries = 4 * count; tries > 0 && picked_count < count; tries--) {
         struct member *member = members->order[prng_below(prng, members->order_count)];
         if (is_pickable(member, except, is_trusted, picked, picked_count))

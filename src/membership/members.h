@@ -1,4 +1,5 @@
-/* The member table: everyone this node has heard of and not yet forgotten, itself included. One entry a node id. */
+/* The member table: everyone this node has heard of and not yet forgotten, itself included. One
+ * entry a node id. */
 #ifndef MEMBERSHIP_MEMBERS_H
 #define MEMBERSHIP_MEMBERS_H
 
@@ -12,8 +13,8 @@
 
 enum {
     MEMBER_NAME_SIZE = 65,
-    MEMBERS_MAX = 16384,               /* what one exchange can say (messages.def) */
-    MEMBER_REFUTATIONS_MAX = 1 << 30,  /* one a second for 34 years; above it is junk that none could answer */
+    MEMBERS_MAX = 16384, /* what one exchange can say (messages.def) */
+    MEMBER_REFUTATIONS_MAX = 1 << 30, /* one a second for 34 years; more is junk */
 };
 
 struct member {
@@ -54,13 +55,14 @@ struct member_change {
 /* Told of every claim that won, after the fact. */
 struct members_listener {
     void *context;
-    void (*changed)(void *context, instant now, struct member *member, const struct member_change *change);
+    void (*changed)(void *context, instant now, struct member *member,
+                    const struct member_change *change);
 };
 
 struct members {
     struct memory *memory;
     struct map by_id;          /* struct member by id */
-    struct member **order;     /* probe order: shuffled, newcomers at random places; self is not in it */
+    struct member **order;     /* probe order: shuffled, newcomers anywhere; self is not in it */
     size_t order_count;
     size_t order_capacity;
     struct member *self;
@@ -99,11 +101,12 @@ enum members_verdict {
     MEMBERS_DROPPED, /* about somebody unknown, and no room: counted */
 };
 
-/* Joins a checked claim (members_check, asserted) into the table: the winner by precedence.h is held. The very first
- * claim makes self. is_own: the member itself says so; at equal precedence its address, slots and name are taken.
- * prng places newcomers. */
-enum members_verdict members_apply(struct members *members, instant now, const struct msg_member_claim *claim,
-                                   bool is_own, struct prng *prng);
+/* Joins a checked claim (members_check, asserted) into the table: the winner by precedence.h is
+ * held. The very first claim makes self. is_own: the member itself says so; at equal precedence its
+ * address, slots and name are taken. prng places newcomers. */
+enum members_verdict members_apply(struct members *members, instant now,
+                                   const struct msg_member_claim *claim, bool is_own,
+                                   struct prng *prng);
 
 /* What is held of the member, as a claim. Its name borrows from the member. */
 struct msg_member_claim member_claim(const struct member *member);
@@ -111,8 +114,8 @@ struct msg_member_claim member_claim(const struct member *member);
 /* A new shuffle of the probe order (Fisher and Yates). */
 void members_shuffle(struct members *members, struct prng *prng);
 
-/* Up to count living others, neither self nor except (may be NULL), at random and without repeats, into picked.
- * Only those held ALIVE when is_trusted. Returns how many. */
+/* Up to count living others, neither self nor except (may be NULL), at random and without repeats,
+ * into picked. Only those held ALIVE when is_trusted. Returns how many. */
 size_t members_pick(const struct members *members, struct prng *prng, const struct id *except,
                     bool is_trusted, struct member **picked, size_t count);
 

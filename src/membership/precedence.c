@@ -1,16 +1,16 @@
-/* The lattice of claims. SWIM (Das, Gupta, Motivala 2002, section 4.2) orders what is said of a member by its incarnation,
- * which only the member itself may raise, and at equal incarnation lets the worse news win. Here an
- * incarnation has two parts, (boot, refutations): a restarted node outranks all rumours of its former life at once, without
- * having heard any of them.
+/* The lattice of claims. SWIM (Das, Gupta, Motivala 2002, section 4.2) orders what is said of a
+ * member by its incarnation, which only the member itself may raise, and at equal incarnation lets
+ * the worse news win. Here an incarnation has two parts, (boot, refutations): a restarted node
+ * outranks all rumours of its former life at once, without having heard any of them.
  *
  *   1. the higher boot                      a new life ends all talk about the old one
- *   2. within a boot, LEFT                  a goodbye is final: nobody says it twice or takes it back
+ *   2. within a boot, LEFT                  a goodbye is final: nobody takes it back
  *   3. the higher refutations               the member's own answer to an accusation
  *   4. DEAD over SUSPECT over ALIVE         at equal incarnation the worse news
  *
  * The rule it guards: this is a total order on (boot, refutations, state), thus its maximum a join.
- * tests/unit/test_precedence.c walks all triples of a small domain. Address, slots, name and cause are not
- * compared: they come along with the claim that wins. */
+ * tests/unit/test_precedence.c walks all triples of a small domain. Address, slots, name and cause
+ * are not compared: they come along with the claim that wins. */
 #include "membership/precedence.h"
 
 #include <assert.h>

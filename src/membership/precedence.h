@@ -1,6 +1,6 @@
 /* Which of two claims about a member wins. A pure, total order, so that taking the greater one is a
- * join: commutative, associative, idempotent. Everyone who has seen the same claims, in whatever order and
- * however often, holds the same. */
+ * join: commutative, associative, idempotent. Everyone who has seen the same claims, in whatever
+ * order and however often, holds the same. */
 #ifndef MEMBERSHIP_PRECEDENCE_H
 #define MEMBERSHIP_PRECEDENCE_H
 

@@ -1,8 +1,8 @@
-/* A suspicion's deadline (Lifeguard: Dadgar, Phillips, Currey, "Lifeguard: Local Health Awareness for More Accurate
- * Failure Detection", 2017, section IV.B, "Dynamic suspicion timeout").
+/* A suspicion's deadline (Lifeguard: Dadgar, Phillips, Currey, "Lifeguard: Local Health Awareness
+ * for More Accurate Failure Detection", 2017: "Local Health Aware Suspicion").
  *
- * One accuser may itself be the sick one: slow, or cut off. So a suspicion begins with a long timeout, and each
- * independent accuser makes it shorter:
+ * One accuser may itself be the sick one: slow, or cut off. So a suspicion begins with a long
+ * timeout, and each independent accuser makes it shorter:
  *
  *   timeout = max(Min, Max - (Max - Min) * log(C + 1) / log(K + 1))
  *   Min = alpha * max(1, log10(n)) * period        Max = beta * Min
@@ -32,7 +32,8 @@ uint32_t suspicion_log2_milli(size_t n)
     assert(n > 0);
     uint32_t whole = 0;
     while ((n >> whole) > 1) whole++;
-    /* The fraction, bit by bit: square the mantissa, and see whether it passed 2 (Knuth, TAOCP 1, 1.2.2, ex. 25). */
+    /* The fraction, bit by bit: square the mantissa, and see whether it passed 2 (Knuth, TAOCP 1,
+     * 1.2.2). */
     uint64_t mantissa = whole <= 32 ? (uint64_t)n << (32 - whole) : (uint64_t)n >> (whole - 32);
     uint32_t fraction = 0;
     for (unsigned bit = 0; bit < 10; bit++) {
@@ -54,20 +55,22 @@ uint32_t suspicion_confirmations_max(size_t living_count)
 /* log(c + 1) / log(k + 1) in thousandths. */
 static uint32_t share_milli(uint32_t c, uint32_t k)
 {
-    static const uint32_t shares[SUSPICION_CONFIRMATIONS_MAX + 1][SUSPICION_CONFIRMATIONS_MAX + 1] = {
+    enum { K = SUSPICION_CONFIRMATIONS_MAX };
+    static const uint32_t shares[K + 1][K + 1] = {
         {1000, 1000, 1000, 1000}, /* nobody can confirm: wait no longer than the least */
         {0, 1000, 1000, 1000},
         {0, 631, 1000, 1000},
         {0, 500, 792, 1000},
     };
-    assert(k <= SUSPICION_CONFIRMATIONS_MAX);
-    return shares[k][c < SUSPICION_CONFIRMATIONS_MAX ? c : SUSPICION_CONFIRMATIONS_MAX];
+    assert(k <= K);
+    return shares[k][c < K ? c : K];
 }
 
 duration suspicion_timeout(duration period, size_t living_count, uint32_t confirmations)
 {
     assert(period > 0);
-    uint32_t log10_milli = 1000 * suspicion_log2_milli(living_count > 0 ? living_count : 1) / LOG2_OF_10_MILLI;
+    uint32_t log2_milli = suspicion_log2_milli(living_count > 0 ? living_count : 1);
+    uint32_t log10_milli = 1000 * log2_milli / LOG2_OF_10_MILLI;
     if (log10_milli < 1000) log10_milli = 1000;
     duration least = ALPHA * period * (duration)log10_milli / 1000;
     duration most = BETA * least;
@@ -90,11 +93,13 @@ bool suspicion_is_witness(const struct member *member, const struct id *id)
     return false;
 }
 
-bool suspicion_confirm(struct member *member, const struct id *witness, duration period, size_t living_count)
+bool suspicion_confirm(struct member *member, const struct id *witness, duration period,
+                       size_t living_count)
 {
     enum { PLACES = sizeof member->suspicion_from / sizeof *member->suspicion_from };
-    static_assert((size_t)PLACES == (size_t)SUSPICION_CONFIRMATIONS_MAX + 1, "the accuser and K more");
-    if (member->suspicion_witnesses == PLACES || suspicion_is_witness(member, witness)) return false;
+    static_assert((int)PLACES == (int)SUSPICION_CONFIRMATIONS_MAX + 1, "the accuser and K more");
+    if (member->suspicion_witnesses == PLACES) return false;
+    if (suspicion_is_witness(member, witness)) return false;
     member->suspicion_from[member->suspicion_witnesses++] = *witness;
     member->suspicion_confirmations = member->suspicion_witnesses - 1;
     duration timeout = suspicion_timeout(period, living_count, member->suspicion_confirmations);

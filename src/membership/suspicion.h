@@ -5,24 +5,26 @@
 #include "membership/members.h"
 
 enum {
-    /* Lifeguard's K: so many independent confirmations bring the deadline down to its least. The paper finds
-     * three enough, and more slow in small flocks. */
+    /* Lifeguard's K: so many independent confirmations bring the deadline down to its least. The
+     * paper finds three enough, and more slow in small flocks. */
     SUSPICION_CONFIRMATIONS_MAX = 3,
 };
 
-/* The confirmations that can come at all in a flock of so many living members (the suspect included): the accuser and
- * the suspect cannot confirm. */
+/* The confirmations that can come at all in a flock of so many living members (the suspect
+ * included): the accuser and the suspect cannot confirm. */
 uint32_t suspicion_confirmations_max(size_t living_count);
 
-/* From the first accusation to the verdict, with so many independent confirmations (Dadgar, Phillips, Currey 2017,
- * section IV.B). living_count: members held alive or suspect, self included. */
+/* From the first accusation to the verdict, with so many independent confirmations (Dadgar,
+ * Phillips, Currey 2017: "Local Health Aware Suspicion"). living_count: members held alive or
+ * suspect, self included. */
 duration suspicion_timeout(duration period, size_t living_count, uint32_t confirmations);
 
 /* A new suspicion of this member, from now on: nobody has testified yet. */
 void suspicion_start(struct member *member, instant now, duration period, size_t living_count);
-/* This node says first hand that the member fails its probes. True when it is another witness than those
- * before, and counts; the deadline may come nearer. */
-bool suspicion_confirm(struct member *member, const struct id *witness, duration period, size_t living_count);
+/* This node says first hand that the member fails its probes. True when it is another witness than
+ * those before, and counts; the deadline may come nearer. */
+bool suspicion_confirm(struct member *member, const struct id *witness, duration period,
+                       size_t living_count);
 /* The node with this id has testified. */
 bool suspicion_is_witness(const struct member *member, const struct id *id);
 /* The verdict falls at this time at the latest. */

@@ -1,5 +1,6 @@
-/* Gossip in a laboratory: some members, one virtual clock, a network that delays, loses and parts. What must
- * hold is said by the names of the tests; what the measured times were, by the lines they print. */
+/* Gossip in a laboratory: some members, one virtual clock, a network that delays, loses and parts.
+ * What must hold is said by the names of the tests; what the measured times were, by the lines they
+ * print. */
 #include "gossip/gossip.h"
 #include "wire/frame.h"
 
@@ -82,7 +83,9 @@ static struct packet *pop_packet(struct lab *lab)
     for (;;) {
         size_t child = 2 * at + 1;
         if (child >= lab->packets_count) break;
-        if (child + 1 < lab->packets_count && is_before(lab->packets[child + 1], lab->packets[child])) child++;
+        if (child + 1 < lab->packets_count &&
+            is_before(lab->packets[child + 1], lab->packets[child]))
+            child++;
         if (!is_before(lab->packets[child], last)) break;
         lab->packets[at] = lab->packets[child];
         at = child;
@@ -129,7 +132,8 @@ static void on_changed(void *context, const struct member *member, unsigned befo
     struct lab *lab = self->lab;
     struct subject *other = subject_of(lab, &member->id);
     assert_true(before <= MEMBER_LEFT);
-    if (other == NULL || member->state != MEMBER_DEAD || before == MEMBER_DEAD || !lab->is_judged) return;
+    if (other == NULL || member->state != MEMBER_DEAD || before == MEMBER_DEAD || !lab->is_judged)
+        return;
     if (other->is_running && other->paused_until <= lab->now) lab->false_deaths++;
 }
 
@@ -261,7 +265,8 @@ static void exchange(struct lab *lab, unsigned a, unsigned b)
         struct arena arena;
         struct msg_exchange message = {.wants_reply = turn == 0};
         arena_init(&arena, lab->exchange, sizeof lab->exchange);
-        assert_true(gossip_exchange_fill(&lab->subjects[turn == 0 ? a : b].gossip, &message, &arena));
+        assert_true(
+            gossip_exchange_fill(&lab->subjects[turn == 0 ? a : b].gossip, &message, &arena));
         gossip_exchange_take(&lab->subjects[turn == 0 ? b : a].gossip, lab->now, &message);
     }
 }
@@ -336,8 +341,8 @@ static void add_time(struct times *times, duration time)
 static void print_times(const char *what, const struct times *times)
 {
     print_message("             %s: mean %lld ms, most %lld ms of %u\n", what,
-                  (long long)(times->sum / times->count / MILLISECOND), (long long)(times->most / MILLISECOND),
-                  times->count);
+                  (long long)(times->sum / times->count / MILLISECOND),
+                  (long long)(times->most / MILLISECOND), times->count);
 }
 
 /* ---- joining ---- */
@@ -456,7 +461,8 @@ static void evidence_against_the_living_comes_to_nothing(void **state)
     for (unsigned round = 0; round < 100; round++) {
         unsigned a = round % 8, b = (round / 8 + 1 + a) % 8;
         if (a == b) continue;
-        gossip_evidence(&lab->subjects[a].gossip, lab->now, &lab->subjects[b].id, CAUSE_STREAM_ENDED);
+        gossip_evidence(&lab->subjects[a].gossip, lab->now, &lab->subjects[b].id,
+                        CAUSE_STREAM_ENDED);
         run(lab, 300 * MILLISECOND);
         assert_true(all_alive(lab));
     }
@@ -470,7 +476,8 @@ static void cut_off_node_does_not_condemn_quickly_when_its_streams_end(void **st
     struct lab *lab = open_flock(8, 6);
     lab->subjects[0].side = 1;
     for (unsigned i = 1; i < 8; i++)
-        gossip_evidence(&lab->subjects[0].gossip, lab->now, &lab->subjects[i].id, CAUSE_STREAM_ENDED);
+        gossip_evidence(&lab->subjects[0].gossip, lab->now, &lab->subjects[i].id,
+                        CAUSE_STREAM_ENDED);
     run(lab, 10 * SECOND);
     for (unsigned i = 1; i < 8; i++) assert_int_equal(view(lab, 0, i)->state, MEMBER_SUSPECT);
     close_lab(lab);
@@ -486,8 +493,9 @@ static void soak(uint32_t loss, unsigned count, uint64_t seed)
         suspicions += lab->subjects[i].gossip.counters.suspicions;
         refutations += lab->subjects[i].gossip.counters.refutations;
     }
-    print_message("             %u nodes, loss %u %%: %u suspicions, %u refutations, %u false deaths\n", count,
-                  loss / 10000, (unsigned)suspicions, (unsigned)refutations, lab->false_deaths);
+    print_message(
+        "             %u nodes, loss %u %%: %u suspicions, %u refutations, %u false deaths\n",
+        count, loss / 10000, (unsigned)suspicions, (unsigned)refutations, lab->false_deaths);
     assert_int_equal(lab->false_deaths, 0);
     lab->loss = 0;
     run(lab, 5 * SECOND);
@@ -567,12 +575,14 @@ static void datagram_at_a_higher_boot_is_a_restart(void **state)
     struct arena arena;
     static const uint8_t nack[] = {MSG_nack, 0};
     arena_init(&arena, lab->scratch, sizeof lab->scratch);
-    assert_null(gossip_receive(gossip, lab->now, &lab->subjects[1].id, &boot, &from, slice_of(nack, 2), &arena));
+    assert_null(gossip_receive(gossip, lab->now, &lab->subjects[1].id, &boot, &from,
+                               slice_of(nack, 2), &arena));
     assert_int_equal(view(lab, 0, 1)->boot.counter, 9);
     assert_int_equal(view(lab, 0, 1)->cause, CAUSE_RESTARTED);
     assert_int_equal(view(lab, 0, 1)->address.port, 1077);
     assert_string_equal(view(lab, 0, 1)->name, "node-1");
-    assert_non_null(gossip_receive(gossip, lab->now, &lab->subjects[1].id, &former, &from, slice_of(nack, 2), &arena));
+    assert_non_null(gossip_receive(gossip, lab->now, &lab->subjects[1].id, &former, &from,
+                                   slice_of(nack, 2), &arena));
     close_lab(lab);
 }
 
@@ -633,7 +643,8 @@ static void one_who_does_not_hear_costs_few_refutations(void **state)
                 if (lab->packets[i]->to == 0) lab->packets[i]->to = NODES_MAX - 1;
         }
     }
-    for (unsigned i = 1; i < 8; i++) assert_true(lab->subjects[i].gossip.counters.refutations <= 60);
+    for (unsigned i = 1; i < 8; i++)
+        assert_true(lab->subjects[i].gossip.counters.refutations <= 60);
     close_lab(lab);
 }
 
@@ -727,8 +738,8 @@ static void goodbye_that_we_never_said_can_only_be_answered_by_a_new_boot(void *
     close_lab(lab);
 }
 
-static void gossip_of_one_type(struct lab *lab, const struct wire_schema *schema, const void *message,
-                               const struct id *sender)
+static void gossip_of_one_type(struct lab *lab, const struct wire_schema *schema,
+                               const void *message, const struct id *sender)
 {
     struct subject *s = subject_of(lab, sender);
     struct address from = address_of(s->number);
@@ -787,8 +798,8 @@ static void receive_bytes(struct lab *lab, const uint8_t *bytes, size_t size)
     struct arena arena;
     struct address from = address_of(1);
     arena_init(&arena, lab->scratch, sizeof lab->scratch);
-    (void)!gossip_receive(&lab->subjects[0].gossip, lab->now, &lab->subjects[1].id, &lab->subjects[1].boot,
-                          &from, slice_of(bytes, size), &arena);
+    (void)!gossip_receive(&lab->subjects[0].gossip, lab->now, &lab->subjects[1].id,
+                          &lab->subjects[1].boot, &from, slice_of(bytes, size), &arena);
 }
 
 static void garbage_is_refused_and_changes_nothing(void **state)
@@ -802,11 +813,12 @@ static void garbage_is_refused_and_changes_nothing(void **state)
     uint64_t view_digest = gossip->members.view_digest;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         arena_init(&arena, lab->scratch, sizeof lab->scratch);
-        assert_non_null(gossip_receive(gossip, lab->now, &lab->subjects[1].id, &lab->subjects[1].boot, &from,
-                                       slice_of(wrong[i], 3), &arena));
+        assert_non_null(gossip_receive(gossip, lab->now, &lab->subjects[1].id,
+                                       &lab->subjects[1].boot, &from, slice_of(wrong[i], 3),
+                                       &arena));
     }
-    assert_non_null(gossip_receive(gossip, lab->now, &lab->subjects[1].id, &lab->subjects[1].boot, &from,
-                                   slice_of(NULL, 0), &arena));
+    assert_non_null(gossip_receive(gossip, lab->now, &lab->subjects[1].id, &lab->subjects[1].boot,
+                                   &from, slice_of(NULL, 0), &arena));
     uint8_t bytes[FRAME_PAYLOAD_MAX];
     for (unsigned round = 0; round < 20000; round++) {
         size_t size = prng_below(&lab->prng, sizeof bytes);

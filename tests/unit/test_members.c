@@ -18,7 +18,8 @@ struct fixture {
     char line[512];
 };
 
-static void on_changed(void *context, instant now, struct member *member, const struct member_change *change)
+static void on_changed(void *context, instant now, struct member *member,
+                       const struct member_change *change)
 {
     struct fixture *f = context;
     (void)now, (void)member;
@@ -81,10 +82,12 @@ static void close_fixture(struct fixture *f)
 static void counts_are_those_of_a_walk(struct fixture *f)
 {
     size_t counts[MEMBER_LEFT + 1] = {0}, cursor = 0, all = 0;
-    for (struct member *m; (m = members_next(&f->members, &cursor)) != NULL; all++) counts[m->state]++;
+    for (struct member *m; (m = members_next(&f->members, &cursor)) != NULL; all++)
+        counts[m->state]++;
     for (unsigned i = MEMBER_ALIVE; i <= MEMBER_LEFT; i++)
         assert_int_equal(counts[i], f->members.state_counts[i]);
-    assert_int_equal(members_living_count(&f->members), counts[MEMBER_ALIVE] + counts[MEMBER_SUSPECT]);
+    assert_int_equal(members_living_count(&f->members),
+                     counts[MEMBER_ALIVE] + counts[MEMBER_SUSPECT]);
     assert_int_equal(all, f->members.order_count + 1);
 }
 
@@ -207,7 +210,8 @@ static void view_digest_depends_on_who_lives_alone(void **state)
     open_fixture(&a);
     open_fixture(&b);
     for (uint32_t i = 1; i <= 20; i++) {
-        struct msg_member_claim one = claim_of(i, MEMBER_ALIVE), other = claim_of(21 - i, MEMBER_SUSPECT);
+        struct msg_member_claim one = claim_of(i, MEMBER_ALIVE),
+                                other = claim_of(21 - i, MEMBER_SUSPECT);
         (void)apply(&a, &one);
         (void)apply(&b, &other);
     }
@@ -228,7 +232,9 @@ static void pick_gives_distinct_living_others_and_all_of_them_in_time(void **sta
     struct fixture f;
     open_fixture(&f);
     for (uint32_t i = 1; i <= 10; i++) {
-        struct msg_member_claim claim = claim_of(i, i == 4 ? MEMBER_DEAD : i == 5 ? MEMBER_SUSPECT : MEMBER_ALIVE);
+        struct msg_member_claim claim = claim_of(i, i == 4   ? MEMBER_DEAD
+                                                    : i == 5 ? MEMBER_SUSPECT
+                                                             : MEMBER_ALIVE);
         (void)apply(&f, &claim);
     }
     bool is_seen[11] = {false};
@@ -239,7 +245,8 @@ static void pick_gives_distinct_living_others_and_all_of_them_in_time(void **sta
         assert_int_equal(count, 3);
         for (size_t i = 0; i < count; i++) {
             assert_true(picked[i]->id.bytes[0] != 0 && picked[i]->id.bytes[0] != 1);
-            assert_true(picked[i]->state == MEMBER_ALIVE || (round % 2 == 1 && picked[i]->state == MEMBER_SUSPECT));
+            assert_true(picked[i]->state == MEMBER_ALIVE ||
+                        (round % 2 == 1 && picked[i]->state == MEMBER_SUSPECT));
             for (size_t k = 0; k < i; k++) assert_ptr_not_equal(picked[i], picked[k]);
             is_seen[picked[i]->id.bytes[0]] = true;
         }

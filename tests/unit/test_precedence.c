@@ -1,5 +1,5 @@
-/* The lattice of claims, exhaustively: every law on every triple of a small domain that holds every way in which two
- * claims can differ. */
+/* The lattice of claims, exhaustively: every law on every triple of a small domain that holds every
+ * way in which two claims can differ. */
 #include "membership/precedence.h"
 
 #include <setjmp.h>
