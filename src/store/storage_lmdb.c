@@ -33,7 +33,6 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
@@ -204,13 +203,20 @@ static int grow_map(struct storage_lmdb *lmdb)
     return mdb_env_set_mapsize(lmdb->env, 2 * info.me_mapsize);
 }
 
-/* LMDB calls a write that was cut short EIO, and that is how a disk gets full. */
+/* LMDB calls a write that was cut short EIO, and that is how a disk (quota, file size limit)
+ * gets full: such an EIO is ENOSPC, EDQUOT or EFBIG when the system does not give the file what
+ * it wanted. */
 static int disk_code(const struct storage_lmdb *lmdb, int code)
 {
-    struct statvfs disk;
-    if (code != EIO || fstatvfs(lmdb->directory, &disk) != 0) return code;
-    uint64_t left = (uint64_t)disk.f_bavail * disk.f_frsize;
-    return left < 2 * (uint64_t)lmdb->queue_size + (1 << 20) ? ENOSPC : code;
+    enum { TREE_SIZE = 1 << 20 }; /* the pages above the values, generously */
+    struct stat file;
+    int descriptor;
+    if (code != EIO || mdb_env_get_fd(lmdb->env, &descriptor) != MDB_SUCCESS) return code;
+    if (fstat(descriptor, &file) != 0) return code;
+    off_t wanted = (off_t)(2 * lmdb->queue_size + TREE_SIZE);
+    int probe = posix_fallocate(descriptor, file.st_size, wanted);
+    if (ftruncate(descriptor, file.st_size) != 0) return code;
+    return error_of(probe) == ERROR_FULL ? probe : code;
 }
 
 static enum error lmdb_sync(struct storage *storage)

@@ -1,6 +1,7 @@
-/* The log: replicas that talk over a network that loses, doubles and reorders, and restart from disks that
- * forget what was not synced, end with the same entries, each delivered once and in its feed's order
- * (S1, S3, S5); and a log out of memory is one that can go on. Hostile authors: test_log_hostile.c. */
+/* The log: replicas that talk over a network that loses, doubles and reorders, and restart from
+ * disks that forget what was not synced, end with the same entries, each delivered once and in
+ * its feed's order (S1, S3, S5); and a log out of memory is one that can go on. Hostile authors:
+ * test_log_hostile.c. */
 #include "store/log.h"
 #include "wire/plain.h"
 
@@ -283,7 +284,8 @@ static void deliver_one(struct flock *flock)
     if (flock->mail_count == 0) return;
     size_t at = (size_t)prng_below(&flock->prng, flock->mail_count);
     struct mail mail = flock->mail[at];
-    bool is_lost = prng_chance(&flock->prng, 200000), is_doubled = prng_chance(&flock->prng, 200000);
+    bool is_lost = prng_chance(&flock->prng, 200000);
+    bool is_doubled = prng_chance(&flock->prng, 200000);
     if (!is_doubled) flock->mail[at] = flock->mail[--flock->mail_count];
     const char *reason = NULL;
     if (!is_lost) reason = take_packed(&flock->peers[mail.to], mail.packed, &mail.from);

@@ -1,6 +1,6 @@
-/* What a hostile or broken author sends changes nothing but a counter (S3, S7), whoever passes it on:
- * bytes that are no batch, batches under another's name, gaps, forks, times far ahead (N9), and a
- * second owner of our own key (N6). */
+/* What a hostile or broken author sends changes nothing but a counter (S3, S7), whoever passes
+ * it on: bytes that are no batch, batches under another's name, gaps, forks, times far ahead
+ * (N9), and a second owner of our own key (N6). */
 #include "store/batch.h"
 #include "store/log.h"
 #include "wire/plain.h"
@@ -307,7 +307,8 @@ static void gaps_and_duplicates_are_nobodys_fault(void **state)
     peer_close(peer);
 }
 
-/* Two histories: at a sequence held, with other bounds, or in what the next batch says of the past. */
+/* Two histories: at a sequence held, with other bounds, or in what the next batch says of the
+ * past. */
 static void a_fork_freezes_its_feed(void **state)
 {
     (void)state;

@@ -1,16 +1,18 @@
 /* One suite over both disks: LMDB in a directory made for it, and the laboratory's. Then what is
- * particular: a real file damaged, cut short or of another version; a disk in memory that loses what
- * was not synced, fails when told, and is copied. */
+ * particular: a real file damaged, cut short or of another version; a disk in memory that loses
+ * what was not synced, fails when told, and is copied. */
 #include "base/prng.h"
 #include "store/storage.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -418,6 +420,43 @@ static void a_directory_without_parent_is_refused(void **state)
     assert_null(storage);
 }
 
+static void limit_files(rlim_t size)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size == RLIM_INFINITY ? limit.rlim_max : size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* No space for the file: nothing is lost, all is written once there is. */
+static void a_full_disk_is_told_and_recovered_from(void **state)
+{
+    enum { PIECE = 1 << 18, PIECES = 8 };
+    struct disk *disk = *state;
+    static uint8_t piece[PIECE];
+    (void)signal(SIGXFSZ, SIG_IGN);
+    for (rlim_t limit = 256 << 10; limit < PIECE * PIECES; limit += 100 << 10) {
+        for (uint8_t key = 'a'; key < 'a' + PIECES; key++) {
+            memset(piece, key, PIECE);
+            struct storage_put one = {slice_of(&key, 1), slice_of(piece, PIECE)};
+            assert_int_equal(storage_write(disk->storage, &one, 1), ERROR_NONE);
+        }
+        limit_files(limit);
+        assert_int_equal(storage_sync(disk->storage), ERROR_FULL);
+        put(disk, "z", "zzz");
+        assert_int_equal(storage_sync(disk->storage), ERROR_FULL);
+        limit_files(RLIM_INFINITY);
+        size_t bytes = 0;
+        struct slice all = slice_of(NULL, 0);
+        assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+        assert_int_equal(storage_each(disk->storage, all, count_bytes, &bytes), ERROR_NONE);
+        assert_int_equal(bytes, PIECE * PIECES + 3);
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(lmdb_setup(state), 0);
+        disk = *state;
+    }
+}
+
 /* ---- memory ---- */
 
 static void a_power_cut_loses_unsynced_writes_from_a_point_on(void **state)
@@ -497,6 +536,7 @@ int main(void)
         ON_LMDB(a_file_cut_short_is_survived),
         ON_LMDB(a_file_that_is_no_database_is_refused),
         ON_LMDB(a_second_owner_is_refused),
+        ON_LMDB(a_full_disk_is_told_and_recovered_from),
         ON_LMDB(a_directory_without_parent_is_refused),
         ON_MEMORY(a_power_cut_loses_unsynced_writes_from_a_point_on),
         ON_MEMORY(a_copy_is_an_old_image),
