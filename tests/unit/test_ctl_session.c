@@ -1,0 +1,849 @@
+/* mrctl against peers that die: the whole way from files to a printed result, with fake peers instead of mrnode.
+ *
+ *   mrctl (this process) --- peer 0 (a child)     both keep blocks, names and jobs in one directory, as a flock
+ *                        \-- peer 1 (a child)     that replicates at once would; "trap" files make a peer die
+ *
+ * A fake job is `cat`: its output is its input's manifest under the job's name. It runs for one second. A trap is a file
+ * DIR/trap-MESSAGE-PEER: the first message of this kind ends the peer without an answer. */
+#include "base/error.h"
+#include "ctl/commands.h"
+#include "ctl/exits.h"
+#include "ctl/keys.h"
+#include "wire/channel.h"
+#include "wire/kinds.h"
+#include "wire/seal.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+    PEERS = 2,
+    CLIENTS_MAX = 16,
+    PATH_SIZE = 512,
+    BYTES_MAX = 32 << 20, /* of a block or a file here */
+};
+
+static char directory[256];
+static struct crypto_key cluster_key;
+static uint16_t ports[PEERS];
+static pid_t pids[PEERS];
+
+/* ---- files ---- */
+
+static char *path_of(char path[PATH_SIZE], const char *kind, struct slice name)
+{
+    snprintf(path, PATH_SIZE, "%s/%s-%.*s", directory, kind, (int)name.count, (const char *)name.at);
+    return path;
+}
+
+static void put_file(const char *path, struct slice bytes)
+{
+    FILE *file = fopen(path, "w");
+    if (file == NULL) abort();
+    if (bytes.count > 0) fwrite(bytes.at, 1, bytes.count, file);
+    fclose(file);
+}
+
+/* Owned by the caller; at NULL when there is no such file. */
+static struct slice get_file(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    if (file == NULL) return slice_of(NULL, 0);
+    uint8_t *bytes = malloc(BYTES_MAX);
+    if (bytes == NULL) abort();
+    size_t count = fread(bytes, 1, BYTES_MAX, file);
+    fclose(file);
+    return slice_of(bytes, count);
+}
+
+static char *block_path(char path[PATH_SIZE], const struct digest *digest)
+{
+    char text[DIGEST_TEXT_SIZE];
+    return path_of(path, "block", slice_string(digest_text(digest, text)));
+}
+
+/* ---- a peer ---- */
+
+struct client {
+    int fd;
+    struct channel *channel;
+    struct memory memory;
+    uint8_t *upload;
+    size_t upload_size;
+    char job[128];        /* waited for */
+    uint64_t request;
+    unsigned rounds;
+};
+
+struct peer {
+    unsigned index;
+    struct crypto_pair pair;
+    struct client clients[CLIENTS_MAX];
+    uint8_t *arena_bytes;
+};
+
+static void say(struct client *client, const struct wire_schema *schema, const void *fields)
+{
+    size_t size = wire_packed_size(schema, fields), sealed_size = channel_sealed_size(size);
+    uint8_t *packed = malloc(size), *sealed = malloc(sealed_size);
+    struct writer writer = writer_of(packed, size);
+    if (!wire_pack(schema, fields, &writer)) abort();
+    channel_send(client->channel, slice_of(packed, size), sealed);
+    for (size_t at = 0; at < sealed_size;) {
+        ssize_t sent = send(client->fd, sealed + at, sealed_size - at, MSG_NOSIGNAL);
+        if (sent <= 0) break;
+        at += (size_t)sent;
+    }
+    free(packed);
+    free(sealed);
+}
+
+static void refuse(struct client *client, uint64_t request, uint8_t code, const char *text)
+{
+    struct msg_say_error error = {.request = request, .code = code, .text = slice_string(text)};
+    say(client, &wire_say_error, &error);
+}
+
+static void say_members(struct client *client, uint64_t request)
+{
+    struct msg_member_row rows[PEERS + 1] = {0};
+    for (unsigned i = 0; i <= PEERS; i++) {
+        rows[i].claim.node.bytes[0] = (uint8_t)(i + 1);
+        rows[i].claim.state = i < PEERS ? MEMBER_ALIVE : MEMBER_DEAD;
+        rows[i].claim.slots = 2;
+        rows[i].claim.boot.counter = 3;
+        rows[i].claim.name = slice_string(i < PEERS ? "fake" : "\x1b[31mdead");
+        rows[i].claim.address = address_ipv4(127, 0, 0, 1, i < PEERS ? ports[i] : 1);
+    }
+    struct msg_say_members reply = {.request = request, .more = true, .members = {rows, 1}};
+    say(client, &wire_say_members, &reply);
+    reply.more = false;
+    reply.members = (struct list){rows + 1, PEERS};
+    say(client, &wire_say_members, &reply);
+}
+
+static void say_job(struct client *client, uint8_t state)
+{
+    struct msg_say_job reply = {.request = client->request};
+    reply.job.name = slice_string(client->job);
+    reply.job.state = state;
+    reply.job.maps = 2;
+    reply.job.maps_done = state == JOB_RUNNING ? 1 : 2;
+    reply.job.output = slice_string(client->job);
+    reply.job.error = slice_string(state == JOB_FAILED ? "task m1 failed: exit 9\nlast words" : "");
+    say(client, &wire_say_job, &reply);
+}
+
+static void submit(struct client *client, const struct msg_ask_submit *ask)
+{
+    char path[PATH_SIZE], name[128], id[ID_TEXT_SIZE];
+    struct slice manifest = get_file(block_path(path, &ask->spec.manifest.digest));
+    if (manifest.at == NULL) {
+        refuse(client, ask->request, EXIT_PARTIAL, "the manifest is nowhere");
+        return;
+    }
+    free((void *)manifest.at);
+    struct msg_say_ok alive = {.request = ask->request};
+    say(client, &wire_say_ok, &alive);
+    id_text(&ask->job, id);
+    snprintf(name, sizeof name, "%.*s-%.4s", (int)ask->spec.name.count, (const char *)ask->spec.name.at, id);
+    struct slice output = ask->spec.output.count > 0 ? ask->spec.output : slice_string(name);
+    put_file(path_of(path, "name", output), slice_of(&ask->spec.manifest, sizeof ask->spec.manifest));
+    put_file(path_of(path, "job", slice_string(name)), ask->spec.mapper);
+    put_file(path_of(path, "ran", ask->spec.name), slice_of(&ask->spec.maps, sizeof ask->spec.maps));
+    struct msg_say_submitted reply = {.request = ask->request, .job = ask->job, .name = slice_string(name), .acks = 2};
+    say(client, &wire_say_submitted, &reply);
+}
+
+static void wait_job(struct client *client, const struct msg_ask_wait *ask)
+{
+    char path[PATH_SIZE];
+    struct slice mapper = get_file(path_of(path, "job", ask->job));
+    if (mapper.at == NULL) {
+        refuse(client, ask->request, EXIT_NOT_FOUND, "no such job");
+        return;
+    }
+    client->request = ask->request;
+    snprintf(client->job, sizeof client->job, "%.*s", (int)ask->job.count, (const char *)ask->job.at);
+    client->rounds = slice_equal(mapper, slice_string("for-ever")) ? 100000 : 1;
+    if (slice_equal(mapper, slice_string("false"))) {
+        say_job(client, JOB_FAILED);
+        client->rounds = 0;
+    } else {
+        say_job(client, JOB_RUNNING);
+    }
+    free((void *)mapper.at);
+}
+
+/* The named manifest, decoded into the arena; NULL when there is none. *bytes is to be freed. */
+static const struct msg_manifest *manifest_of(struct slice name, struct arena *arena, struct slice *bytes)
+{
+    char path[PATH_SIZE];
+    struct wire_message message;
+    struct msg_block_ref ref;
+    struct slice named = get_file(path_of(path, "name", name));
+    *bytes = slice_of(NULL, 0);
+    if (named.at == NULL) return NULL;
+    memcpy(&ref, named.at, sizeof ref);
+    free((void *)named.at);
+    *bytes = get_file(block_path(path, &ref.digest));
+    struct slice rest = *bytes;
+    if (bytes->at == NULL || wire_unpack(&rest, &message, arena) != NULL) return NULL;
+    return message.fields;
+}
+
+static void say_dataset(struct peer *peer, struct client *client, const struct msg_ask_dataset *ask)
+{
+    enum { PAGE = 3 };
+    struct arena arena;
+    struct slice bytes;
+    struct msg_dataset_block page[PAGE] = {0};
+    struct msg_block_holder holders[PEERS] = {0};
+    arena_init(&arena, peer->arena_bytes, BYTES_MAX);
+    const struct msg_manifest *manifest = manifest_of(ask->name, &arena, &bytes);
+    if (manifest == NULL) {
+        refuse(client, ask->request, EXIT_NOT_FOUND, "no such dataset");
+        free((void *)bytes.at);
+        return;
+    }
+    for (unsigned i = 0; i < PEERS; i++) holders[i].address = address_ipv4(127, 0, 0, 1, ports[i]);
+    struct msg_say_dataset reply = {.request = ask->request, .blocks_count = manifest->blocks.count};
+    const struct msg_manifest_block *blocks = manifest->blocks.at;
+    uint32_t count = 0;
+    for (uint32_t i = ask->first; i < manifest->blocks.count && count < PAGE; i++)
+        page[count++] = (struct msg_dataset_block){.block = blocks[i], .holders = {holders, PEERS}};
+    reply.blocks = (struct list){page, count};
+    say(client, &wire_say_dataset, &reply);
+    free((void *)bytes.at);
+}
+
+static void say_names(struct client *client, const struct msg_ask_names *ask)
+{
+    char path[PATH_SIZE];
+    struct msg_name_row row = {.name = ask->prefix, .size = 5, .replicas_wanted = 3, .replicas_min = 2};
+    struct slice named = get_file(path_of(path, "name", ask->prefix));
+    if (named.at != NULL) memcpy(&row.manifest, named.at, sizeof row.manifest);
+    struct msg_say_names reply = {.request = ask->request, .names = {&row, named.at != NULL}};
+    say(client, &wire_say_names, &reply);
+    free((void *)named.at);
+}
+
+static void unname(struct client *client, const struct msg_ask_unname *ask)
+{
+    char path[PATH_SIZE];
+    struct msg_say_ok reply = {.request = ask->request, .text = slice_string("removed")};
+    if (unlink(path_of(path, "name", ask->name)) == 0)
+        say(client, &wire_say_ok, &reply);
+    else
+        refuse(client, ask->request, EXIT_NOT_FOUND, "no such dataset");
+}
+
+static void store_end(struct client *client)
+{
+    char path[PATH_SIZE];
+    struct msg_stored reply = {.block = {.size = client->upload_size}};
+    crypto_sodium.digest(slice_of(client->upload, client->upload_size), &reply.block.digest);
+    put_file(block_path(path, &reply.block.digest), slice_of(client->upload, client->upload_size));
+    client->upload_size = 0;
+    say(client, &wire_stored, &reply);
+}
+
+static void take_chunk(struct client *client, struct slice bytes)
+{
+    if (client->upload == NULL) client->upload = malloc(BYTES_MAX);
+    if (client->upload == NULL || bytes.count > BYTES_MAX - client->upload_size) abort();
+    if (bytes.count > 0) memcpy(client->upload + client->upload_size, bytes.at, bytes.count);
+    client->upload_size += bytes.count;
+}
+
+static void fetch(struct client *client, const struct msg_fetch *ask, bool is_damaged)
+{
+    char path[PATH_SIZE];
+    struct slice block = get_file(block_path(path, &ask->digest));
+    struct msg_fetch_reply reply = {.status = block.at == NULL ? ERROR_NOT_FOUND : ERROR_NONE, .size = block.count};
+    say(client, &wire_fetch_reply, &reply);
+    if (is_damaged && block.count > 0) ((uint8_t *)(uintptr_t)block.at)[0] ^= 1;
+    for (size_t at = 0; at < block.count; at += 65536) {
+        size_t count = block.count - at < 65536 ? block.count - at : 65536;
+        struct msg_chunk chunk = {.bytes = slice_of(block.at + at, count)};
+        say(client, &wire_chunk, &chunk);
+    }
+    free((void *)block.at);
+}
+
+/* Is there a trap of this kind for this peer? It is used up. */
+static bool is_trapped(const struct peer *peer, const char *kind)
+{
+    char path[PATH_SIZE];
+    snprintf(path, sizeof path, "%s/trap-%s-%u", directory, kind, peer->index);
+    return unlink(path) == 0;
+}
+
+static void answer_client(struct peer *peer, struct client *client, const struct wire_message *message)
+{
+    const void *fields = message->fields;
+    uint64_t request = message->type >= MSG_ask_members ? *(const uint64_t *)fields : 0;
+    struct msg_say_info info = {.request = request, .name = slice_string("fake")};
+    struct msg_say_ok named = {.request = request, .text = slice_string("named")};
+    char path[PATH_SIZE];
+    switch (message->type) {
+    case MSG_ask_members: say_members(client, request); break;
+    case MSG_ask_info: say(client, &wire_say_info, &info); break;
+    case MSG_ask_submit: submit(client, fields); break;
+    case MSG_ask_wait: wait_job(client, fields); break;
+    case MSG_ask_dataset: say_dataset(peer, client, fields); break;
+    case MSG_ask_names: say_names(client, fields); break;
+    case MSG_ask_unname: unname(client, fields); break;
+    case MSG_ask_name: {
+        const struct msg_ask_name *ask = fields;
+        put_file(path_of(path, "name", ask->name), slice_of(&ask->manifest, sizeof ask->manifest));
+        say(client, &wire_say_ok, &named);
+        break;
+    }
+    case MSG_store: break;
+    case MSG_chunk: take_chunk(client, ((const struct msg_chunk *)fields)->bytes); break;
+    case MSG_store_end: store_end(client); break;
+    case MSG_fetch: fetch(client, fields, is_trapped(peer, "damage")); break;
+    default: abort();
+    }
+}
+
+static void answer(struct peer *peer, struct client *client, const struct wire_message *message)
+{
+    if (is_trapped(peer, wire_name(message->schema))) _exit(0);
+    if (is_trapped(peer, "leaving") && message->type == MSG_ask_names) {
+        refuse(client, *(const uint64_t *)message->fields, EXIT_NO_PEER, "this node is leaving");
+        return;
+    }
+    answer_client(peer, client, message);
+}
+
+static void close_client(struct client *client)
+{
+    channel_close(client->channel);
+    close(client->fd);
+    free(client->upload);
+    *client = (struct client){.fd = -1};
+}
+
+/* Takes what has come from a client; false when it has gone. */
+static bool serve(struct peer *peer, struct client *client)
+{
+    static uint8_t bytes[65536];
+    ssize_t got = recv(client->fd, bytes, sizeof bytes, 0);
+    if (got <= 0 || channel_receive(client->channel, slice_of(bytes, (size_t)got)) != NULL) return false;
+    struct slice record, out = channel_output(client->channel);
+    if (out.count > 0 && send(client->fd, out.at, out.count, MSG_NOSIGNAL) < 0) return false;
+    while (channel_state(client->channel) == CHANNEL_OPEN && channel_next(client->channel, &record)) {
+        while (record.count > 0) {
+            static uint8_t scratch[1 << 20] __attribute__((aligned(16)));
+            struct arena arena;
+            struct wire_message message;
+            arena_init(&arena, scratch, sizeof scratch);
+            if (wire_unpack(&record, &message, &arena) != NULL) return false;
+            answer(peer, client, &message);
+        }
+    }
+    return true;
+}
+
+static void accept_client(struct peer *peer, int listener)
+{
+    struct client *client = peer->clients;
+    while (client->fd >= 0) client++;
+    client->fd = accept(listener, NULL, NULL);
+    memory_init(&client->memory, SIZE_MAX);
+    struct channel_config config = {.keys = &cluster_key, .keys_count = 1, .pair = &peer->pair};
+    config.self.node = crypto_node_id(&crypto_sodium, &peer->pair.public);
+    config.self.boot.counter = 1;
+    snprintf(config.self.name, sizeof config.self.name, "fake%u", peer->index);
+    keys_random(config.seed, sizeof config.seed);
+    client->channel = channel_open(&client->memory, &config, false, CHANNEL_PEER);
+    if (client->channel == NULL) abort();
+}
+
+/* A second has passed: waits go on. */
+static void turn(struct peer *peer)
+{
+    for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+        struct client *client = &peer->clients[i];
+        if (client->fd < 0 || client->rounds == 0) continue;
+        say_job(client, --client->rounds == 0 ? JOB_DONE : JOB_RUNNING);
+    }
+}
+
+static _Noreturn void run_peer(unsigned index, int listener)
+{
+    struct peer *peer = calloc(1, sizeof *peer);
+    uint8_t seed[32] = {(uint8_t)index, 1};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    peer->index = index;
+    seal_pair_from_seed(seed, &peer->pair);
+    peer->arena_bytes = malloc(BYTES_MAX);
+    for (unsigned i = 0; i < CLIENTS_MAX; i++) peer->clients[i].fd = -1;
+    for (;;) {
+        struct pollfd fds[CLIENTS_MAX + 1] = {{.fd = listener, .events = POLLIN}};
+        for (unsigned i = 0; i < CLIENTS_MAX; i++)
+            fds[i + 1] = (struct pollfd){.fd = peer->clients[i].fd, .events = POLLIN};
+        if (poll(fds, CLIENTS_MAX + 1, 300) == 0) turn(peer);
+        for (unsigned i = 0; i < CLIENTS_MAX; i++)
+            if (fds[i + 1].revents != 0 && !serve(peer, &peer->clients[i])) close_client(&peer->clients[i]);
+        if (fds[0].revents != 0) accept_client(peer, listener);
+    }
+}
+
+static void start_peer(unsigned index)
+{
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(ports[index])};
+    socklen_t size = sizeof address;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 16), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    ports[index] = ntohs(address.sin_port);
+    fflush(NULL);
+    /* All ports are known before the first peer tells them: the fork comes when the last one is bound. */
+    pids[index] = -listener;
+}
+
+static void start_flock(void)
+{
+    for (unsigned i = 0; i < PEERS; i++) start_peer(i);
+    for (unsigned i = 0; i < PEERS; i++) {
+        int listener = -pids[i];
+        pids[i] = fork();
+        if (pids[i] == 0) run_peer(i, listener);
+    }
+    for (int fd = 3; fd < 64; fd++) {
+        int is_listening = 0;
+        socklen_t size = sizeof is_listening;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) == 0 && is_listening) close(fd);
+    }
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE], text[DIGEST_TEXT_SIZE];
+    const char *base = getenv("TMPDIR");
+    snprintf(directory, sizeof directory, "%s/mr-ctl.XXXXXX", base == NULL ? "/tmp" : base);
+    if (mkdtemp(directory) == NULL) return -1;
+    keys_random(&cluster_key, sizeof cluster_key);
+    digest_text((const struct digest *)&cluster_key, text);
+    put_file(path_of(path, "key", slice_string("file")), slice_string(text));
+    setenv("MR_KEY_FILE", path, 1);
+    setenv("XDG_CACHE_HOME", directory, 1);
+    unsetenv("MR_NODE");
+    memset(ports, 0, sizeof ports);
+    start_flock();
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    char command[PATH_SIZE];
+    for (unsigned i = 0; i < PEERS; i++) {
+        kill(pids[i], SIGKILL);
+        waitpid(pids[i], NULL, 0);
+    }
+    snprintf(command, sizeof command, "rm -rf '%s'", directory);
+    return system(command);
+}
+
+/* ---- mrctl ---- */
+
+struct run {
+    int code;
+    char out[1 << 16];
+    size_t out_size;
+    char err[8192];
+};
+
+static struct run last;
+
+static size_t take_output(int fd, char *text, size_t size)
+{
+    ssize_t got = pread(fd, text, size - 1, 0);
+    text[got < 0 ? 0 : got] = '\0';
+    return got < 0 ? 0 : (size_t)got;
+}
+
+/* Runs mrctl with words (NULL at the end) after -n peer 0; stdin from the descriptor (-1: none). */
+static void mrctl(int in, ...)
+{
+    char node[64];
+    char *words[32] = {"mrctl", "-n", node};
+    int count = 3, out = open(directory, O_TMPFILE | O_RDWR, 0600), err = open(directory, O_TMPFILE | O_RDWR, 0600);
+    va_list arguments;
+    snprintf(node, sizeof node, "127.0.0.1:%u", ports[0]);
+    va_start(arguments, in);
+    for (const char *word; (word = va_arg(arguments, const char *)) != NULL;) words[count++] = (char *)(uintptr_t)word;
+    va_end(arguments);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        struct options options;
+        dup2(in < 0 ? open("/dev/null", O_RDONLY) : in, STDIN_FILENO);
+        dup2(out, STDOUT_FILENO);
+        dup2(err, STDERR_FILENO);
+        signal(SIGPIPE, SIG_IGN);
+        int code = options_parse(&options, count, words, commands_table);
+        if (code == EXIT_OK) code = options.command->run(&options);
+        fflush(NULL);
+        options_deinit(&options);
+        _exit(code);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    last.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    last.out_size = take_output(out, last.out, sizeof last.out);
+    take_output(err, last.err, sizeof last.err);
+    close(out);
+    close(err);
+}
+
+static void expect(int code)
+{
+    if (last.code != code) fail_msg("exit %d, not %d; stdout: %s; stderr: %s", last.code, code, last.out, last.err);
+}
+
+static void trap(const char *kind, unsigned peer)
+{
+    char path[PATH_SIZE], name[64];
+    snprintf(name, sizeof name, "%s-%u", kind, peer);
+    put_file(path_of(path, "trap", slice_string(name)), slice_of(NULL, 0));
+}
+
+/* A file of `lines` numbered lines; returns its text (static), path into path. */
+static const char *input_file(char path[PATH_SIZE], const char *name, unsigned lines)
+{
+    static char text[1 << 16];
+    size_t count = 0;
+    for (unsigned i = 0; i < lines; i++) count += (size_t)snprintf(text + count, sizeof text - count, "line %u of %s\n", i, name);
+    put_file(path_of(path, "input", slice_string(name)), slice_of(text, count));
+    return text;
+}
+
+static void mrctl_learns_the_members(void)
+{
+    mrctl(-1, "members", NULL);
+    expect(EXIT_OK);
+}
+
+/* ---- the tests ---- */
+
+static void run_prints_the_result_and_leaves_no_dataset(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE];
+    const char *text = input_file(path, "a", 1000);
+    mrctl(-1, "run", "-m", "cat", "--split", "1K", "--name", "first", "-i", path, NULL);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, text);
+    mrctl(-1, "cat", "first", NULL);
+    expect(EXIT_NOT_FOUND);
+    uint32_t maps;
+    struct slice ran = get_file(path_of(path, "ran", slice_string("first")));
+    memcpy(&maps, ran.at, sizeof maps);
+    free((void *)ran.at);
+    assert_in_range(maps, 10, 20); /* 17 KiB in blocks of at least 1 KiB */
+}
+
+static void run_reads_a_pipe(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "hello\n", 6), 6);
+    close(ends[1]);
+    mrctl(ends[0], "run", "-q", "-m", "cat", NULL);
+    close(ends[0]);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, "hello\n");
+    assert_string_equal(last.err, "");
+}
+
+static void no_input_is_one_empty_map(void **state)
+{
+    (void)state;
+    mrctl(-1, "run", "-m", "cat", "--name", "empty", NULL);
+    expect(EXIT_OK);
+    assert_int_equal(last.out_size, 0);
+}
+
+static void put_cat_get_and_rm_agree(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE], target[PATH_SIZE];
+    const char *text = input_file(path, "b", 500);
+    mrctl(-1, "put", path, "b", "--split", "2K", NULL);
+    expect(EXIT_OK);
+    mrctl(-1, "put", path, "b", NULL);
+    expect(EXIT_CONFLICT);
+    mrctl(-1, "put", path, "b", "--overwrite", "--split", "2K", NULL);
+    expect(EXIT_OK);
+    mrctl(-1, "cat", "b", NULL);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, text);
+    mrctl(-1, "get", "b", path_of(target, "got", slice_string("b")), NULL);
+    expect(EXIT_OK);
+    struct slice got = get_file(target);
+    assert_true(slice_equal(got, slice_string(text)));
+    free((void *)got.at);
+    mrctl(-1, "run", "-m", "cat", "-i", "b", NULL);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, text);
+    mrctl(-1, "rm", "b", NULL);
+    expect(EXIT_OK);
+    mrctl(-1, "rm", "b", NULL);
+    expect(EXIT_NOT_FOUND);
+}
+
+static void inputs_follow_each_other_in_order(void **state)
+{
+    (void)state;
+    char folder[PATH_SIZE], one[PATH_SIZE + 8], two[PATH_SIZE + 8];
+    mkdir(path_of(folder, "folder", slice_string("x")), 0700);
+    snprintf(one, sizeof one, "%s/B", folder);
+    snprintf(two, sizeof two, "%s/a", folder);
+    put_file(one, slice_string("first\n"));
+    put_file(two, slice_string("second\n"));
+    mrctl(-1, "put", two, "named", NULL);
+    expect(EXIT_OK);
+    mrctl(-1, "run", "-m", "cat", "-i", folder, "data:named", one, NULL);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, "first\nsecond\nsecond\nfirst\n");
+}
+
+static void a_failed_job_is_exit_1_with_its_last_words(void **state)
+{
+    (void)state;
+    mrctl(-1, "run", "-m", "false", NULL);
+    expect(EXIT_JOB_FAILED);
+    assert_non_null(strstr(last.err, "last words"));
+    assert_int_equal(last.out_size, 0);
+}
+
+static void missing_inputs_are_found_before_anything_is_sent(void **state)
+{
+    (void)state;
+    mrctl(-1, "run", "-m", "cat", "-i", "/nowhere/x", NULL);
+    expect(EXIT_USAGE);
+    assert_non_null(strstr(last.err, "No such file"));
+    mrctl(-1, "run", "-m", "cat", "-i", "neither", NULL);
+    expect(EXIT_USAGE);
+    mrctl(-1, "run", "-m", "cat", "-i", "data:neither", NULL);
+    expect(EXIT_NOT_FOUND);
+}
+
+static void an_existing_output_is_a_conflict(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE];
+    input_file(path, "c", 3);
+    mrctl(-1, "submit", "-m", "cat", "-i", path, "-O", "kept", "-w", NULL);
+    expect(EXIT_OK);
+    mrctl(-1, "submit", "-m", "cat", "-i", path, "-O", "kept", NULL);
+    expect(EXIT_CONFLICT);
+    mrctl(-1, "cat", "kept", NULL);
+    expect(EXIT_OK);
+}
+
+static void a_wait_goes_on_at_another_peer(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE];
+    mrctl_learns_the_members();
+    const char *text = input_file(path, "d", 100);
+    trap("ask_wait", 0);
+    mrctl(-1, "run", "-m", "cat", "-i", path, NULL);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, text);
+    assert_non_null(strstr(last.err, "gone, asking 127.0.0.1:"));
+    /* And a later call, though the peer of -n is dead, knows whom to ask. */
+    mrctl(-1, "members", "-o", "name", NULL);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, "fake\nfake\n\x1b[31mdead\n");
+}
+
+static void an_upload_begins_again_at_another_peer(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE];
+    const char *text = input_file(path, "e", 1000);
+    trap("store_end", 0);
+    mrctl(-1, "run", "-m", "cat", "--split", "4K", "-i", path, NULL);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, text);
+}
+
+static void an_upload_of_a_pipe_does_not(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "hello\n", 6), 6);
+    close(ends[1]);
+    trap("store_end", 0);
+    mrctl(ends[0], "run", "-m", "cat", NULL);
+    close(ends[0]);
+    expect(EXIT_NO_PEER);
+    assert_non_null(strstr(last.err, "can't be read again"));
+}
+
+static void a_submission_is_asked_again(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE];
+    const char *text = input_file(path, "f", 10);
+    trap("ask_submit", 0);
+    mrctl(-1, "run", "-m", "cat", "-i", path, NULL);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, text);
+}
+
+static void a_damaged_block_is_fetched_elsewhere(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE];
+    const char *text = input_file(path, "g", 700);
+    mrctl(-1, "put", path, "g", "--split", "4K", NULL);
+    expect(EXIT_OK);
+    trap("damage", 0);
+    mrctl(-1, "cat", "g", NULL);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, text);
+}
+
+static void a_holder_that_dies_is_passed_over(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE];
+    const char *text = input_file(path, "h", 700);
+    mrctl(-1, "put", path, "h", "--split", "4K", NULL);
+    expect(EXIT_OK);
+    trap("fetch", 0);
+    mrctl(-1, "cat", "h", NULL);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, text);
+}
+
+static void a_leaving_peer_sends_us_on(void **state)
+{
+    (void)state;
+    mrctl_learns_the_members();
+    trap("leaving", 0);
+    mrctl(-1, "ls", "nothing", NULL);
+    expect(EXIT_OK);
+}
+
+static void a_wrong_key_and_no_peer_are_exit_3_no_key_is_5(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE], good[PATH_SIZE];
+    snprintf(good, sizeof good, "%s", getenv("MR_KEY_FILE"));
+    put_file(path_of(path, "key", slice_string("wrong")),
+             slice_string("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"));
+    mrctl(-1, "--key-file", path, "members", NULL);
+    expect(EXIT_NO_PEER);
+    assert_non_null(strstr(last.err, "cluster key"));
+    mrctl(-1, "--key-file", "/nowhere/key", "members", NULL);
+    expect(EXIT_DENIED);
+    put_file(path, slice_string("not a key\n"));
+    mrctl(-1, "--key-file", path, "members", NULL);
+    expect(EXIT_DENIED);
+    for (unsigned i = 0; i < PEERS; i++) {
+        kill(pids[i], SIGKILL);
+        waitpid(pids[i], NULL, 0);
+    }
+    mrctl(-1, "--key-file", good, "members", NULL);
+    expect(EXIT_NO_PEER);
+    assert_non_null(strstr(last.err, "no peer reachable"));
+}
+
+static void a_timeout_is_124_and_says_how_to_return(void **state)
+{
+    (void)state;
+    mrctl(-1, "run", "-m", "for-ever", "--timeout", "1s", NULL);
+    expect(EXIT_TIMED_OUT);
+    assert_non_null(strstr(last.err, "mrctl -n 127.0.0.1:"));
+    assert_non_null(strstr(last.err, " wait for-ever-"));
+}
+
+static void members_are_shown_without_escape_sequences(void **state)
+{
+    (void)state;
+    mrctl(-1, "members", NULL);
+    expect(EXIT_OK);
+    assert_null(strchr(last.out, 0x1b));
+    mrctl(-1, "members", "-o", "json", NULL);
+    expect(EXIT_OK);
+    assert_null(strchr(last.out, 0x1b));
+    assert_non_null(strstr(last.out, "\"state\": \"dead\""));
+    assert_non_null(strstr(last.out, "\"incarnation\": \"3.0\""));
+}
+
+static void keygen_writes_a_key_once(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/new/dir/key", directory);
+    mrctl(-1, "keygen", path, NULL);
+    expect(EXIT_OK);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    assert_int_equal(status.st_size, 65);
+    mrctl(-1, "keygen", path, NULL);
+    expect(EXIT_CONFLICT);
+    mrctl(-1, "keygen", NULL);
+    expect(EXIT_OK);
+    assert_int_equal(last.out_size, 65);
+    mrctl(-1, "--key-file", path, "members", NULL);
+    expect(EXIT_NO_PEER); /* a good key, of another flock */
+}
+
+#define STORY(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORY(run_prints_the_result_and_leaves_no_dataset),
+        STORY(run_reads_a_pipe),
+        STORY(no_input_is_one_empty_map),
+        STORY(put_cat_get_and_rm_agree),
+        STORY(inputs_follow_each_other_in_order),
+        STORY(a_failed_job_is_exit_1_with_its_last_words),
+        STORY(missing_inputs_are_found_before_anything_is_sent),
+        STORY(an_existing_output_is_a_conflict),
+        STORY(a_wait_goes_on_at_another_peer),
+        STORY(an_upload_begins_again_at_another_peer),
+        STORY(an_upload_of_a_pipe_does_not),
+        STORY(a_submission_is_asked_again),
+        STORY(a_damaged_block_is_fetched_elsewhere),
+        STORY(a_holder_that_dies_is_passed_over),
+        STORY(a_leaving_peer_sends_us_on),
+        STORY(a_wrong_key_and_no_peer_are_exit_3_no_key_is_5),
+        STORY(a_timeout_is_124_and_says_how_to_return),
+        STORY(members_are_shown_without_escape_sequences),
+        STORY(keygen_writes_a_key_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
