@@ -1,0 +1,139 @@
+/* Small blocks (blockmemory.h): each a copy in memory, handled by one worker thread at a time. What
+ * is read is checked against its digest: the core folds over it, and a disk may lie. */
+#include "io/blockmemory.h"
+
+#include "io/blocks.h"
+#include "io/loop.h"
+#include "wire/seal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { BLOCKMEMORY_MAX = 256 << 20 }; /* above the largest manifest; a guard against a wrong size */
+
+struct blockmemory {
+    struct chore chore;
+    struct loop *loop;
+    uint64_t token;
+    struct msg_block_ref ref;
+    struct block *block; /* pinned while reading */
+    enum error error;
+    char path[FILE_PATH_MAX];
+    struct block_place place;
+    size_t size;
+    uint8_t bytes[];
+};
+
+static void feed_failed(struct loop *loop, uint64_t token, const struct digest *digest, enum error error)
+{
+    struct event event = {.kind = EVENT_BLOCK_FAILED};
+    event.block_failed.token = token;
+    event.block_failed.digest = *digest;
+    event.block_failed.error = error;
+    loop_feed(loop, &event);
+}
+
+static struct blockmemory *blockmemory_new(struct loop *loop, uint64_t token, uint64_t size)
+{
+    if (size > BLOCKMEMORY_MAX) return NULL;
+    struct blockmemory *memory = malloc(sizeof *memory + (size_t)size);
+    if (memory == NULL) return NULL;
+    *memory = (struct blockmemory){.loop = loop, .token = token, .size = (size_t)size};
+    return memory;
+}
+
+/* ---- write ---- */
+
+static void run_write(struct chore *chore)
+{
+    struct blockmemory *memory = (struct blockmemory *)chore;
+    struct slice bytes = slice_of(memory->bytes, memory->size);
+    crypto_sodium.digest(bytes, &memory->ref.digest);
+    memory->ref.size = memory->size;
+    memory->error = file_put(memory->path, bytes, BLOCK_MODE_DURABLE);
+}
+
+static void on_placed(struct block_place *place, enum error error)
+{
+    struct blockmemory *memory = place->context;
+    struct event event = {.kind = EVENT_BLOCK_STORED};
+    event.block_stored.token = memory->token;
+    event.block_stored.block = memory->ref;
+    if (error == ERROR_NONE) loop_feed(memory->loop, &event);
+    else feed_failed(memory->loop, memory->token, &memory->ref.digest, error);
+    free(memory);
+}
+
+static void done_write(struct chore *chore)
+{
+    struct blockmemory *memory = (struct blockmemory *)chore;
+    struct block_place *place = &memory->place;
+    if (memory->error != ERROR_NONE) {
+        on_placed(place, memory->error);
+        return;
+    }
+    memcpy(place->from, memory->path, FILE_PATH_MAX);
+    place->digest = memory->ref.digest;
+    place->size = memory->ref.size;
+    place->is_durable = true;
+    blocks_place(memory->loop->blocks, place);
+}
+
+void blockmemory_write(struct loop *loop, uint64_t token, struct slice bytes)
+{
+    static const struct digest none;
+    struct blockmemory *memory = blockmemory_new(loop, token, bytes.count);
+    if (memory == NULL) {
+        feed_failed(loop, token, &none, ERROR_MEMORY);
+        return;
+    }
+    if (bytes.count > 0) memcpy(memory->bytes, bytes.at, bytes.count);
+    memory->place.context = memory;
+    memory->place.done = on_placed;
+    blocks_temporary(loop->blocks, memory->path);
+    chore_start(&loop->uv, &memory->chore, run_write, done_write);
+}
+
+/* ---- read ---- */
+
+static void run_read(struct chore *chore)
+{
+    struct blockmemory *memory = (struct blockmemory *)chore;
+    struct digest digest;
+    int file = open(memory->path, O_RDONLY | O_CLOEXEC);
+    memory->error = file < 0 ? file_error(errno) : file_read(file, memory->bytes, memory->size, 0);
+    if (file >= 0) close(file);
+    if (memory->error != ERROR_NONE) return;
+    crypto_sodium.digest(slice_of(memory->bytes, memory->size), &digest);
+    if (!digest_equal(&digest, &memory->ref.digest)) memory->error = ERROR_CORRUPT;
+}
+
+static void done_read(struct chore *chore)
+{
+    struct blockmemory *memory = (struct blockmemory *)chore;
+    struct event event = {.kind = EVENT_BLOCK_READ};
+    event.block_read.token = memory->token;
+    event.block_read.digest = memory->ref.digest;
+    event.block_read.bytes = slice_of(memory->bytes, memory->size);
+    blocks_unpin(memory->loop->blocks, memory->block);
+    if (memory->error == ERROR_NONE) loop_feed(memory->loop, &event);
+    else feed_failed(memory->loop, memory->token, &memory->ref.digest, memory->error);
+    free(memory);
+}
+
+void blockmemory_read(struct loop *loop, uint64_t token, const struct msg_block_ref *ref)
+{
+    struct block *block = blocks_find(loop->blocks, &ref->digest);
+    struct blockmemory *memory = block == NULL ? NULL : blockmemory_new(loop, token, block->size);
+    if (memory == NULL) {
+        feed_failed(loop, token, &ref->digest, block == NULL ? ERROR_NOT_FOUND : ERROR_MEMORY);
+        return;
+    }
+    memory->ref = *ref;
+    memory->block = block;
+    blocks_pin(block);
+    blocks_path(loop->blocks, block, memory->path);
+    chore_start(&loop->uv, &memory->chore, run_read, done_read);
+}

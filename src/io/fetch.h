@@ -1,0 +1,50 @@
+/* Bringing blocks, and parts of partitioned ones, from other nodes: the client of BULK streams. */
+#ifndef IO_FETCH_H
+#define IO_FETCH_H
+
+#include "io/file.h"
+#include "wire/wire.h"
+
+struct loop;
+struct fetch;
+struct fetches;
+
+/* Bytes fetched for tasks, not made a block: deleted when the last one lets go. */
+struct fetched {
+    struct fetches *fetches;
+    unsigned holds;
+    uint64_t size;
+    char path[FILE_PATH_MAX];
+};
+
+/* Somebody's wish for bytes. Embed it; it lives until done was called or fetch_cancel returned. */
+struct fetch_want {
+    struct fetch *fetch; /* NULL: nothing is under way */
+    struct fetch_want *next;
+    bool makes_block;    /* keep it as a durable block; else just get the bytes */
+    /* Never from within fetch_start. NONE: with makes_block, or when another wanted that, the block
+     * is here; else it is in file, which is then held and must be given back by fetched_release.
+     * Else: nobody gave it (NOT_FOUND), or our disk is in trouble (FULL, IO, ...). */
+    void (*done)(struct fetch_want *want, enum error error, struct fetched *file);
+};
+
+enum error fetches_open(struct loop *loop, struct fetches **fetches) MUST_USE;
+/* Gives up all fetches; wants must have been cancelled, or are forgotten. */
+void fetches_close(struct fetches *fetches);
+/* After the loop ran out of handles. NULL is fine. */
+void fetches_free(struct fetches *fetches);
+
+/* Begins, or joins a fetch of the same bytes. Copies the holders; they are tried in this order,
+ * twice. makes_block only with part PART_WHOLE (asserted). MEMORY: nothing begins. */
+enum error fetch_start(struct fetches *fetches, struct fetch_want *want, const struct msg_block_ref *block,
+                       uint32_t part, const struct msg_block_holder *holders, size_t holders_count) MUST_USE;
+/* done is not called any more. */
+void fetch_cancel(struct fetch_want *want);
+
+void fetched_release(struct fetched *file);
+
+/* ACTION_BLOCK_FETCH: EVENT_BLOCK_STORED or _FAILED follows. */
+void fetch_block(struct fetches *fetches, uint64_t token, const struct msg_block_ref *block,
+                 const struct msg_block_holder *holders, size_t holders_count);
+
+#endif

@@ -1,0 +1,40 @@
+/* mrnode's command line. */
+#ifndef IO_OPTIONS_H
+#define IO_OPTIONS_H
+
+#include "base/address.h"
+#include "base/trace.h"
+#include "io/logfmt.h"
+#include "node/node.h"
+
+enum {
+    OPTIONS_JOINS_MAX = 64,
+    OPTIONS_SLOTS_MAX = 1024, /* tasks at once on one machine */
+};
+
+struct options {
+    const char *directory;       /* -d; NULL: the default */
+    const char *key_file;        /* --key-file, MR_KEY_FILE; NULL: the default */
+    struct address listen;       /* port 0: the kernel's choice */
+    struct address advertise;    /* none: as listen */
+    const char *joins[OPTIONS_JOINS_MAX];
+    size_t joins_count;
+    const char *name;            /* NULL: the host's */
+    uint16_t slots;              /* 0: as many as processors */
+    uint64_t memory_size;        /* 0: the node's default */
+    enum node_profile profile;
+    enum trace_level level;
+    enum logfmt_format format;
+    bool is_check;
+};
+
+enum options_verdict {
+    OPTIONS_RUN,
+    OPTIONS_SHOWN,  /* help or version was asked for and printed: exit 0 */
+    OPTIONS_WRONG,  /* one line on stderr says what: exit 2 */
+};
+
+/* Reads the command line; strings are borrowed from arguments and the environment. */
+enum options_verdict options_parse(int count, char *arguments[], struct options *options);
+
+#endif

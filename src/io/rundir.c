@@ -1,0 +1,296 @@
+/* An attempt's directory (rundir.h):
+ *
+ *   DIR/scratch/N/spec     what mrtask is to do
+ *                 work/    the command's working directory, with the job's files
+ *                 stderr   what mrtask says for itself: a line when it can't even write a result
+ *                 result   what became of it
+ *                 output   becomes a block
+ *
+ * Inputs stay where they are: blocks are read in place, parts of partitioned ones by offset and
+ * size. Names of files come from a job's submitter, so they are checked: one plain name each,
+ * nothing that leaves work/. */
+#include "io/rundir.h"
+
+#include "io/blocks.h"
+#include "io/partitioned.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    RESULT_SIZE_MAX = 2 << 20, /* every cap of msg_task_result, with room */
+    WORDS_SIZE = 256,          /* of mrtask's last words: a line */
+};
+
+static void fail(struct rundir *rundir, enum task_outcome outcome, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The first failure is the one that is told. */
+static void fail(struct rundir *rundir, enum task_outcome outcome, const char *format, ...)
+{
+    va_list arguments;
+    if (rundir->outcome != 0) return;
+    rundir->outcome = outcome;
+    va_start(arguments, format);
+    vsnprintf(rundir->text, sizeof rundir->text, format, arguments);
+    va_end(arguments);
+}
+
+static void fail_disk(struct rundir *rundir, const char *what, enum error error)
+{
+    fail(rundir, OUTCOME_DISK, "%s: %s", what, error_text(error));
+}
+
+/* ---- before ---- */
+
+static enum error read_index(int file, uint8_t *index, size_t *size)
+{
+    enum error error = file_read(file, index, PARTITIONED_HEAD, 0);
+    if (error != ERROR_NONE) return error;
+    *size = partitioned_index_size(index);
+    if (*size == 0) return ERROR_CORRUPT;
+    return file_read(file, index, *size, 0);
+}
+
+/* Where the wanted part of a partitioned block is. */
+static enum error find_part(const struct rundir_input *input, struct segment *segment)
+{
+    size_t size = 0;
+    uint64_t whole = 0;
+    uint8_t *index = malloc(PARTITIONED_INDEX_MAX);
+    if (index == NULL) return ERROR_MEMORY;
+    int file = open(input->path, O_RDONLY | O_CLOEXEC);
+    enum error error = file < 0 ? file_error(errno) : read_index(file, index, &size);
+    if (file >= 0) close(file);
+    struct slice view = slice_of(index, size);
+    if (error == ERROR_NONE && (partitioned_check(view, &whole) != NULL || whole != input->size))
+        error = ERROR_CORRUPT;
+    if (error == ERROR_NONE && input->part >= partitioned_count(view)) error = ERROR_INVALID;
+    if (error == ERROR_NONE) *segment = partitioned_segment(view, input->part);
+    free(index);
+    return error;
+}
+
+static void fill_input(struct rundir *rundir, const struct rundir_input *from, struct msg_task_input *to)
+{
+    struct segment segment = {.offset = 0, .size = from->size};
+    enum error error = ERROR_NONE;
+    if (from->part != PART_WHOLE) error = find_part(from, &segment);
+    else if (access(from->path, R_OK) != 0) error = file_error(errno);
+    if (error != ERROR_NONE) {
+        char name[DIGEST_TEXT_SIZE];
+        rundir->missing = from->digest;
+        fail(rundir, OUTCOME_INPUT_MISSING, "block %.12s on this disk: %s", digest_text(&from->digest, name),
+             error_text(error));
+        return;
+    }
+    *to = (struct msg_task_input){slice_string(from->path), segment.offset, segment.size};
+}
+
+static void fill_inputs(struct rundir *rundir)
+{
+    size_t size = rundir->inputs_count * sizeof(struct msg_task_input);
+    struct msg_task_input *inputs = arena_take(rundir->arena, size);
+    if (inputs == NULL) {
+        fail(rundir, OUTCOME_NOT_STARTED, "too many inputs: %zu", rundir->inputs_count);
+        return;
+    }
+    for (size_t i = 0; i < rundir->inputs_count && rundir->outcome == 0; i++)
+        fill_input(rundir, &rundir->inputs[i], &inputs[i]);
+    rundir->spec.inputs = (struct list){inputs, (uint32_t)rundir->inputs_count};
+}
+
+static bool is_plain_name(struct slice name)
+{
+    if (name.count == 0 || name.count > 255 || name.at[0] == '.') return false; /* nor "." and ".." */
+    return memchr(name.at, '/', name.count) == NULL && memchr(name.at, '\0', name.count) == NULL;
+}
+
+static void put_file(struct rundir *rundir, const struct rundir_file *file)
+{
+    char path[FILE_PATH_MAX];
+    struct slice name = file->file->name;
+    if (!is_plain_name(name) ||
+        !file_path(path, "%s/work/%.*s", rundir->directory, (int)name.count, (const char *)name.at)) {
+        fail(rundir, OUTCOME_NOT_STARTED, "a job file's name is not a plain file name");
+        return;
+    }
+    enum error error = file_copy(file->path, path, file->file->is_executable ? 0755 : 0644);
+    if (error != ERROR_NONE) fail_disk(rundir, "a job file", error);
+}
+
+static void write_spec(struct rundir *rundir)
+{
+    char path[FILE_PATH_MAX];
+    size_t size = wire_packed_size(&wire_task_spec, &rundir->spec);
+    uint8_t *packed = malloc(size);
+    struct writer writer = writer_of(packed, size);
+    bool fits = packed != NULL && wire_pack(&wire_task_spec, &rundir->spec, &writer) &&
+                file_path(path, "%s/spec", rundir->directory);
+    int file = fits ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+    enum error error = !fits ? ERROR_MEMORY : file < 0 ? file_error(errno) : ERROR_NONE;
+    if (error == ERROR_NONE) error = file_write(file, slice_of(packed, writer.written));
+    if (file >= 0 && close(file) != 0 && error == ERROR_NONE) error = file_error(errno);
+    free(packed);
+    if (error != ERROR_NONE) fail_disk(rundir, "writing the task's spec", error);
+}
+
+static void open_talk(struct rundir *rundir)
+{
+    char path[FILE_PATH_MAX];
+    if (!file_path(path, "%s/stderr", rundir->directory)) return;
+    rundir->talk = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (rundir->talk < 0) fail_disk(rundir, "scratch", file_error(errno));
+}
+
+void rundir_prepare(struct rundir *rundir)
+{
+    char path[FILE_PATH_MAX];
+    rundir->talk = -1;
+    enum error error = file_make_directory(rundir->directory, 0700);
+    if (error == ERROR_NONE && !file_path(path, "%s/work", rundir->directory)) error = ERROR_INVALID;
+    if (error == ERROR_NONE) error = file_make_directory(path, 0700);
+    if (error != ERROR_NONE) fail_disk(rundir, "scratch", error);
+    if (rundir->outcome == 0) fill_inputs(rundir);
+    for (size_t i = 0; i < rundir->files_count && rundir->outcome == 0; i++)
+        put_file(rundir, &rundir->files[i]);
+    if (rundir->outcome == 0) write_spec(rundir);
+    if (rundir->outcome == 0) open_talk(rundir);
+}
+
+/* ---- after ---- */
+
+static bool read_result(struct rundir *rundir)
+{
+    char path[FILE_PATH_MAX];
+    size_t count = 0;
+    struct wire_message message;
+    uint8_t *bytes = arena_take(rundir->arena, RESULT_SIZE_MAX);
+    if (bytes == NULL || !file_path(path, "%s/result", rundir->directory)) return false;
+    if (file_get(path, bytes, RESULT_SIZE_MAX, &count) != ERROR_NONE) return false;
+    struct slice input = slice_of(bytes, count);
+    if (wire_unpack(&input, &message, rundir->arena) != NULL || input.count > 0) return false;
+    if (message.type != MSG_task_result) return false;
+    rundir->result = *(const struct msg_task_result *)message.fields;
+    return rundir->result.outcome >= OUTCOME_DONE && rundir->result.outcome <= OUTCOME_KILLED;
+}
+
+/* The output is what the result says, and fsynced when it has to be. */
+static void check_output(struct rundir *rundir)
+{
+    struct stat status;
+    bool fits = file_path(rundir->output, "%s/output", rundir->directory);
+    int file = fits ? open(rundir->output, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (file < 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode) ||
+        (uint64_t)status.st_size != rundir->result.output.size) {
+        fail(rundir, OUTCOME_NOT_STARTED, "mrtask's output is not what its result says");
+    } else if (fchmod(file, rundir->is_durable ? BLOCK_MODE_DURABLE : BLOCK_MODE_LOOSE) != 0 ||
+               (rundir->is_durable && fsync(file) != 0)) {
+        fail_disk(rundir, "the output", file_error(errno));
+    }
+    if (file >= 0) close(file);
+}
+
+/* mrtask's own last line, with nothing in it that a terminal might obey. */
+static void read_words(const struct rundir *rundir, char words[WORDS_SIZE])
+{
+    char path[FILE_PATH_MAX];
+    words[0] = '\0';
+    int file = file_path(path, "%s/stderr", rundir->directory) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (file < 0) return;
+    ssize_t count = read(file, words, WORDS_SIZE - 1);
+    close(file);
+    words[count > 0 ? count : 0] = '\0';
+    words[strcspn(words, "\n")] = '\0';
+    for (char *at = words; *at != '\0'; at++)
+        if ((uint8_t)*at < 0x20 || *at == 0x7f) *at = '?';
+}
+
+void rundir_collect(struct rundir *rundir, int64_t status, int signal)
+{
+    char words[WORDS_SIZE];
+    if (status == 0 && signal == 0 && read_result(rundir)) {
+        if (rundir->result.outcome == OUTCOME_DONE) check_output(rundir);
+        return;
+    }
+    rundir_kill_strays(rundir->directory);
+    read_words(rundir, words);
+    if (signal != 0) fail(rundir, OUTCOME_NOT_STARTED, "mrtask died of signal %d %s", signal, words);
+    else fail(rundir, OUTCOME_NOT_STARTED, "mrtask ended with %" PRId64 " %s", status, words);
+}
+
+/* ---- strays ---- */
+
+/* Reads a small file of /proc; NUL-terminated, "" when it can't. */
+static size_t read_proc(const char *pid, const char *name, char *text, size_t size)
+{
+    char path[320];
+    snprintf(path, sizeof path, "/proc/%s/%s", pid, name);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t count = file < 0 ? -1 : read(file, text, size - 1);
+    if (file >= 0) close(file);
+    text[count > 0 ? count : 0] = '\0';
+    return count > 0 ? (size_t)count : 0;
+}
+
+static bool works_in(const char *pid, const char *directory)
+{
+    char path[320], text[FILE_PATH_MAX];
+    size_t size = strlen(directory);
+    snprintf(path, sizeof path, "/proc/%s/cwd", pid);
+    ssize_t count = readlink(path, text, sizeof text - 1);
+    text[count > 0 ? count : 0] = '\0';
+    if (strncmp(text, directory, size) == 0 && text[size] == '/') return true;
+    char environment[8192];
+    size_t filled = read_proc(pid, "environ", environment, sizeof environment);
+    for (size_t at = 0; at < filled; at += strlen(environment + at) + 1) {
+        const char *one = environment + at;
+        if (strncmp(one, "TMPDIR=", 7) == 0 && strncmp(one + 7, directory, size) == 0 &&
+            one[7 + size] == '/')
+            return true;
+    }
+    return false;
+}
+
+static bool is_zombie(const char *pid)
+{
+    char text[512];
+    (void)read_proc(pid, "stat", text, sizeof text);
+    const char *end = strrchr(text, ')');
+    return end != NULL && (end[2] == 'Z' || end[2] == 'X');
+}
+
+/* Kills them; how many there were. */
+static unsigned kill_round(const char *directory)
+{
+    unsigned count = 0;
+    DIR *list = opendir("/proc");
+    if (list == NULL) return 0;
+    for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
+        long pid = strtol(entry->d_name, NULL, 10);
+        if (pid <= 1 || pid == getpid() || !works_in(entry->d_name, directory)) continue;
+        if (is_zombie(entry->d_name)) continue;
+        (void)kill((pid_t)pid, SIGKILL);
+        count++;
+    }
+    closedir(list);
+    return count;
+}
+
+void rundir_kill_strays(const char *directory)
+{
+    enum { ROUNDS_MAX = 50 }; /* of 20 ms */
+    struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    assert(directory[0] == '/');
+    for (int i = 0; i < ROUNDS_MAX && kill_round(directory) > 0; i++) nanosleep(&pause, NULL);
+}

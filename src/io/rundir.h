@@ -1,0 +1,56 @@
+/* The directory of one attempt, and what mrtask finds and leaves there (mapreduce/task.h).
+ * Blocking; for worker threads. */
+#ifndef IO_RUNDIR_H
+#define IO_RUNDIR_H
+
+#include "base/arena.h"
+#include "io/file.h"
+#include "wire/kinds.h"
+#include "wire/wire.h"
+
+enum { RUNDIR_TEXT_SIZE = 512 }; /* a failure, told to people */
+
+/* One input, where it is on this disk: a block, a part of one, or bytes fetched for this attempt.
+ */
+struct rundir_input {
+    struct digest digest;
+    const char *path;
+    uint64_t size;      /* of the file */
+    uint32_t part;      /* of a partitioned block at path; PART_WHOLE: all of the file */
+};
+
+struct rundir_file {
+    const char *path;
+    const struct msg_job_file *file;
+};
+
+/* Everything is borrowed but what is marked as an answer. */
+struct rundir {
+    const char *directory;
+    struct arena *arena;       /* for the spec's inputs and the result */
+    struct msg_task_spec spec; /* inputs are filled in by rundir_prepare */
+    const struct rundir_input *inputs;
+    size_t inputs_count;
+    const struct rundir_file *files;
+    size_t files_count;
+    bool is_durable;
+
+    /* Answers. */
+    int talk;                  /* of rundir_prepare: mrtask's stderr, a descriptor to be closed; -1 */
+    enum task_outcome outcome; /* 0: all is well, else why not, with text and, for INPUT_MISSING, missing */
+    struct digest missing;
+    char text[RUNDIR_TEXT_SIZE];
+    struct msg_task_result result; /* of rundir_collect, outcome 0; borrows from arena */
+    char output[FILE_PATH_MAX];    /* of a result that says DONE: a file of the size it says */
+};
+
+/* Makes the directory, work/ with the job's files in it, and spec. */
+void rundir_prepare(struct rundir *rundir);
+/* After mrtask's end: reads result. Without a sound one: kills what may be left of the attempt, and
+ * tells from status, signal and mrtask's last words what happened. */
+void rundir_collect(struct rundir *rundir, int64_t status, int signal);
+/* SIGKILL to every process that works in this directory or was given it as TMPDIR; waits until they
+ * are gone, at most a second. */
+void rundir_kill_strays(const char *directory);
+
+#endif

@@ -1,0 +1,416 @@
+/* The bulk server (serve.h). One request at a time on a stream, in order:
+ *
+ *   IDLE -- fetch --> OPENING -> READING <-> DRAINING -> IDLE        reply, chunks
+ *   IDLE -- store --> STORING -- store_end --> PLACING -> IDLE       chunks, stored
+ *                        \ disk full: stored (FULL), then SWALLOWING until store_end -> IDLE
+ *
+ * While busy with a request the stream is paused, so whoever asks for much at once waits in the
+ * kernel's buffers and not in our memory. At most about 1 MiB of a block is queued for a slow
+ * reader. Files are read and written on worker threads. */
+#include "io/serve.h"
+
+#include "io/blocks.h"
+#include "io/bulk.h"
+#include "io/loop.h"
+#include "io/partitioned.h"
+#include "io/sink.h"
+#include "io/stream.h"
+#include "wire/kinds.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    SERVE_READ_SIZE = 256 << 10,    /* a disk read: long enough that seeks do not dominate */
+    SERVE_QUEUED_MAX = 1 << 20,     /* unsent bytes at which reading waits */
+    SERVE_TIMEOUT = 60 * SECOND,    /* without progress: an uploader may think for a while, not for ever */
+};
+
+enum serving_state {
+    SERVING_IDLE,
+    SERVING_OPENING,    /* a worker looks the bytes up */
+    SERVING_READING,    /* a worker reads the next ones */
+    SERVING_DRAINING,   /* they wait for the network */
+    SERVING_STORING,
+    SERVING_PLACING,    /* an upload becomes a block */
+    SERVING_SWALLOWING, /* the rest of an upload that failed */
+};
+
+struct serving {
+    struct chore chore;
+    struct loop *loop;
+    struct stream *stream; /* NULL: it has ended; the serving follows when its worker is done */
+    enum serving_state state;
+
+    /* fetch */
+    struct msg_fetch wanted;
+    struct block *block;   /* pinned */
+    uint64_t block_size;
+    bool is_partitioned;
+    char path[FILE_PATH_MAX];
+    int file;
+    enum error error;
+    uint64_t offset, left;
+    uint8_t *index;        /* of a partitioned block; malloc'ed */
+    size_t index_size;
+    uint8_t *buffer;
+    size_t buffered;
+
+    /* store */
+    struct sink *sink;
+    uint64_t received;
+    struct block_place *place;
+};
+
+static void read_more(struct serving *serving);
+
+/* ---- lifecycle ---- */
+
+static void end_request(struct serving *serving)
+{
+    if (serving->block != NULL) blocks_unpin(serving->loop->blocks, serving->block);
+    if (serving->file >= 0) close(serving->file);
+    free(serving->index);
+    free(serving->buffer);
+    serving->block = NULL;
+    serving->file = -1;
+    serving->index = NULL;
+    serving->buffer = NULL;
+    serving->index_size = 0;
+    serving->state = SERVING_IDLE;
+}
+
+static void serving_free(struct serving *serving)
+{
+    end_request(serving);
+    free(serving->place);
+    free(serving);
+}
+
+static void become_idle(struct serving *serving)
+{
+    end_request(serving);
+    stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
+    stream_resume(serving->stream); /* serving may be gone now */
+}
+
+static bool is_with_worker(const struct serving *serving)
+{
+    return serving->state == SERVING_OPENING || serving->state == SERVING_READING ||
+           serving->state == SERVING_PLACING;
+}
+
+static void on_closed(struct stream *stream, enum error error, const char *reason)
+{
+    struct serving *serving = stream->context;
+    (void)error;
+    (void)reason;
+    serving->stream = NULL;
+    if (serving->sink != NULL && serving->state != SERVING_PLACING) sink_abort(serving->sink);
+    if (serving->state != SERVING_PLACING) serving->sink = NULL;
+    if (!is_with_worker(serving)) serving_free(serving);
+}
+
+/* The other side breaks the rules, or our disk fails amid a reply: there is no way to say so but to
+ * end. */
+static void give_up(struct serving *serving, enum error error, const char *reason)
+{
+    struct loop *loop = serving->loop;
+    struct stream *stream = serving->stream;
+    refusals_note(&loop->refusals, &loop->trace, loop_now(), reason, &stream->address);
+    stream_fail(stream, error, reason); /* on_closed frees serving */
+}
+
+/* ---- fetch ---- */
+
+static enum error read_index(struct serving *serving)
+{
+    uint8_t head[PARTITIONED_HEAD];
+    uint64_t size;
+    enum error error = file_read(serving->file, head, sizeof head, 0);
+    if (error != ERROR_NONE) return error;
+    serving->index_size = partitioned_index_size(head);
+    if (serving->index_size == 0) return ERROR_CORRUPT;
+    serving->index = malloc(serving->index_size);
+    if (serving->index == NULL) return ERROR_MEMORY;
+    error = file_read(serving->file, serving->index, serving->index_size, 0);
+    if (error != ERROR_NONE) return error;
+    const char *reason = partitioned_check(slice_of(serving->index, serving->index_size), &size);
+    return reason == NULL && size == serving->block_size ? ERROR_NONE : ERROR_CORRUPT;
+}
+
+/* Which bytes of the file are wanted. */
+static enum error choose_range(struct serving *serving)
+{
+    const struct msg_fetch *wanted = &serving->wanted;
+    uint64_t size = serving->block_size;
+    serving->offset = 0;
+    if (wanted->part != PART_WHOLE) {
+        struct slice index = slice_of(serving->index, serving->index_size);
+        if (serving->index == NULL || wanted->part >= partitioned_count(index)) return ERROR_INVALID;
+        struct segment segment = partitioned_segment(index, wanted->part);
+        serving->offset = segment.offset;
+        size = segment.size;
+    }
+    if (wanted->offset > size) return ERROR_INVALID;
+    serving->offset += wanted->offset;
+    serving->left = size - wanted->offset;
+    return ERROR_NONE;
+}
+
+static void run_open(struct chore *chore)
+{
+    struct serving *serving = (struct serving *)chore;
+    serving->file = open(serving->path, O_RDONLY | O_CLOEXEC);
+    serving->error = serving->file >= 0 ? ERROR_NONE : file_error(errno);
+    if (serving->error == ERROR_NONE && serving->is_partitioned) serving->error = read_index(serving);
+    if (serving->error == ERROR_NONE) serving->error = choose_range(serving);
+}
+
+static void reply(struct serving *serving, enum error error)
+{
+    struct msg_fetch_reply message = {.status = (uint8_t)error};
+    if (error == ERROR_NONE) {
+        message.size = serving->left;
+        message.index = slice_of(serving->index, serving->index_size);
+    }
+    bulk_send(serving->stream, &wire_fetch_reply, &message);
+}
+
+static void done_open(struct chore *chore)
+{
+    struct serving *serving = (struct serving *)chore;
+    if (serving->stream != NULL) reply(serving, serving->error);
+    serving->state = SERVING_DRAINING; /* not before: should the stream end in reply, the freeing is ours */
+    if (serving->stream == NULL) serving_free(serving);
+    else if (serving->error != ERROR_NONE || serving->left == 0) become_idle(serving);
+    else read_more(serving);
+}
+
+static void run_read(struct chore *chore)
+{
+    struct serving *serving = (struct serving *)chore;
+    serving->error = file_read(serving->file, serving->buffer, serving->buffered, serving->offset);
+}
+
+static void send_chunks(struct serving *serving)
+{
+    for (size_t at = 0; at < serving->buffered && serving->stream != NULL; at += BULK_CHUNK_SIZE) {
+        size_t count = serving->buffered - at;
+        if (count > BULK_CHUNK_SIZE) count = BULK_CHUNK_SIZE;
+        struct msg_chunk message = {slice_of(serving->buffer + at, count)};
+        bulk_send(serving->stream, &wire_chunk, &message);
+    }
+}
+
+static void done_read(struct chore *chore)
+{
+    struct serving *serving = (struct serving *)chore;
+    /* Still READING while chunks are sent: should the stream end now, on_closed leaves the freeing
+     * to us. */
+    if (serving->stream != NULL && serving->error == ERROR_NONE) send_chunks(serving);
+    serving->offset += serving->buffered;
+    serving->left -= serving->buffered;
+    serving->state = SERVING_DRAINING;
+    if (serving->stream == NULL) serving_free(serving);
+    else if (serving->error != ERROR_NONE) give_up(serving, serving->error, "a block's file can't be read");
+    else if (serving->left == 0) become_idle(serving);
+    else if (serving->stream->unsent_size < SERVE_QUEUED_MAX) read_more(serving);
+}
+
+static void read_more(struct serving *serving)
+{
+    if (serving->buffer == NULL) serving->buffer = malloc(SERVE_READ_SIZE);
+    if (serving->buffer == NULL) {
+        give_up(serving, ERROR_MEMORY, "no memory to read a block");
+        return;
+    }
+    serving->buffered = serving->left < SERVE_READ_SIZE ? (size_t)serving->left : SERVE_READ_SIZE;
+    serving->state = SERVING_READING;
+    stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
+    chore_start(&serving->loop->uv, &serving->chore, run_read, done_read);
+}
+
+static void on_drained(struct stream *stream)
+{
+    struct serving *serving = stream->context;
+    if (serving->state == SERVING_DRAINING) read_more(serving);
+}
+
+static void start_fetch(struct serving *serving, const struct msg_fetch *message)
+{
+    struct block *block = blocks_find(serving->loop->blocks, &message->digest);
+    if (block == NULL) {
+        reply(serving, ERROR_NOT_FOUND);
+        return;
+    }
+    blocks_pin(block);
+    serving->block = block;
+    serving->block_size = block->size;
+    serving->is_partitioned = block->is_partitioned;
+    serving->wanted = *message;
+    blocks_path(serving->loop->blocks, block, serving->path);
+    serving->state = SERVING_OPENING;
+    stream_pause(serving->stream);
+    stream_set_deadline(serving->stream, INSTANT_NEVER);
+    chore_start(&serving->loop->uv, &serving->chore, run_open, done_open);
+}
+
+/* ---- store ---- */
+
+static void say_stored(struct serving *serving, enum error error, const struct msg_block_ref *block)
+{
+    struct msg_stored message = {.status = (uint8_t)error, .block = *block};
+    if (error != ERROR_NONE) message.text = slice_string(error_text(error));
+    bulk_send(serving->stream, &wire_stored, &message);
+}
+
+static void on_placed(struct block_place *place, enum error error)
+{
+    struct serving *serving = place->context;
+    struct msg_block_ref block = {place->digest, place->size};
+    struct event event = {.kind = EVENT_BLOCK_STORED};
+    event.block_stored.block = block;
+    free(place);
+    if (error == ERROR_NONE) loop_feed(serving->loop, &event); /* known here before its owner can name it */
+    if (serving->stream != NULL) say_stored(serving, error, &block);
+    serving->state = SERVING_IDLE;
+    if (serving->stream == NULL) serving_free(serving);
+    else become_idle(serving);
+}
+
+/* A sink's trouble amid an upload: said at once, the rest of the bytes is thrown away. */
+static void upload_failed(struct serving *serving, enum error error)
+{
+    static const struct msg_block_ref none;
+    bool was_complete = serving->state == SERVING_PLACING;
+    free(serving->place);
+    serving->place = NULL;
+    serving->state = SERVING_PLACING; /* should the stream end in say_stored, the freeing is ours */
+    if (serving->stream != NULL) say_stored(serving, error, &none);
+    serving->state = was_complete ? SERVING_IDLE : SERVING_SWALLOWING;
+    if (serving->stream == NULL) serving_free(serving);
+    else if (was_complete) become_idle(serving);
+    else stream_resume(serving->stream);
+}
+
+static void on_sink_ended(void *context, enum error error, const struct digest *digest, uint64_t size)
+{
+    struct serving *serving = context;
+    struct block_place *place = serving->place;
+    serving->sink = NULL;
+    if (error != ERROR_NONE) {
+        upload_failed(serving, error);
+        return;
+    }
+    serving->place = NULL;
+    place->digest = *digest;
+    place->size = size;
+    place->is_durable = true;
+    place->context = serving;
+    place->done = on_placed;
+    blocks_place(serving->loop->blocks, place);
+}
+
+static void on_sink_ready(void *context)
+{
+    struct serving *serving = context;
+    if (serving->state != SERVING_STORING) return;
+    stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
+    stream_resume(serving->stream);
+}
+
+static const struct sink_user serve_sink_user = {on_sink_ready, on_sink_ended};
+
+static void start_store(struct serving *serving)
+{
+    struct block_place *place = calloc(1, sizeof *place);
+    if (place != NULL) {
+        blocks_temporary(serving->loop->blocks, place->from);
+        serving->sink = sink_open(serving->loop, place->from, NULL, 0, &serve_sink_user, serving);
+    }
+    if (serving->sink == NULL) {
+        free(place);
+        give_up(serving, ERROR_MEMORY, "no memory for an upload");
+        return;
+    }
+    serving->place = place;
+    serving->received = 0;
+    serving->state = SERVING_STORING;
+}
+
+static void on_chunk(struct serving *serving, struct slice bytes)
+{
+    if (serving->state == SERVING_SWALLOWING) return;
+    serving->received += bytes.count;
+    bool has_room = sink_write(serving->sink, bytes);
+    if (!has_room) stream_pause(serving->stream);
+    stream_set_deadline(serving->stream, has_room ? loop_now() + SERVE_TIMEOUT : INSTANT_NEVER);
+}
+
+static void finish_store(struct serving *serving, uint64_t size)
+{
+    if (serving->state == SERVING_SWALLOWING) {
+        become_idle(serving);
+        return;
+    }
+    if (size != serving->received) {
+        give_up(serving, ERROR_INVALID, "an upload of another size than announced");
+        return;
+    }
+    serving->state = SERVING_PLACING;
+    stream_pause(serving->stream);
+    stream_set_deadline(serving->stream, INSTANT_NEVER);
+    sink_finish(serving->sink, true);
+}
+
+/* ---- messages ---- */
+
+static bool is_storing(const struct serving *serving)
+{
+    return serving->state == SERVING_STORING || serving->state == SERVING_SWALLOWING;
+}
+
+static void on_message(struct serving *serving, const struct wire_message *message)
+{
+    bool is_idle = serving->state == SERVING_IDLE;
+    if (message->type == MSG_fetch && is_idle) start_fetch(serving, message->fields);
+    else if (message->type == MSG_store && is_idle) start_store(serving);
+    else if (message->type == MSG_chunk && is_storing(serving))
+        on_chunk(serving, ((const struct msg_chunk *)message->fields)->bytes);
+    else if (message->type == MSG_store_end && is_storing(serving))
+        finish_store(serving, ((const struct msg_store_end *)message->fields)->size);
+    else give_up(serving, ERROR_INVALID, "a bulk message out of turn");
+}
+
+static void on_record(struct stream *stream, struct slice bytes)
+{
+    while (bytes.count > 0 && stream->state == STREAM_OPEN) {
+        struct bulk_scratch scratch;
+        struct wire_message message;
+        const char *reason = bulk_unpack(&bytes, &message, &scratch);
+        if (reason != NULL) give_up(stream->context, ERROR_INVALID, reason);
+        else on_message(stream->context, &message);
+    }
+}
+
+static void on_opened(struct stream *stream)
+{
+    struct serving *serving = calloc(1, sizeof *serving);
+    if (serving == NULL) {
+        stream_drop(stream);
+        return;
+    }
+    serving->loop = stream->context;
+    serving->stream = stream;
+    serving->file = -1;
+    stream->context = serving;
+    stream_set_deadline(stream, loop_now() + SERVE_TIMEOUT);
+}
+
+static const struct stream_user serve_user = {on_opened, on_record, on_drained, on_closed};
+
+void serve_open(struct loop *loop) { streams_serve(loop->streams, CHANNEL_BULK, &serve_user, loop); }

@@ -1,0 +1,236 @@
+/* A sink (sink.h): two buffers, one being filled by the loop while a worker hashes and writes the
+ * other. So the memory of a transfer is bounded, and a slow disk slows its sender down instead of
+ * the loop. Trouble is told as soon as the worker found it, without waiting for the rest of the
+ * bytes. */
+#include "io/sink.h"
+
+#include "io/blocks.h"
+#include "io/loop.h"
+#include "wire/seal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    /* Filled beyond this, no more is wanted: enough for a worker's round trip to be small beside
+     * it, little enough for a thousand transfers. */
+    SINK_WANTED = 256 << 10,
+    /* What is at hand already must fit still: one record. Untouched pages cost nothing. */
+    SINK_BUFFER_SIZE = SINK_WANTED + CHANNEL_RECORD_MAX,
+};
+
+enum sink_state {
+    SINK_FILLS,
+    SINK_FINISHES, /* no more bytes will come */
+    SINK_ABORTS,   /* nobody listens any more */
+};
+
+struct sink {
+    struct chore chore;
+    struct loop *loop;
+    const struct sink_user *user;
+    void *context;
+    enum sink_state state;
+    bool is_busy;     /* a worker has written, hasher and the fields from file on */
+    bool is_awaited;  /* the owner waits for ready */
+    bool is_last;     /* this turn of the worker closes the file */
+    bool is_durable;
+    size_t filling_count, writing_count;
+    uint8_t *filling, *writing;
+
+    int file; /* -1: not open */
+    enum error error;
+    struct seal_hasher hasher;
+    uint64_t piece_left;
+    size_t piece;      /* the current one; of an upload always 0 */
+    uint64_t size;
+    struct digest digest;
+    size_t pieces_count;
+    struct sink_piece *pieces;
+    char path[FILE_PATH_MAX];
+};
+
+/* ---- on a worker thread ---- */
+
+static enum error open_file(struct sink *sink)
+{
+    if (sink->file >= 0) return ERROR_NONE;
+    sink->file = open(sink->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, BLOCK_MODE_LOOSE);
+    return sink->file >= 0 ? ERROR_NONE : file_error(errno);
+}
+
+/* Closes pieces that are complete; empty ones are complete at once. */
+static enum error check_pieces(struct sink *sink)
+{
+    while (sink->piece < sink->pieces_count && sink->piece_left == 0) {
+        struct digest digest;
+        seal_hasher_final(&sink->hasher, &digest);
+        if (!digest_equal(&digest, &sink->pieces[sink->piece].digest)) return ERROR_CORRUPT;
+        seal_hasher_init(&sink->hasher);
+        if (++sink->piece < sink->pieces_count) sink->piece_left = sink->pieces[sink->piece].size;
+    }
+    return ERROR_NONE;
+}
+
+static enum error hash(struct sink *sink, struct slice bytes)
+{
+    if (sink->pieces_count == 0) {
+        seal_hasher_update(&sink->hasher, bytes);
+        return ERROR_NONE;
+    }
+    enum error error = check_pieces(sink);
+    while (error == ERROR_NONE && bytes.count > 0) {
+        if (sink->piece == sink->pieces_count) return ERROR_CORRUPT; /* more than was announced */
+        size_t count = bytes.count < sink->piece_left ? bytes.count : (size_t)sink->piece_left;
+        seal_hasher_update(&sink->hasher, slice_of(bytes.at, count));
+        sink->piece_left -= count;
+        bytes.at += count;
+        bytes.count -= count;
+        error = check_pieces(sink);
+    }
+    return error;
+}
+
+static enum error finish_file(struct sink *sink)
+{
+    enum error error = check_pieces(sink);
+    if (error == ERROR_NONE && sink->piece < sink->pieces_count) error = ERROR_CORRUPT;
+    if (error == ERROR_NONE && sink->pieces_count == 0) seal_hasher_final(&sink->hasher, &sink->digest);
+    if (error == ERROR_NONE && sink->is_durable &&
+        (fchmod(sink->file, BLOCK_MODE_DURABLE) != 0 || fsync(sink->file) != 0))
+        error = file_error(errno);
+    int file = sink->file;
+    sink->file = -1;
+    if (close(file) != 0 && error == ERROR_NONE) error = file_error(errno);
+    return error;
+}
+
+static void discard_file(struct sink *sink)
+{
+    if (sink->file >= 0) close(sink->file);
+    sink->file = -1;
+    (void)unlink(sink->path);
+}
+
+static void run_write(struct chore *chore)
+{
+    struct sink *sink = (struct sink *)chore;
+    struct slice bytes = slice_of(sink->writing, sink->writing_count);
+    if (sink->error == ERROR_NONE) sink->error = open_file(sink);
+    if (sink->error == ERROR_NONE) sink->error = hash(sink, bytes);
+    if (sink->error == ERROR_NONE) sink->error = file_write(sink->file, bytes);
+    if (sink->error == ERROR_NONE && sink->is_last) sink->error = finish_file(sink);
+    sink->size += sink->writing_count;
+    if (sink->error != ERROR_NONE) discard_file(sink);
+}
+
+static void run_abort(struct chore *chore) { discard_file((struct sink *)chore); }
+
+/* ---- on the loop ---- */
+
+static void sink_free(struct sink *sink)
+{
+    free(sink->filling);
+    free(sink->writing);
+    free(sink->pieces);
+    free(sink);
+}
+
+static void done_abort(struct chore *chore) { sink_free((struct sink *)chore); }
+
+static void start_abort(struct sink *sink)
+{
+    chore_start(&sink->loop->uv, &sink->chore, run_abort, done_abort);
+}
+
+static void done_write(struct chore *chore);
+
+static void start_write(struct sink *sink)
+{
+    uint8_t *swapped = sink->filling;
+    assert(!sink->is_busy);
+    sink->filling = sink->writing;
+    sink->writing = swapped;
+    sink->writing_count = sink->filling_count;
+    sink->filling_count = 0;
+    sink->is_last = sink->state == SINK_FINISHES;
+    sink->is_busy = true;
+    chore_start(&sink->loop->uv, &sink->chore, run_write, done_write);
+}
+
+static void end(struct sink *sink)
+{
+    const struct sink_user *user = sink->user;
+    user->ended(sink->context, sink->error, &sink->digest, sink->size);
+    sink_free(sink);
+}
+
+static void done_write(struct chore *chore)
+{
+    struct sink *sink = (struct sink *)chore;
+    bool is_awaited = sink->is_awaited;
+    sink->is_busy = false;
+    sink->is_awaited = false;
+    if (sink->state == SINK_ABORTS) start_abort(sink);
+    else if (sink->error != ERROR_NONE || sink->is_last) end(sink);
+    else {
+        if (sink->filling_count > 0 || sink->state == SINK_FINISHES) start_write(sink);
+        if (is_awaited) sink->user->ready(sink->context);
+    }
+}
+
+bool sink_write(struct sink *sink, struct slice bytes)
+{
+    assert(sink->state == SINK_FILLS);
+    assert(bytes.count <= SINK_BUFFER_SIZE - sink->filling_count);
+    if (bytes.count > 0) memcpy(sink->filling + sink->filling_count, bytes.at, bytes.count);
+    sink->filling_count += bytes.count;
+    if (!sink->is_busy && sink->filling_count > 0) start_write(sink);
+    sink->is_awaited = sink->filling_count > SINK_WANTED;
+    return !sink->is_awaited;
+}
+
+void sink_finish(struct sink *sink, bool is_durable)
+{
+    assert(sink->state == SINK_FILLS);
+    sink->state = SINK_FINISHES;
+    sink->is_durable = is_durable;
+    sink->is_awaited = false;
+    if (!sink->is_busy) start_write(sink);
+}
+
+void sink_abort(struct sink *sink)
+{
+    assert(sink->state != SINK_ABORTS);
+    sink->state = SINK_ABORTS;
+    if (!sink->is_busy) start_abort(sink);
+}
+
+struct sink *sink_open(struct loop *loop, const char *path, const struct sink_piece *pieces,
+                       size_t pieces_count, const struct sink_user *user, void *context)
+{
+    struct sink *sink = aligned_alloc(_Alignof(struct sink), sizeof *sink);
+    if (sink == NULL) return NULL;
+    memset(sink, 0, sizeof *sink);
+    sink->loop = loop;
+    sink->user = user;
+    sink->context = context;
+    sink->file = -1;
+    sink->pieces_count = pieces_count;
+    sink->filling = malloc(SINK_BUFFER_SIZE);
+    sink->writing = malloc(SINK_BUFFER_SIZE);
+    sink->pieces = malloc((pieces_count + 1) * sizeof *pieces);
+    bool fits = file_path(sink->path, "%s", path);
+    if (!fits || sink->filling == NULL || sink->writing == NULL || sink->pieces == NULL) {
+        sink_free(sink);
+        return NULL;
+    }
+    if (pieces_count > 0) memcpy(sink->pieces, pieces, pieces_count * sizeof *pieces);
+    if (pieces_count > 0) sink->piece_left = pieces[0].size;
+    seal_hasher_init(&sink->hasher);
+    return sink;
+}

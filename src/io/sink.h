@@ -1,0 +1,42 @@
+/* Bytes from a stream into a file, hashed and checked on the way, on worker threads. What comes has
+ * to be a known list of pieces, each with its size and digest; or anything at all (an upload),
+ * whose digest is then told. */
+#ifndef IO_SINK_H
+#define IO_SINK_H
+
+#include "base/error.h"
+#include "base/id.h"
+#include "base/slice.h"
+
+#include <stdbool.h>
+
+struct loop;
+struct sink;
+
+struct sink_piece {
+    uint64_t size;
+    struct digest digest;
+};
+
+/* What the owner hears; never from within a call of sink_*. */
+struct sink_user {
+    /* There is room again, after sink_write returned false. */
+    void (*ready)(void *context);
+    /* The last call: the file is complete and closed (NONE), or deleted. CORRUPT: not the bytes
+     * expected. The sink is gone when it returns. digest and size: of all bytes, of an upload only.
+     */
+    void (*ended)(void *context, enum error error, const struct digest *digest, uint64_t size);
+};
+
+/* A file at path (copied). pieces: copied; none: an upload. NULL when out of memory. */
+struct sink *sink_open(struct loop *loop, const char *path, const struct sink_piece *pieces,
+                       size_t pieces_count, const struct sink_user *user, void *context);
+/* Takes these bytes (copied). False: they are taken, but after the rest of this record no more
+ * please before ready. */
+bool sink_write(struct sink *sink, struct slice bytes);
+/* No more bytes; ended follows. is_durable: fsynced, and made read-only to say so. */
+void sink_finish(struct sink *sink, bool is_durable);
+/* The owner has lost interest: nothing follows, the file is deleted, the sink frees itself. */
+void sink_abort(struct sink *sink);
+
+#endif

@@ -1,0 +1,550 @@
+/* A worker is one attempt on this machine:
+ *
+ *   FETCHING -> PREPARING -> RUNNING -> COLLECTING -> PLACING -> CLEANING -> gone
+ *       \            \                        \                    ^
+ *        +------------+------------------------+---- no output ----+
+ *
+ * EVENT_TASK_STARTED goes out on the way into RUNNING, EVENT_TASK_FINISHED on the way into
+ * CLEANING. What is borrowed from an action is copied into a reserve of address space of the
+ * worker's own, of which only touched pages count.
+ *
+ * Told to stop, mrtask gets TERM and 5 s: it grants its command 2 s of them before it kills the
+ * group. After that mrtask itself is killed, and whatever still works in the attempt's directory.
+ */
+#include "io/workers.h"
+
+#include "io/blocks.h"
+#include "io/fetch.h"
+#include "io/loop.h"
+#include "io/rundir.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    WORKER_ARENA_SIZE = 64 << 20,   /* 100,000 inputs with their holders and paths; reserved, not used */
+    WORKER_FETCHES_MAX = 16,        /* of one attempt at once: twice what really runs in parallel */
+    WORKER_PATIENCE_MS = 5000,      /* after TERM */
+};
+
+enum worker_state {
+    WORKER_FETCHING,
+    WORKER_PREPARING,
+    WORKER_RUNNING,
+    WORKER_COLLECTING,
+    WORKER_PLACING,
+    WORKER_CLEANING,
+};
+
+struct worker_input {
+    struct fetch_want want;
+    struct worker *worker;
+    struct action_input input;
+    struct block *block;       /* pinned: it is here */
+    struct fetched *file;      /* or these bytes are */
+};
+
+struct worker {
+    struct chore chore;
+    struct workers *workers;
+    struct worker *next;
+    uint64_t token;
+    enum worker_state state;
+    bool is_killed;
+    const char *label;
+    char directory[FILE_PATH_MAX];
+    void *reserve;
+    struct arena arena;
+    struct worker_input *inputs;
+    size_t inputs_count, asked_count, outstanding_count;
+    struct block **file_blocks; /* pinned; as many as rundir.files, NULL: not yet */
+    struct rundir_file *files;
+    struct rundir rundir;
+    uv_process_t process;
+    uv_timer_t patience;
+    unsigned handles_count;
+    int64_t exit_status;
+    int exit_signal;
+    struct block_place place;
+};
+
+struct workers {
+    struct loop *loop;
+    struct worker *first;
+    uint64_t directories; /* names given in scratch */
+    char mrtask[FILE_PATH_MAX];
+    char path[FILE_PATH_MAX]; /* "PATH=..." */
+};
+
+static void start_chore(struct worker *worker, void (*run)(struct chore *), void (*done)(struct chore *))
+{
+    chore_start(&worker->workers->loop->uv, &worker->chore, run, done);
+}
+
+static void move_to(struct worker *worker, enum worker_state state)
+{
+    assert(state > worker->state || state == WORKER_FETCHING);
+    worker->state = state;
+}
+
+/* ---- the end ---- */
+
+static void worker_unlink(struct worker *worker)
+{
+    struct worker **link = &worker->workers->first;
+    while (*link != worker) link = &(*link)->next;
+    *link = worker->next;
+}
+
+static void release_inputs(struct worker *worker)
+{
+    struct blocks *blocks = worker->workers->loop->blocks;
+    for (size_t i = 0; i < worker->inputs_count; i++) {
+        struct worker_input *input = &worker->inputs[i];
+        fetch_cancel(&input->want);
+        if (input->block != NULL) blocks_unpin(blocks, input->block);
+        if (input->file != NULL) fetched_release(input->file);
+        input->block = NULL;
+        input->file = NULL;
+    }
+    for (size_t i = 0; i < worker->rundir.files_count; i++)
+        if (worker->file_blocks[i] != NULL) blocks_unpin(blocks, worker->file_blocks[i]);
+    worker->rundir.files_count = 0;
+}
+
+static void run_clean(struct chore *chore)
+{
+    struct worker *worker = (struct worker *)chore;
+    file_remove_tree(worker->directory);
+}
+
+static void done_clean(struct chore *chore)
+{
+    struct worker *worker = (struct worker *)chore;
+    worker_unlink(worker);
+    munmap(worker->reserve, WORKER_ARENA_SIZE);
+    free(worker);
+}
+
+/* Tells the node, then cleans up. Never from within workers_run and workers_kill. */
+static void finish(struct worker *worker)
+{
+    struct rundir *rundir = &worker->rundir;
+    struct loop *loop = worker->workers->loop;
+    struct msg_task_result result = rundir->result;
+    if (rundir->outcome != 0) {
+        result = (struct msg_task_result){.outcome = (uint8_t)rundir->outcome};
+        result.text = slice_string(rundir->text);
+    }
+    if (worker->is_killed && result.outcome != OUTCOME_DONE) result.outcome = OUTCOME_KILLED;
+    struct event event = {.kind = EVENT_TASK_FINISHED};
+    event.task_finished.token = worker->token;
+    event.task_finished.result = &result;
+    event.task_finished.missing = rundir->missing;
+    trace_line(&loop->trace, TRACE_DEBUG, "task_finished task=%s outcome=%u text=\"%.*s\"", worker->label,
+               result.outcome, (int)result.text.count, (const char *)result.text.at);
+    move_to(worker, WORKER_CLEANING);
+    release_inputs(worker);
+    start_chore(worker, run_clean, done_clean);
+    loop_feed(loop, &event);
+}
+
+static void on_placed(struct block_place *place, enum error error)
+{
+    struct worker *worker = place->context;
+    if (error != ERROR_NONE) {
+        worker->rundir.outcome = OUTCOME_DISK;
+        snprintf(worker->rundir.text, sizeof worker->rundir.text, "the output: %s", error_text(error));
+    }
+    finish(worker);
+}
+
+static void place_output(struct worker *worker)
+{
+    const struct rundir *rundir = &worker->rundir;
+    struct block_place *place = &worker->place;
+    move_to(worker, WORKER_PLACING);
+    memcpy(place->from, rundir->output, sizeof place->from);
+    place->digest = rundir->result.output.digest;
+    place->size = rundir->result.output.size;
+    place->is_partitioned = rundir->spec.kind == TASK_MAP && rundir->spec.partitions > 0;
+    place->is_durable = rundir->is_durable;
+    place->context = worker;
+    place->done = on_placed;
+    blocks_place(worker->workers->loop->blocks, place);
+}
+
+static void run_collect(struct chore *chore)
+{
+    struct worker *worker = (struct worker *)chore;
+    rundir_collect(&worker->rundir, worker->exit_status, worker->exit_signal);
+}
+
+static void done_collect(struct chore *chore)
+{
+    struct worker *worker = (struct worker *)chore;
+    if (worker->rundir.outcome == 0 && worker->rundir.result.outcome == OUTCOME_DONE) place_output(worker);
+    else finish(worker);
+}
+
+/* ---- the process ---- */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct worker *worker = handle->data;
+    if (--worker->handles_count > 0) return;
+    move_to(worker, WORKER_COLLECTING);
+    start_chore(worker, run_collect, done_collect);
+}
+
+static void close_handles(struct worker *worker)
+{
+    uv_close((uv_handle_t *)&worker->process, on_handle_closed);
+    uv_close((uv_handle_t *)&worker->patience, on_handle_closed);
+}
+
+static void on_ended(uv_process_t *process, int64_t status, int signal)
+{
+    struct worker *worker = process->data;
+    worker->exit_status = status;
+    worker->exit_signal = signal;
+    close_handles(worker);
+}
+
+static void on_patience(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    (void)uv_process_kill(&worker->process, SIGKILL);
+}
+
+static int spawn(struct worker *worker)
+{
+    struct workers *workers = worker->workers;
+    char *arguments[] = {workers->mrtask, worker->directory, NULL};
+    char *environment[] = {workers->path, NULL};
+    uv_stdio_container_t streams[3] = {
+        {.flags = UV_IGNORE}, {.flags = UV_IGNORE},
+        {.flags = UV_INHERIT_FD, .data.fd = worker->rundir.talk}};
+    uv_process_options_t options = {
+        .exit_cb = on_ended, .file = workers->mrtask, .args = arguments, .env = environment,
+        .flags = UV_PROCESS_DETACHED, .stdio_count = 3, .stdio = streams};
+    return uv_spawn(&workers->loop->uv, &worker->process, &options);
+}
+
+static void feed_started(struct worker *worker)
+{
+    struct event event = {.kind = EVENT_TASK_STARTED};
+    event.task_started.token = worker->token;
+    trace_line(&worker->workers->loop->trace, TRACE_DEBUG, "task_started task=%s pid=%d", worker->label,
+               worker->process.pid);
+    loop_feed(worker->workers->loop, &event);
+}
+
+static void start_process(struct worker *worker)
+{
+    worker->process = (uv_process_t){.data = worker};
+    worker->patience.data = worker;
+    if (uv_timer_init(&worker->workers->loop->uv, &worker->patience) != 0) abort();
+    worker->handles_count = 2;
+    move_to(worker, WORKER_RUNNING);
+    int status = spawn(worker);
+    close(worker->rundir.talk);
+    worker->rundir.talk = -1;
+    if (status == 0) {
+        feed_started(worker);
+        return;
+    }
+    worker->rundir.outcome = OUTCOME_NOT_STARTED;
+    snprintf(worker->rundir.text, sizeof worker->rundir.text, "mrtask can't be started: %s",
+             uv_strerror(status));
+    close_handles(worker);
+}
+
+static void run_prepare(struct chore *chore)
+{
+    struct worker *worker = (struct worker *)chore;
+    rundir_prepare(&worker->rundir);
+}
+
+static void done_prepare(struct chore *chore)
+{
+    struct worker *worker = (struct worker *)chore;
+    if (worker->rundir.outcome == 0 && !worker->is_killed) {
+        start_process(worker);
+        return;
+    }
+    if (worker->rundir.talk >= 0) close(worker->rundir.talk);
+    worker->rundir.talk = -1;
+    finish(worker);
+}
+
+/* ---- inputs ---- */
+
+static void run_nothing(struct chore *chore) { (void)chore; }
+
+static void done_nothing(struct chore *chore) { finish((struct worker *)chore); }
+
+/* While FETCHING: no more of it. The end is told by way of a worker thread, since this may be
+ * within a step. */
+static void stop_fetching(struct worker *worker, enum task_outcome outcome, const char *text)
+{
+    assert(worker->state == WORKER_FETCHING);
+    worker->rundir.outcome = outcome;
+    snprintf(worker->rundir.text, sizeof worker->rundir.text, "%s", text);
+    release_inputs(worker);
+    move_to(worker, WORKER_PREPARING);
+    start_chore(worker, run_nothing, done_nothing);
+}
+
+static void input_missing(struct worker *worker, const struct digest *digest, enum error error)
+{
+    bool is_ours = error != ERROR_NOT_FOUND && error != ERROR_NONE;
+    worker->rundir.missing = *digest;
+    stop_fetching(worker, is_ours ? OUTCOME_DISK : OUTCOME_INPUT_MISSING,
+                  is_ours ? error_text(error) : "an input that no holder gave");
+}
+
+static const char *keep_path(struct worker *worker, const char *path)
+{
+    size_t size = strlen(path) + 1;
+    char *kept = arena_take(&worker->arena, size);
+    return kept == NULL ? NULL : memcpy(kept, path, size);
+}
+
+static bool locate_input(struct worker *worker, const struct worker_input *from, struct rundir_input *to)
+{
+    char path[FILE_PATH_MAX];
+    *to = (struct rundir_input){.digest = from->input.block.digest, .part = PART_WHOLE};
+    if (from->block != NULL) {
+        to->path = keep_path(worker, blocks_path(worker->workers->loop->blocks, from->block, path));
+        to->size = from->block->size;
+        to->part = from->input.part;
+    } else {
+        to->path = from->file->path;
+        to->size = from->file->size;
+    }
+    return to->path != NULL;
+}
+
+static void prepare(struct worker *worker)
+{
+    struct rundir *rundir = &worker->rundir;
+    struct rundir_input *inputs = arena_take(&worker->arena, worker->inputs_count * sizeof *inputs);
+    bool fits = inputs != NULL;
+    for (size_t i = 0; i < worker->inputs_count && fits; i++)
+        fits = locate_input(worker, &worker->inputs[i], &inputs[i]);
+    if (!fits) {
+        stop_fetching(worker, OUTCOME_NOT_STARTED, "too many inputs");
+        return;
+    }
+    rundir->inputs = inputs;
+    rundir->inputs_count = worker->inputs_count;
+    move_to(worker, WORKER_PREPARING);
+    start_chore(worker, run_prepare, done_prepare);
+}
+
+static void on_fetched(struct fetch_want *want, enum error error, struct fetched *file);
+
+/* One more input: here already, or asked for. False when the attempt is over. */
+static bool ask_input(struct worker *worker, struct worker_input *input)
+{
+    struct loop *loop = worker->workers->loop;
+    const struct action_input *wanted = &input->input;
+    input->block = blocks_find(loop->blocks, &wanted->block.digest);
+    if (input->block != NULL) {
+        blocks_pin(input->block);
+        return true;
+    }
+    input->want.done = on_fetched;
+    enum error error = fetch_start(loop->fetches, &input->want, &wanted->block, wanted->part, wanted->holders,
+                                   wanted->holders_count);
+    if (error != ERROR_NONE) input_missing(worker, &wanted->block.digest, error);
+    else worker->outstanding_count++;
+    return error == ERROR_NONE;
+}
+
+static void ask_more(struct worker *worker)
+{
+    while (worker->asked_count < worker->inputs_count && worker->outstanding_count < WORKER_FETCHES_MAX)
+        if (!ask_input(worker, &worker->inputs[worker->asked_count++])) return;
+    if (worker->outstanding_count == 0) prepare(worker);
+}
+
+static void on_fetched(struct fetch_want *want, enum error error, struct fetched *file)
+{
+    struct worker_input *input = (struct worker_input *)want;
+    struct worker *worker = input->worker;
+    struct blocks *blocks = worker->workers->loop->blocks;
+    assert(worker->state == WORKER_FETCHING);
+    worker->outstanding_count--;
+    input->file = file;
+    if (error == ERROR_NONE && file == NULL) {
+        input->block = blocks_find(blocks, &input->input.block.digest);
+        if (input->block != NULL) blocks_pin(input->block);
+        else error = ERROR_NOT_FOUND; /* dropped again at once */
+    }
+    if (error != ERROR_NONE) input_missing(worker, &input->input.block.digest, error);
+    else ask_more(worker);
+}
+
+/* ---- start ---- */
+
+static bool copy_inputs(struct worker *worker, const struct action_input *inputs, size_t count)
+{
+    worker->inputs = arena_take(&worker->arena, count * sizeof *worker->inputs);
+    if (worker->inputs == NULL) return false;
+    for (size_t i = 0; i < count; i++) {
+        size_t size = inputs[i].holders_count * sizeof *inputs[i].holders;
+        struct msg_block_holder *holders = arena_take(&worker->arena, size);
+        if (holders == NULL) return false;
+        if (size > 0) memcpy(holders, inputs[i].holders, size);
+        worker->inputs[i] = (struct worker_input){.worker = worker, .input = inputs[i]};
+        worker->inputs[i].input.holders = holders;
+        worker->inputs_count++;
+    }
+    return true;
+}
+
+/* Job files have to be blocks here already. False: this one is not. */
+static bool find_file(struct worker *worker, size_t i, const struct msg_job_file *file)
+{
+    char path[FILE_PATH_MAX];
+    struct msg_job_file *copy = arena_take(&worker->arena, sizeof *copy);
+    struct block *block = blocks_find(worker->workers->loop->blocks, &file->block.digest);
+    worker->rundir.missing = file->block.digest;
+    if (copy == NULL || block == NULL || !wire_copy(&wire_job_file, copy, file, &worker->arena)) return false;
+    const char *kept = keep_path(worker, blocks_path(worker->workers->loop->blocks, block, path));
+    if (kept == NULL) return false;
+    blocks_pin(block);
+    worker->file_blocks[i] = block;
+    worker->files[i] = (struct rundir_file){.path = kept, .file = copy};
+    worker->rundir.files_count++;
+    return true;
+}
+
+static bool find_files(struct worker *worker, const struct msg_job_file *files, size_t count)
+{
+    worker->file_blocks = arena_take(&worker->arena, count * sizeof *worker->file_blocks);
+    worker->files = arena_take(&worker->arena, count * sizeof *worker->files);
+    worker->rundir.files = worker->files;
+    for (size_t i = 0; i < count; i++)
+        if (!find_file(worker, i, &files[i])) return false;
+    return true;
+}
+
+static bool copy_action(struct worker *worker, const struct action *action)
+{
+    worker->token = action->task_run.token;
+    worker->label = keep_path(worker, action->task_run.label);
+    worker->rundir.is_durable = action->task_run.is_durable;
+    worker->rundir.directory = worker->directory;
+    worker->rundir.arena = &worker->arena;
+    worker->rundir.talk = -1;
+    return worker->label != NULL &&
+           wire_copy(&wire_task_spec, &worker->rundir.spec, &action->task_run.spec, &worker->arena) &&
+           copy_inputs(worker, action->task_run.inputs, action->task_run.inputs_count);
+}
+
+static struct worker *worker_new(struct workers *workers)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL) return NULL;
+    worker->reserve = mmap(NULL, WORKER_ARENA_SIZE, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    bool fits = file_path(worker->directory, "%s/scratch/%" PRIu64, blocks_directory(workers->loop->blocks),
+                          ++workers->directories);
+    if (worker->reserve == MAP_FAILED || !fits) {
+        if (worker->reserve != MAP_FAILED) munmap(worker->reserve, WORKER_ARENA_SIZE);
+        free(worker);
+        return NULL;
+    }
+    arena_init(&worker->arena, worker->reserve, WORKER_ARENA_SIZE);
+    worker->workers = workers;
+    worker->next = workers->first;
+    workers->first = worker;
+    return worker;
+}
+
+static const struct msg_task_result no_memory = {
+    .outcome = OUTCOME_NOT_STARTED,
+    .text = {(const uint8_t *)"no memory for another task", 26},
+};
+
+void workers_run(struct workers *workers, const struct action *action)
+{
+    struct worker *worker = worker_new(workers);
+    if (worker == NULL) {
+        struct event event = {.kind = EVENT_TASK_FINISHED};
+        event.task_finished.token = action->task_run.token;
+        event.task_finished.result = &no_memory; /* static: it may queue */
+        loop_feed(workers->loop, &event);
+        return;
+    }
+    if (!copy_action(worker, action))
+        stop_fetching(worker, OUTCOME_NOT_STARTED, "too many inputs");
+    else if (!find_files(worker, action->task_run.files, action->task_run.files_count))
+        stop_fetching(worker, OUTCOME_INPUT_MISSING, "a file of the job is not on this node yet");
+    else ask_more(worker);
+}
+
+void workers_kill(struct workers *workers, uint64_t token)
+{
+    struct worker *worker = workers->first;
+    while (worker != NULL && (worker->token != token || worker->state == WORKER_CLEANING))
+        worker = worker->next;
+    if (worker == NULL || worker->is_killed) return;
+    worker->is_killed = true;
+    if (worker->state == WORKER_FETCHING) stop_fetching(worker, OUTCOME_KILLED, "stopped before it began");
+    if (worker->state != WORKER_RUNNING || uv_is_closing((uv_handle_t *)&worker->process)) return;
+    (void)uv_process_kill(&worker->process, SIGTERM);
+    (void)uv_timer_start(&worker->patience, on_patience, WORKER_PATIENCE_MS, 0);
+}
+
+/* ---- all of them ---- */
+
+/* mrtask is where mrnode is; else it is looked for on the PATH. */
+static void find_mrtask(struct workers *workers)
+{
+    char own[FILE_PATH_MAX];
+    const char *path = getenv("PATH");
+    ssize_t count = readlink("/proc/self/exe", own, sizeof own - 1);
+    own[count > 0 ? count : 0] = '\0';
+    char *slash = strrchr(own, '/');
+    if (slash != NULL) *slash = '\0';
+    if (!file_path(workers->mrtask, "%s/mrtask", own) || access(workers->mrtask, X_OK) != 0)
+        memcpy(workers->mrtask, "mrtask", sizeof "mrtask");
+    if (path == NULL || !file_path(workers->path, "PATH=%s", path))
+        memcpy(workers->path, "PATH=/usr/local/bin:/usr/bin:/bin", sizeof "PATH=/usr/local/bin:/usr/bin:/bin");
+}
+
+enum error workers_open(struct loop *loop, struct workers **out)
+{
+    struct workers *workers = calloc(1, sizeof *workers);
+    if (workers == NULL) return ERROR_MEMORY;
+    workers->loop = loop;
+    find_mrtask(workers);
+    *out = workers;
+    return ERROR_NONE;
+}
+
+void workers_close(struct workers *workers)
+{
+    for (struct worker *worker = workers->first; worker != NULL; worker = worker->next) {
+        worker->is_killed = true;
+        if (worker->state == WORKER_FETCHING)
+            stop_fetching(worker, OUTCOME_KILLED, "this node stops");
+        else if (worker->state == WORKER_RUNNING && !uv_is_closing((uv_handle_t *)&worker->process))
+            (void)uv_process_kill(&worker->process, SIGKILL);
+    }
+}
+
+void workers_free(struct workers *workers)
+{
+    assert(workers == NULL || workers->first == NULL);
+    free(workers);
+}
