@@ -389,6 +389,43 @@ static void an_empty_log_has_a_digest_and_no_feeds(void **state)
     flock_close(flock);
 }
 
+struct order {
+    struct arena *scratch;
+    uint64_t time;
+    unsigned batches;
+};
+
+static void check_order(void *context, const struct msg_log_batch *batch)
+{
+    struct order *order = context;
+    struct msg_batch_body body;
+    arena_reset(order->scratch);
+    assert_null(wire_decode_all(&wire_batch_body, &body, batch->body, order->scratch));
+    const struct msg_entry *first = body.entries.at;
+    assert_true(first->time >= order->time); /* equal: written apart */
+    order->time = first->time;
+    order->batches++;
+}
+
+static void what_is_missing_is_given_oldest_first(void **state)
+{
+    (void)state;
+    struct flock *flock = flock_open(4, 2);
+    weather(flock, 400);
+    repair_all(flock);
+    struct peer *peer = &flock->peers[0];
+    const struct log_counters *counters = log_counters(peer->log);
+    struct order order = {.scratch = &flock->scratch};
+    struct msg_log_vector nothing = {.complete = true}, no_news = {.complete = false};
+    assert_true(log_missing(peer->log, &no_news, check_order, &order));
+    assert_int_equal(order.batches, 0);
+    assert_true(log_missing(peer->log, &nothing, check_order, &order));
+    assert_true(order.batches > 50);
+    assert_int_equal(order.batches, counters->batches);
+    arena_reset(&flock->scratch);
+    flock_close(flock);
+}
+
 static void own_former_feed_comes_back_from_peers(void **state)
 {
     (void)state;
@@ -625,6 +662,7 @@ int main(void)
         cmocka_unit_test(replicas_with_the_same_entries_are_equal_whatever_the_weather),
         cmocka_unit_test(reload_gives_the_same_log),
         cmocka_unit_test(an_empty_log_has_a_digest_and_no_feeds),
+        cmocka_unit_test(what_is_missing_is_given_oldest_first),
         cmocka_unit_test(own_former_feed_comes_back_from_peers),
         cmocka_unit_test(what_is_too_large_for_one_batch_becomes_several),
         cmocka_unit_test(an_entry_over_its_cap_is_refused),
