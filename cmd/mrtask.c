@@ -1,4 +1,5 @@
-/* mrtask DIR: one attempt of one task (mapreduce/task.h). Started by mrnode and mrctl, not by people. */
+/* mrtask DIR: one attempt of one task (mapreduce/task.h). Started by mrnode and mrctl, not by
+ * people. */
 #include "mapreduce/task.h"
 #include "wire/seal.h"
 
@@ -7,11 +8,12 @@
 
 enum { EXIT_USAGE = 2 };
 
-static const char help[] = "usage: mrtask DIR\n"
-                           "Runs the attempt that DIR/spec describes; writes DIR/output and DIR/result.\n"
-                           "Started by mrnode. Exit codes: 0 DIR/result is written, 1 it is not, 2 usage.\n"
-                           "  -h, --help     this text\n"
-                           "      --version  the version\n";
+static const char help[] =
+    "usage: mrtask DIR\n"
+    "Runs the attempt that DIR/spec describes; writes DIR/output and DIR/result.\n"
+    "Started by mrnode. Exit codes: 0 DIR/result is written, 1 it is not, 2 usage.\n"
+    "  -h, --help     this text\n"
+    "      --version  the version\n";
 
 int main(int count, char *arguments[])
 {

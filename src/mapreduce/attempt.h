@@ -27,14 +27,14 @@ struct attempt {
     uint64_t input_size;              /* bytes read */
 };
 
-/* Runs a map (a reduce): input to output, completely. ERROR_INVALID: the command failed, see verdict. Else
- * ERROR_MEMORY; ERROR_NOT_FOUND an input; ERROR_IO, ERROR_FULL scratch; ERROR_SYSTEM no process;
- * ERROR_CLOSED told to stop; ERROR_TIMEOUT. */
+/* Runs a map (a reduce): input to output, completely. ERROR_INVALID: the command failed, see
+ * verdict. Else ERROR_MEMORY; ERROR_NOT_FOUND an input; ERROR_IO, ERROR_FULL scratch; ERROR_SYSTEM
+ * no process; ERROR_CLOSED told to stop; ERROR_TIMEOUT. */
 enum error mapper_run(struct attempt *attempt) MUST_USE;
 enum error reducer_run(struct attempt *attempt) MUST_USE;
 
-/* What stands between an inflow and an outflow: a command or a built-in. role: "combiner" is put before the
- * verdict's text; NULL = nothing is. Errors as mapper_run. */
+/* What stands between an inflow and an outflow: a command or a built-in. role: "combiner" is put
+ * before the verdict's text; NULL = nothing is. Errors as mapper_run. */
 enum error filter_run(struct attempt *attempt, struct slice command, bool is_map, const char *role,
                       struct inflow in, struct outflow out) MUST_USE;
 

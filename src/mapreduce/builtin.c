@@ -137,7 +137,8 @@ static enum error sum_line(struct work *work, struct slice line)
     const uint8_t *tab = line.count == 0 ? NULL : memchr(line.at, '\t', line.count);
     if (tab != NULL) {
         key.count = (size_t)(tab - line.at);
-        if (!parse_value(slice_of(tab + 1, line.count - key.count - 1), &value)) return ERROR_INVALID;
+        if (!parse_value(slice_of(tab + 1, line.count - key.count - 1), &value))
+            return ERROR_INVALID;
     }
     if (!work->has_key || !slice_equal(key, slice_of(work->key, work->key_size))) {
         enum error error = end_key(work);
@@ -194,7 +195,8 @@ static const struct builtin builtins[] = {
     {"@wordcount", count_bytes, end_word, sum_bytes, sum_end},
 };
 
-static enum error run(struct work *work, const struct builtin *builtin, bool is_map, struct inflow in)
+static enum error run(struct work *work, const struct builtin *builtin, bool is_map,
+                      struct inflow in)
 {
     for (;;) {
         struct slice bytes;

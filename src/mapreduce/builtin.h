@@ -1,10 +1,10 @@
 /* Commands that need no process: a name that starts with '@'.
  *
  *   @cat        the bytes as they are
- *   @sort       the same; its records are compared, and partitioned, as whole lines (a reduce merges what a
- *               @sort map made only when it is @sort itself)
- *   @wordcount  map: every word (split at ASCII white space) as "word TAB 1"; reduce and combine: the sum
- *               of the values of each key as "key TAB sum"; a line with no TAB counts 1 */
+ *   @sort       the same; its records are compared, and partitioned, as whole lines (what a @sort
+ *               map made, only a reduce that is @sort too merges in that order)
+ *   @wordcount  map: every word (split at ASCII white space) as "word TAB 1"; reduce and combine:
+ *               the sum of the values of each key as "key TAB sum"; a line with no TAB counts 1 */
 #ifndef MAPREDUCE_BUILTIN_H
 #define MAPREDUCE_BUILTIN_H
 
@@ -19,8 +19,8 @@ bool builtin_is_meant(struct slice command);
 /* Does it want its records compared as whole lines? */
 bool builtin_is_whole_line(struct slice command);
 
-/* Runs it. is_map: over bytes of input; else over sorted lines. ERROR_INVALID: why says what is wrong with
- * the command or the records (static). Else the errors of in and out, ERROR_MEMORY. */
+/* Runs it. is_map: over bytes of input; else over sorted lines. ERROR_INVALID: why says what is
+ * wrong with the command or the records (static). Else the errors of in and out, ERROR_MEMORY. */
 enum error builtin_run(struct slice command, bool is_map, struct scratch *scratch, struct inflow in,
                        struct outflow out, const char **why) MUST_USE;
 

@@ -4,8 +4,9 @@
  *      │  └──too big, disk full, ...──────────────────────────^
  *      └──exit──> DRAINING ──all pipes closed, or 200 ms──> the end
  *
- * The end is the same for all: every descendant is killed and reaped, then what is left in the pipes is
- * taken. So what the command itself printed before its exit is never lost, however slow the outflow. */
+ * The end is the same for all: every descendant is killed and reaped, then what is left in the
+ * pipes is taken. So what the command itself printed before its exit is never lost, however slow
+ * the outflow. */
 #include "mapreduce/command.h"
 
 #include "mapreduce/process.h"
@@ -56,7 +57,8 @@ static void change_state(struct pump *pump, enum pump_state state)
         pump->deadline = watch_now() + (duration)KILL_GRACE_MS * MILLISECOND;
     }
     if (state == PUMP_KILLED) process_signal(&pump->process, SIGKILL);
-    if (state == PUMP_DRAINING) pump->deadline = watch_now() + (duration)DRAIN_GRACE_MS * MILLISECOND;
+    if (state == PUMP_DRAINING)
+        pump->deadline = watch_now() + (duration)DRAIN_GRACE_MS * MILLISECOND;
 }
 
 static void close_in(struct pump *pump)
@@ -153,7 +155,8 @@ static void look_around(struct pump *pump)
     enum error error = watch_check(watch);
     if (error != ERROR_NONE) stop(pump, error, watch->is_orphan ? PUMP_KILLED : PUMP_STOPPING);
     bool is_late = pump->deadline != INSTANT_NEVER && watch_now() >= pump->deadline;
-    if (pump->state == PUMP_STOPPING && (is_late || watch->is_orphan)) change_state(pump, PUMP_KILLED);
+    if (pump->state == PUMP_STOPPING && (is_late || watch->is_orphan))
+        change_state(pump, PUMP_KILLED);
     if (pump->process.is_over && pump->state < PUMP_DRAINING) {
         close_in(pump);
         change_state(pump, PUMP_DRAINING);
@@ -207,7 +210,8 @@ enum error command_run(const struct command *command, struct inflow in, struct o
     struct pump pump = {.command = command, .in = in, .out = out, .deadline = INSTANT_NEVER};
     pump.buffer = memory_take(command->scratch->memory, FLOW_SIZE);
     if (pump.buffer == NULL) return ERROR_MEMORY;
-    pump.error = process_start(&pump.process, command->text, command->directory, command->environment);
+    pump.error =
+        process_start(&pump.process, command->text, command->directory, command->environment);
     if (pump.error == ERROR_SYSTEM)
         (void)trouble_note(&command->scratch->trouble, "start", "the command");
     if (pump.error == ERROR_NONE) {

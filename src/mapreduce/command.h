@@ -1,4 +1,4 @@
-/* Running a user's command between an inflow and an outflow, to its end and the end of all it started. */
+/* A user's command between an inflow and an outflow, to its end and that of all it started. */
 #ifndef MAPREDUCE_COMMAND_H
 #define MAPREDUCE_COMMAND_H
 
@@ -24,12 +24,13 @@ struct command_end {
     int status;      /* as waitpid has it; meant only when not is_too_big */
 };
 
-/* Runs it. A command that stops reading is fed no more; one that closes stdout is waited for; when it has
- * exited, others that hold its stdout get DRAIN_GRACE_MS. On return it and all its descendants are gone.
+/* Runs it. A command that stops reading is fed no more; one that closes stdout is waited for; when
+ * it has exited, others that hold its stdout get DRAIN_GRACE_MS. On return it and all its
+ * descendants are gone.
  *
- * ERROR_NONE: end says how it ended. Else it was stopped: ERROR_CLOSED and ERROR_TIMEOUT from the watch (by
- * TERM, after KILL_GRACE_MS by KILL; KILL at once when our parent is gone); any error of in or out (KILL);
- * ERROR_SYSTEM when it could not be started, ERROR_MEMORY. */
+ * ERROR_NONE: end says how it ended. Else it was stopped: ERROR_CLOSED and ERROR_TIMEOUT from the
+ * watch (by TERM, after KILL_GRACE_MS by KILL; KILL at once when our parent is gone); any error of
+ * in or out (KILL); ERROR_SYSTEM when it could not be started, ERROR_MEMORY. */
 enum error command_run(const struct command *command, struct inflow in, struct outflow out,
                        struct command_end *end) MUST_USE;
 

@@ -1,4 +1,4 @@
-/* Judging how a command ended: what is done, what is to be tried again, what is an error of the user's. */
+/* Judging how a command ended: done, to be tried again, or an error of the user's. */
 #include "mapreduce/attempt.h"
 #include "mapreduce/builtin.h"
 #include "mapreduce/command.h"
@@ -12,7 +12,8 @@
 enum { EXIT_NO_COMMAND = 127 }; /* as the shell says it */
 
 static enum error judge(struct attempt *attempt, const char *role, enum task_outcome outcome,
-                        uint32_t status, const char *format, ...) __attribute__((format(printf, 5, 6)));
+                        uint32_t status, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 static enum error judge(struct attempt *attempt, const char *role, enum task_outcome outcome,
                         uint32_t status, const char *format, ...)
@@ -32,14 +33,17 @@ static enum error judge(struct attempt *attempt, const char *role, enum task_out
 static bool is_ok_exit(const struct msg_task_spec *spec, int status)
 {
     if (status == 0) return true;
-    return spec->ok_exits.count > 0 && memchr(spec->ok_exits.at, status, spec->ok_exits.count) != NULL;
+    return spec->ok_exits.count > 0 &&
+           memchr(spec->ok_exits.at, status, spec->ok_exits.count) != NULL;
 }
 
-static enum error judge_end(struct attempt *attempt, const char *role, const struct command_end *end)
+static enum error judge_end(struct attempt *attempt, const char *role,
+                            const struct command_end *end)
 {
     if (end->is_too_big) {
         unsigned long long max = attempt->spec->output_size_max;
-        return judge(attempt, role, OUTCOME_OUTPUT_TOO_BIG, 0, "output larger than %llu bytes", max);
+        return judge(attempt, role, OUTCOME_OUTPUT_TOO_BIG, 0, "output larger than %llu bytes",
+                     max);
     }
     if (WIFSIGNALED(end->status)) {
         int signal = WTERMSIG(end->status);
@@ -64,7 +68,8 @@ static enum error run_command(struct attempt *attempt, struct slice command, con
     if (command.count > 0) memcpy(text, command.at, command.count);
     text[command.count] = '\0';
     if (strlen(text) != command.count)
-        return judge(attempt, role, OUTCOME_EXITED, EXIT_NO_COMMAND, "the command holds a NUL byte");
+        return judge(attempt, role, OUTCOME_EXITED, EXIT_NO_COMMAND,
+                     "the command holds a NUL byte");
     struct command run = {
         .text = text,
         .directory = attempt->directory,

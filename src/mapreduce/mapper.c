@@ -1,6 +1,7 @@
-/* A map attempt: input -> command -> records -> [combiner -> records] -> the segments of a partitioned
- * block; or, with no partitions, input -> command -> output. The combiner sees each partition once, merged
- * and sorted; what it prints is sorted again, for nobody promises that it keeps the order. */
+/* A map attempt: input -> command -> records -> [combiner -> records] -> the segments of a
+ * partitioned block; or, with no partitions, input -> command -> output. The combiner sees each
+ * partition once, merged and sorted; what it prints is sorted again, for nobody promises that it
+ * keeps the order. */
 #include "mapreduce/attempt.h"
 #include "mapreduce/builtin.h"
 #include "mapreduce/input.h"
@@ -22,7 +23,8 @@ static enum error combine(struct mapper *mapper, struct merge *merge, struct out
 {
     struct attempt *attempt = mapper->attempt;
     struct records combined;
-    records_init(&combined, &attempt->scratch, &mapper->order, 1, mapper->records.limit, "combined");
+    records_init(&combined, &attempt->scratch, &mapper->order, 1, mapper->records.limit,
+                 "combined");
     struct inflow in = {merge_next, merge};
     struct outflow out = {records_take, &combined};
     enum error error = filter_run(attempt, attempt->spec->combiner, false, "combiner", in, out);
@@ -32,7 +34,8 @@ static enum error combine(struct mapper *mapper, struct merge *merge, struct out
     return error;
 }
 
-static enum error combine_partition(struct mapper *mapper, uint32_t partition, struct outflow output)
+static enum error combine_partition(struct mapper *mapper, uint32_t partition,
+                                    struct outflow output)
 {
     struct records *records = &mapper->records;
     struct memory *memory = records->scratch->memory;
@@ -72,9 +75,10 @@ static enum error run_partitioned(struct mapper *mapper)
     struct attempt *attempt = mapper->attempt;
     const struct msg_task_spec *spec = attempt->spec;
     size_t limit = attempt_memory_size(attempt);
-    if (spec->combiner.count > 0) limit /= 2; /* two record buffers, and a merge beside the second */
+    if (spec->combiner.count > 0) limit /= 2; /* there is a second buffer, for what it prints */
     mapper->order = (struct order){spec->sort, builtin_is_whole_line(spec->command)};
-    records_init(&mapper->records, &attempt->scratch, &mapper->order, spec->partitions, limit, "runs");
+    records_init(&mapper->records, &attempt->scratch, &mapper->order, spec->partitions, limit,
+                 "runs");
     struct inflow in = {input_next, &mapper->input};
     struct outflow out = {records_take, &mapper->records};
     enum error error = filter_run(attempt, spec->command, true, NULL, in, out);

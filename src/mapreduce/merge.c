@@ -1,5 +1,5 @@
-/* A tree of losers (Knuth, TAOCP 3, 5.4.1): each inner node remembers who lost there, so a new line is
- * compared once per level on its way up. Comparing is mostly comparing two prefixes (order.h). */
+/* A tree of losers (Knuth, TAOCP 3, 5.4.1): each inner node remembers who lost there, so a new line
+ * is compared once per level on its way up. Mostly, two prefixes are compared (order.h). */
 #include "mapreduce/merge.h"
 
 #include <assert.h>
@@ -100,7 +100,7 @@ enum error merge_next(void *context, struct slice *lines)
         merge->is_started = false;
         struct slice line = merge->sources[merge->tree[0]].line;
         if (line.count == 0) break;
-        if (line.count > FLOW_SIZE - used) {
+        if (line.count > merge->capacity - used) {
             if (used > 0) break; /* it is still the current one at the next call */
             merge->is_started = true;
             *lines = line;
@@ -116,7 +116,7 @@ enum error merge_next(void *context, struct slice *lines)
 
 /* ---- several passes ---- */
 
-/* How many parts from the front on may be merged at once: at least 2, or nothing would ever get done. */
+/* How many parts from the front on may be merged at once: at least 2, or nothing gets done. */
 static size_t group_size(const struct part *parts, size_t count, size_t memory_size)
 {
     uint64_t held = 0;
@@ -148,12 +148,16 @@ static enum error merge_group(struct merge *merge, const struct part *parts, siz
     return error;
 }
 
-enum error merge_open(struct merge *merge, const struct order *order, struct part *parts, size_t count,
-                      struct scratch_file *runs, size_t memory_size)
+enum error merge_open(struct merge *merge, const struct order *order, struct part *parts,
+                      size_t count, struct scratch_file *runs, size_t memory_size)
 {
     *merge = (struct merge){.scratch = runs->scratch, .order = order};
-    merge->gathered = memory_take(merge->scratch->memory, FLOW_SIZE);
+    uint64_t size = 1;
+    for (size_t i = 0; i < count && size < FLOW_SIZE; i++) size += parts[i].size;
+    size_t capacity = size < FLOW_SIZE ? (size_t)size : FLOW_SIZE;
+    merge->gathered = memory_take(merge->scratch->memory, capacity);
     if (merge->gathered == NULL) return ERROR_MEMORY;
+    merge->capacity = capacity;
     while (group_size(parts, count, memory_size) < count) {
         size_t kept = 0;
         for (size_t first = 0, group; first < count; first += group) {
@@ -173,6 +177,6 @@ enum error merge_open(struct merge *merge, const struct order *order, struct par
 void merge_close(struct merge *merge)
 {
     close_sources(merge);
-    memory_put(merge->scratch->memory, merge->gathered, FLOW_SIZE);
+    memory_put(merge->scratch->memory, merge->gathered, merge->capacity);
     merge->gathered = NULL;
 }

@@ -1,5 +1,5 @@
-/* Comparing keys. A number is compared as text, as sort -n does it: blanks, a minus sign, digits, perhaps a
- * point and digits; of any length, exactly, with no rounding. What does not start so is 0. */
+/* Comparing keys. A number is compared as text, as sort -n does it: blanks, a minus sign, digits,
+ * perhaps a point and digits; of any length, exactly, with no rounding. All else is 0. */
 #include "mapreduce/order.h"
 
 #include <assert.h>
@@ -48,7 +48,8 @@ static int number_compare(const struct number *a, const struct number *b)
     return sign * ((order > 0) - (order < 0));
 }
 
-/* | sign 1 | digits before the point 23 | the first 12 digits 40 |, the lower 63 bits inverted below 0. */
+/* | sign 1 | digits before the point 23 | the first 12 digits 40 |; below 0 the lower 63 bits are
+ * inverted. */
 static uint64_t number_prefix(const struct number *number)
 {
     enum { DIGITS = 12, COUNT_MAX = (1 << 23) - 1 };

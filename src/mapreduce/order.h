@@ -1,13 +1,14 @@
-/* The order of records. A record is a line with its newline; its key is what precedes the first TAB, or all
- * of it but the newline when there is none. Keys are compared as LC_ALL=C sort compares lines (bytes, the
- * shorter first), or by value as sort -n and then by bytes, or not at all.
+/* The order of records. A record is a line with its newline; its key is what precedes the first
+ * TAB, or all of it but the newline when there is none. Keys are compared as LC_ALL=C sort compares
+ * lines (bytes, the shorter first), or by value as sort -n and then by bytes, or not at all.
  *
- * Most comparisons are decided by a *prefix*, a number that orders as the key does as far as it goes
- * (Nyberg et al., AlphaSort, SIGMOD 1994, section 4). For bytes:
+ * Most comparisons are decided by a *prefix*, a number that orders as the key does as far as it
+ * goes (Nyberg et al., AlphaSort, SIGMOD 1994, section 4). For bytes:
  *
- *   | 7 bytes of the key, zeros behind its end | 0 to 7: the key ends here after so many; 8: it goes on |
+ *   | 7 bytes of the key, zeros behind its end | 0 to 7: it ends after so many; 8: it goes on |
  *
- * Two keys with the same prefix are equal if it ends in 0 to 7, for the length tells "a" from "a\0". */
+ * Two keys with the same prefix are equal if it ends in 0 to 7, for the length tells "a" from
+ * "a\0". */
 #ifndef MAPREDUCE_ORDER_H
 #define MAPREDUCE_ORDER_H
 
@@ -38,8 +39,8 @@ static inline bool order_ends_key(const struct order *order, uint8_t byte)
     return byte == '\n' || (byte == '\t' && !order->is_whole_line);
 }
 
-/* The prefix of the key from its byte depth on (SORT_KEY: a multiple of ORDER_STEP, before the key's end;
- * else 0). line: at the record's first byte; read up to its newline at most. */
+/* The prefix of the key from its byte depth on (SORT_KEY: a multiple of ORDER_STEP, before the
+ * key's end; else 0). line: at the record's first byte; read up to its newline at most. */
 uint64_t order_prefix(const struct order *order, const uint8_t *line, size_t depth);
 
 /* True when two keys of this prefix (at equal depth, all before it being equal) are equal. */
@@ -48,8 +49,8 @@ static inline bool order_is_exact(const struct order *order, uint64_t prefix)
     return order->kind == SORT_NONE || (order->kind == SORT_KEY && (prefix & 0xff) <= ORDER_STEP);
 }
 
-/* <0, 0, >0; a and b at records, whose keys are known to agree in their first depth bytes (SORT_KEY; else
- * depth has no meaning). 0: equal keys, byte for byte (SORT_NONE: always). */
+/* <0, 0, >0; a and b at records, whose keys are known to agree in their first depth bytes
+ * (SORT_KEY; else depth has no meaning). 0: equal keys, byte for byte (SORT_NONE: always). */
 int order_compare(const struct order *order, const uint8_t *a, const uint8_t *b, size_t depth);
 
 #endif

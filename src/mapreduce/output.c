@@ -1,5 +1,5 @@
-/* Writing the output. The index is written last, in the hole left for it at the front, since sizes and
- * digests are known only then. */
+/* Writing the output. The index is written last, in the hole left for it at the front, since sizes
+ * and digests are known only then. */
 #include "mapreduce/output.h"
 
 #include "mapreduce/task.h"
@@ -15,7 +15,8 @@ static void put_integer(uint8_t *at, uint64_t value, unsigned bytes)
 
 static size_t index_size(const struct output *output)
 {
-    return output->partitions == 0 ? 0 : INDEX_HEAD + (size_t)output->partitions * PARTITIONED_INDEX_ITEM;
+    if (output->partitions == 0) return 0;
+    return INDEX_HEAD + (size_t)output->partitions * PARTITIONED_INDEX_ITEM;
 }
 
 enum error output_init(struct output *output, struct scratch *scratch, uint32_t partitions)

@@ -16,15 +16,17 @@ struct output {
     bool is_in_line;           /* the last byte was no newline */
 };
 
-/* Borrows scratch, which it tells what goes wrong. partitions 0: bytes as they come. ERROR_MEMORY. After
- * an error too, output_deinit is due. */
-enum error output_init(struct output *output, struct scratch *scratch, uint32_t partitions) MUST_USE;
+/* Borrows scratch, which it tells what goes wrong. partitions 0: bytes as they come. ERROR_MEMORY.
+ * After an error too, output_deinit is due. */
+enum error output_init(struct output *output, struct scratch *scratch,
+                       uint32_t partitions) MUST_USE;
 /* Closes and frees; the file stays. */
 void output_deinit(struct output *output);
 
 /* An outflow's take, context = the output. Errors: those of scratch_write. */
 enum error output_take(void *output, struct slice bytes) MUST_USE;
-/* What was taken since the last call is the next partition's segment. Errors: those of scratch_write. */
+/* What was taken since the last call is the next partition's segment. Errors: those of
+ * scratch_write. */
 enum error output_end_segment(struct output *output) MUST_USE;
 /* All segments are there: completes the file. digest: its name. Errors: those of scratch_write. */
 enum error output_end(struct output *output, struct digest *digest) MUST_USE;

@@ -1,7 +1,7 @@
-/* Why nothing survives: as PR_SET_CHILD_SUBREAPER (watch.c) every descendant whose parent dies becomes our
- * child, and the kernel knows our children (/proc/self/task/TID/children, proc(5)). We stop each before we
- * look at its children, so it can neither fork meanwhile nor reap them (a pid read there stays valid), and
- * repeat until waitpid says that there is none. */
+/* Why nothing survives: as PR_SET_CHILD_SUBREAPER (watch.c) every descendant whose parent dies
+ * becomes our child, and the kernel knows our children (/proc/self/task/TID/children, proc(5)). We
+ * stop each before we look at its children, so it can neither fork meanwhile nor reap them (a pid
+ * read there stays valid), and repeat until waitpid says that there is none. */
 #include "mapreduce/process.h"
 
 #include <dirent.h>
@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    PIPE_SIZE = 256 * 1024, /* of stdin and stdout: a fourth of the system calls; beyond it nothing is won */
+    PIPE_SIZE = 256 * 1024, /* of stdin and stdout: a fourth of the system calls */
     DEPTH_MAX = 32,         /* deeper descendants move up when those above are gone */
     EXIT_NO_SHELL = 127,
 };
@@ -56,7 +56,7 @@ static _Noreturn void become(const char *command, const char *directory, char *c
     _exit(EXIT_NO_SHELL);
 }
 
-/* A pipe whose ends are above 2, so that taking places 0 to 2 in the child overwrites none of them. */
+/* A pipe whose ends are above 2: taking places 0 to 2 in the child overwrites none of them. */
 static bool open_pipe(int ends[2])
 {
     if (pipe2(ends, O_CLOEXEC) != 0) return false;

@@ -1,4 +1,5 @@
-/* Collecting and spilling. The work per record is: find the newline, hash the key, copy, note an entry. */
+/* Collecting and spilling. The work per record is: find the newline, hash the key, copy, note an
+ * entry. */
 #include "mapreduce/records.h"
 
 #include "base/hash.h"
@@ -31,7 +32,8 @@ void records_init(struct records *records, struct scratch *scratch, const struct
 
 static void forget_parts(struct records *records)
 {
-    memory_put(records->scratch->memory, records->parts, records->parts_capacity * sizeof *records->parts);
+    memory_put(records->scratch->memory, records->parts,
+               records->parts_capacity * sizeof *records->parts);
     records->parts = NULL;
     records->parts_count = records->parts_capacity = 0;
 }
@@ -85,8 +87,9 @@ static struct slice line_at(const struct records *records, const struct sort_ent
 
 static enum error note_part(struct records *records, uint64_t offset)
 {
-    struct part *grown = memory_grow(records->scratch->memory, records->parts, &records->parts_capacity,
-                                     records->parts_count, sizeof *records->parts);
+    struct part *grown =
+        memory_grow(records->scratch->memory, records->parts, &records->parts_capacity,
+                    records->parts_count, sizeof *records->parts);
     if (grown == NULL) return ERROR_MEMORY;
     records->parts = grown;
     grown[records->parts_count++] = (struct part){
@@ -137,8 +140,9 @@ static enum error resize(struct records *records, size_t size)
     assert(size % SIZE_MIN == 0);
     size_t entries_size = records->count * sizeof(struct sort_entry);
     size_t old = records->size;
-    if (size < old) memmove(records->memory + size - entries_size, records->memory + old - entries_size,
-                            entries_size);
+    if (size < old)
+        memmove(records->memory + size - entries_size, records->memory + old - entries_size,
+                entries_size);
     uint8_t *moved = memory_resize(records->scratch->memory, records->memory, old, size);
     if (moved == NULL) return ERROR_MEMORY;
     if (size > old && entries_size > 0)
@@ -148,8 +152,8 @@ static enum error resize(struct records *records, size_t size)
     return ERROR_NONE;
 }
 
-/* Room for so many more bytes of the open line and its entry: grow to the limit, then spill, then, with
- * nothing but the open line in memory, grow as it needs. */
+/* Room for so many more bytes of the open line and its entry: grow to the limit, then spill, then,
+ * with nothing but the open line in memory, grow as it needs. */
 static enum error make_room(struct records *records, size_t wanted)
 {
     if (records->size > records->limit && records->count > 0) {
@@ -166,7 +170,8 @@ static enum error make_room(struct records *records, size_t wanted)
         } else if (records->count > 0) {
             error = spill(records);
         } else {
-            error = resize(records, records->size + records->size / 2 / SIZE_MIN * SIZE_MIN + SIZE_MIN);
+            error =
+                resize(records, records->size + records->size / 2 / SIZE_MIN * SIZE_MIN + SIZE_MIN);
         }
         if (error != ERROR_NONE) return error;
     }

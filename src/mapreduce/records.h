@@ -1,11 +1,12 @@
-/* The record buffer: bytes come in, lines are cut, and all of it comes out sorted, partition by partition,
- * whatever its size. One piece of memory holds both the lines and what sorts them:
+/* The record buffer: bytes come in, lines are cut, and all of it comes out sorted, partition by
+ * partition, whatever its size. One piece of memory holds both the lines and what sorts them:
  *
- *   | line line line open line ... ->     free (spare entries while sorting)     <- ... entry entry |
+ *   | line line open line ... ->    free (spare entries while sorting)    <- ... entry entry |
  *
- * When it is full at its limit, the lines are sorted and appended to the file of runs (a *spill*), one
- * stretch per partition; an unfinished line moves to the front. A line larger than the limit makes the buffer
- * grow for as long as that line is in it. Spills depend on the bytes and the limit only (design, section 9). */
+ * When it is full at its limit, the lines are sorted and appended to the file of runs (a *spill*),
+ * one stretch per partition; an unfinished line moves to the front. A line larger than the limit
+ * makes the buffer grow for as long as that line is in it. Spills depend on the bytes and the limit
+ * only (design, section 9). */
 #ifndef MAPREDUCE_RECORDS_H
 #define MAPREDUCE_RECORDS_H
 
@@ -44,15 +45,15 @@ void records_deinit(struct records *records);
  * Errors: ERROR_MEMORY and those of scratch_write. */
 enum error records_take(void *records, struct slice bytes) MUST_USE;
 
-/* No more bytes: ends an open line, and sorts (all that was not spilled stays in memory, unless something
- * was spilled before). Errors as records_take. */
+/* No more bytes: ends an open line, and sorts (all that was not spilled stays in memory, unless
+ * something was spilled before). Errors as records_take. */
 enum error records_end(struct records *records) MUST_USE;
 
 /* As records_end, and everything is in runs after it, for records_parts. */
 enum error records_end_in_runs(struct records *records) MUST_USE;
 
-/* Gives all lines of a partition, in order, to the flow, several at once. Only after records_end; each
- * partition once. Errors: ERROR_MEMORY, those of reading and writing runs, those of the flow. */
+/* Gives all lines of a partition, in order, to the flow, several at once. Only after records_end;
+ * each partition once. Errors: ERROR_MEMORY, those of reading and writing runs and of the flow. */
 enum error records_pour(struct records *records, uint32_t partition, struct outflow flow) MUST_USE;
 
 /* The partition's stretches of all runs, in order, in memory that the caller frees with memory_put

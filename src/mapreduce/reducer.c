@@ -14,7 +14,8 @@ static enum error merge_and_run(struct attempt *attempt, struct part *parts, siz
     struct scratch_file runs;
     scratch_file_init(&runs, &attempt->scratch, "runs");
     struct merge merge;
-    enum error error = merge_open(&merge, &order, parts, count, &runs, attempt_memory_size(attempt));
+    enum error error =
+        merge_open(&merge, &order, parts, count, &runs, attempt_memory_size(attempt));
     if (error == ERROR_NONE) {
         struct inflow in = {merge_next, &merge};
         struct outflow out = {output_take, &attempt->output};
@@ -36,7 +37,8 @@ enum error reducer_run(struct attempt *attempt)
     struct part *parts = memory_take(&attempt->memory, parts_size);
     if (parts == NULL) return ERROR_MEMORY;
     for (size_t i = 0; i < count; i++) {
-        parts[i] = (struct part){.path = inputs[i].path, .offset = inputs[i].offset, .size = inputs[i].size};
+        parts[i] = (struct part){
+            .path = inputs[i].path, .offset = inputs[i].offset, .size = inputs[i].size};
         attempt->input_size += inputs[i].size;
     }
     enum error error = merge_and_run(attempt, parts, count);

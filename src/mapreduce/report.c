@@ -1,5 +1,5 @@
-/* Cutting stderr into lines without keeping lines: only what begins as a reporter line is held back, and
- * only up to its cap; everything else goes straight to the ring. */
+/* Cutting stderr into lines without keeping lines: only what begins as a reporter line is held
+ * back, and only up to its cap; everything else goes straight to the ring. */
 #include "mapreduce/report.h"
 
 #include <assert.h>
@@ -69,7 +69,8 @@ static bool cut(struct slice *text, struct slice *head)
     return true;
 }
 
-static struct report_counter *find_counter(struct report *report, struct slice group, struct slice name)
+static struct report_counter *find_counter(struct report *report, struct slice group,
+                                           struct slice name)
 {
     for (uint32_t i = 0; i < report->counters_count; i++) {
         struct report_counter *counter = &report->counters[i];
@@ -80,7 +81,8 @@ static struct report_counter *find_counter(struct report *report, struct slice g
     return NULL;
 }
 
-static struct report_counter *add_counter(struct report *report, struct slice group, struct slice name)
+static struct report_counter *add_counter(struct report *report, struct slice group,
+                                          struct slice name)
 {
     if (report->counters_count == REPORT_COUNTERS_MAX) return NULL;
     struct report_counter *counter = &report->counters[report->counters_count++];

@@ -1,5 +1,5 @@
-/* What a command says on stderr: Hadoop Streaming's reporter lines are taken, the rest is the attempt's
- * log, of which the last 64 KiB are kept. Nothing here grows, whatever is printed. */
+/* What a command says on stderr: Hadoop Streaming's reporter lines are taken, the rest is the
+ * attempt's log, of which the last 64 KiB are kept. Nothing here grows, whatever is printed. */
 #ifndef MAPREDUCE_REPORT_H
 #define MAPREDUCE_REPORT_H
 
@@ -10,10 +10,10 @@
 #include <stdint.h>
 
 enum {
-    REPORT_LOG_MAX = 65536,     /* the cap of task_result.log */
-    REPORT_COUNTERS_MAX = 256,  /* the cap of task_result.counters; further ones are not counted */
-    REPORT_NAME_MAX = 128,      /* the cap of a counter's group and name; longer ones are log */
-    REPORT_LINE_MAX = 1024,     /* a reporter line: the cap of task_result.text, and two names fit */
+    REPORT_LOG_MAX = 65536,    /* the cap of task_result.log */
+    REPORT_COUNTERS_MAX = 256, /* the cap of task_result.counters; further ones are not counted */
+    REPORT_NAME_MAX = 128,     /* the cap of a counter's group and name; longer ones are log */
+    REPORT_LINE_MAX = 1024,    /* a reporter line: the cap of task_result.text, and two names fit */
 };
 
 struct report_counter {
@@ -26,7 +26,7 @@ struct report_counter {
 
 struct report {
     uint8_t ring[REPORT_LOG_MAX];
-    uint64_t logged;               /* bytes ever; the last ones are in the ring, byte n at n % max */
+    uint64_t logged; /* bytes ever; the last ones are in the ring, byte n at n % max */
     uint8_t line[REPORT_LINE_MAX]; /* the current line, as long as it may be a reporter line */
     size_t line_size;
     bool is_passing;               /* the current line is log: what comes goes to the ring */
@@ -47,7 +47,8 @@ void report_end(struct report *report);
 struct slice report_log(const struct report *report, uint8_t log[REPORT_LOG_MAX]);
 /* The last status; none = count 0. Borrows. */
 struct slice report_status(const struct report *report);
-/* The counters, in order of their first mention; views into report, in counters (REPORT_COUNTERS_MAX). */
+/* The counters, in order of their first mention; views into report, in counters
+ * (REPORT_COUNTERS_MAX). */
 struct list report_counters(const struct report *report, struct msg_counter *counters);
 
 #endif

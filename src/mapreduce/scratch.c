@@ -1,5 +1,5 @@
-/* Files of an attempt. Every write in the program goes through write_all, which knows that a write may be
- * short or interrupted, and notes what the disk said. */
+/* Files of an attempt. Every write in the program goes through write_all, which knows that a write
+ * may be short or interrupted, and notes what the disk said. */
 #include "mapreduce/scratch.h"
 
 #include <assert.h>
@@ -63,7 +63,7 @@ static enum error write_all(struct scratch_file *file, struct slice bytes, uint6
 static enum error put(struct scratch_file *file, struct slice bytes, uint64_t offset)
 {
     enum error error = create(file);
-    if (error == ERROR_NONE && file->scratch->watch != NULL) error = watch_check(file->scratch->watch);
+    if (error == ERROR_NONE) error = watch_check(file->scratch->watch);
     if (error != ERROR_NONE) return error;
     if (file->hasher != NULL) seal_hasher_update(file->hasher, bytes);
     return write_all(file, bytes, offset);

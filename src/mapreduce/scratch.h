@@ -1,5 +1,5 @@
-/* The attempt's directory, and what everything that works in it shares: memory, the watch, and the note of
- * what went wrong. Files in it are written front to back through a buffer. */
+/* The attempt's directory, and what everything that works in it shares: memory, the watch, and the
+ * note of what went wrong. Files in it are written front to back through a buffer. */
 #ifndef MAPREDUCE_SCRATCH_H
 #define MAPREDUCE_SCRATCH_H
 
@@ -13,7 +13,7 @@
 
 struct scratch {
     struct memory *memory;
-    struct watch *watch; /* asked on each write; NULL in tests */
+    struct watch *watch; /* asked on each write */
     struct trouble trouble;
     int directory;       /* descriptor */
 };
@@ -29,7 +29,7 @@ struct scratch_file {
     const char *name;           /* static */
     int fd;                     /* -1 until the first flush */
     uint64_t size;              /* bytes accepted so far */
-    struct seal_hasher *hasher; /* sees every byte, in order, at the latest when flushed; NULL = nobody */
+    struct seal_hasher *hasher; /* sees every byte in order, when it is written; NULL = nobody */
     uint8_t *buffer;            /* FLOW_SIZE bytes, NULL before the first write */
     size_t buffered;
 };
@@ -44,6 +44,7 @@ enum error scratch_write(struct scratch_file *file, struct slice bytes) MUST_USE
 /* As scratch_write; creates the file if it is not there yet. */
 enum error scratch_flush(struct scratch_file *file) MUST_USE;
 /* Writes over bytes flushed before (or in a hole), outside buffer, size and hasher. */
-enum error scratch_write_at(struct scratch_file *file, struct slice bytes, uint64_t offset) MUST_USE;
+enum error scratch_write_at(struct scratch_file *file, struct slice bytes,
+                            uint64_t offset) MUST_USE;
 
 #endif

@@ -1,9 +1,9 @@
 /* A stable radix sort over cached prefixes. Each pass deals entries out by 11 bits, from the least
- * significant digit on (LSD), so equal keys keep their positions without ever comparing them, and the many
- * equal words of a text cost nothing extra. First all entries by partition, then each partition by prefix; a
- * digit that all entries share is skipped. Keys that go on behind an equal prefix are dealt with as a group:
- * the prefix of their next 7 bytes, and again (the caching radix sort of Kärkkäinen and Rantala, SPIRE 2008);
- * small groups, deep ones and numbers by merge sort. */
+ * significant digit on (LSD), so equal keys keep their positions without ever comparing them, and
+ * the many equal words of a text cost nothing extra. First all entries by partition, then each
+ * partition by prefix; a digit that all entries share is skipped. Keys that go on behind an equal
+ * prefix are dealt with as a group: the prefix of their next 7 bytes, and again (the caching radix
+ * sort of Kärkkäinen and Rantala, SPIRE 2008); small groups, deep ones, numbers by merge sort. */
 #include "mapreduce/sort.h"
 
 #include <assert.h>
@@ -33,7 +33,8 @@ static int compare(const struct sort *sort, const struct sort_entry *a, const st
     return order_compare(sort->order, sort->base + a->offset, sort->base + b->offset, depth);
 }
 
-static void insertion_sort(const struct sort *sort, struct sort_entry *entries, size_t count, size_t depth)
+static void insertion_sort(const struct sort *sort, struct sort_entry *entries, size_t count,
+                           size_t depth)
 {
     for (size_t i = 1; i < count; i++) {
         struct sort_entry moving = entries[i];
@@ -44,8 +45,8 @@ static void insertion_sort(const struct sort *sort, struct sort_entry *entries, 
     }
 }
 
-static void merge_sort(const struct sort *sort, struct sort_entry *entries, struct sort_entry *spare,
-                       size_t count, size_t depth)
+static void merge_sort(const struct sort *sort, struct sort_entry *entries,
+                       struct sort_entry *spare, size_t count, size_t depth)
 {
     if (count <= INSERTION_MAX) {
         insertion_sort(sort, entries, count, depth);
@@ -66,7 +67,10 @@ static void merge_sort(const struct sort *sort, struct sort_entry *entries, stru
 
 /* ---- dealing out: radix passes ---- */
 
-static size_t digit_of(uint64_t value, unsigned pass) { return value >> pass * DIGIT_BITS & (DIGITS - 1); }
+static size_t digit_of(uint64_t value, unsigned pass)
+{
+    return value >> pass * DIGIT_BITS & (DIGITS - 1);
+}
 
 /* Turns counts into first places. False when one digit has them all: nothing to do. */
 static bool sum_counts(uint32_t counts[DIGITS], size_t count)
@@ -98,12 +102,14 @@ static void radix_by_prefix(struct sort_entry *entries, struct sort_entry *spare
     uint32_t counts[PREFIX_PASSES][DIGITS] = {0};
     for (size_t i = 0; i < count; i++) {
         uint64_t prefix = entries[i].prefix;
-        for (unsigned pass = 0; pass < PREFIX_PASSES; pass++) counts[pass][digit_of(prefix, pass)]++;
+        for (unsigned pass = 0; pass < PREFIX_PASSES; pass++)
+            counts[pass][digit_of(prefix, pass)]++;
     }
     struct sort_entry *from = entries, *to = spare;
     for (unsigned pass = 0; pass < PREFIX_PASSES; pass++) {
         if (!sum_counts(counts[pass], count)) continue;
-        for (size_t i = 0; i < count; i++) to[counts[pass][digit_of(from[i].prefix, pass)]++] = from[i];
+        for (size_t i = 0; i < count; i++)
+            to[counts[pass][digit_of(from[i].prefix, pass)]++] = from[i];
         struct sort_entry *other = from;
         from = to;
         to = other;
@@ -111,12 +117,12 @@ static void radix_by_prefix(struct sort_entry *entries, struct sort_entry *spare
     if (from != entries) memcpy(entries, from, count * sizeof *entries);
 }
 
-static void sort_range(const struct sort *sort, struct sort_entry *entries, struct sort_entry *spare,
-                       size_t count, size_t depth);
+static void sort_range(const struct sort *sort, struct sort_entry *entries,
+                       struct sort_entry *spare, size_t count, size_t depth);
 
 /* Entries of one prefix whose keys go on behind it. */
-static void sort_group(const struct sort *sort, struct sort_entry *entries, struct sort_entry *spare,
-                       size_t count, size_t depth)
+static void sort_group(const struct sort *sort, struct sort_entry *entries,
+                       struct sort_entry *spare, size_t count, size_t depth)
 {
     if (count < 2) return;
     if (count < RADIX_MIN || depth >= DEPTH_MAX || sort->order->kind != SORT_KEY) {
@@ -131,8 +137,8 @@ static void sort_group(const struct sort *sort, struct sort_entry *entries, stru
 }
 
 /* Entries of one partition, whose keys agree in their first depth bytes. */
-static void sort_range(const struct sort *sort, struct sort_entry *entries, struct sort_entry *spare,
-                       size_t count, size_t depth)
+static void sort_range(const struct sort *sort, struct sort_entry *entries,
+                       struct sort_entry *spare, size_t count, size_t depth)
 {
     if (count < RADIX_MIN) {
         merge_sort(sort, entries, spare, count, depth);

@@ -1,5 +1,6 @@
 /* Sorting records that lie in memory: an array of 16-byte entries, each with the prefix of its key
- * (order.h), is put in the order (partition, key, position); the records themselves stay where they are. */
+ * (order.h), is put in the order (partition, key, position); the records themselves stay where they
+ * are. */
 #ifndef MAPREDUCE_SORT_H
 #define MAPREDUCE_SORT_H
 
@@ -14,8 +15,9 @@ struct sort_entry {
     uint32_t partition;
 };
 
-/* Sorts count entries, which are in the order of their positions, with the help of as many spare ones.
- * base: what the offsets count from; every record ends in a newline. Prefixes are changed by it. */
+/* Sorts count entries, which are in the order of their positions, with the help of as many spare
+ * ones. base: what the offsets count from; every record ends in a newline. Prefixes are changed by
+ * it. */
 void sort_entries(const struct order *order, const uint8_t *base, struct sort_entry *entries,
                   struct sort_entry *spare, size_t count);
 

@@ -1,5 +1,5 @@
-/* Reading by pread into a window of its own: thousands of inputs cost bounded memory, and an input that
- * cannot be read is an error to tell, where a mapping would be a SIGBUS. */
+/* Reading by pread into a window of its own: thousands of inputs cost bounded memory, and an input
+ * that cannot be read is an error to tell, where a mapping would be a SIGBUS. */
 #include "mapreduce/source.h"
 
 #include <assert.h>
@@ -15,7 +15,8 @@ static enum error note(struct source *source)
     char path[4097];
     struct slice name = source->part.path;
     snprintf(path, sizeof path, "%.*s", (int)name.count, (const char *)name.at);
-    enum error error = trouble_note(&source->scratch->trouble, "read", is_run(source) ? "runs" : path);
+    enum error error =
+        trouble_note(&source->scratch->trouble, "read", is_run(source) ? "runs" : path);
     return is_run(source) ? error : ERROR_NOT_FOUND;
 }
 
@@ -35,14 +36,15 @@ static enum error open_file(struct source *source, int runs_fd)
     return ERROR_NONE;
 }
 
-/* The window is full of one unfinished line: twice as large, or as large as the rest needs. One byte more
- * than the rest, for a last line without a newline gets one. */
+/* The window is full of one unfinished line: twice as large, or as large as the rest needs. One
+ * byte more than the rest, for a last line without a newline gets one. */
 static enum error grow(struct source *source)
 {
     size_t larger = 2 * source->capacity;
     size_t rest = source->end - source->start + (size_t)source->part.size + 1;
     if (larger > rest && rest > source->capacity) larger = rest;
-    uint8_t *moved = memory_resize(source->scratch->memory, source->window, source->capacity, larger);
+    uint8_t *moved =
+        memory_resize(source->scratch->memory, source->window, source->capacity, larger);
     if (moved == NULL) return ERROR_MEMORY;
     source->window = moved;
     source->capacity = larger;

@@ -1,4 +1,4 @@
-/* One of the sorted stretches that a merge reads: a window of a file, moved forward line by line. */
+/* One of the sorted stretches that a merge reads: a window of a file, moved on line by line. */
 #ifndef MAPREDUCE_SOURCE_H
 #define MAPREDUCE_SOURCE_H
 
@@ -19,9 +19,9 @@ struct source {
     uint64_t prefix;   /* of its key */
 };
 
-/* Opens the part (runs_fd: the file of runs, borrowed) and moves to its first line. Borrows scratch, order
- * and the part's path. After an error too, source_close is due. ERROR_NOT_FOUND when an input cannot be
- * read or is too short, ERROR_IO when a run cannot (noted), ERROR_MEMORY. */
+/* Opens the part (runs_fd: the file of runs, borrowed) and moves to its first line. Borrows
+ * scratch, order and the part's path. After an error too, source_close is due. ERROR_NOT_FOUND when
+ * an input cannot be read or is too short, ERROR_IO when a run cannot (noted), ERROR_MEMORY. */
 enum error source_open(struct source *source, struct scratch *scratch, const struct order *order,
                        const struct part *part, int runs_fd, size_t window_size) MUST_USE;
 void source_close(struct source *source);

@@ -1,7 +1,8 @@
-/* The story of an attempt: read the spec, do the work, end what it started, write down what became of it.
+/* The story of an attempt: read the spec, do the work, end what it started, write down
+ * what became of it.
  *
- * Room for the result is set aside before the work starts: a full disk must not keep the daemon from
- * learning that the disk is full. If there is none even so, the log is left out. */
+ * Room for the result is set aside before the work starts: a full disk must not keep the daemon
+ * from learning that the disk is full. If there is none even so, the log is left out. */
 #include "mapreduce/task.h"
 
 #include "mapreduce/attempt.h"
@@ -20,8 +21,8 @@
 enum {
     MEMORY_SIZE = 64 * 1024 * 1024, /* of the buffers, when the spec does not say */
     SPEC_SIZE_MAX = 256 << 20,      /* a million inputs with paths of 256 bytes */
-    SPEC_EXPANSION = 32,            /* a decoded list's item (32 bytes) may be 1 byte when encoded */
-    RESULT_ROOM = 4096,             /* a result without log and counters */
+    SPEC_EXPANSION = 32, /* a decoded list's item (32 bytes) may be 1 byte when encoded */
+    RESULT_ROOM = 4096,  /* a result without log and counters */
 };
 
 size_t attempt_memory_size(const struct attempt *attempt)
@@ -59,7 +60,8 @@ static const char *read_bytes(struct attempt *attempt, struct spec_bytes *book)
         book->bytes_size = (size_t)stat.st_size + 1;
         book->bytes = memory_take(&attempt->memory, book->bytes_size);
         if (book->bytes == NULL) why = "out of memory";
-        else if (read(fd, book->bytes, (size_t)stat.st_size) != stat.st_size) why = "it cannot be read";
+        else if (read(fd, book->bytes, (size_t)stat.st_size) != stat.st_size)
+            why = "it cannot be read";
     }
     close(fd);
     return why;
@@ -91,7 +93,8 @@ static bool has_variable(const struct msg_text *given, uint32_t count, const cha
 {
     size_t name_size = strcspn(text, "=") + 1;
     for (uint32_t i = 0; i < count; i++)
-        if (given[i].text.count >= name_size && memcmp(given[i].text.at, text, name_size) == 0) return true;
+        if (given[i].text.count >= name_size && memcmp(given[i].text.at, text, name_size) == 0)
+            return true;
     return false;
 }
 
@@ -161,8 +164,8 @@ static const struct {
 };
 
 /* The one line for people, and the numbers. text: 1024 bytes, borrowed by the result. */
-static void conclude(const struct attempt *attempt, enum error error, struct msg_task_result *result,
-                     char text[1024])
+static void conclude(const struct attempt *attempt, enum error error,
+                     struct msg_task_result *result, char text[1024])
 {
     text[0] = '\0';
     if (error == ERROR_INVALID) {
@@ -200,12 +203,14 @@ static const char *put_result(struct attempt *attempt, const struct msg_task_res
     if (fd < 0 || pwrite(fd, bytes, size, 0) != (ssize_t)size || ftruncate(fd, (off_t)size) != 0)
         why = strerror(errno);
     if (fd >= 0) close(fd);
-    if (why == NULL && renameat(directory, "result.new", directory, "result") != 0) why = strerror(errno);
+    if (why == NULL && renameat(directory, "result.new", directory, "result") != 0)
+        why = strerror(errno);
     free(bytes);
     return why;
 }
 
-static int write_result(struct attempt *attempt, const char *directory, struct msg_task_result *result)
+static int write_result(struct attempt *attempt, const char *directory,
+                        struct msg_task_result *result)
 {
     static const struct slice nothing = {0};
     uint8_t log[REPORT_LOG_MAX];
@@ -223,7 +228,8 @@ static int write_result(struct attempt *attempt, const char *directory, struct m
 
 /* ---- the story ---- */
 
-static enum error work(struct attempt *attempt, const char *directory, struct msg_task_result *result)
+static enum error work(struct attempt *attempt, const char *directory,
+                       struct msg_task_result *result)
 {
     const struct msg_task_spec *spec = attempt->spec;
     watch_limit(&attempt->watch, spec->timeout_ms);
@@ -232,7 +238,8 @@ static enum error work(struct attempt *attempt, const char *directory, struct ms
     if (error != ERROR_NONE) return error;
     uint32_t partitions = spec->kind == TASK_MAP ? spec->partitions : 0;
     error = output_init(&attempt->output, &attempt->scratch, partitions);
-    if (error == ERROR_NONE) error = spec->kind == TASK_MAP ? mapper_run(attempt) : reducer_run(attempt);
+    if (error == ERROR_NONE)
+        error = spec->kind == TASK_MAP ? mapper_run(attempt) : reducer_run(attempt);
     if (error == ERROR_NONE) error = output_end(&attempt->output, &result->output.digest);
     if (error == ERROR_NONE) {
         result->output.size = attempt->output.file.size;
@@ -276,7 +283,8 @@ int task_run(const char *directory)
     int code = 1;
     if (watch_start(&attempt->watch) != ERROR_NONE)
         complain(directory, strerror(errno));
-    else if (scratch_open(&attempt->scratch, directory, &attempt->memory, &attempt->watch) != ERROR_NONE)
+    else if (scratch_open(&attempt->scratch, directory, &attempt->memory, &attempt->watch) !=
+             ERROR_NONE)
         complain(directory, strerror(errno));
     else
         code = run_in(attempt, directory);

@@ -1,4 +1,4 @@
-/* What mrtask does: one attempt of one task, in a directory of its own, by a file contract with its daemon.
+/* What mrtask does: one attempt of one task, in a directory of its own, by a contract of files.
  *
  *   DIR/spec     a packed task_spec, written before mrtask starts
  *   DIR/work/    the command's working directory and TMPDIR
@@ -7,19 +7,21 @@
  *
  * Output of a map with partitions > 0: a *partitioned block*:
  *
- *   "MRP1"  u32 partitions  { u64 size, digest of the segment } x partitions  segment 0  segment 1 ...
+ *   "MRP1"  u32 partitions  { u64 size, digest of the segment } x partitions  segment 0  1 ...
  *
- * (integers little endian). The digest by which it is known is the digest of everything before segment 0 (its index), which
- * names every segment's digest: so a reader of one part verifies that part alone. A segment is lines "key TAB value"
- * sorted by key, equal keys in input order. Output of a map without reducers, or of a reduce: the bytes as
- * printed; its digest is theirs. */
+ * (integers little endian). The digest by which it is known is the digest of everything before
+ * segment 0 (its index), which names every segment's digest: so a reader of one part verifies that
+ * part alone. A segment is lines "key TAB value" sorted by key, equal keys in input order. Output
+ * of a map without reducers, or of a reduce: the bytes as printed; its digest is theirs. */
 #ifndef MAPREDUCE_TASK_H
 #define MAPREDUCE_TASK_H
 
 enum { PARTITIONED_INDEX_ITEM = 40 }; /* 8 bytes of size and 32 of digest per partition */
 
-/* Runs the attempt in this directory to its end: reads spec, writes output and result. Returns mrtask's exit code:
- * 0 when result was written, whatever it says; 1 when not even that was possible (one line on stderr says why). */
+/* Runs the attempt in this directory to its end: reads spec, writes output and result. Returns
+ * mrtask's exit code: 0 when result was written, whatever it says; 1 when not even that was
+ * possible (one line on stderr says why). Blocks signals and becomes the reaper of orphans: for a
+ * process of its own. */
 int task_run(const char *directory);
 
 #endif

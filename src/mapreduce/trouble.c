@@ -1,5 +1,5 @@
-/* The one place where errno becomes words. What a disk says when it is full depends on who limits it (the
- * device, a quota, a file size limit): for us all three are "no space left". */
+/* The one place where errno becomes words. What a disk says when it is full depends on who limits
+ * it (the device, a quota, a file size limit): for us all three are "no space left". */
 #include "mapreduce/trouble.h"
 
 #include <assert.h>
@@ -31,5 +31,6 @@ void trouble_text(const struct trouble *trouble, char *text, size_t size)
     assert(size > 0);
     text[0] = '\0';
     if (trouble->verb == NULL) return;
-    snprintf(text, size, "cannot %s %s: %s", trouble->verb, trouble->name, strerror(trouble->number));
+    snprintf(text, size, "cannot %s %s: %s", trouble->verb, trouble->name,
+             strerror(trouble->number));
 }

@@ -1,5 +1,5 @@
-/* What went wrong with the world, noted where it happened, told once at the top (task.c): the verb, the
- * file and errno. The first note of an attempt wins, for later ones are its consequences. */
+/* What went wrong with the world, noted where it happened, told once at the top (task.c): the verb,
+ * the file and errno. The first note of an attempt wins, for later ones are its consequences. */
 #ifndef MAPREDUCE_TROUBLE_H
 #define MAPREDUCE_TROUBLE_H
 
@@ -13,8 +13,8 @@ struct trouble {
     int number;       /* errno */
 };
 
-/* Notes that verb name failed with errno as it stands, unless something is noted already. Borrows verb
- * (static), copies name. Returns ERROR_FULL, ERROR_MEMORY or ERROR_IO by errno. */
+/* Notes that verb name failed with errno as it stands, unless something is noted already. Borrows
+ * verb (static), copies name. Returns ERROR_FULL, ERROR_MEMORY or ERROR_IO by errno. */
 enum error trouble_note(struct trouble *trouble, const char *verb, const char *name);
 
 /* "cannot write output: No space left on device" into text, or "" when nothing is noted. */

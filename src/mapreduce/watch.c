@@ -1,6 +1,6 @@
-/* Stopping: who may tell us to, and how we learn of it. prctl(2) has two traps: PR_SET_PDEATHSIG says
- * nothing about a parent that died before the call (hence getppid before and after), and it is about the
- * parent's *thread*; the daemon starts us from the one that lives as long as it does. */
+/* Stopping: who may tell us to, and how we learn of it. prctl(2) has two traps: PR_SET_PDEATHSIG
+ * says nothing about a parent that died before the call (hence getppid before and after), and it is
+ * about the parent's *thread*; the daemon starts us from the one that lives as long as it does. */
 #include "mapreduce/watch.h"
 
 #include <assert.h>
@@ -34,7 +34,8 @@ enum error watch_start(struct watch *watch)
     sigaddset(&set, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) return ERROR_SYSTEM;
     struct sigaction usual = {.sa_handler = SIG_DFL};
-    if (sigaction(SIGCHLD, &usual, NULL) != 0) return ERROR_SYSTEM; /* ignored, children reap themselves */
+    if (sigaction(SIGCHLD, &usual, NULL) != 0)
+        return ERROR_SYSTEM; /* ignored, children reap themselves */
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     if (sigaction(SIGPIPE, &ignore, NULL) != 0) return ERROR_SYSTEM;
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) return ERROR_SYSTEM;

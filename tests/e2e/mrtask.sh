@@ -1,10 +1,10 @@
 #!/bin/bash
-# One attempt of one task, driven from outside: what mrtask makes of well-behaved and of hostile commands.
+# One attempt of one task, driven from outside: what mrtask makes of commands, friendly and hostile.
 #
-#   this script ── taskspec write ──> DIR/spec ──> mrtask DIR ──> DIR/output, DIR/result ── taskspec result
+#   taskspec write ──> DIR/spec ──> mrtask DIR ──> DIR/output, DIR/result ──> taskspec result
 #
-# Each case prints "ok name" or "not ok name". Uses $MRTASK and $TASKSPEC (default: those in build/), and as
-# root a small tmpfs for the full disk.
+# Each case prints "ok name" or "not ok name". Uses $MRTASK and $TASKSPEC (default: in build/), and
+# as root a small tmpfs for the full disk.
 set -u -o pipefail
 export LC_ALL=C
 MRTASK=${MRTASK:-build/mrtask}
@@ -38,18 +38,23 @@ fresh() { D=$(mktemp -d "$TOP/attempt.XXXXXX"); }
 # run key=value ...: an attempt in a fresh directory $D; its result in $TOP/told
 run() {
     fresh
-    "$TASKSPEC" write "$D/spec" "$@" && "$MRTASK" "$D" && "$TASKSPEC" result "$D/result" >"$TOP/told"
+    "$TASKSPEC" write "$D/spec" "$@" && attempt
 }
+attempt() { "$MRTASK" "$D" && "$TASKSPEC" result "$D/result" >"$TOP/told"; }
 is() { [ "$(sed -n "s/^$1=//p" "$TOP/told" | head -1)" = "$2" ]; }
 at_most() { [ "$(sed -n "s/^$1=//p" "$TOP/told" | head -1)" -le "$2" ]; }
 segments() { # DIR: the bytes of each segment, one after the other
     local offset size
     "$TASKSPEC" segments "$1/output" >"$TOP/index" || return 1
-    while read -r offset size; do head -c $((offset + size)) "$1/output" | tail -c "$size"; done <"$TOP/index"
+    while read -r offset size; do
+        dd if="$1/output" bs=64K iflag=skip_bytes,count_bytes skip="$offset" count="$size" \
+            status=none
+    done <"$TOP/index"
 }
 part_of() { # DIR, partition: PATH:OFFSET:SIZE
-    "$TASKSPEC" segments "$1/output" | sed -n "$(($2 + 1))s/\([0-9]*\) \([0-9]*\)/part=$(sed 's/[/&]/\\&/g' \
-        <<<"$1")\/output:\1:\2/p"
+    "$TASKSPEC" segments "$1/output" | sed -n "$(($2 + 1))p" | {
+        read -r offset size && echo "part=$1/output:$offset:$size"
+    }
 }
 has_strays() { pgrep -f "sleep $MARK" >/dev/null; }
 no_strays() { ! has_strays; }
@@ -62,7 +67,8 @@ wait_for() { # a condition, 5 s at most
 # ---- the right bytes ----
 
 awk 'BEGIN { srand(7); for (i = 0; i < 20000; i++) { n = int(rand() * 12); line = "";
-    for (j = 0; j < n; j++) line = line sprintf("w%d%s", int(1000 * rand() * rand()), rand() < 0.2 ? "\t" : " ");
+    for (j = 0; j < n; j++)
+        line = line sprintf("w%d%s", int(1000 * rand() * rand()), rand() < 0.2 ? "\t" : " ");
     print line } }' >"$TOP/text"
 WORDS="tr -s '[:space:]' '\n' | sed '/^\$/d'"
 size=$(stat -c %s "$TOP/text")
@@ -72,10 +78,12 @@ word_count() { # extra keys for the maps
     local half=$(head -n 10000 "$TOP/text" | wc -c) one two p
     run kind=map "command=$WORDS" partitions=3 part="$TOP/text:0:$half" "$@" || return 1
     one=$D
-    run kind=map "command=$WORDS" partitions=3 part="$TOP/text:$half:$((size - half))" "$@" || return 1
+    run kind=map "command=$WORDS" partitions=3 part="$TOP/text:$half:$((size - half))" "$@" ||
+        return 1
     two=$D
     for p in 0 1 2; do
-        run kind=reduce "command=${REDUCE:-uniq -c}" "$(part_of "$one" $p)" "$(part_of "$two" $p)" || return 1
+        run kind=reduce "command=${REDUCE:-uniq -c}" "$(part_of "$one" $p)" \
+            "$(part_of "$two" $p)" || return 1
         is outcome done && is digest "$("$TASKSPEC" digest "$D/output")" || return 1
         cat "$D/output"
     done >"$TOP/counted"
@@ -87,7 +95,8 @@ REDUCE="awk '{n[\$1] += \$2} END {for (w in n) printf \"%7d %s\\n\", n[w], w}'" 
     check "word count with a combiner" word_count "combiner=uniq -c | awk '{print \$2 \"\\t\" \$1}'"
 
 wordcount_built_in() {
-    run kind=map command=@wordcount combiner=@wordcount partitions=1 input="$TOP/text" memory=100000 || return 1
+    run kind=map command=@wordcount combiner=@wordcount partitions=1 input="$TOP/text" \
+        memory=100000 || return 1
     local map=$D
     run kind=reduce command=@wordcount "$(part_of "$map" 0)" || return 1
     awk -F '\t' '{printf "%7d %s\n", $2, $1}' "$D/output" | sort | cmp - "$TOP/expected"
@@ -100,10 +109,11 @@ at_sort() {
 }
 check "@sort equals sort" at_sort
 sort_n() {
-    awk 'BEGIN { srand(3); for (i = 0; i < 5000; i++) printf "%s%d.%d\t%d\n", rand() < 0.3 ? "-" : "",
-        rand() * 1000, rand() * 100, i }' >"$TOP/numbers"
+    awk 'BEGIN { srand(3); for (i = 0; i < 5000; i++) printf "%s%d.%d\t%d\n",
+        rand() < 0.3 ? "-" : "", rand() * 1000, rand() * 100, i }' >"$TOP/numbers"
     run kind=map command=cat sort=numeric partitions=1 input="$TOP/numbers" memory=9000 || return 1
-    segments "$D" >"$TOP/sorted" && sort -s -t '	' -k 1,1n -k 1,1 "$TOP/numbers" | cmp - "$TOP/sorted"
+    segments "$D" >"$TOP/sorted" &&
+        sort -s -t '	' -k 1,1n -k 1,1 "$TOP/numbers" | cmp - "$TOP/sorted"
 }
 check "numeric order is that of sort -n" sort_n
 check "keys are sorted and equal keys keep their order" eval '
@@ -120,8 +130,8 @@ merge_many() { # more inputs than may be open at once
         parts+=("input=$TOP/many.$i")
     done
     run kind=reduce command= memory=100000 "${parts[@]}" || return 1
-    (cd "$TOP" && for i in $(seq 600); do cat "many.$i"; done | sort -s -t '	' -k 1,1) | cmp - "$D/output" &&
-        is records 20000
+    for i in $(seq 600); do cat "$TOP/many.$i"; done | sort -s -t '	' -k 1,1 |
+        cmp - "$D/output" && is records 20000
 }
 check "a reduce of 600 inputs, identity" merge_many
 
@@ -141,24 +151,29 @@ check "a 50 MB line" eval 'run kind=map command=cat partitions=1 input="$TOP/lon
 rm -f "$TOP/long"
 head -c 3000000 /dev/urandom >"$TOP/binary"
 echo >>"$TOP/binary"
-check "binary bytes" eval 'run kind=map command=cat partitions=1 input="$TOP/binary" memory=200000 &&
-    segments "$D" >"$TOP/sorted" && LC_ALL=C sort -s -t "	" -k 1,1 "$TOP/binary" | cmp - "$TOP/sorted"'
+check "binary bytes" eval '
+    run kind=map command=cat partitions=1 input="$TOP/binary" memory=200000 && segments "$D" >"$TOP/sorted" &&
+    sort -s -t "	" -k 1,1 "$TOP/binary" | cmp - "$TOP/sorted"'
 
 # ---- how it ends ----
 
-check "exit 1" eval 'run kind=map "command=echo oh >&2; exit 1" && is outcome exited && is status 1 &&
-    is text "exit status 1" && is log oh && [ ! -e "$D/output" ]'
+check "exit 1" eval 'run kind=map "command=echo oh >&2; exit 1" && is outcome exited &&
+    is status 1 && is text "exit status 1" && is log oh && [ ! -e "$D/output" ]'
 check "exit 3 is fine when listed" eval 'run kind=map "command=exit 3" ok=2,3 && is outcome done'
-check "exit 75 is to be tried again" eval 'run kind=map "command=exit 75" && is outcome again && is status 75'
-check "a signal" eval 'run kind=map "command=kill -SEGV \$\$" && is outcome signaled && is status 139 &&
-    is text "killed by signal 11 (SIGSEGV)"'
+check "exit 75 is to be tried again" eval 'run kind=map "command=exit 75" &&
+    is outcome again && is status 75'
+check "a signal" eval 'run kind=map "command=kill -SEGV \$\$" && is outcome signaled &&
+    is status 139 && is text "killed by signal 11 (SIGSEGV)"'
 check "a missing command" eval 'run kind=map command=no-such-command && is outcome exited &&
     is status 127 && grep -q "not found" "$TOP/told"'
 check "a failing combiner is named" eval 'run kind=map command=cat "combiner=exit 4" partitions=1 \
     input="$TOP/unended" && is text "combiner: exit status 4"'
 check "an unknown built-in" eval 'run kind=map command=@nonsense && is outcome exited'
-check "a missing input" eval 'fresh; : >"$TOP/gone"; "$TASKSPEC" write "$D/spec" kind=map command=cat \
-    part="$TOP/gone:0:7" && "$MRTASK" "$D" && "$TASKSPEC" result "$D/result" >"$TOP/told" && is outcome input-missing'
+check "a missing input" eval 'run kind=map command=cat part="$TOP/gone:0:7" &&
+    is outcome input-missing &&
+    is text "cannot read $TOP/gone: No such file or directory"'
+check "an input that is too short" eval 'run kind=map command=cat part="$TOP/unended:0:7" &&
+    is outcome input-missing'
 check "a mapper that stops reading is done" eval 'run kind=map "command=head -n 1" partitions=1 \
     input="$TOP/text" && is outcome done && is records 1'
 check "a command that closes stdout is waited for" eval 'run kind=map \
@@ -170,25 +185,27 @@ check "timeout" eval 'run kind=map "command=sleep $MARK" timeout_ms=300 && is ou
 check "timeout of one that ignores SIGTERM" eval 'run kind=map \
     "command=trap : TERM; while :; do sleep $MARK; done" timeout_ms=300 && is outcome timed-out &&
     at_most elapsed_ms 3300 && no_strays'
-check "timeout of one that prints for ever" eval 'run kind=map command=yes partitions=2 memory=1000000 \
-    timeout_ms=500 && is outcome timed-out && at_most elapsed_ms 3000'
+check "timeout of one that prints for ever" eval 'run kind=map command=yes partitions=2 \
+    memory=1000000 timeout_ms=500 && is outcome timed-out && at_most elapsed_ms 3000'
 
 # ---- stderr ----
 
-check "stderr for ever does not grow" eval 'run kind=map "command=yes gibberish >&2" timeout_ms=700 &&
-    is outcome timed-out && at_most log_size 65536 && is log gibberish'
+check "stderr for ever does not grow" eval 'run kind=map "command=yes gibberish >&2" \
+    timeout_ms=700 && is outcome timed-out && at_most log_size 65536 && is log gibberish'
 check "the log is its end, cut at a line" eval 'run kind=map "command=seq 1 50000 >&2" &&
     at_most log_size 65536 && grep -qx 50000 "$TOP/told" &&
     [ "$(sed -n "s/^log=//p" "$TOP/told")" -gt 30000 ]'
 printf 'reporter:counter:g,a b,2\nheard\nreporter:status:half way\nreporter:counter:g,a b,3\n%s\n' \
     'reporter:counter:g,c,1' >"$TOP/reports"
-check "counters and status" eval 'run kind=map "command=cat >&2" input="$TOP/reports" && is log heard &&
-    is counter "g,a b,5" && is text "half way" && [ "$(grep -c ^counter= "$TOP/told")" = 2 ]'
+check "counters and status" eval 'run kind=map "command=cat >&2" input="$TOP/reports" &&
+    is log heard && is counter "g,a b,5" && is text "half way" &&
+    [ "$(grep -c ^counter= "$TOP/told")" = 2 ]'
 
 # ---- its world ----
 
-check "its environment" eval 'SECRET=1 run kind=map "command=env | sort" env=MR_JOB=j env=PATH=/bin &&
-    printf "HOME=%s/work\nLC_ALL=C\nMR_JOB=j\nPATH=/bin\nPWD=%s/work\nTMPDIR=%s/work\n" "$D" "$D" "$D" |
+check "its environment" eval '
+    SECRET=1 run kind=map "command=env | sort" env=MR_JOB=j env=PATH=/bin &&
+    printf "%s\n" HOME=$D/work LC_ALL=C MR_JOB=j PATH=/bin PWD=$D/work TMPDIR=$D/work |
     cmp - "$D/output"'
 check "its directory, descriptors and umask" eval 'run kind=map \
     "command=pwd; cd /proc/self/fd && echo *; umask; ulimit -c" 9<"$TOP/text" &&
@@ -199,17 +216,21 @@ check "no new privileges" eval 'run kind=map "command=grep NoNewPrivs /proc/self
 # ---- nothing stays behind ----
 
 check "a double fork with setsid is gone" eval 'run kind=map \
-    "command=(setsid sleep $MARK >/dev/null 2>&1 &) ; (setsid sh -c \"sleep $MARK & sleep $MARK\" &); echo a" &&
+    "command=(setsid sleep $MARK >/dev/null 2>&1 &)
+        (setsid sh -c \"sleep $MARK & sleep $MARK\" &); echo a" &&
     is outcome done && at_most elapsed_ms 1000 && no_strays && [ "$(cat "$D/output")" = a ]'
-check "a child that holds the pipe is not waited for" eval 'run kind=map "command=sleep $MARK & echo a" &&
+check "a child that holds the pipe is not waited for" eval '
+    run kind=map "command=sleep $MARK & echo a" &&
     is outcome done && at_most elapsed_ms 1000 && no_strays && [ "$(cat "$D/output")" = a ]'
-check "a child that is nearly done is waited for" eval 'run kind=map "command=(sleep 0.05; echo b) & echo a" &&
+check "a child that is nearly done is waited for" eval '
+    run kind=map "command=(sleep 0.05; echo b) & echo a" &&
     [ "$(cat "$D/output")" = "a
 b" ]'
 check "a slow outflow loses nothing" eval 'run kind=map \
     "command=seq 1 3000000" partitions=2 memory=4000000 && is records 3000000'
 check "a fork bomb of 200 is gone" eval 'run kind=map \
-    "command=for i in \$(seq 200); do (setsid sleep $MARK &) ; done" && is outcome done && no_strays'
+    "command=for i in \$(seq 200); do (setsid sleep $MARK &) ; done" &&
+    is outcome done && no_strays'
 
 terminated() { # command, most milliseconds
     fresh
@@ -225,11 +246,13 @@ terminated() { # command, most milliseconds
 }
 check "SIGTERM" terminated "sleep $MARK" 1000
 check "SIGTERM, and the command ignores it" terminated "trap '' TERM; sleep $MARK; sleep $MARK" 3000
-check "SIGTERM, and a stray ignores it" terminated "trap '' TERM; setsid sleep $MARK & sleep $MARK" 3000
+check "SIGTERM, and a stray ignores it" terminated \
+    "trap '' TERM; setsid sleep $MARK & sleep $MARK" 3000
 
 orphaned() { # its parent is killed with SIGKILL
     fresh
-    "$TASKSPEC" write "$D/spec" kind=map "command=trap '' TERM; (setsid sleep $MARK &); sleep $MARK; sleep $MARK"
+    "$TASKSPEC" write "$D/spec" kind=map \
+        "command=trap '' TERM; (setsid sleep $MARK &); sleep $MARK; sleep $MARK"
     sh -c "\"$MRTASK\" \"$D\"; exit \$?" &
     local pid=$!
     wait_for has_strays || return 1
@@ -244,8 +267,7 @@ check "kill -9 of the parent leaves nothing" orphaned
 full_disk() { # more keys
     rm -rf "$TOP/small/d"
     mkdir "$TOP/small/d" && D=$TOP/small/d
-    "$TASKSPEC" write "$D/spec" kind=map "$@" && "$MRTASK" "$D" && "$TASKSPEC" result "$D/result" >"$TOP/told" &&
-        is outcome disk
+    "$TASKSPEC" write "$D/spec" kind=map "$@" && attempt && is outcome disk
 }
 mkdir "$TOP/small"
 if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=2m tmpfs "$TOP/small" 2>/dev/null; then
@@ -253,7 +275,8 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=2m tmpfs "$TOP/small" 2>/dev/nul
         is text "cannot write output: No space left on device"'
     check "a full disk, runs" eval 'full_disk command=yes partitions=2 memory=100000 &&
         is text "cannot write runs: No space left on device" && [ ! -e "$D/runs" ]'
-    check "a full disk, the end of a map" eval 'full_disk "command=yes | head -c 3000000" partitions=1 &&
+    check "a full disk, the end of a map" eval '
+        full_disk "command=yes | head -c 3000000" partitions=1 &&
         is text "cannot write output: No space left on device"'
 else
     echo "skipped: a full disk (needs root and tmpfs)"
@@ -272,7 +295,8 @@ check "an unknown option" refuses 2 --nonsense
 check "a directory that is not there" refuses 1 "$TOP/nowhere"
 check "no spec" eval 'fresh; refuses 1 "$D"'
 check "a damaged spec" eval 'fresh; head -c 99 /dev/urandom >"$D/spec"; refuses 1 "$D"'
-check "--help and --version" eval '"$MRTASK" --help | grep -q usage && "$MRTASK" --version | grep -q mrtask'
+check "--help and --version" eval '"$MRTASK" --help | grep -q usage &&
+    "$MRTASK" --version | grep -q mrtask'
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

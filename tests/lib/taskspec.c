@@ -1,11 +1,12 @@
 /* For tests that drive mrtask: writes specs, reads results.
  *
- *   taskspec write FILE key=value ...   kind=map|reduce command combiner partitions sort=key|numeric|none
- *                                       memory timeout_ms output_max ok=3,4 env=K=V input=PATH
- *                                       part=PATH:OFFSET:SIZE (env, input, part: any number of times)
+ *   taskspec write FILE key=value ...   kind=map|reduce command combiner partitions memory
+ *                                       sort=key|numeric|none timeout_ms output_max ok=3,4
+ *                                       env=K=V input=PATH part=PATH:OFFSET:SIZE
+ *                                       (env, input, part: any number of times)
  *   taskspec result FILE                prints key=value lines, the log last
- *   taskspec segments FILE              a partitioned block: verifies it, prints "offset size" lines
- *   taskspec digest FILE                the digest of a file's bytes (of a partitioned block: of its index) */
+ *   taskspec segments FILE              a partitioned block: verified; prints "offset size" lines
+ *   taskspec digest FILE                of a file's bytes (of a partitioned block: of its index) */
 #include "mapreduce/task.h"
 #include "wire/kinds.h"
 #include "wire/seal.h"
@@ -79,7 +80,8 @@ static void add_ok_exits(struct msg_task_spec *spec, struct lists *lists, char *
 
 static bool set_number(struct msg_task_spec *spec, const char *key, const char *value)
 {
-    if (strcmp(key, "kind") == 0) spec->kind = strcmp(value, "reduce") == 0 ? TASK_REDUCE : TASK_MAP;
+    if (strcmp(key, "kind") == 0)
+        spec->kind = strcmp(value, "reduce") == 0 ? TASK_REDUCE : TASK_MAP;
     else if (strcmp(key, "partitions") == 0) spec->partitions = (uint32_t)number(value);
     else if (strcmp(key, "sort") == 0) spec->sort = sort_of(value);
     else if (strcmp(key, "memory") == 0) spec->memory_size = number(value);
@@ -125,7 +127,8 @@ static int write_spec(const char *path, int count, char *arguments[])
     struct writer writer = writer_of(bytes, size);
     if (!wire_pack(&wire_task_spec, &spec, &writer)) errx(1, "pack");
     FILE *file = fopen(path, "wb");
-    if (file == NULL || fwrite(bytes, 1, size, file) != size || fclose(file) != 0) err(1, "%s", path);
+    if (file == NULL || fwrite(bytes, 1, size, file) != size || fclose(file) != 0)
+        err(1, "%s", path);
     free(bytes);
     free(lists);
     return 0;
@@ -135,8 +138,9 @@ static int write_spec(const char *path, int count, char *arguments[])
 
 static void print_result(const struct msg_task_result *result)
 {
-    static const char *const outcomes[] = {"", "done", "exited", "signaled", "timed-out", "too-big", "again",
-                                           "not-started", "disk", "input-missing", "killed"};
+    static const char *const outcomes[] = {"",          "done",          "exited", "signaled",
+                                           "timed-out", "too-big",       "again",  "not-started",
+                                           "disk",      "input-missing", "killed"};
     char digest[DIGEST_TEXT_SIZE];
     printf("outcome=%s\nstatus=%u\n", outcomes[result->outcome % 11], result->status);
     printf("text=%.*s\n", (int)result->text.count, (const char *)result->text.at);
@@ -200,7 +204,8 @@ static int list_segments(const char *path)
         if (size > block.count - offset) errx(1, "%s: segment beyond the end", path);
         struct digest digest;
         crypto_sodium.digest(slice_of(block.at + offset, size), &digest);
-        if (memcmp(digest.bytes, block.at + item + 8, sizeof digest) != 0) errx(1, "%s: digest", path);
+        if (memcmp(digest.bytes, block.at + item + 8, sizeof digest) != 0)
+            errx(1, "%s: digest", path);
         printf("%zu %zu\n", offset, size);
         offset += size;
     }

@@ -1,6 +1,7 @@
-/* Records through buffer, sort, spill and merge, against a model simple enough to be seen right: all lines
- * in an array, sorted by (partition, key, position) with comparisons spelt out. Sizes are chosen so that
- * every path is taken: nothing spilled, everything spilled, lines larger than the whole memory. */
+/* Records through buffer, sort, spill and merge, against a model simple enough to be seen right:
+ * all lines in an array, sorted by (partition, key, position) with comparisons spelt out. Sizes are
+ * chosen so that every path is taken: nothing spilled, everything spilled, lines larger than the
+ * whole memory. */
 #include "base/hash.h"
 #include "base/prng.h"
 #include "mapreduce/builtin.h"
@@ -197,7 +198,8 @@ static enum error take_in_pieces(struct records *records, struct prng *prng, str
 
 /* All partitions, one behind the other, through a record buffer. */
 static enum error through_records(struct bench *bench, struct prng *prng, const struct order *order,
-                                  uint32_t partitions, size_t limit, struct slice bytes, struct text *out)
+                                  uint32_t partitions, size_t limit, struct slice bytes,
+                                  struct text *out)
 {
     struct records records;
     records_init(&records, &bench->scratch, order, partitions, limit, "runs");
@@ -221,11 +223,13 @@ static void records_come_out_as_the_model_sorts_them(void **state)
         uint32_t partitions = prng_below(&prng, 2) == 0 ? 1 : 1 + (uint32_t)prng_below(&prng, 5000);
         struct order order = some_order(&prng, style);
         size_t limit = (size_t)4096 << prng_below(&prng, 10);
-        if (limit < 65536 && partitions > 40) partitions = 40; /* spare the disk a million tiny stretches */
+        if (limit < 65536 && partitions > 40)
+            partitions = 40; /* spare the disk a million tiny stretches */
         some_lines(&prng, style, prng_below(&prng, LINES_MAX), &text);
         size_t count = sorted_lines(&text, &order, partitions, lines);
         for (size_t i = 0; i < count; i++) add(&wanted, lines[i].bytes.at, lines[i].bytes.count);
-        size_t without_end = text.count > 1 && text.at[text.count - 2] != '\n' ? text.count - 1 : text.count;
+        size_t without_end =
+            text.count > 1 && text.at[text.count - 2] != '\n' ? text.count - 1 : text.count;
         struct slice bytes = slice_of(text.at, without_end);
         enum error error = through_records(bench, &prng, &order, partitions, limit, bytes, &out);
         assert_int_equal(error, ERROR_NONE);
@@ -303,9 +307,10 @@ static void numbers_compare_by_value_at_any_length(void **state)
 {
     (void)state;
     static const char *const rising[] = {
-        "-123456789012345678901234567891\n", "-123456789012345678901234567890.5\n", "-12\n", "-1.50\n", "-1.5\t\n",
-        "-0.001\n", "abc\n", ".00001\n", "0.0001\n", "1\n", "1.000000000000000000000001\n", "  2\n",
-        "0010\n", "99999999999999999999999\n", "100000000000000000000000\n", "100000000000000000000000.1\n",
+        "-123456789012345678901234567891\n", "-123456789012345678901234567890.5\n", "-12\n",
+        "-1.50\n", "-1.5\t\n", "-0.001\n", "abc\n", ".00001\n", "0.0001\n", "1\n",
+        "1.000000000000000000000001\n", "  2\n", "0010\n", "99999999999999999999999\n",
+        "100000000000000000000000\n", "100000000000000000000000.1\n",
     };
     enum { COUNT = sizeof rising / sizeof *rising };
     struct order order = {SORT_NUMERIC, false};
@@ -313,7 +318,8 @@ static void numbers_compare_by_value_at_any_length(void **state)
         for (size_t j = 0; j < COUNT; j++) {
             const uint8_t *a = (const uint8_t *)rising[i], *b = (const uint8_t *)rising[j];
             int result = order_compare(&order, a, b, 0);
-            bool is_tie = (i == 3 && j == 4) || (i == 4 && j == 3); /* equal numbers: then by bytes */
+            bool is_tie =
+                (i == 3 && j == 4) || (i == 4 && j == 3); /* equal numbers: then by bytes */
             if (is_tie) assert_true((result > 0) == (i == 3));
             else assert_int_equal((result > 0) - (result < 0), (i > j) - (i < j));
             if (order_prefix(&order, a, 0) < order_prefix(&order, b, 0)) assert_true(result < 0);
@@ -323,8 +329,8 @@ static void numbers_compare_by_value_at_any_length(void **state)
 
 /* ---- merge ---- */
 
-static enum error merge_files(struct bench *bench, const struct order *order, struct part *parts, size_t count,
-                              size_t memory_size, struct text *out)
+static enum error merge_files(struct bench *bench, const struct order *order, struct part *parts,
+                              size_t count, size_t memory_size, struct text *out)
 {
     struct scratch_file runs;
     scratch_file_init(&runs, &bench->scratch, "runs");
@@ -342,9 +348,11 @@ static enum error merge_files(struct bench *bench, const struct order *order, st
     return error;
 }
 
-/* Sorts each of count stretches of random lines, writes them into one file, notes all lines in text, in order. */
-static void write_parts(struct bench *bench, struct prng *prng, const struct order *order, enum style style,
-                        struct part *parts, size_t count, const char *path, struct text *text)
+/* Sorts each of count stretches of random lines, writes them into one file, notes all lines in
+ * text, in order. */
+static void write_parts(struct bench *bench, struct prng *prng, const struct order *order,
+                        enum style style, struct part *parts, size_t count, const char *path,
+                        struct text *text)
 {
     struct text file = {0};
     for (size_t i = 0; i < count; i++) {
@@ -354,7 +362,8 @@ static void write_parts(struct bench *bench, struct prng *prng, const struct ord
         struct slice bytes = slice_of(lines.at, lines.count);
         assert_int_equal(through_records(bench, prng, order, 1, 1 << 20, bytes, &file), ERROR_NONE);
         if (lines.count > 0) add(text, lines.at, lines.count);
-        parts[i] = (struct part){.path = slice_string(path), .offset = start, .size = file.count - start};
+        parts[i] =
+            (struct part){.path = slice_string(path), .offset = start, .size = file.count - start};
         free(lines.at);
     }
     FILE *out = fopen(path, "wb");
@@ -380,7 +389,8 @@ static void merging_sorted_parts_is_sorting_all_lines(void **state)
         struct text text = {0}, wanted = {0}, out = {0};
         write_parts(bench, &prng, &order, style, parts, count, path, &text);
         size_t lines_count = sorted_lines(&text, &order, 1, lines);
-        for (size_t i = 0; i < lines_count; i++) add(&wanted, lines[i].bytes.at, lines[i].bytes.count);
+        for (size_t i = 0; i < lines_count; i++)
+            add(&wanted, lines[i].bytes.at, lines[i].bytes.count);
         size_t memory_size = prng_below(&prng, 2) == 0 ? 4096 : 1 << 20;
         assert_int_equal(merge_files(bench, &order, parts, count, memory_size, &out), ERROR_NONE);
         assert_text(&out, &wanted);
@@ -445,9 +455,10 @@ static void the_index_names_each_segment(void **state)
 static void reporter_lines_are_taken_however_they_are_cut(void **state)
 {
     (void)state;
-    static const char said[] = "one\nreporter:counter:g,n,2\nreporter:counter:g,n,x\nreport\n\n"
-                               "reporter:counter:g,n,40\r\nreporter:status:half\nreporter:counter:h,n,1\n"
-                               "reporter:counter:g,n,18446744073709551615\nlast";
+    static const char said[] =
+        "one\nreporter:counter:g,n,2\nreporter:counter:g,n,x\nreport\n\n"
+        "reporter:counter:g,n,40\r\nreporter:status:half\nreporter:counter:h,n,1\n"
+        "reporter:counter:g,n,18446744073709551615\nlast";
     static const char logged[] = "one\nreporter:counter:g,n,x\nreport\n\nlast";
     static struct report report;
     static uint8_t log[REPORT_LOG_MAX];
@@ -488,7 +499,8 @@ static void the_log_keeps_its_end_from_a_line_on(void **state)
         }
         report_end(&report);
         struct slice kept = report_log(&report, log);
-        assert_true(kept.count <= size && (kept.count == size || kept.count > REPORT_LOG_MAX - 1000));
+        assert_true(kept.count <= size &&
+                    (kept.count == size || kept.count > REPORT_LOG_MAX - 1000));
         assert_memory_equal(kept.at, said + size - kept.count, kept.count);
         if (kept.count < size) assert_int_equal(said[size - kept.count - 1], '\n');
     }
@@ -527,8 +539,8 @@ static enum error cut_next(void *context, struct slice *bytes)
     return ERROR_NONE;
 }
 
-static enum error run_builtin(struct bench *bench, const char *name, bool is_map, const char *in, size_t piece,
-                              struct text *out)
+static enum error run_builtin(struct bench *bench, const char *name, bool is_map, const char *in,
+                              size_t piece, struct text *out)
 {
     struct cut cut = {slice_string(in), piece};
     const char *why;
@@ -568,19 +580,24 @@ static void built_ins_do_not_care_where_bytes_are_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(records_come_out_as_the_model_sorts_them, open_bench, close_bench),
-        cmocka_unit_test_setup_teardown(memory_failing_at_any_allocation_is_an_error_and_leaks_nothing,
-                                        open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(records_come_out_as_the_model_sorts_them, open_bench,
+                                        close_bench),
+        cmocka_unit_test_setup_teardown(
+            memory_failing_at_any_allocation_is_an_error_and_leaks_nothing, open_bench,
+            close_bench),
         cmocka_unit_test_setup_teardown(being_told_to_stop_ends_a_spill, open_bench, close_bench),
         cmocka_unit_test(prefixes_order_as_keys_do),
         cmocka_unit_test(numbers_compare_by_value_at_any_length),
-        cmocka_unit_test_setup_teardown(merging_sorted_parts_is_sorting_all_lines, open_bench, close_bench),
-        cmocka_unit_test_setup_teardown(an_input_shorter_than_promised_is_told, open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(merging_sorted_parts_is_sorting_all_lines, open_bench,
+                                        close_bench),
+        cmocka_unit_test_setup_teardown(an_input_shorter_than_promised_is_told, open_bench,
+                                        close_bench),
         cmocka_unit_test_setup_teardown(the_index_names_each_segment, open_bench, close_bench),
         cmocka_unit_test(reporter_lines_are_taken_however_they_are_cut),
         cmocka_unit_test(the_log_keeps_its_end_from_a_line_on),
         cmocka_unit_test(counters_beyond_the_cap_are_not_kept),
-        cmocka_unit_test_setup_teardown(built_ins_do_not_care_where_bytes_are_cut, open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(built_ins_do_not_care_where_bytes_are_cut, open_bench,
+                                        close_bench),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
