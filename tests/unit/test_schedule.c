@@ -2,7 +2,6 @@
  * the instants given are the right ones. A flock here is one fold, and a schedule_job per node. */
 #include "fold.h"
 
-#include "base/hash.h"
 #include "tasks/schedule.h"
 
 enum {
