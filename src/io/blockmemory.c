@@ -26,7 +26,8 @@ struct blockmemory {
     uint8_t bytes[];
 };
 
-static void feed_failed(struct loop *loop, uint64_t token, const struct digest *digest, enum error error)
+static void feed_failed(struct loop *loop, uint64_t token, const struct digest *digest,
+                        enum error error)
 {
     struct event event = {.kind = EVENT_BLOCK_FAILED};
     event.block_failed.token = token;

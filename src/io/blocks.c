@@ -127,7 +127,8 @@ static void run_move(struct chore *chore)
     *slash = '\0';
     place->error = file_make_directory(path, DIRECTORY_MODE);
     *slash = '/';
-    if (place->error == ERROR_NONE && rename(place->from, path) != 0) place->error = file_error(errno);
+    if (place->error == ERROR_NONE && rename(place->from, path) != 0)
+        place->error = file_error(errno);
     if (place->error != ERROR_NONE) {
         (void)unlink(place->from);
         return;
@@ -214,7 +215,8 @@ static void next_change(struct blocks *blocks)
     else start_delete(place);
 }
 
-static void push_change(struct blocks *blocks, struct block_place *place, enum block_place_kind kind)
+static void push_change(struct blocks *blocks, struct block_place *place,
+                        enum block_place_kind kind)
 {
     place->blocks = blocks;
     place->kind = kind;
@@ -280,7 +282,8 @@ static bool is_same_machine_boot(const char *directory)
     return is_same;
 }
 
-static enum error list_one(struct blocks *blocks, const char *path, const char *name, bool keeps_loose)
+static enum error list_one(struct blocks *blocks, const char *path, const char *name,
+                           bool keeps_loose)
 {
     struct block block;
     struct stat status;

@@ -44,7 +44,7 @@ struct block_place {
     struct digest digest;
     uint64_t size;
     bool is_partitioned;
-    bool is_durable;          /* the file is fsynced and 0400 already, and the directory is to be synced */
+    bool is_durable; /* the file is fsynced and 0400 already, and the directory is to be synced */
     void *context;
     void (*done)(struct block_place *place, enum error error);
     /* Inside: */

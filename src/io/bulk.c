@@ -6,7 +6,8 @@
 
 #include <assert.h>
 
-const char *bulk_unpack(struct slice *record, struct wire_message *message, struct bulk_scratch *scratch)
+const char *bulk_unpack(struct slice *record, struct wire_message *message,
+                        struct bulk_scratch *scratch)
 {
     struct arena arena;
     arena_init(&arena, scratch->bytes, sizeof scratch->bytes);

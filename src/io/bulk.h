@@ -19,7 +19,8 @@ struct bulk_scratch {
 
 /* Takes one packed message from the front of *record into scratch; it borrows from both. NULL, or
  * why it is refused. */
-const char *bulk_unpack(struct slice *record, struct wire_message *message, struct bulk_scratch *scratch);
+const char *bulk_unpack(struct slice *record, struct wire_message *message,
+                        struct bulk_scratch *scratch);
 /* Sends one message as a record. The stream may be closed, and its user have heard of it, when this
  * returns. */
 void bulk_send(struct stream *stream, const struct wire_schema *schema, const void *message);

@@ -1,6 +1,6 @@
 /* A node's start and end, in the order that matters:
  *
- *   lock the directory -> keys -> port -> storage -> boot made durable -> names to join looked up (2 s)
+ *   keys -> lock the directory -> port -> storage -> boot made durable -> names to join (2 s)
  *   -> node loaded from disk -> first packet -> `ready`
  *
  * Nothing of a node is seen by others before its boot is on the disk (design, section 4).
@@ -54,7 +54,8 @@ struct daemon {
     bool is_key_new;
 };
 
-static bool complain(struct daemon *daemon, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool complain(struct daemon *daemon, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static bool complain(struct daemon *daemon, const char *format, ...)
 {
@@ -80,37 +81,43 @@ static bool find_directory(struct daemon *daemon)
 {
     char wanted[FILE_PATH_MAX];
     const char *given = daemon->options->directory;
-    bool fits = given != NULL ? file_path(wanted, "%s", given) : file_path(wanted, "%s/.local/share/mr", home());
+    bool fits = given != NULL ? file_path(wanted, "%s", given)
+                              : file_path(wanted, "%s/.local/share/mr", home());
     if (!fits) return complain(daemon, "the path of the directory is too long");
     enum error error = file_make_directories(wanted, 0700);
     if (error != ERROR_NONE || realpath(wanted, daemon->directory) == NULL)
-        return complain(daemon, "directory %.900s: %s; choose another with -d", wanted, error_text(error));
+        return complain(daemon, "directory %.900s: %s; choose another with -d", wanted,
+                        error_text(error));
     return true;
 }
 
 static void find_name(struct daemon *daemon)
 {
     char host[256] = "node";
-    if (daemon->options->name == NULL && gethostname(host, sizeof host - 1) == 0) host[strcspn(host, ".")] = '\0';
-    snprintf(daemon->name, sizeof daemon->name, "%.64s",
-             daemon->options->name != NULL ? daemon->options->name : host[0] != '\0' ? host : "node");
+    if (daemon->options->name == NULL && gethostname(host, sizeof host - 1) == 0)
+        host[strcspn(host, ".")] = '\0';
+    const char *name = daemon->options->name != NULL ? daemon->options->name : host;
+    snprintf(daemon->name, sizeof daemon->name, "%.64s", *name != '\0' ? name : "node");
 }
 
 static bool find_keys(struct daemon *daemon)
 {
     const struct options *options = daemon->options;
     char text[ADDRESS_TEXT_SIZE];
-    bool fits = options->key_file != NULL ? file_path(daemon->key_file, "%s", options->key_file)
-                                          : file_path(daemon->key_file, "%s/.config/mr/cluster.key", home());
+    bool fits = options->key_file != NULL
+                    ? file_path(daemon->key_file, "%s", options->key_file)
+                    : file_path(daemon->key_file, "%s/.config/mr/cluster.key", home());
     if (!fits) return complain(daemon, "the key file's path is too long");
-    enum identity_found found = identity_keys(daemon->key_file, daemon->keys, &daemon->keys_count, &daemon->why);
+    enum identity_found found = identity_keys(daemon->key_file, daemon->keys, &daemon->keys_count,
+                                              &daemon->why);
     if (found != IDENTITY_ABSENT) return found == IDENTITY_FOUND;
     if (!address_is_loopback(&options->listen))
-        return complain(daemon, "no cluster key at %.700s, and --listen %s is open to others; copy the flock's key"
-                        " there, or make one: mrctl keygen %.100s", daemon->key_file,
-                        address_text(&options->listen, text), daemon->key_file);
-    if (options->is_check) return complain(daemon, "no cluster key at %.900s yet; a start makes it",
-                                           daemon->key_file);
+        return complain(
+            daemon,
+            "no cluster key at %.700s, and --listen %s is open to others; copy the flock's key"
+            " there, or make one: mrctl keygen %.100s",
+            daemon->key_file, address_text(&options->listen, text), daemon->key_file);
+    if (options->is_check) return true; /* a start makes it */
     if (!identity_make_key(daemon->key_file, &daemon->why)) return false;
     daemon->is_key_new = true;
     found = identity_keys(daemon->key_file, daemon->keys, &daemon->keys_count, &daemon->why);
@@ -120,7 +127,8 @@ static bool find_keys(struct daemon *daemon)
 static bool is_unspecified(const struct address *address)
 {
     static const uint8_t zeros[4];
-    return address_is_none(address) || (address_is_ipv4(address) && memcmp(address->ip + 12, zeros, 4) == 0);
+    return address_is_none(address) ||
+           (address_is_ipv4(address) && memcmp(address->ip + 12, zeros, 4) == 0);
 }
 
 static void find_address(struct daemon *daemon)
@@ -144,12 +152,17 @@ static bool open_port(struct daemon *daemon)
     enum error error = port_open(&daemon->options->listen, &daemon->port);
     (void)address_text(&daemon->options->listen, text);
     if (error == ERROR_BUSY)
-        return complain(daemon, "port %s is taken, perhaps by another mrnode; stop that one or choose another with"
-                        " --listen", text);
+        return complain(
+            daemon,
+            "port %s is taken, perhaps by another mrnode; stop that one or choose another with"
+            " --listen",
+            text);
     if (error == ERROR_NOT_FOUND)
-        return complain(daemon, "--listen %s: this machine has no such address; see: ip address", text);
+        return complain(daemon, "--listen %s: this machine has no such address; see: ip address",
+                        text);
     if (error == ERROR_DENIED)
-        return complain(daemon, "--listen %s: not permitted; ports below 1024 need privileges", text);
+        return complain(daemon, "--listen %s: not permitted; ports below 1024 need privileges",
+                        text);
     if (error != ERROR_NONE) return complain(daemon, "--listen %s: %s", text, error_text(error));
     return true;
 }
@@ -157,11 +170,13 @@ static bool open_port(struct daemon *daemon)
 static bool open_storage(struct daemon *daemon)
 {
     char path[FILE_PATH_MAX];
-    if (!file_path(path, "%s/log", daemon->directory)) return complain(daemon, "the path is too long");
+    if (!file_path(path, "%s/log", daemon->directory))
+        return complain(daemon, "the path is too long");
     enum error error = file_make_directory(path, 0700);
     if (error == ERROR_NONE) error = storage_lmdb_open(path, &daemon->storage);
     if (error != ERROR_NONE)
-        return complain(daemon, "the log in %.900s: %s; %s", path, error_text(error), error_hint(error));
+        return complain(daemon, "the log in %.900s: %s; %s", path, error_text(error),
+                        error_hint(error));
     return true;
 }
 
@@ -169,7 +184,8 @@ static bool open_boot(struct daemon *daemon)
 {
     enum error error = identity_boot(daemon->storage, &daemon->boot);
     if (error == ERROR_NONE) return true;
-    return complain(daemon, "the log in %.900s: %s; %s", daemon->directory, error_text(error), error_hint(error));
+    return complain(daemon, "the log in %.900s: %s; %s", daemon->directory, error_text(error),
+                    error_hint(error));
 }
 
 /* ---- the loop and its parts ---- */
@@ -193,8 +209,10 @@ static bool open_loop(struct daemon *daemon)
     daemon->loop.self = crypto_node_id(&crypto_sodium, &daemon->pair.public);
     struct channel_config identity = channel_identity(daemon);
     if (error == ERROR_NONE)
-        error = parts_open(&daemon->loop, daemon->directory, &identity, &daemon->port, daemon->storage);
-    return error == ERROR_NONE || complain(daemon, "start: %s; %s", error_text(error), error_hint(error));
+        error = parts_open(&daemon->loop, daemon->directory, &identity, &daemon->port,
+                           daemon->storage);
+    return error == ERROR_NONE ||
+           complain(daemon, "start: %s; %s", error_text(error), error_hint(error));
 }
 
 /* ---- joining ---- */
@@ -209,7 +227,8 @@ static size_t find_joins(struct daemon *daemon, struct address joins[OPTIONS_JOI
     struct loop *loop = &daemon->loop;
     bool is_over = false;
     uv_timer_t timer;
-    for (size_t i = 0; i < options->joins_count; i++) resolver_insist(loop->resolver, options->joins[i]);
+    for (size_t i = 0; i < options->joins_count; i++)
+        resolver_insist(loop->resolver, options->joins[i]);
     if (options->joins_count == 0) return 0;
     if (uv_timer_init(&loop->uv, &timer) != 0) abort(); /* it only fills in a struct */
     timer.data = &is_over;
@@ -232,15 +251,24 @@ static uint64_t wall_ms(void)
 static bool open_node(struct daemon *daemon, const struct address *joins, size_t joins_count)
 {
     const struct options *options = daemon->options;
-    struct node_config config = {
-        .crypto = &crypto_sodium, .pair = &daemon->pair, .keys = daemon->keys,
-        .keys_count = daemon->keys_count, .boot = daemon->boot, .address = daemon->address,
-        .name = daemon->name, .profile = options->profile, .join = joins, .join_count = joins_count,
-        .wall_ms = wall_ms(), .memory_budget = (size_t)options->memory_size, .trace = daemon->loop.trace};
+    struct node_config config = {.crypto = &crypto_sodium,
+                                 .pair = &daemon->pair,
+                                 .keys = daemon->keys,
+                                 .keys_count = daemon->keys_count,
+                                 .boot = daemon->boot,
+                                 .address = daemon->address,
+                                 .name = daemon->name,
+                                 .profile = options->profile,
+                                 .join = joins,
+                                 .join_count = joins_count,
+                                 .wall_ms = wall_ms(),
+                                 .memory_budget = (size_t)options->memory_size,
+                                 .trace = daemon->loop.trace};
     config.slots = options->slots != 0 ? options->slots : (uint16_t)uv_available_parallelism();
     randombytes_buf(&config.seed, sizeof config.seed);
     daemon->node = node_open(&config, loop_now());
-    return daemon->node != NULL || complain(daemon, "no memory for the node; %s", error_hint(ERROR_MEMORY));
+    return daemon->node != NULL ||
+           complain(daemon, "no memory for the node; %s", error_hint(ERROR_MEMORY));
 }
 
 static enum error visit_load(void *context, struct slice key, struct slice value)
@@ -251,7 +279,7 @@ static enum error visit_load(void *context, struct slice key, struct slice value
     arena_reset(scratch);
     const char *reason = node_load(daemon->node, key, value, scratch);
     if (reason == NULL) return ERROR_NONE;
-    trace_line(&daemon->loop.trace, TRACE_ERROR, "load_failed reason=\"%s\"", reason);
+    trace_line(&daemon->loop.trace, TRACE_ERROR, "event=load_failed reason=\"%s\"", reason);
     return ERROR_CORRUPT;
 }
 
@@ -265,14 +293,16 @@ static bool load_node(struct daemon *daemon)
         error = node_load_block(daemon->node, &ref);
     }
     if (error == ERROR_NONE) return true;
-    return complain(daemon, "loading %.900s: %s; %s", daemon->directory, error_text(error), error_hint(error));
+    return complain(daemon, "loading %.900s: %s; %s", daemon->directory, error_text(error),
+                    error_hint(error));
 }
 
 static bool start_node(struct daemon *daemon)
 {
     enum error error = parts_start(&daemon->loop);
     if (error == ERROR_NONE) error = loop_start(&daemon->loop, daemon->node);
-    return error == ERROR_NONE || complain(daemon, "start: %s; %s", error_text(error), error_hint(error));
+    return error == ERROR_NONE ||
+           complain(daemon, "start: %s; %s", error_text(error), error_hint(error));
 }
 
 static bool say_ready(struct daemon *daemon)
@@ -283,7 +313,8 @@ static bool say_ready(struct daemon *daemon)
     if (daemon->is_key_new)
         fprintf(stderr,
                 "mrnode: this is %s (%s); new cluster key in %s\n"
-                "mrnode: to add a machine, copy that file there and run: mrnode --listen ADDRESS --join %s"
+                "mrnode: to add a machine, copy that file there and run: mrnode --listen ADDRESS "
+                "--join %s"
                 " (nodes of several machines need --listen 0.0.0.0)\n",
                 daemon->name, id, daemon->key_file, listen);
     printf("ready name=%s id=%s listen=%s\n", daemon->name, id, listen);
@@ -323,7 +354,8 @@ static bool start_all(struct daemon *daemon)
     find_address(daemon);
     if (!open_boot(daemon) || !open_loop(daemon)) return false;
     size_t joins_count = find_joins(daemon, joins);
-    return open_node(daemon, joins, joins_count) && load_node(daemon) && start_node(daemon) && say_ready(daemon);
+    return open_node(daemon, joins, joins_count) && load_node(daemon) && start_node(daemon) &&
+           say_ready(daemon);
 }
 
 static int close_all(struct daemon *daemon, bool is_good)
@@ -353,6 +385,7 @@ int daemon_run(const struct options *options)
     is_good = is_good && start_all(daemon);
     if (is_good) loop_run(&daemon->loop);
     if (is_good && daemon->loop.stop_error != ERROR_NONE)
-        is_good = complain(daemon, "%s; %s", daemon->loop.stop_text, error_hint(daemon->loop.stop_error));
+        is_good = complain(daemon, "%s; %s", daemon->loop.stop_text,
+                           error_hint(daemon->loop.stop_error));
     return close_all(daemon, is_good);
 }

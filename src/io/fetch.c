@@ -58,7 +58,7 @@ struct fetch {
     size_t holders_count, holder;
     unsigned round;
     struct stream *stream;
-    bool is_reused;                  /* the stream was kept from before: it may have ended meanwhile */
+    bool is_reused; /* the stream was kept from before: it may have ended meanwhile */
     struct sink *sink;
     uint64_t size, received;
     bool is_partitioned;
@@ -236,13 +236,15 @@ static void blame_holder(struct fetch *fetch)
 {
     struct loop *loop = fetch->fetches->loop;
     assert(fetch->holder > 0);
-    refusals_note(&loop->refusals, &loop->trace, loop_now(), "a block with other bytes than its digest's",
+    refusals_note(&loop->refusals, &loop->trace, loop_now(),
+                  "a block with other bytes than its digest's",
                   &fetch->holders[fetch->holder - 1].address);
     try_next(fetch);
 }
 
 /* The sink is done: the file is complete and right, or it is not. */
-static void on_sink_ended(void *context, enum error error, const struct digest *digest, uint64_t size)
+static void on_sink_ended(void *context, enum error error, const struct digest *digest,
+                          uint64_t size)
 {
     struct fetch *fetch = context;
     (void)digest;
@@ -292,7 +294,8 @@ static bool ask_holder(struct fetch *fetch, const struct address *address)
         ask(fetch);
         return true;
     }
-    fetch->stream = stream_connect(fetches->loop->streams, address, CHANNEL_BULK, &fetch_user, fetch);
+    fetch->stream = stream_connect(fetches->loop->streams, address, CHANNEL_BULK, &fetch_user,
+                                   fetch);
     return fetch->stream != NULL;
 }
 
@@ -337,8 +340,8 @@ static void abandon_holder(struct fetch *fetch)
 
 /* What bytes the reply promises: pieces (*count of them, malloc'ed), or NULL when they are not
  * those asked for. */
-static struct sink_piece *expect_index(const struct fetch *fetch, const struct msg_fetch_reply *reply,
-                                       size_t *count)
+static struct sink_piece *expect_index(const struct fetch *fetch,
+                                       const struct msg_fetch_reply *reply, size_t *count)
 {
     struct digest digest;
     uint64_t size;
@@ -363,8 +366,8 @@ static struct sink_piece *expect_index(const struct fetch *fetch, const struct m
     return NULL;
 }
 
-static struct sink_piece *expect_plain(const struct fetch *fetch, const struct msg_fetch_reply *reply,
-                                       size_t *count)
+static struct sink_piece *expect_plain(const struct fetch *fetch,
+                                       const struct msg_fetch_reply *reply, size_t *count)
 {
     if (fetch->key.part != PART_WHOLE || reply->size != fetch->block_size) return NULL;
     struct sink_piece *pieces = malloc(sizeof *pieces);
@@ -456,10 +459,11 @@ static void on_closed(struct stream *stream, enum error error, const char *reaso
     struct fetch *fetch = stream->context;
     struct loop *loop = fetch->fetches->loop;
     char text[ADDRESS_TEXT_SIZE];
-    trace_line(&loop->trace, TRACE_DEBUG, "fetch_failed from=%s error=\"%s\" reason=\"%s\"",
+    trace_line(&loop->trace, TRACE_DEBUG, "event=fetch_failed from=%s error=\"%s\" reason=\"%s\"",
                address_text(&stream->address, text), error_text(error), reason);
     fetch->stream = NULL;
-    if (fetch->is_reused && fetch->state == FETCH_ASKING) fetch->holder--; /* it was stale: connect anew */
+    if (fetch->is_reused && fetch->state == FETCH_ASKING)
+        fetch->holder--; /* it was stale: connect anew */
     abandon_holder(fetch);
 }
 
@@ -473,7 +477,8 @@ static struct fetch *take_due(struct fetches *fetches, instant now, instant *nex
 {
     struct fetch *before = NULL;
     *next = INSTANT_NEVER;
-    for (struct fetch *fetch = fetches->oldest; fetch != NULL; before = fetch, fetch = fetch->newer) {
+    for (struct fetch *fetch = fetches->oldest; fetch != NULL;
+         before = fetch, fetch = fetch->newer) {
         *next = instant_min(*next, fetch->retry);
         if (fetch->retry > now) continue;
         *(before != NULL ? &before->newer : &fetches->oldest) = fetch->newer;
@@ -494,7 +499,8 @@ static void on_pump(uv_timer_t *timer)
         fetch->state = FETCH_ASKING;
         try_next(fetch);
     }
-    if (fetches->active_count < FETCH_PARALLEL_MAX && next != INSTANT_NEVER) pump_soon(fetches, next - now);
+    if (fetches->active_count < FETCH_PARALLEL_MAX && next != INSTANT_NEVER)
+        pump_soon(fetches, next - now);
 }
 
 static void pump_soon(struct fetches *fetches, duration delay)
@@ -532,8 +538,9 @@ static bool copy_holders(struct fetch *fetch, const struct msg_block_holder *hol
     return true;
 }
 
-enum error fetch_start(struct fetches *fetches, struct fetch_want *want, const struct msg_block_ref *block,
-                       uint32_t part, const struct msg_block_holder *holders, size_t holders_count)
+enum error fetch_start(struct fetches *fetches, struct fetch_want *want,
+                       const struct msg_block_ref *block, uint32_t part,
+                       const struct msg_block_holder *holders, size_t holders_count)
 {
     struct fetch_key key = {block->digest, part, want->makes_block};
     assert(want->fetch == NULL && (part == PART_WHOLE || !want->makes_block));
@@ -545,7 +552,8 @@ enum error fetch_start(struct fetches *fetches, struct fetch_want *want, const s
         fetch->fetches = fetches;
         fetch->key = key;
         fetch->block_size = block->size;
-        if (!copy_holders(fetch, holders, holders_count) || map_add(&fetches->map, fetch) != ERROR_NONE) {
+        if (!copy_holders(fetch, holders, holders_count) ||
+            map_add(&fetches->map, fetch) != ERROR_NONE) {
             fetch_free(fetch);
             return ERROR_MEMORY;
         }

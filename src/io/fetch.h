@@ -36,8 +36,9 @@ void fetches_free(struct fetches *fetches);
 
 /* Begins, or joins a fetch of the same bytes. Copies the holders; they are tried in this order,
  * twice. makes_block only with part PART_WHOLE (asserted). MEMORY: nothing begins. */
-enum error fetch_start(struct fetches *fetches, struct fetch_want *want, const struct msg_block_ref *block,
-                       uint32_t part, const struct msg_block_holder *holders, size_t holders_count) MUST_USE;
+enum error fetch_start(struct fetches *fetches, struct fetch_want *want,
+                       const struct msg_block_ref *block, uint32_t part,
+                       const struct msg_block_holder *holders, size_t holders_count) MUST_USE;
 /* done is not called any more. */
 void fetch_cancel(struct fetch_want *want);
 

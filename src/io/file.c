@@ -108,7 +108,8 @@ enum error file_get(const char *path, void *bytes, size_t size, size_t *count)
     if (file < 0) return file_error(errno);
     struct stat status;
     enum error error = fstat(file, &status) == 0 ? ERROR_NONE : file_error(errno);
-    if (error == ERROR_NONE && (!S_ISREG(status.st_mode) || status.st_size < 0)) error = ERROR_INVALID;
+    if (error == ERROR_NONE && (!S_ISREG(status.st_mode) || status.st_size < 0))
+        error = ERROR_INVALID;
     if (error == ERROR_NONE && (uint64_t)status.st_size > size) error = ERROR_FULL;
     if (error == ERROR_NONE) error = file_read(file, bytes, (size_t)status.st_size, 0);
     if (error == ERROR_NONE) *count = (size_t)status.st_size;
@@ -167,15 +168,17 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
 static int open_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
 {
     (void)walk;
-    if (kind == FTW_DNR || (kind == FTW_D && (status->st_mode & 0700) != 0700)) (void)chmod(path, 0700);
+    if (kind == FTW_DNR || (kind == FTW_D && (status->st_mode & 0700) != 0700))
+        (void)chmod(path, 0700);
     return 0;
 }
 
 void file_remove_tree(const char *path)
 {
-    enum { DESCRIPTORS_MAX = 16, TRIES_MAX = 3 }; /* a task's deeper unreadable directories: a level a try */
+    enum { DESCRIPTORS_MAX = 16, TRIES_MAX = 3 }; /* unreadable directories: a level a try */
     for (int i = 0; i < TRIES_MAX && access(path, F_OK) == 0; i++) {
         (void)nftw(path, remove_one, DESCRIPTORS_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-        if (access(path, F_OK) == 0) (void)nftw(path, open_one, DESCRIPTORS_MAX, FTW_PHYS | FTW_MOUNT);
+        if (access(path, F_OK) == 0)
+            (void)nftw(path, open_one, DESCRIPTORS_MAX, FTW_PHYS | FTW_MOUNT);
     }
 }

@@ -49,7 +49,8 @@ int identity_lock(const char *directory, struct why *why)
         return -1;
     }
     if (flock(file, LOCK_EX | LOCK_NB) == 0) return file;
-    fail(why, "directory %s is in use by another mrnode; stop that one or choose another with -d", directory);
+    fail(why, "directory %s is in use by another mrnode; stop that one or choose another with -d",
+         directory);
     close(file);
     return -1;
 }
@@ -78,14 +79,16 @@ static bool parse_key(const char **text, uint8_t key[CRYPTO_KEY_SIZE])
 {
     size_t size;
     const char *end;
-    if (sodium_hex2bin(key, CRYPTO_KEY_SIZE, *text, strlen(*text), NULL, &size, &end) != 0) return false;
+    if (sodium_hex2bin(key, CRYPTO_KEY_SIZE, *text, strlen(*text), NULL, &size, &end) != 0)
+        return false;
     if (size != CRYPTO_KEY_SIZE || end - *text != 2 * CRYPTO_KEY_SIZE) return false;
     *text = end + strspn(end, " \t\r\n");
     return *end == '\0' || *text > end;
 }
 
 /* The file's text, when nobody else may read it. */
-static enum identity_found read_key_file(const char *path, char text[KEYS_TEXT_MAX + 1], struct why *why)
+static enum identity_found read_key_file(const char *path, char text[KEYS_TEXT_MAX + 1],
+                                         struct why *why)
 {
     struct stat status;
     size_t count;
@@ -106,7 +109,8 @@ bool identity_pair(const char *directory, struct crypto_pair *pair, struct why *
     char path[FILE_PATH_MAX], text[KEYS_TEXT_MAX + 1];
     uint8_t seed[CRYPTO_KEY_SIZE];
     const char *at = text;
-    if (!file_path(path, "%s/node.key", directory)) return fail(why, "the path of the directory is too long");
+    if (!file_path(path, "%s/node.key", directory))
+        return fail(why, "the path of the directory is too long");
     enum identity_found found = read_key_file(path, text, why);
     if (found == IDENTITY_ABSENT) {
         enum error error = make_key_file(path);
@@ -116,8 +120,9 @@ bool identity_pair(const char *directory, struct crypto_pair *pair, struct why *
     }
     if (found == IDENTITY_BAD) return false;
     if (found == IDENTITY_ABSENT || !parse_key(&at, seed) || *at != '\0')
-        return fail(why, "%s is damaged: 64 hex digits expected; restore it, or start with a new directory",
-                    path);
+        return fail(
+            why, "%s is damaged: 64 hex digits expected; restore it, or start with a new directory",
+            path);
     seal_pair_from_seed(seed, pair);
     sodium_memzero(seed, sizeof seed);
     sodium_memzero(text, sizeof text);
@@ -136,8 +141,9 @@ enum identity_found identity_keys(const char *path, struct crypto_key keys[IDENT
     bool is_whole = *at == '\0' && *count > 0;
     sodium_memzero(text, sizeof text);
     if (is_whole) return IDENTITY_FOUND;
-    fail(why, "key file %s: 1 to %d lines of 64 hex digits expected; make one with: mrctl keygen FILE", path,
-         IDENTITY_KEYS_MAX);
+    fail(why,
+         "key file %s: 1 to %d lines of 64 hex digits expected; make one with: mrctl keygen FILE",
+         path, IDENTITY_KEYS_MAX);
     return IDENTITY_BAD;
 }
 
@@ -152,7 +158,8 @@ bool identity_make_key(const char *path, struct why *why)
         error = file_make_directories(directory, 0700);
     }
     if (error == ERROR_NONE) error = make_key_file(path);
-    return error == ERROR_NONE || fail(why, "key file %s can't be made: %s", path, error_text(error));
+    return error == ERROR_NONE ||
+           fail(why, "key file %s can't be made: %s", path, error_text(error));
 }
 
 /* ---- boots ---- */

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOG_LINE_MAX = 2048 }; /* a trace line of 512 bytes, escaped at its worst, and what stands before it */
+enum { LOG_LINE_MAX = 2048 }; /* a trace line of 512 bytes, escaped, and what precedes it */
 
 struct line {
     char text[LOG_LINE_MAX];
@@ -30,7 +30,8 @@ bool logfmt_level(const char *word, enum trace_level *level)
 
 static void add_byte(struct line *line, char byte)
 {
-    if (line->size < sizeof line->text - 4) line->text[line->size++] = byte; /* 4: "}, newline, NUL */
+    if (line->size < sizeof line->text - 4)
+        line->text[line->size++] = byte; /* 4: "}, newline, NUL */
 }
 
 static void add_text(struct line *line, const char *text)
@@ -71,7 +72,7 @@ void logfmt_line(void *context, enum trace_level level, const char *text)
     add_text(&line, level_words[level]);
     add_text(&line, is_json ? "\",\"node\":\"" : " node=");
     add_safe(&line, log->node, log->format);
-    add_text(&line, is_json ? "\",\"text\":\"" : " event=");
+    add_text(&line, is_json ? "\",\"text\":\"" : " ");
     add_safe(&line, text, log->format);
     if (is_json) {
         line.text[line.size++] = '"';

@@ -52,7 +52,8 @@ static void carry_out_fetch(struct loop *loop, const struct action *action)
 
 static void remember_stop(struct loop *loop, const struct action *action)
 {
-    const char *text = action->stop.text != NULL ? action->stop.text : error_text(action->stop.error);
+    const char *text = action->stop.text != NULL ? action->stop.text
+                                                 : error_text(action->stop.error);
     loop_stop(loop, action->stop.error, text);
 }
 
@@ -64,7 +65,8 @@ static void carry_out(struct loop *loop, const struct action *action)
     case ACTION_STREAM_SEND:
     case ACTION_STREAM_CLOSE: carry_out_stream(loop, action); return;
     case ACTION_PERSIST:
-        persist_write(loop->persist, action->persist.token, action->persist.puts, action->persist.puts_count);
+        persist_write(loop->persist, action->persist.token, action->persist.puts,
+                      action->persist.puts_count);
         return;
     case ACTION_BLOCK_WRITE:
         blockmemory_write(loop, action->block_write.token, action->block_write.bytes);
@@ -124,7 +126,8 @@ static void set_timer(struct loop *loop)
     }
     uint64_t ms = deadline <= now ? 0 : (uint64_t)(deadline - now + MILLISECOND - 1) / MILLISECOND;
     uv_update_time(&loop->uv);
-    (void)uv_timer_start(&loop->timer, on_deadline, ms < LOOP_TICK_MIN_MS ? LOOP_TICK_MIN_MS : ms, 0);
+    (void)uv_timer_start(&loop->timer, on_deadline, ms < LOOP_TICK_MIN_MS ? LOOP_TICK_MIN_MS : ms,
+                         0);
 }
 
 static void step(struct loop *loop, struct event *event)
@@ -146,7 +149,8 @@ static bool can_wait(const struct event *event)
     case EVENT_STORAGE_FAILED:
     case EVENT_BLOCK_STORED:
     case EVENT_BLOCK_FAILED: return true;
-    case EVENT_TASK_FINISHED: return event->task_finished.result->log.count == 0; /* static: workers_run */
+    case EVENT_TASK_FINISHED:
+        return event->task_finished.result->log.count == 0; /* static: workers_run */
     case EVENT_RESOLVED: return event->resolved.count == 0;
     case EVENT_TICK:
     case EVENT_DATAGRAM:
@@ -163,8 +167,8 @@ static bool can_wait(const struct event *event)
 static void enqueue(struct loop *loop, const struct event *event)
 {
     assert(can_wait(event));
-    struct event *queue = memory_grow(&loop->memory, loop->queue, &loop->queue_capacity, loop->queue_count,
-                                      sizeof *queue);
+    struct event *queue = memory_grow(&loop->memory, loop->queue, &loop->queue_capacity,
+                                      loop->queue_count, sizeof *queue);
     if (queue == NULL) {
         loop_stop(loop, ERROR_MEMORY, "no memory for another event");
         return;
@@ -193,7 +197,8 @@ static void on_signal(uv_signal_t *handle, int number)
     struct loop *loop = handle->data;
     struct event event = {.kind = EVENT_LEAVE};
     if (number == SIGHUP)
-        trace_line(&loop->trace, TRACE_INFO, "hangup text=\"nothing to read again in this version\"");
+        trace_line(&loop->trace, TRACE_INFO,
+                   "event=hangup text=\"nothing to read again in this version\"");
     else if (loop->leaves++ == 0) loop_feed(loop, &event);
     else loop_stop(loop, ERROR_NONE, "left at once");
 }
@@ -202,7 +207,8 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static void *reserve(size_t size)
 {
-    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
     return at == MAP_FAILED ? NULL : at;
 }
 
@@ -213,7 +219,8 @@ enum error loop_open(struct loop *loop, const struct trace *trace)
     memory_init(&loop->memory, LOOP_MEMORY_BUDGET);
     void *items = reserve(ACTIONS_MAX * sizeof(struct action));
     void *arena = reserve(ACTIONS_ARENA_SIZE);
-    if (items != NULL && arena != NULL) actions_init(&loop->actions, items, ACTIONS_MAX, arena, ACTIONS_ARENA_SIZE);
+    if (items != NULL && arena != NULL)
+        actions_init(&loop->actions, items, ACTIONS_MAX, arena, ACTIONS_ARENA_SIZE);
     if (uv_timer_init(&loop->uv, &loop->timer) != 0) abort(); /* it only fills in a struct */
     loop->timer.data = loop;
     return items == NULL || arena == NULL ? ERROR_MEMORY : ERROR_NONE;
@@ -280,7 +287,8 @@ void loop_close(struct loop *loop)
     blocks_free(loop->blocks);
     memory_put(&loop->memory, loop->queue, loop->queue_capacity * sizeof *loop->queue);
     assert(loop->memory.used == 0);
-    if (loop->actions.items != NULL) munmap(loop->actions.items, ACTIONS_MAX * sizeof(struct action));
+    if (loop->actions.items != NULL)
+        munmap(loop->actions.items, ACTIONS_MAX * sizeof(struct action));
     if (loop->actions.arena.base != NULL) munmap(loop->actions.arena.base, ACTIONS_ARENA_SIZE);
     int status = uv_loop_close(&loop->uv);
     assert(status == 0); /* every handle was closed */

@@ -13,15 +13,18 @@
 
 static const char help[] =
     "mrnode                                          one node on this machine, for trying out\n"
-    "mrnode --listen 0.0.0.0:7437                    the first machine of a flock (needs a cluster key)\n"
+    "mrnode --listen 0.0.0.0:7437                    the first machine of a flock (needs a cluster "
+    "key)\n"
     "mrnode --listen 0.0.0.0:7437 --join alpha:7437  another one; any member will do to join\n"
-    "mrnode -d /var/lib/mr --name beta --slots 4     another directory, name and number of tasks at once\n"
+    "mrnode -d /var/lib/mr --name beta --slots 4     another directory, name and number of tasks "
+    "at once\n"
     "mrnode --check                                  could it start with these options?\n"
     "\n"
     "  -d, --dir DIR               data directory (~/.local/share/mr)\n"
     "      --listen ADDR[:PORT]    where to listen, UDP and TCP (127.0.0.1:7437); port 0: any\n"
     "      --advertise ADDR[:PORT] how others reach this node, when not as it listens\n"
-    "      --join HOST[:PORT]      a member to join through, repeatable; -: those of last time only\n"
+    "      --join HOST[:PORT]      a member to join through, repeatable; -: those of last time "
+    "only\n"
     "      --name NAME             for people (the host's name)\n"
     "      --slots N|auto          tasks at once (auto: one per processor)\n"
     "      --mem SIZE              memory for the node's own state, as 512M or 2G (1G)\n"
@@ -177,7 +180,8 @@ static enum options_verdict set_listen(struct options *options, const char *valu
 
 static enum options_verdict set_advertise(struct options *options, const char *value)
 {
-    if (parse_address(value, &options->advertise) && !address_is_none(&options->advertise)) return OPTIONS_RUN;
+    if (parse_address(value, &options->advertise) && !address_is_none(&options->advertise))
+        return OPTIONS_RUN;
     return wrong("--advertise %.60s is not an address like 192.0.2.7:7437", value);
 }
 
@@ -186,7 +190,8 @@ static enum options_verdict add_join(struct options *options, const char *value)
     char host[256];
     uint16_t port;
     if (strcmp(value, "-") == 0) return OPTIONS_RUN;
-    if (!resolve_split(value, host, &port)) return wrong("--join %.60s is not HOST or HOST:PORT", value);
+    if (!resolve_split(value, host, &port))
+        return wrong("--join %.60s is not HOST or HOST:PORT", value);
     if (options->joins_count == OPTIONS_JOINS_MAX)
         return wrong("--join: at most %d; a few members are enough to find all", OPTIONS_JOINS_MAX);
     options->joins[options->joins_count++] = value;
@@ -218,7 +223,8 @@ static enum options_verdict set_slots(struct options *options, const char *value
 static enum options_verdict set_memory(struct options *options, const char *value)
 {
     enum { MEMORY_MIN = 16 << 20 }; /* less than the empty node and a large message need */
-    if (parse_size(value, &options->memory_size) && options->memory_size >= MEMORY_MIN) return OPTIONS_RUN;
+    if (parse_size(value, &options->memory_size) && options->memory_size >= MEMORY_MIN)
+        return OPTIONS_RUN;
     return wrong("--mem %.20s: a size of at least 16M, like 512M or 2G", value);
 }
 
@@ -306,5 +312,6 @@ enum options_verdict options_parse(int count, char *arguments[], struct options 
         if (verdict != OPTIONS_RUN) return verdict;
     }
     if (optind == count) return OPTIONS_RUN;
-    return wrong("'%.40s' is not an option; members to join through come after --join", arguments[optind]);
+    return wrong("'%.40s' is not an option; members to join through come after --join",
+                 arguments[optind]);
 }

@@ -45,7 +45,8 @@ const char *partitioned_check(struct slice index, uint64_t *size)
     if (partitioned_index_size(index.at) != index.count) return "not an index";
     *size = index.count;
     for (uint32_t i = 0; i < partitioned_count(index); i++) {
-        uint64_t one = little_endian(index.at + PARTITIONED_HEAD + (size_t)i * PARTITIONED_INDEX_ITEM, 8);
+        uint64_t one = little_endian(
+            index.at + PARTITIONED_HEAD + (size_t)i * PARTITIONED_INDEX_ITEM, 8);
         if (one > INT64_MAX - *size) return "segment sizes overflow";
         *size += one;
     }

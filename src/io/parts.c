@@ -14,7 +14,8 @@
 #include "io/udp.h"
 #include "io/workers.h"
 
-static enum error open_network(struct loop *loop, const struct channel_config *identity, const struct port *port)
+static enum error open_network(struct loop *loop, const struct channel_config *identity,
+                               const struct port *port)
 {
     enum error error = udp_open(loop, port->udp, sockaddr_family(&port->address), &loop->udp);
     if (error == ERROR_NONE) error = streams_open(loop, identity, port->tcp, &loop->streams);
@@ -22,8 +23,9 @@ static enum error open_network(struct loop *loop, const struct channel_config *i
     return error == ERROR_NONE ? resolver_open(loop, &loop->resolver) : error;
 }
 
-enum error parts_open(struct loop *loop, const char *directory, const struct channel_config *identity,
-                      const struct port *port, struct storage *storage)
+enum error parts_open(struct loop *loop, const char *directory,
+                      const struct channel_config *identity, const struct port *port,
+                      struct storage *storage)
 {
     enum error error = open_network(loop, identity, port);
     if (error == ERROR_NONE) error = blocks_open(loop, directory, &loop->blocks);

@@ -11,8 +11,9 @@ struct loop;
 
 /* Opens all of them into loop. Takes the port's descriptors, borrows the rest for the loop's life.
  * After an error loop_close closes what was opened. */
-enum error parts_open(struct loop *loop, const char *directory, const struct channel_config *identity,
-                      const struct port *port, struct storage *storage) MUST_USE;
+enum error parts_open(struct loop *loop, const char *directory,
+                      const struct channel_config *identity, const struct port *port,
+                      struct storage *storage) MUST_USE;
 /* From now on packets and connections come in. */
 enum error parts_start(struct loop *loop) MUST_USE;
 

@@ -201,7 +201,8 @@ static void on_news(uv_async_t *async)
     if (state == PERSIST_FAILED) feed_failed(persist, persist->error);
 }
 
-void persist_write(struct persist *persist, uint64_t token, const struct storage_put *puts, size_t count)
+void persist_write(struct persist *persist, uint64_t token, const struct storage_put *puts,
+                   size_t count)
 {
     struct batch *batch = persist->gathering;
     size_t size = 0;

@@ -10,10 +10,12 @@ struct persist;
 
 /* Starts the thread. Borrows storage, which nobody else may use until persist_close. MEMORY,
  * SYSTEM. */
-enum error persist_open(struct loop *loop, struct storage *storage, struct persist **persist) MUST_USE;
+enum error persist_open(struct loop *loop, struct storage *storage,
+                        struct persist **persist) MUST_USE;
 /* Copies the puts. EVENT_PERSISTED with this token or a later one follows, or EVENT_STORAGE_FAILED.
  */
-void persist_write(struct persist *persist, uint64_t token, const struct storage_put *puts, size_t count);
+void persist_write(struct persist *persist, uint64_t token, const struct storage_put *puts,
+                   size_t count);
 /* Writes what is pending, ends the thread, waiting for it. No event follows. */
 void persist_close(struct persist *persist);
 /* After the loop ran out of handles. NULL is fine. */

@@ -11,8 +11,9 @@
 #include <uv.h>
 
 enum {
-    PORT_TRIES_MAX = 32,           /* of port 0: each fails with a chance below one half on a crowded machine */
-    PORT_BACKLOG = 1024,           /* a whole flock may come at once; the kernel caps it at somaxconn */
+    PORT_TRIES_MAX =
+        32, /* of port 0: each fails with a chance below one half on a crowded machine */
+    PORT_BACKLOG = 1024, /* a whole flock may come at once; the kernel caps it at somaxconn */
     PORT_RECEIVE_BUFFER = 1 << 20, /* datagrams that wait while a step runs: some 700 full ones */
 };
 
@@ -79,7 +80,8 @@ struct address port_guess(const struct address *like)
     for (int i = count - 1; i >= 0; i--) {
         struct address one = sockaddr_address((struct sockaddr *)&all[i].address);
         bool is_link_local = one.ip[0] == 0xfe && (one.ip[1] & 0xc0) == 0x80;
-        if (all[i].is_internal || is_link_local || address_is_ipv4(&one) != address_is_ipv4(like)) continue;
+        if (all[i].is_internal || is_link_local || address_is_ipv4(&one) != address_is_ipv4(like))
+            continue;
         one.port = like->port;
         best = one;
     }

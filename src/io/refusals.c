@@ -26,8 +26,9 @@ void refusals_note(struct refusals *refusals, const struct trace *trace, instant
     bool is_mendable = strstr(reason, "key") != NULL || strstr(reason, "version") != NULL;
     char text[ADDRESS_TEXT_SIZE];
     trace_line(trace, is_mendable ? TRACE_WARN : TRACE_DEBUG,
-               "refused from=%s count=%" PRIu64 " reason=\"%s\"%s", address_text(from, text), row->unsaid,
-               reason, is_mendable ? " hint=\"compare --key-file and --version on both\"" : "");
+               "event=refused from=%s count=%" PRIu64 " reason=\"%s\"%s", address_text(from, text),
+               row->unsaid, reason,
+               is_mendable ? " hint=\"compare --key-file and --version on both\"" : "");
     row->said = now;
     row->unsaid = 0;
 }

@@ -59,7 +59,8 @@ bool resolve_split(const char *text, char host[256], uint16_t *port)
     if (colon != NULL) {
         char *rest;
         unsigned long number = strtoul(colon + 1, &rest, 10);
-        if (colon[1] < '0' || colon[1] > '9' || *rest != '\0' || number == 0 || number > 65535) return false;
+        if (colon[1] < '0' || colon[1] > '9' || *rest != '\0' || number == 0 || number > 65535)
+            return false;
         *port = (uint16_t)number;
     }
     if (end == text || end - text > 255) return false;
@@ -92,7 +93,8 @@ static void tell(struct lookup *lookup, const struct address *addresses, size_t 
     event.resolved.token = lookup->token;
     event.resolved.addresses = addresses;
     event.resolved.count = count;
-    for (size_t i = 0; lookup->insists && i < count && resolver->found_count < RESOLVE_FOUND_MAX; i++)
+    for (size_t i = 0; lookup->insists && i < count && resolver->found_count < RESOLVE_FOUND_MAX;
+         i++)
         resolver->found[resolver->found_count++] = addresses[i];
     loop_feed(resolver->loop, &event);
 }
@@ -134,8 +136,8 @@ static void answered(struct lookup *lookup, const struct addrinfo *list)
     if (lookup->resolver->is_closing) {
         lookup_end(lookup);
     } else if (count == 0 && lookup->insists) {
-        trace_line(&loop->trace, TRACE_WARN, "join_unknown host=%s text=\"no address for this name yet\"",
-                   lookup->host);
+        trace_line(&loop->trace, TRACE_WARN,
+                   "event=join_unknown host=%s text=\"no address for this name yet\"", lookup->host);
         pause_lookup(lookup);
     } else {
         tell(lookup, addresses, count);
@@ -154,9 +156,11 @@ static void ask(struct lookup *lookup)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     lookup->state = LOOKUP_ASKING;
     lookup->request.data = lookup;
-    int status = uv_getaddrinfo(&lookup->resolver->loop->uv, &lookup->request, on_answer, lookup->host, NULL,
-                                &hints);
-    if (status != 0) pause_lookup(lookup); /* no memory, or no name by its form: told later, never within a step */
+    int status = uv_getaddrinfo(&lookup->resolver->loop->uv, &lookup->request, on_answer,
+                                lookup->host, NULL, &hints);
+    if (status != 0)
+        pause_lookup(
+            lookup); /* no memory, or no name by its form: told later, never within a step */
 }
 
 static void lookup_start(struct resolver *resolver, const char *text, uint64_t token, bool insists)
@@ -185,7 +189,10 @@ void resolver_ask(struct resolver *resolver, uint64_t token, const char *host)
     lookup_start(resolver, host, token, false);
 }
 
-void resolver_insist(struct resolver *resolver, const char *host) { lookup_start(resolver, host, 0, true); }
+void resolver_insist(struct resolver *resolver, const char *host)
+{
+    lookup_start(resolver, host, 0, true);
+}
 
 size_t resolver_pending(const struct resolver *resolver)
 {

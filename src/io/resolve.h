@@ -8,8 +8,9 @@
 #include <stddef.h>
 
 enum {
-    RESOLVE_PORT = 7437,        /* when a host comes without one */
-    RESOLVE_ADDRESSES_MAX = 8,  /* of one name: a machine has few, a round-robin name is asked again */
+    RESOLVE_PORT = 7437, /* when a host comes without one */
+    RESOLVE_ADDRESSES_MAX =
+        8, /* of one name: a machine has few, a round-robin name is asked again */
 };
 
 struct loop;

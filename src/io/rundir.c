@@ -81,7 +81,8 @@ static enum error find_part(const struct rundir_input *input, struct segment *se
     return error;
 }
 
-static void fill_input(struct rundir *rundir, const struct rundir_input *from, struct msg_task_input *to)
+static void fill_input(struct rundir *rundir, const struct rundir_input *from,
+                       struct msg_task_input *to)
 {
     struct segment segment = {.offset = 0, .size = from->size};
     enum error error = ERROR_NONE;
@@ -90,8 +91,8 @@ static void fill_input(struct rundir *rundir, const struct rundir_input *from, s
     if (error != ERROR_NONE) {
         char name[DIGEST_TEXT_SIZE];
         rundir->missing = from->digest;
-        fail(rundir, OUTCOME_INPUT_MISSING, "block %.12s on this disk: %s", digest_text(&from->digest, name),
-             error_text(error));
+        fail(rundir, OUTCOME_INPUT_MISSING, "block %.12s on this disk: %s",
+             digest_text(&from->digest, name), error_text(error));
         return;
     }
     *to = (struct msg_task_input){slice_string(from->path), segment.offset, segment.size};
@@ -112,7 +113,8 @@ static void fill_inputs(struct rundir *rundir)
 
 static bool is_plain_name(struct slice name)
 {
-    if (name.count == 0 || name.count > 255 || name.at[0] == '.') return false; /* nor "." and ".." */
+    if (name.count == 0 || name.count > 255 || name.at[0] == '.')
+        return false; /* nor "." and ".." */
     return memchr(name.at, '/', name.count) == NULL && memchr(name.at, '\0', name.count) == NULL;
 }
 
@@ -120,8 +122,8 @@ static void put_file(struct rundir *rundir, const struct rundir_file *file)
 {
     char path[FILE_PATH_MAX];
     struct slice name = file->file->name;
-    if (!is_plain_name(name) ||
-        !file_path(path, "%s/work/%.*s", rundir->directory, (int)name.count, (const char *)name.at)) {
+    if (!is_plain_name(name) || !file_path(path, "%s/work/%.*s", rundir->directory, (int)name.count,
+                                           (const char *)name.at)) {
         fail(rundir, OUTCOME_NOT_STARTED, "a job file's name is not a plain file name");
         return;
     }
@@ -158,7 +160,8 @@ void rundir_prepare(struct rundir *rundir)
     char path[FILE_PATH_MAX];
     rundir->talk = -1;
     enum error error = file_make_directory(rundir->directory, 0700);
-    if (error == ERROR_NONE && !file_path(path, "%s/work", rundir->directory)) error = ERROR_INVALID;
+    if (error == ERROR_NONE && !file_path(path, "%s/work", rundir->directory))
+        error = ERROR_INVALID;
     if (error == ERROR_NONE) error = file_make_directory(path, 0700);
     if (error != ERROR_NONE) fail_disk(rundir, "scratch", error);
     if (rundir->outcome == 0) fill_inputs(rundir);
@@ -206,7 +209,8 @@ static void read_words(const struct rundir *rundir, char words[WORDS_SIZE])
 {
     char path[FILE_PATH_MAX];
     words[0] = '\0';
-    int file = file_path(path, "%s/stderr", rundir->directory) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    int file = file_path(path, "%s/stderr", rundir->directory) ? open(path, O_RDONLY | O_CLOEXEC)
+                                                               : -1;
     if (file < 0) return;
     ssize_t count = read(file, words, WORDS_SIZE - 1);
     close(file);
@@ -225,7 +229,8 @@ void rundir_collect(struct rundir *rundir, int64_t status, int signal)
     }
     rundir_kill_strays(rundir->directory);
     read_words(rundir, words);
-    if (signal != 0) fail(rundir, OUTCOME_NOT_STARTED, "mrtask died of signal %d %s", signal, words);
+    if (signal != 0)
+        fail(rundir, OUTCOME_NOT_STARTED, "mrtask died of signal %d %s", signal, words);
     else fail(rundir, OUTCOME_NOT_STARTED, "mrtask ended with %" PRId64 " %s", status, words);
 }
 

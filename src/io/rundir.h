@@ -36,8 +36,9 @@ struct rundir {
     bool is_durable;
 
     /* Answers. */
-    int talk;                  /* of rundir_prepare: mrtask's stderr, a descriptor to be closed; -1 */
-    enum task_outcome outcome; /* 0: all is well, else why not, with text and, for INPUT_MISSING, missing */
+    int talk; /* of rundir_prepare: mrtask's stderr, a descriptor to be closed; -1 */
+    enum task_outcome
+        outcome; /* 0: all is well, else why not, with text and, for INPUT_MISSING, missing */
     struct digest missing;
     char text[RUNDIR_TEXT_SIZE];
     struct msg_task_result result; /* of rundir_collect, outcome 0; borrows from arena */

@@ -24,9 +24,10 @@
 #include <unistd.h>
 
 enum {
-    SERVE_READ_SIZE = 256 << 10,    /* a disk read: long enough that seeks do not dominate */
-    SERVE_QUEUED_MAX = 1 << 20,     /* unsent bytes at which reading waits */
-    SERVE_TIMEOUT = 60 * SECOND,    /* without progress: an uploader may think for a while, not for ever */
+    SERVE_READ_SIZE = 256 << 10, /* a disk read: long enough that seeks do not dominate */
+    SERVE_QUEUED_MAX = 1 << 20,  /* unsent bytes at which reading waits */
+    SERVE_TIMEOUT = 60 *
+                    SECOND, /* without progress: an uploader may think for a while, not for ever */
 };
 
 enum serving_state {
@@ -150,7 +151,8 @@ static enum error choose_range(struct serving *serving)
     serving->offset = 0;
     if (wanted->part != PART_WHOLE) {
         struct slice index = slice_of(serving->index, serving->index_size);
-        if (serving->index == NULL || wanted->part >= partitioned_count(index)) return ERROR_INVALID;
+        if (serving->index == NULL || wanted->part >= partitioned_count(index))
+            return ERROR_INVALID;
         struct segment segment = partitioned_segment(index, wanted->part);
         serving->offset = segment.offset;
         size = segment.size;
@@ -166,7 +168,8 @@ static void run_open(struct chore *chore)
     struct serving *serving = (struct serving *)chore;
     serving->file = open(serving->path, O_RDONLY | O_CLOEXEC);
     serving->error = serving->file >= 0 ? ERROR_NONE : file_error(errno);
-    if (serving->error == ERROR_NONE && serving->is_partitioned) serving->error = read_index(serving);
+    if (serving->error == ERROR_NONE && serving->is_partitioned)
+        serving->error = read_index(serving);
     if (serving->error == ERROR_NONE) serving->error = choose_range(serving);
 }
 
@@ -184,7 +187,8 @@ static void done_open(struct chore *chore)
 {
     struct serving *serving = (struct serving *)chore;
     if (serving->stream != NULL) reply(serving, serving->error);
-    serving->state = SERVING_DRAINING; /* not before: should the stream end in reply, the freeing is ours */
+    serving->state =
+        SERVING_DRAINING; /* not before: should the stream end in reply, the freeing is ours */
     if (serving->stream == NULL) serving_free(serving);
     else if (serving->error != ERROR_NONE || serving->left == 0) become_idle(serving);
     else read_more(serving);
@@ -216,7 +220,8 @@ static void done_read(struct chore *chore)
     serving->left -= serving->buffered;
     serving->state = SERVING_DRAINING;
     if (serving->stream == NULL) serving_free(serving);
-    else if (serving->error != ERROR_NONE) give_up(serving, serving->error, "a block's file can't be read");
+    else if (serving->error != ERROR_NONE)
+        give_up(serving, serving->error, "a block's file can't be read");
     else if (serving->left == 0) become_idle(serving);
     else if (serving->stream->unsent_size < SERVE_QUEUED_MAX) read_more(serving);
 }
@@ -275,7 +280,8 @@ static void on_placed(struct block_place *place, enum error error)
     struct event event = {.kind = EVENT_BLOCK_STORED};
     event.block_stored.block = block;
     free(place);
-    if (error == ERROR_NONE) loop_feed(serving->loop, &event); /* known here before its owner can name it */
+    if (error == ERROR_NONE)
+        loop_feed(serving->loop, &event); /* known here before its owner can name it */
     if (serving->stream != NULL) say_stored(serving, error, &block);
     serving->state = SERVING_IDLE;
     if (serving->stream == NULL) serving_free(serving);
@@ -297,7 +303,8 @@ static void upload_failed(struct serving *serving, enum error error)
     else stream_resume(serving->stream);
 }
 
-static void on_sink_ended(void *context, enum error error, const struct digest *digest, uint64_t size)
+static void on_sink_ended(void *context, enum error error, const struct digest *digest,
+                          uint64_t size)
 {
     struct serving *serving = context;
     struct block_place *place = serving->place;
@@ -413,4 +420,7 @@ static void on_opened(struct stream *stream)
 
 static const struct stream_user serve_user = {on_opened, on_record, on_drained, on_closed};
 
-void serve_open(struct loop *loop) { streams_serve(loop->streams, CHANNEL_BULK, &serve_user, loop); }
+void serve_open(struct loop *loop)
+{
+    streams_serve(loop->streams, CHANNEL_BULK, &serve_user, loop);
+}

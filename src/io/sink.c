@@ -99,7 +99,8 @@ static enum error finish_file(struct sink *sink)
 {
     enum error error = check_pieces(sink);
     if (error == ERROR_NONE && sink->piece < sink->pieces_count) error = ERROR_CORRUPT;
-    if (error == ERROR_NONE && sink->pieces_count == 0) seal_hasher_final(&sink->hasher, &sink->digest);
+    if (error == ERROR_NONE && sink->pieces_count == 0)
+        seal_hasher_final(&sink->hasher, &sink->digest);
     if (error == ERROR_NONE && sink->is_durable &&
         (fchmod(sink->file, BLOCK_MODE_DURABLE) != 0 || fsync(sink->file) != 0))
         error = file_error(errno);

@@ -11,7 +11,8 @@ int sockaddr_family(const struct address *address)
 
 socklen_t sockaddr_size(const struct sockaddr_storage *sockaddr)
 {
-    return sockaddr->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    return sockaddr->ss_family == AF_INET ? sizeof(struct sockaddr_in)
+                                          : sizeof(struct sockaddr_in6);
 }
 
 bool sockaddr_from(const struct address *address, int family, struct sockaddr_storage *out)

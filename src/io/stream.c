@@ -1,9 +1,9 @@
 /* Streams (stream.h). Limits against strangers, who may connect as often as they like:
  *
- *   - A handshake has 5 s, the whole connect included; of unfinished inbound ones there are at most 256, and the oldest makes
- *     room for a new one, so idle connections can't shut honest ones out.
- *   - One read buffer serves all streams, and a channel grows only by bytes of those who hold the key: a stranger costs one
- *     socket and about 2 KiB.
+ *   - A handshake has 5 s, the whole connect included; of unfinished inbound ones there are at most
+ * 256, and the oldest makes room for a new one, so idle connections can't shut honest ones out.
+ *   - One read buffer serves all streams, and a channel grows only by bytes of those who hold the
+ * key: a stranger costs one socket and about 2 KiB.
  *   - A refusal is counted and answered by silence.
  *
  * When descriptors run out libuv itself accepts and closes what waits (its EMFILE reserve), so the
@@ -19,14 +19,14 @@
 #include <string.h>
 
 enum {
-    STREAMS_MAX = 1024,           /* half of a usual limit of descriptors is left to files and tasks */
-    STREAMS_SHAKING_MAX = 256,    /* inbound; a flock that all comes at once, in some rounds */
+    STREAMS_MAX = 1024,        /* half of a usual limit of descriptors is left to files and tasks */
+    STREAMS_SHAKING_MAX = 256, /* inbound; a flock that all comes at once, in some rounds */
     HANDSHAKE_TIMEOUT = 5 * SECOND,
     ENDING_TIMEOUT = 5 * SECOND,  /* without any progress */
     CLOSING_TIMEOUT = 1 * SECOND, /* of goodbyes, when the node goes */
     SWEEP_MS = 250,               /* deadlines are kept to this */
     READ_SIZE = 64 << 10,         /* libuv's own suggestion */
-    KEEPALIVE_S = 30,             /* a vanished machine's streams end within minutes, even when idle */
+    KEEPALIVE_S = 30, /* a vanished machine's streams end within minutes, even when idle */
 };
 
 static const char silent_refusal[] = "refused the handshake: another cluster key or version there?";
@@ -137,7 +137,8 @@ static void refuse(struct stream *stream, const char *reason)
 static void on_shutdown(uv_shutdown_t *request, int status)
 {
     struct stream *stream = request->handle->data;
-    if (status != 0) close_quietly(stream); /* else the peer's end of stream closes it, or the deadline */
+    if (status != 0)
+        close_quietly(stream); /* else the peer's end of stream closes it, or the deadline */
 }
 
 static void shut_down(struct stream *stream)
@@ -270,7 +271,8 @@ static void opened(struct stream *stream)
 
 static void received(struct stream *stream, struct slice bytes)
 {
-    if (stream->state == STREAM_ENDING) return; /* nobody wants it; read on until the end of stream */
+    if (stream->state == STREAM_ENDING)
+        return; /* nobody wants it; read on until the end of stream */
     const char *reason = channel_receive(stream->channel, bytes);
     if (reason != NULL) {
         refuse(stream, reason);
@@ -288,7 +290,8 @@ static void ended(struct stream *stream, ssize_t status)
 {
     bool is_orderly = status == UV_EOF && stream->has_goodbye && channel_is_whole(stream->channel);
     if (stream->state == STREAM_ENDING) close_quietly(stream);
-    else if (stream->state == STREAM_SHAKING && stream->is_inbound) refuse(stream, "gone amid the handshake");
+    else if (stream->state == STREAM_SHAKING && stream->is_inbound)
+        refuse(stream, "gone amid the handshake");
     else if (stream->state == STREAM_SHAKING) stream_fail(stream, ERROR_DENIED, silent_refusal);
     else if (is_orderly) stream_fail(stream, ERROR_NONE, "goodbye");
     else stream_fail(stream, ERROR_CLOSED, "ended without a goodbye");
@@ -359,7 +362,8 @@ static void shake(struct stream *stream)
     move_to(stream, STREAM_SHAKING);
     (void)uv_tcp_nodelay(&stream->tcp, 1);
     (void)uv_tcp_keepalive(&stream->tcp, 1, KEEPALIVE_S);
-    stream->channel = channel_open(&streams->loop->memory, &config, !stream->is_inbound, stream->purpose);
+    stream->channel = channel_open(&streams->loop->memory, &config, !stream->is_inbound,
+                                   stream->purpose);
     sodium_memzero(config.seed, sizeof config.seed);
     if (stream->channel == NULL) {
         stream_fail(stream, ERROR_MEMORY, "no memory for a channel");
@@ -388,7 +392,8 @@ struct stream *stream_connect(struct streams *streams, const struct address *to,
     if (stream == NULL) return NULL;
     stream->address = *to;
     stream->purpose = purpose;
-    if (uv_tcp_connect(&stream->connect, &stream->tcp, (struct sockaddr *)&name, on_connected) != 0) {
+    if (uv_tcp_connect(&stream->connect, &stream->tcp, (struct sockaddr *)&name, on_connected) !=
+        0) {
         close_quietly(stream);
         return NULL;
     }
@@ -473,7 +478,8 @@ static void on_sweep(uv_timer_t *timer)
 
 static void sweep_start(struct streams *streams)
 {
-    if (!uv_is_active((uv_handle_t *)&streams->sweep) && !uv_is_closing((uv_handle_t *)&streams->sweep))
+    if (!uv_is_active((uv_handle_t *)&streams->sweep) &&
+        !uv_is_closing((uv_handle_t *)&streams->sweep))
         (void)uv_timer_start(&streams->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
 }
 
@@ -493,7 +499,8 @@ enum error streams_open(struct loop *loop, const struct channel_config *identity
     if (streams == NULL) return ERROR_MEMORY;
     streams->loop = loop;
     streams->identity = *identity;
-    if (uv_tcp_init(&loop->uv, &streams->listener) != 0 || uv_timer_init(&loop->uv, &streams->sweep) != 0)
+    if (uv_tcp_init(&loop->uv, &streams->listener) != 0 ||
+        uv_timer_init(&loop->uv, &streams->sweep) != 0)
         abort(); /* both only fill in structs */
     streams->listener.data = streams;
     streams->sweep.data = streams;

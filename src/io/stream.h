@@ -47,8 +47,10 @@ enum stream_flow {
 };
 
 enum {
-    STREAM_UNSENT_MAX = 32 << 20, /* a peer this far behind has to come back: the largest step's output fits */
-    STREAM_DRAINED = 512 << 10,   /* go on sending bulk: about what a fast link takes in a few milliseconds */
+    STREAM_UNSENT_MAX =
+        32 << 20, /* a peer this far behind has to come back: the largest step's output fits */
+    STREAM_DRAINED =
+        512 << 10, /* go on sending bulk: about what a fast link takes in a few milliseconds */
 };
 
 struct stream {

@@ -24,7 +24,8 @@ enum error udp_open(struct loop *loop, int descriptor, int family, struct udp **
     struct udp *udp = calloc(1, sizeof *udp);
     if (udp == NULL) return ERROR_MEMORY;
     *udp = (struct udp){.loop = loop, .family = family};
-    udp->buffer = mmap(NULL, UDP_BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    udp->buffer = mmap(NULL, UDP_BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                       -1, 0);
     if (udp->buffer == MAP_FAILED ||
         uv_udp_init_ex(&loop->uv, &udp->socket, AF_UNSPEC | UV_UDP_RECVMMSG) != 0) {
         if (udp->buffer != MAP_FAILED) munmap(udp->buffer, UDP_BUFFER_SIZE);
@@ -47,7 +48,8 @@ static void on_datagram(uv_udp_t *socket, ssize_t count, const uv_buf_t *buffer,
                         const struct sockaddr *from, unsigned flags)
 {
     struct udp *udp = socket->data;
-    if (count <= 0 || from == NULL || (flags & UV_UDP_PARTIAL) != 0) return; /* cut: longer than any of ours */
+    if (count <= 0 || from == NULL || (flags & UV_UDP_PARTIAL) != 0)
+        return; /* cut: longer than any of ours */
     struct event event = {.kind = EVENT_DATAGRAM};
     event.datagram.from = sockaddr_address(from);
     event.datagram.bytes = slice_of(buffer->base, (size_t)count);
@@ -56,7 +58,8 @@ static void on_datagram(uv_udp_t *socket, ssize_t count, const uv_buf_t *buffer,
 
 enum error udp_start(struct udp *udp)
 {
-    return uv_udp_recv_start(&udp->socket, on_allocate, on_datagram) == 0 ? ERROR_NONE : ERROR_SYSTEM;
+    return uv_udp_recv_start(&udp->socket, on_allocate, on_datagram) == 0 ? ERROR_NONE
+                                                                          : ERROR_SYSTEM;
 }
 
 void udp_send(struct udp *udp, const struct address *to, struct slice bytes)

@@ -27,9 +27,10 @@
 #include <unistd.h>
 
 enum {
-    WORKER_ARENA_SIZE = 64 << 20,   /* 100,000 inputs with their holders and paths; reserved, not used */
-    WORKER_FETCHES_MAX = 16,        /* of one attempt at once: twice what really runs in parallel */
-    WORKER_PATIENCE_MS = 5000,      /* after TERM */
+    WORKER_ARENA_SIZE =
+        64 << 20,              /* 100,000 inputs with their holders and paths; reserved, not used */
+    WORKER_FETCHES_MAX = 16,   /* of one attempt at once: twice what really runs in parallel */
+    WORKER_PATIENCE_MS = 5000, /* after TERM */
 };
 
 enum worker_state {
@@ -81,7 +82,8 @@ struct workers {
     char path[FILE_PATH_MAX]; /* "PATH=..." */
 };
 
-static void start_chore(struct worker *worker, void (*run)(struct chore *), void (*done)(struct chore *))
+static void start_chore(struct worker *worker, void (*run)(struct chore *),
+                        void (*done)(struct chore *))
 {
     chore_start(&worker->workers->loop->uv, &worker->chore, run, done);
 }
@@ -146,8 +148,8 @@ static void finish(struct worker *worker)
     event.task_finished.token = worker->token;
     event.task_finished.result = &result;
     event.task_finished.missing = rundir->missing;
-    trace_line(&loop->trace, TRACE_DEBUG, "task_finished task=%s outcome=%u text=\"%.*s\"", worker->label,
-               result.outcome, (int)result.text.count, (const char *)result.text.at);
+    trace_line(&loop->trace, TRACE_DEBUG, "event=task_finished task=%s outcome=%u text=\"%.*s\"",
+               worker->label, result.outcome, (int)result.text.count, (const char *)result.text.at);
     move_to(worker, WORKER_CLEANING);
     release_inputs(worker);
     start_chore(worker, run_clean, done_clean);
@@ -159,7 +161,8 @@ static void on_placed(struct block_place *place, enum error error)
     struct worker *worker = place->context;
     if (error != ERROR_NONE) {
         worker->rundir.outcome = OUTCOME_DISK;
-        snprintf(worker->rundir.text, sizeof worker->rundir.text, "the output: %s", error_text(error));
+        snprintf(worker->rundir.text, sizeof worker->rundir.text, "the output: %s",
+                 error_text(error));
     }
     finish(worker);
 }
@@ -188,7 +191,8 @@ static void run_collect(struct chore *chore)
 static void done_collect(struct chore *chore)
 {
     struct worker *worker = (struct worker *)chore;
-    if (worker->rundir.outcome == 0 && worker->rundir.result.outcome == OUTCOME_DONE) place_output(worker);
+    if (worker->rundir.outcome == 0 && worker->rundir.result.outcome == OUTCOME_DONE)
+        place_output(worker);
     else finish(worker);
 }
 
@@ -240,8 +244,8 @@ static void feed_started(struct worker *worker)
 {
     struct event event = {.kind = EVENT_TASK_STARTED};
     event.task_started.token = worker->token;
-    trace_line(&worker->workers->loop->trace, TRACE_DEBUG, "task_started task=%s pid=%d", worker->label,
-               worker->process.pid);
+    trace_line(&worker->workers->loop->trace, TRACE_DEBUG, "event=task_started task=%s pid=%d",
+               worker->label, worker->process.pid);
     loop_feed(worker->workers->loop, &event);
 }
 
@@ -316,7 +320,8 @@ static const char *keep_path(struct worker *worker, const char *path)
     return kept == NULL ? NULL : memcpy(kept, path, size);
 }
 
-static bool locate_input(struct worker *worker, const struct worker_input *from, struct rundir_input *to)
+static bool locate_input(struct worker *worker, const struct worker_input *from,
+                         struct rundir_input *to)
 {
     char path[FILE_PATH_MAX];
     *to = (struct rundir_input){.digest = from->input.block.digest, .part = PART_WHOLE};
@@ -361,8 +366,8 @@ static bool ask_input(struct worker *worker, struct worker_input *input)
         return true;
     }
     input->want.done = on_fetched;
-    enum error error = fetch_start(loop->fetches, &input->want, &wanted->block, wanted->part, wanted->holders,
-                                   wanted->holders_count);
+    enum error error = fetch_start(loop->fetches, &input->want, &wanted->block, wanted->part,
+                                   wanted->holders, wanted->holders_count);
     if (error != ERROR_NONE) input_missing(worker, &wanted->block.digest, error);
     else worker->outstanding_count++;
     return error == ERROR_NONE;
@@ -370,7 +375,8 @@ static bool ask_input(struct worker *worker, struct worker_input *input)
 
 static void ask_more(struct worker *worker)
 {
-    while (worker->asked_count < worker->inputs_count && worker->outstanding_count < WORKER_FETCHES_MAX)
+    while (worker->asked_count < worker->inputs_count &&
+           worker->outstanding_count < WORKER_FETCHES_MAX)
         if (!ask_input(worker, &worker->inputs[worker->asked_count++])) return;
     if (worker->outstanding_count == 0) prepare(worker);
 }
@@ -417,7 +423,8 @@ static bool find_file(struct worker *worker, size_t i, const struct msg_job_file
     struct msg_job_file *copy = arena_take(&worker->arena, sizeof *copy);
     struct block *block = blocks_find(worker->workers->loop->blocks, &file->block.digest);
     worker->rundir.missing = file->block.digest;
-    if (copy == NULL || block == NULL || !wire_copy(&wire_job_file, copy, file, &worker->arena)) return false;
+    if (copy == NULL || block == NULL || !wire_copy(&wire_job_file, copy, file, &worker->arena))
+        return false;
     const char *kept = keep_path(worker, blocks_path(worker->workers->loop->blocks, block, path));
     if (kept == NULL) return false;
     blocks_pin(block);
@@ -446,7 +453,8 @@ static bool copy_action(struct worker *worker, const struct action *action)
     worker->rundir.arena = &worker->arena;
     worker->rundir.talk = -1;
     return worker->label != NULL &&
-           wire_copy(&wire_task_spec, &worker->rundir.spec, &action->task_run.spec, &worker->arena) &&
+           wire_copy(&wire_task_spec, &worker->rundir.spec, &action->task_run.spec,
+                     &worker->arena) &&
            copy_inputs(worker, action->task_run.inputs, action->task_run.inputs_count);
 }
 
@@ -456,8 +464,8 @@ static struct worker *worker_new(struct workers *workers)
     if (worker == NULL) return NULL;
     worker->reserve = mmap(NULL, WORKER_ARENA_SIZE, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    bool fits = file_path(worker->directory, "%s/scratch/%" PRIu64, blocks_directory(workers->loop->blocks),
-                          ++workers->directories);
+    bool fits = file_path(worker->directory, "%s/scratch/%" PRIu64,
+                          blocks_directory(workers->loop->blocks), ++workers->directories);
     if (worker->reserve == MAP_FAILED || !fits) {
         if (worker->reserve != MAP_FAILED) munmap(worker->reserve, WORKER_ARENA_SIZE);
         free(worker);
@@ -499,7 +507,8 @@ void workers_kill(struct workers *workers, uint64_t token)
         worker = worker->next;
     if (worker == NULL || worker->is_killed) return;
     worker->is_killed = true;
-    if (worker->state == WORKER_FETCHING) stop_fetching(worker, OUTCOME_KILLED, "stopped before it began");
+    if (worker->state == WORKER_FETCHING)
+        stop_fetching(worker, OUTCOME_KILLED, "stopped before it began");
     if (worker->state != WORKER_RUNNING || uv_is_closing((uv_handle_t *)&worker->process)) return;
     (void)uv_process_kill(&worker->process, SIGTERM);
     (void)uv_timer_start(&worker->patience, on_patience, WORKER_PATIENCE_MS, 0);
@@ -519,7 +528,8 @@ static void find_mrtask(struct workers *workers)
     if (!file_path(workers->mrtask, "%s/mrtask", own) || access(workers->mrtask, X_OK) != 0)
         memcpy(workers->mrtask, "mrtask", sizeof "mrtask");
     if (path == NULL || !file_path(workers->path, "PATH=%s", path))
-        memcpy(workers->path, "PATH=/usr/local/bin:/usr/bin:/bin", sizeof "PATH=/usr/local/bin:/usr/bin:/bin");
+        memcpy(workers->path, "PATH=/usr/local/bin:/usr/bin:/bin",
+               sizeof "PATH=/usr/local/bin:/usr/bin:/bin");
 }
 
 enum error workers_open(struct loop *loop, struct workers **out)
