@@ -152,7 +152,8 @@ rm -f "$TOP/long"
 head -c 3000000 /dev/urandom >"$TOP/binary"
 echo >>"$TOP/binary"
 check "binary bytes" eval '
-    run kind=map command=cat partitions=1 input="$TOP/binary" memory=200000 && segments "$D" >"$TOP/sorted" &&
+    run kind=map command=cat partitions=1 input="$TOP/binary" memory=200000 &&
+    segments "$D" >"$TOP/sorted" &&
     sort -s -t "	" -k 1,1 "$TOP/binary" | cmp - "$TOP/sorted"'
 
 # ---- how it ends ----
