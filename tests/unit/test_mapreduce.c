@@ -21,7 +21,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { ROUNDS = 100, LINES_MAX = 6000, TEXT_MAX = 1 << 20 };
+enum { ROUNDS = 250, LINES_MAX = 6000, TEXT_MAX = 1 << 20 };
 
 /* Bytes that grow. */
 struct text {
@@ -384,7 +384,7 @@ static void merging_sorted_parts_is_sorting_all_lines(void **state)
     struct line *lines = calloc(LINES_MAX, sizeof *lines);
     char path[128];
     snprintf(path, sizeof path, "%s/parts", bench->path);
-    for (uint64_t seed = 0; seed < 30; seed++) {
+    for (uint64_t seed = 0; seed < 60; seed++) {
         struct prng prng;
         prng_init(&prng, seed);
         enum style style = (enum style)(seed % STYLES);
