@@ -1,7 +1,8 @@
 /* mrctl: asks a flock. Options and wiring only; the commands are in src/ctl.
  *
- * Signals: a closed stdout is an ordinary error (no SIGPIPE), so that a command can end quietly and still clean up. ^C ends
- * the program with 130; the waits that have something to say first catch it themselves (session_catch_interrupts). */
+ * Signals: a closed stdout is an ordinary error (no SIGPIPE), so that a command can end quietly and
+ * still clean up. ^C ends the program with 130; the waits that have something to say first catch it
+ * themselves (session_catch_interrupts). */
 #include "ctl/commands.h"
 #include "ctl/exits.h"
 

@@ -1,4 +1,5 @@
-/* put, get, cat, ls, rm: datasets by name. A name is an entry of the replicated log; its blocks are on several nodes. */
+/* put, get, cat, ls, rm: datasets by name. A name is an entry of the replicated log; its blocks are
+ * on several nodes. */
 #include "ctl/commands.h"
 
 #include "ctl/dataset.h"
@@ -41,8 +42,8 @@ static int check_free(struct session *session, const struct options *options, co
 }
 
 /* Stores and names once. *is_lost: the naming failed because the peer with the blocks has gone. */
-static int put_once(struct session *session, const struct options *options, const struct inputs *inputs,
-                    const struct id *id, bool *is_lost)
+static int put_once(struct session *session, const struct options *options,
+                    const struct inputs *inputs, const struct id *id, bool *is_lost)
 {
     struct dataset dataset;
     struct wire_message reply;
@@ -115,7 +116,8 @@ static int cannot_write(const char *path)
     return EXIT_JOB_FAILED;
 }
 
-/* Into a file beside the target, then over it: whoever looks sees the old bytes or all of the new ones. */
+/* Into a file beside the target, then over it: whoever looks sees the old bytes or all of the new
+ * ones. */
 static int get_file(struct session *session, const char *name, const char *target)
 {
     char *temporary = NULL;

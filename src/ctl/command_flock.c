@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEMBERS_SIZE = 16 << 20 }; /* 16,384 rows, as many as a flock can have; untouched pages cost nothing */
+/* Names of 16,384 rows, as many as a flock can have; untouched pages cost nothing. */
+enum { MEMBERS_SIZE = 16 << 20 };
 
 /* ---- members ---- */
 
@@ -67,9 +68,10 @@ static void table_member(struct table *table, const struct msg_member_row *row, 
         table_cell(table, "%s", cause_text(claim->cause));
 }
 
-/* All pages of one answer, which come by themselves; a fail-over begins a new answer. Rows are copied into the arena. */
-static int collect_members(struct session *session, struct arena *arena, struct msg_member_row *rows,
-                           size_t rows_max, size_t *count)
+/* All pages of one answer, which come by themselves; a fail-over begins a new answer. Rows are
+ * copied into the arena. */
+static int collect_members(struct session *session, struct arena *arena,
+                           struct msg_member_row *rows, size_t rows_max, size_t *count)
 {
     struct msg_ask_members ask = {0};
     struct wire_message reply;
@@ -93,12 +95,14 @@ static int collect_members(struct session *session, struct arena *arena, struct 
     return EXIT_OK;
 }
 
-static void print_members(const struct options *options, const struct msg_member_row *rows, size_t count)
+static void print_members(const struct options *options, const struct msg_member_row *rows,
+                          size_t count)
 {
     static const char *const brief[] = {"NAME",    "ID",    "ADDRESS", "STATE", ">SINCE",
                                         ">RUNNING", ">RTT", "BECAUSE", NULL};
-    static const char *const wide[] = {"NAME",     "ID",          "ADDRESS", "STATE", ">SINCE",
-                                       ">RUNNING", "INCARNATION", ">LAG",    ">RTT",  "BECAUSE", NULL};
+    static const char *const wide[] = {"NAME",   "ID",       "ADDRESS",     "STATE",
+                                       ">SINCE", ">RUNNING", "INCARNATION", ">LAG",
+                                       ">RTT",   "BECAUSE",  NULL};
     bool is_wide = options->output == OUTPUT_WIDE;
     struct table table;
     struct json json;
@@ -154,7 +158,8 @@ static int call_ok(const struct options *options, const struct wire_schema *sche
     code = session_call(session, schema, fields, MSG_say_ok, &reply);
     if (code == EXIT_OK && !options->is_quiet) {
         const struct msg_say_ok *say = reply.fields;
-        if (say->text.count > 0) notice_line("%.*s", (int)say->text.count, (const char *)say->text.at);
+        if (say->text.count > 0)
+            notice_line("%.*s", (int)say->text.count, (const char *)say->text.at);
     }
     session_close(session);
     return code;
@@ -195,7 +200,8 @@ static void json_info(const struct msg_say_info *info, duration elapsed)
     json_key(&json, "metrics");
     json_open(&json, '{');
     for (uint32_t i = 0; i < info->metrics.count; i++) {
-        snprintf(key, sizeof key, "%.*s", (int)metrics[i].name.count, (const char *)metrics[i].name.at);
+        snprintf(key, sizeof key, "%.*s", (int)metrics[i].name.count,
+                 (const char *)metrics[i].name.at);
         json_field_number(&json, key, metrics[i].value);
     }
     json_close(&json, '}');

@@ -1,10 +1,11 @@
 /* run, submit, wait, kill: jobs from the asking side.
  *
- *   run:  inputs -> blocks at one peer -> ask_submit -> ask_wait -> the output's blocks -> stdout -> ask_unname
+ *   run:  inputs -> blocks at one peer -> ask_submit -> ask_wait
+ *         -> the output's blocks -> stdout -> ask_unname
  *
- * A submission carries the job's id, so asking again is harmless. The one thing that can't be asked again is the upload: when
- * the peer that took the blocks dies before others have copies, the submission fails elsewhere, and everything is
- * uploaded once more, if it can be read once more. */
+ * A submission carries the job's id, so asking again is harmless. The one thing that can't be asked
+ * again is the upload: when the peer that took the blocks dies before others have copies, the
+ * submission fails elsewhere, and everything is uploaded once more, if it can be read once more. */
 #include "ctl/commands.h"
 
 #include "ctl/dataset.h"
@@ -35,7 +36,8 @@ static void collect_inputs(struct submission *submission, const struct options *
     size_t count = options->inputs.count + options->arguments.count;
     submission->words = calloc(count + 1, sizeof *submission->words);
     if (submission->words == NULL) abort();
-    for (size_t i = 0; i < options->inputs.count; i++) submission->words[i] = options->inputs.items[i];
+    for (size_t i = 0; i < options->inputs.count; i++)
+        submission->words[i] = options->inputs.items[i];
     for (size_t i = 0; i < options->arguments.count; i++)
         submission->words[options->inputs.count + i] = options->arguments.items[i];
     submission->input_words = (struct words){submission->words, count};
@@ -97,7 +99,8 @@ static int submit_once(struct session *session, struct submission *submission,
             notice_line("only %u node%s %s the job on disk", say->acks, say->acks == 1 ? "" : "s",
                         say->acks == 1 ? "has" : "have");
     } else {
-        bool is_refused = code != EXIT_TIMED_OUT && code != EXIT_INTERRUPTED && code != EXIT_CONFLICT;
+        bool is_refused =
+            code != EXIT_TIMED_OUT && code != EXIT_INTERRUPTED && code != EXIT_CONFLICT;
         *is_lost = is_refused && strcmp(dataset.peer, session_peer(session)) != 0;
     }
     dataset_deinit(&dataset);
@@ -158,8 +161,8 @@ static int remove_output(struct session *session, const char *name)
     session_ask(session, &wire_ask_unname, &ask, SESSION_PATIENCE);
     int code = session_reply(session, MSG_say_ok, &reply);
     if (code == EXIT_OK || code == EXIT_NOT_FOUND) return EXIT_OK;
-    notice_line("the result was printed, but dataset %s is still there (mrctl rm %s): %s", name, name,
-                session_error(session));
+    notice_line("the result was printed, but dataset %s is still there (mrctl rm %s): %s", name,
+                name, session_error(session));
     return EXIT_OK;
 }
 

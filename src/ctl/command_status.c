@@ -156,7 +156,8 @@ static int show_one(struct session *session, const struct options *options, bool
         notice_line("no job has the name %s; see: mrctl status", word);
         code = EXIT_NOT_FOUND;
     } else if (code == EXIT_OK && choice.matches > 1) {
-        notice_line("%u jobs have a name that begins with %s; see: mrctl status", choice.matches, word);
+        notice_line("%u jobs have a name that begins with %s; see: mrctl status", choice.matches,
+                    word);
         code = EXIT_CONFLICT;
     } else if (code == EXIT_OK) {
         print_job(options, &choice.row);

@@ -1,4 +1,5 @@
-/* tasks, logs, explain: what became of a job's tasks, from the replicated log; so also of attempts on nodes that are dead. */
+/* tasks, logs, explain: what became of a job's tasks, from the replicated log; so also of attempts
+ * on nodes that are dead. */
 #include "ctl/commands.h"
 
 #include "ctl/clock.h"
@@ -20,7 +21,8 @@ enum {
 static char letter_of(unsigned kind) { return kind == TASK_MAP ? 'm' : 'r'; }
 
 /* "wc-3f7a/m12" */
-static char *task_text(struct slice job, const struct msg_attempt_row *row, char text[TASK_NAME_SIZE])
+static char *task_text(struct slice job, const struct msg_attempt_row *row,
+                       char text[TASK_NAME_SIZE])
 {
     snprintf(text, TASK_NAME_SIZE, "%.*s/%c%u", (int)job.count, (const char *)job.at,
              letter_of(row->kind), row->task);
@@ -28,7 +30,8 @@ static char *task_text(struct slice job, const struct msg_attempt_row *row, char
 }
 
 /* "wc-3f7a/m12.1"; a task that nobody has claimed yet is a row with number 0: "wc-3f7a/m12" */
-static char *attempt_name(struct slice job, const struct msg_attempt_row *row, char text[TASK_NAME_SIZE])
+static char *attempt_name(struct slice job, const struct msg_attempt_row *row,
+                          char text[TASK_NAME_SIZE])
 {
     size_t count = strlen(task_text(job, row, text));
     if (row->number > 0) snprintf(text + count, TASK_NAME_SIZE - count, ".%u", row->number);
@@ -48,7 +51,8 @@ static const char *cause_of(const struct msg_attempt_row *row)
 typedef void attempt_visit(void *context, struct slice job, const struct msg_attempt_row *row,
                            bool is_last);
 
-/* Every attempt of a job or task, in order. is_last: no later attempt of its task is on the page. */
+/* Every attempt of a job or task, in order. is_last: its task has no later one on
+ * this page. */
 static int each_attempt(struct session *session, const char *name, bool with_logs, void *context,
                         attempt_visit *visit)
 {
@@ -104,7 +108,8 @@ static void json_attempt(struct json *json, struct slice job, const struct msg_a
     json_close(json, '}');
 }
 
-static void visit_tasks(void *context, struct slice job, const struct msg_attempt_row *row, bool is_last)
+static void visit_tasks(void *context, struct slice job, const struct msg_attempt_row *row,
+                        bool is_last)
 {
     struct tasks_listing *listing = context;
     char name[TASK_NAME_SIZE], text[QUANTITY_TEXT_SIZE], node[ID_SHORT_SIZE];
@@ -158,7 +163,8 @@ int mrctl_tasks(const struct options *options)
 
 /* ---- logs ---- */
 
-/* With -f: which attempts' words were printed. A log is kept when its attempt has ended, so it never grows. */
+/* With -f: which attempts' words were printed. A log is kept when its attempt has ended, so it
+ * never grows. */
 struct logs_listing {
     const struct options *options;
     struct json json;
@@ -205,7 +211,8 @@ static void print_lines(const char *name, struct slice text)
     }
 }
 
-static void visit_logs(void *context, struct slice job, const struct msg_attempt_row *row, bool is_last)
+static void visit_logs(void *context, struct slice job, const struct msg_attempt_row *row,
+                       bool is_last)
 {
     struct logs_listing *listing = context;
     char name[TASK_NAME_SIZE] = "";

@@ -1,5 +1,6 @@
-/* The table of commands. What the interface names and this version lacks is in it too (no summary): it answers "not in this
- * version" instead of "unknown", so that a script's author knows which of the two is wrong. */
+/* The table of commands. What the interface names and this version lacks is in it too (no summary):
+ * it answers "not in this version" instead of "unknown", so that a script's author knows which of
+ * the two is wrong. */
 #include "ctl/commands.h"
 
 #include "ctl/clock.h"
@@ -30,25 +31,28 @@ const struct command commands_table[] = {
     {"tasks", "JOB|TASK", 0, 1, 1, "attempts of a job's tasks",
      "  mrctl tasks wc-3f7a\n  mrctl tasks wc-3f7a/m12 -o json\n", mrctl_tasks},
     {"logs", "JOB|TASK", GROUP_LOGS, 1, 1, "what tasks wrote to stderr",
-     "  mrctl logs wc-3f7a\n  mrctl logs wc-3f7a/m12 --tail 20\n  mrctl logs wc-3f7a -f\n", mrctl_logs},
+     "  mrctl logs wc-3f7a\n  mrctl logs wc-3f7a/m12 --tail 20\n  mrctl logs wc-3f7a -f\n",
+     mrctl_logs},
     {"explain", "TASK", 0, 1, 1, "a task's story: who claimed it, and why again",
      "  mrctl explain wc-3f7a/m12\n", mrctl_explain},
     {"kill", "JOB...", 0, 1, WORDS_MAX, "end jobs now", "  mrctl kill wc-3f7a\n", mrctl_kill},
     {"members", "", 0, 0, 0, "who is there",
      "  mrctl members\n  mrctl members -w\n  mrctl members -o json\n", mrctl_members},
     {"ping", "", 0, 0, 0, "does a peer answer, and how fast",
-     "  mrctl ping\n  mrctl ping -n 10.0.0.7:7437\n  mrctl ping -o json    its counters too\n", mrctl_ping},
+     "  mrctl ping\n  mrctl ping -n 10.0.0.7:7437\n  mrctl ping -o json    its counters too\n",
+     mrctl_ping},
     {"join", "HOST:PORT", 0, 1, 1, "make the peer join a flock through this address",
      "  mrctl join 10.0.0.7:7437\n", mrctl_join},
-    {"leave", "", 0, 0, 0, "make the peer leave its flock",
-     "  mrctl leave -n 10.0.0.7:7437\n", mrctl_leave},
+    {"leave", "", 0, 0, 0, "make the peer leave its flock", "  mrctl leave -n 10.0.0.7:7437\n",
+     mrctl_leave},
     {"put", "PATH NAME", GROUP_PUT, 2, 2, "store a file, a directory or - as a dataset",
      "  mrctl put access.log logs\n  zcat big.gz | mrctl put - big --replicas 2\n", mrctl_put},
     {"get", "NAME PATH", 0, 2, 2, "write a dataset to a file or -",
      "  mrctl get sorted sorted.txt\n  mrctl get sorted - | head\n", mrctl_get},
     {"cat", "NAME...", 0, 1, WORDS_MAX, "print datasets",
      "  mrctl cat sorted\n  mrctl cat sorted | head\n", mrctl_cat},
-    {"ls", "[PREFIX]", 0, 0, 1, "datasets and outputs", "  mrctl ls\n  mrctl ls log -o json\n", mrctl_ls},
+    {"ls", "[PREFIX]", 0, 0, 1, "datasets and outputs", "  mrctl ls\n  mrctl ls log -o json\n",
+     mrctl_ls},
     {"rm", "NAME...", 0, 1, WORDS_MAX, "remove datasets", "  mrctl rm sorted\n", mrctl_rm},
     {"keygen", "[FILE]", 0, 0, 1, "write a new cluster key to stdout or FILE",
      "  mrctl keygen ~/.config/mr/cluster.key\n  mrctl keygen | ssh host 'umask 77; cat > key'\n",
@@ -72,13 +76,15 @@ int commands_flush(void)
 }
 
 int commands_show(const struct options *options,
-                  int (*show)(struct session *session, const struct options *options, bool *is_over))
+                  int (*show)(struct session *session, const struct options *options,
+                              bool *is_over))
 {
     struct session *session;
     bool is_terminal = isatty(STDOUT_FILENO) != 0, is_over = false;
     int code = session_open(&session, options);
     while (code == EXIT_OK) {
-        if (options->is_watch && is_terminal && options->output != OUTPUT_JSON) fputs("\033[H\033[2J", stdout);
+        if (options->is_watch && is_terminal && options->output != OUTPUT_JSON)
+            fputs("\033[H\033[2J", stdout);
         code = show(session, options, &is_over);
         bool is_written = fflush(stdout) == 0 && ferror(stdout) == 0;
         if (!is_written && code == EXIT_OK) code = commands_flush();

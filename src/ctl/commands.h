@@ -35,13 +35,14 @@ int mrctl_leave(const struct options *options);
 int mrctl_ping(const struct options *options);
 int mrctl_keygen(const struct options *options);
 
-/* A reading command: opens a session, shows once, or with -w every second until `show` sets *is_over or fails. show prints to
- * stdout and returns an exit code. */
+/* A reading command: opens a session, shows once, or with -w every second until `show` sets
+ * *is_over or fails. show prints to stdout and returns an exit code. */
 int commands_show(const struct options *options,
-                  int (*show)(struct session *session, const struct options *options, bool *is_over));
+                  int (*show)(struct session *session, const struct options *options,
+                              bool *is_over));
 
-/* Flushes stdout. EXIT_OK also when the reader has hung up (| head): that ends a command quietly. EXIT_JOB_FAILED (said)
- * when what was printed is lost: a full disk. */
+/* Flushes stdout. EXIT_OK also when the reader has hung up (| head): that ends a command quietly.
+ * EXIT_JOB_FAILED (said) when what was printed is lost: a full disk. */
 int commands_flush(void);
 
 #endif

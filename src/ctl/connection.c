@@ -1,6 +1,7 @@
-/* mrctl's side of a stream: a socket, and the channel state machine (wire/channel.h) over it. Blocking in the small (one
- * poll for one wait) because mrctl does one thing at a time; every wait has a limit, ends with the command's deadline and
- * with ^C. Nagle is off: requests are single small records. */
+/* mrctl's side of a stream: a socket, and the channel state machine (wire/channel.h) over it.
+ * Blocking in the small (one poll for one wait) because mrctl does one thing at a time; every wait
+ * has a limit, ends with the command's deadline and with ^C. Nagle is off: requests are single
+ * small records. */
 #include "ctl/connection.h"
 
 #include "base/memory.h"
@@ -20,7 +21,7 @@
 enum {
     CONNECT_LIMIT = 2 * SECOND,   /* a living host answers within a round trip or three */
     HANDSHAKE_LIMIT = 5 * SECOND, /* a loaded node still signs within it */
-    SEND_LIMIT = 30 * SECOND,     /* no byte taken for so long: more than a slow disk, the peer is gone */
+    SEND_LIMIT = 30 * SECOND,     /* no byte taken for so long: that is no slow disk */
     READ_SIZE = 128 * 1024,
     ARENA_SIZE = 16 << 20, /* the lists of the largest record; untouched pages cost nothing */
 };
@@ -67,10 +68,12 @@ bool connection_parse(const char *text, char host[CONNECTION_ADDRESS_SIZE], char
 }
 
 /* Waits until the socket is ready for events, up to limit. */
-static enum arrival await(const struct connection_config *config, int fd, short events, instant limit)
+static enum arrival await(const struct connection_config *config, int fd, short events,
+                          instant limit)
 {
     for (;;) {
-        struct pollfd fds[2] = {{.fd = fd, .events = events}, {.fd = config->cancel_fd, .events = POLLIN}};
+        struct pollfd fds[2] = {{.fd = fd, .events = events},
+                                {.fd = config->cancel_fd, .events = POLLIN}};
         instant now = clock_now(), until = instant_min(limit, config->deadline);
         int timeout = until <= now ? 0 : (int)instant_min((until - now) / MILLISECOND + 1, 3600000);
         int ready = poll(fds, 2, timeout);
@@ -113,8 +116,8 @@ static enum arrival connect_one(const struct connection_config *config, const st
     return arrival;
 }
 
-static enum arrival connect_host(const struct connection_config *config, const char *address, int *fd,
-                                 char why[CONNECTION_WHY_SIZE])
+static enum arrival connect_host(const struct connection_config *config, const char *address,
+                                 int *fd, char why[CONNECTION_WHY_SIZE])
 {
     char host[CONNECTION_ADDRESS_SIZE], port[8];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *infos = NULL;
@@ -146,7 +149,8 @@ static enum arrival send_all(struct connection *connection, struct slice bytes)
         }
         if (errno == EINTR) continue;
         if (errno != EAGAIN) return ARRIVAL_CLOSED;
-        enum arrival arrival = await(connection->config, connection->fd, POLLOUT, clock_now() + SEND_LIMIT);
+        enum arrival arrival =
+            await(connection->config, connection->fd, POLLOUT, clock_now() + SEND_LIMIT);
         if (arrival != ARRIVAL_OK) return arrival;
     }
     return ARRIVAL_OK;
@@ -160,7 +164,8 @@ static enum arrival take_bytes(struct connection *connection, instant limit, con
         ssize_t got = recv(connection->fd, connection->input, READ_SIZE, 0);
         if (got == 0) return ARRIVAL_CLOSED;
         if (got > 0) {
-            *refusal = channel_receive(connection->channel, slice_of(connection->input, (size_t)got));
+            *refusal =
+                channel_receive(connection->channel, slice_of(connection->input, (size_t)got));
             return *refusal == NULL ? ARRIVAL_OK : ARRIVAL_CLOSED;
         }
         if (errno == EINTR) continue;
@@ -177,7 +182,8 @@ static enum arrival shake_hands(struct connection *connection, char why[CONNECTI
     enum arrival arrival = send_all(connection, channel_output(connection->channel));
     while (arrival == ARRIVAL_OK && channel_state(connection->channel) != CHANNEL_OPEN) {
         arrival = take_bytes(connection, limit, &refusal);
-        if (arrival == ARRIVAL_OK) arrival = send_all(connection, channel_output(connection->channel));
+        if (arrival == ARRIVAL_OK)
+            arrival = send_all(connection, channel_output(connection->channel));
     }
     if (arrival != ARRIVAL_CLOSED && arrival != ARRIVAL_SILENT) return arrival;
     snprintf(why, CONNECTION_WHY_SIZE, "%s",
@@ -217,10 +223,10 @@ static bool is_loopback(int fd)
 {
     struct sockaddr_storage peer = {0};
     socklen_t size = sizeof peer;
-    char host[64];
-    if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0) return false;
-    if (getnameinfo((struct sockaddr *)&peer, size, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0)
-        return false;
+    char host[64] = "";
+    struct sockaddr *address = (struct sockaddr *)&peer;
+    if (getpeername(fd, address, &size) != 0) return false;
+    if (getnameinfo(address, size, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0) return false;
     return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
 }
 

@@ -23,7 +23,8 @@ enum arrival {
     ARRIVAL_CANCELLED,   /* ^C */
 };
 
-/* What all connections of a command share. Borrowed until connection_close, so that ^C may be caught from some point on. */
+/* What all connections of a command share. Borrowed until connection_close, so that ^C may be
+ * caught from some point on. */
 struct connection_config {
     const struct crypto_key *keys;
     size_t keys_count;
@@ -33,22 +34,24 @@ struct connection_config {
 
 struct connection;
 
-/* Connects to address (HOST, HOST:PORT, [V6]:PORT, A.B.C.D:PORT), 2 s for each address of the host, and shakes hands
- * (5 s). ARRIVAL_OK: *connection is to be closed. Else why (for people) says what happened. */
+/* Connects to address (HOST, HOST:PORT, [V6]:PORT, A.B.C.D:PORT), 2 s for each address of the host,
+ * and shakes hands (5 s). ARRIVAL_OK: *connection is to be closed. Else why (for people) says what
+ * happened. */
 enum arrival connection_open(const struct connection_config *config, const char *address,
                              enum channel_purpose purpose, struct connection **connection,
                              char why[CONNECTION_WHY_SIZE]);
 /* NULL is fine. */
 void connection_close(struct connection *connection);
 
-/* Sends one message as one record; fields: struct msg_NAME of the schema. Waits up to 30 s for room. */
+/* Sends one message as one record; fields: struct msg_NAME of the schema. Waits up to 30 s for
+ * room. */
 enum arrival connection_send(struct connection *connection, const struct wire_schema *schema,
                              const void *fields);
 /* The same for a message that is packed already. */
 enum arrival connection_send_packed(struct connection *connection, struct slice packed);
 
-/* The next message; borrowed until the next call of connection_receive. Waits up to `silence`. A peer that sends what does
- * not decode counts as ARRIVAL_CLOSED. */
+/* The next message; borrowed until the next call of connection_receive. Waits up to `silence`. A
+ * peer that sends what does not decode counts as ARRIVAL_CLOSED. */
 enum arrival connection_receive(struct connection *connection, duration silence,
                                 struct wire_message *message);
 

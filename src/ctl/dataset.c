@@ -1,7 +1,8 @@
-/* From inputs to a manifest. Blocks of several inputs follow each other in the order given; a file begins a new block, so
- * that no task reads two files. An empty file has no block; no bytes at all are one empty block, because a job runs at least
- * one map. Cuts depend on bytes and split size alone, and the split size is fixed before the first try: a second
- * upload at another peer makes the same digests, hence the same job. */
+/* From inputs to a manifest. Blocks of several inputs follow each other in the order given; a file
+ * begins a new block, so that no task reads two files. An empty file has no block; no bytes at all
+ * are one empty block, because a job runs at least one map. Cuts depend on bytes and split size
+ * alone, and the split size is fixed before the first try: a second upload at another peer makes
+ * the same digests, hence the same job. */
 #include "ctl/dataset.h"
 
 #include "ctl/clock.h"
@@ -20,7 +21,7 @@
 
 enum {
     READ_SIZE = 256 * 1024,
-    TRIES_MAX = 5,           /* uploads of the same bytes: a flock that loses more peers than that is not well */
+    TRIES_MAX = 5,           /* uploads of the same bytes, each after the loss of a peer */
     BLOCKS_MAX = 1000000,    /* as many maps as a job may have */
     QUIET_MS = 15 * 1000,    /* of a pipe: then the peer is told that we are still here */
     FILES_MAX = 65536,       /* as msg_manifest allows */
@@ -89,7 +90,8 @@ static int await_input(struct making *making, int fd)
 {
     int code = EXIT_OK;
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    while (code == EXIT_OK && poll(&poll_fd, 1, QUIET_MS) == 0) code = upload_keep_alive(&making->upload);
+    while (code == EXIT_OK && poll(&poll_fd, 1, QUIET_MS) == 0)
+        code = upload_keep_alive(&making->upload);
     return code;
 }
 
@@ -199,7 +201,8 @@ static int use_dataset(struct dataset *dataset, struct session *session, const s
     struct msg_ask_dataset ask = {.name = slice_string(input->name)};
     struct wire_message reply;
     code = session_call(session, &wire_ask_dataset, &ask, MSG_say_dataset, &reply);
-    if (code == EXIT_OK) dataset->blocks_count = ((const struct msg_say_dataset *)reply.fields)->blocks_count;
+    if (code == EXIT_OK)
+        dataset->blocks_count = ((const struct msg_say_dataset *)reply.fields)->blocks_count;
     return code;
 }
 

@@ -1,4 +1,5 @@
-/* A dataset as a job's input or as what `put` names: blocks in order, described by a manifest, stored at a peer. */
+/* A dataset as a job's input or as what `put` names: blocks in order, described by a manifest,
+ * stored at a peer. */
 #ifndef CTL_DATASET_H
 #define CTL_DATASET_H
 
@@ -21,14 +22,15 @@ struct dataset {
     char peer[CONNECTION_ADDRESS_SIZE]; /* which has it all; others may not yet */
 };
 
-/* Finds the datasets among the inputs, cuts and stores the local ones, the manifest and the files at the session's peer;
- * begins again at another peer when that one dies and everything can be read again. One dataset alone is used as it is.
- * EXIT_OK (dataset_deinit is due), EXIT_USAGE, EXIT_NOT_FOUND, EXIT_NO_PEER, EXIT_JOB_FAILED, ... (said). */
+/* Finds the datasets among the inputs, cuts and stores the local ones, the manifest and the files
+ * at the session's peer; begins again at another peer when that one dies and everything can be read
+ * again. One dataset alone is used as it is. EXIT_OK (dataset_deinit is due), EXIT_USAGE,
+ * EXIT_NOT_FOUND, EXIT_NO_PEER, EXIT_JOB_FAILED, ... (said). */
 int dataset_make(struct dataset *dataset, struct session *session, const struct dataset_plan *plan);
 void dataset_deinit(struct dataset *dataset);
 
-/* The row of the dataset that answers to exactly this name; what it borrows is valid until the next session_* call.
- * EXIT_OK; EXIT_NOT_FOUND is not said, everything else is. */
+/* The row of the dataset that answers to exactly this name; what it borrows is valid until the next
+ * session_* call. EXIT_OK; EXIT_NOT_FOUND is not said, everything else is. */
 int dataset_find(struct session *session, const char *name, struct msg_name_row *row);
 
 #endif

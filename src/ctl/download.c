@@ -1,7 +1,8 @@
-/* Reading a dataset. What was written to stdout can't be taken back, so a block is verified (BLAKE2b of its bytes is its
- * name) before its first byte goes out: in memory when it is small, else in an unlinked temporary file. Holders are tried
- * in the order in which the peer lists them; when none gives the block, the list is asked for again for a while, because
- * after a death the flock makes new copies. */
+/* Reading a dataset. What was written to stdout can't be taken back, so a block is verified
+ * (BLAKE2b of its bytes is its name) before its first byte goes out: in memory when it is small,
+ * else in an unlinked temporary file. Holders are tried in the order in which the peer lists them;
+ * when none gives the block, the list is asked for again for a while, because after a death the
+ * flock makes new copies. */
 #include "ctl/download.h"
 
 #include "ctl/clock.h"
@@ -18,11 +19,18 @@
 
 enum {
     MEMORY_MAX = 8 << 20,        /* a larger block is spooled to a file */
-    POOL_MAX = 4,                /* open streams to holders: a flock's blocks alternate between few */
+    POOL_MAX = 4,                /* open streams to holders: blocks alternate between few */
+    BAD_MAX = 16,
+    BAD_PERIOD = 30 * SECOND,    /* by then the flock has found out too, and lists it no more */
     FETCH_PATIENCE = 10 * SECOND,
     RETRY_LIMIT = 30 * SECOND,   /* without any block coming */
     RETRY_PAUSE = SECOND / 2,
     COPY_SIZE = 256 * 1024,
+};
+
+struct holder {
+    struct address address;
+    instant until;
 };
 
 struct download {
@@ -34,6 +42,8 @@ struct download {
     unsigned pool_next;          /* the slot to reuse */
     uint8_t *memory;             /* MEMORY_MAX */
     int spool;                   /* -1 until needed */
+    struct holder bad[BAD_MAX];  /* a ring: holders that lately did not answer */
+    unsigned bad_next;
     char why[CONNECTION_WHY_SIZE];
 };
 
@@ -66,7 +76,8 @@ static int put_spool(struct download *download, uint64_t size)
     while (at < size && code == EXIT_OK && !download->is_closed) {
         ssize_t got = pread(download->spool, download->memory, COPY_SIZE, (off_t)at);
         if (got <= 0) {
-            notice_line("cannot read the temporary file: %s", got < 0 ? strerror(errno) : "it was cut off");
+            notice_line("cannot read the temporary file: %s",
+                        got < 0 ? strerror(errno) : "it was cut off");
             return EXIT_JOB_FAILED;
         }
         code = put_bytes(download, download->memory, (size_t)got);
@@ -142,9 +153,11 @@ static enum fetched fetch_chunks(struct download *download, struct connection *c
     uint64_t at = 0;
     seal_hasher_init(&hasher);
     while (at < block->size) {
-        if (connection_receive(connection, FETCH_PATIENCE, &message) != ARRIVAL_OK) return FETCHED_BROKEN;
+        if (connection_receive(connection, FETCH_PATIENCE, &message) != ARRIVAL_OK)
+            return FETCHED_BROKEN;
         const struct msg_chunk *chunk = message.fields;
-        if (message.type != MSG_chunk || chunk->bytes.count > block->size - at) return FETCHED_BROKEN;
+        if (message.type != MSG_chunk || chunk->bytes.count > block->size - at)
+            return FETCHED_BROKEN;
         if (!keep(download, block, at, chunk->bytes)) return FETCHED_NO_ROOM;
         seal_hasher_update(&hasher, chunk->bytes);
         at += chunk->bytes.count;
@@ -162,7 +175,8 @@ static enum fetched fetch(struct download *download, struct connection *connecti
     struct wire_message message;
     snprintf(download->why, sizeof download->why, "the connection broke");
     if (connection_send(connection, &wire_fetch, &ask) != ARRIVAL_OK) return FETCHED_BROKEN;
-    if (connection_receive(connection, FETCH_PATIENCE, &message) != ARRIVAL_OK) return FETCHED_BROKEN;
+    if (connection_receive(connection, FETCH_PATIENCE, &message) != ARRIVAL_OK)
+        return FETCHED_BROKEN;
     enum fetched fetched = check_reply(download, &message, block->size);
     if (fetched != FETCHED_OK) return fetched;
     fetched = fetch_chunks(download, connection, block);
@@ -175,7 +189,8 @@ static enum fetched fetch(struct download *download, struct connection *connecti
 static struct connection **slot_of(struct download *download, const char *address)
 {
     for (unsigned i = 0; i < POOL_MAX; i++)
-        if (download->pool[i] != NULL && strcmp(connection_address(download->pool[i]), address) == 0)
+        if (download->pool[i] != NULL &&
+            strcmp(connection_address(download->pool[i]), address) == 0)
             return &download->pool[i];
     struct connection **slot = &download->pool[download->pool_next++ % POOL_MAX];
     connection_close(*slot);
@@ -203,28 +218,59 @@ static enum fetched fetch_from(struct download *download, const char *address,
 
 /* ---- one block from anyone ---- */
 
-/* The block into memory or the spool. The session's peer comes last: it may hold a copy that it does not list. */
-static enum fetched fetch_any(struct download *download, const struct msg_dataset_block *item)
+static bool is_bad(const struct download *download, const struct address *address)
+{
+    for (unsigned i = 0; i < BAD_MAX; i++) {
+        const struct holder *holder = &download->bad[i];
+        if (holder->until > clock_now() && address_equal(&holder->address, address)) return true;
+    }
+    return false;
+}
+
+static void mark_bad(struct download *download, const struct address *address)
+{
+    struct holder *holder = &download->bad[download->bad_next++ % BAD_MAX];
+    *holder = (struct holder){.address = *address, .until = clock_now() + BAD_PERIOD};
+}
+
+/* Holders that are bad (or that are not), in order. A dead machine thereby costs one time-out, not
+ * one a block. */
+static enum fetched fetch_listed(struct download *download, const struct msg_dataset_block *item,
+                                 bool wants_bad)
 {
     const struct msg_block_holder *holders = item->holders.at;
-    const struct msg_block_ref *block = &item->block.block;
     char text[ADDRESS_TEXT_SIZE];
-    if (item->holders.count == 0) snprintf(download->why, sizeof download->why, "nobody holds it");
     for (uint32_t i = 0; i < item->holders.count; i++) {
-        if (address_is_none(&holders[i].address)) continue;
-        enum fetched fetched = fetch_from(download, address_text(&holders[i].address, text), block);
+        const struct address *address = &holders[i].address;
+        if (address_is_none(address) || is_bad(download, address) != wants_bad) continue;
+        enum fetched fetched =
+            fetch_from(download, address_text(address, text), &item->block.block);
         if (fetched == FETCHED_OK || fetched == FETCHED_NO_ROOM) return fetched;
+        if (fetched == FETCHED_BROKEN && !wants_bad) mark_bad(download, address);
         if (session_options(download->session)->is_verbose)
             notice_line("block from %s: %s", text, download->why);
     }
+    return FETCHED_NOT;
+}
+
+/* The block into memory or the spool. The session's peer comes behind the good holders: it
+ * may hold a copy that it does not list. */
+static enum fetched fetch_any(struct download *download, const struct msg_dataset_block *item)
+{
     char why[CONNECTION_WHY_SIZE];
+    snprintf(download->why, sizeof download->why, "nobody holds it");
+    enum fetched fetched = fetch_listed(download, item, false);
+    if (fetched == FETCHED_OK || fetched == FETCHED_NO_ROOM) return fetched;
     snprintf(why, sizeof why, "%s", download->why);
-    enum fetched fetched = fetch_from(download, session_peer(download->session), block);
+    fetched = fetch_from(download, session_peer(download->session), &item->block.block);
+    if (fetched == FETCHED_OK || fetched == FETCHED_NO_ROOM) return fetched;
+    fetched = fetch_listed(download, item, true);
     if (fetched != FETCHED_OK) snprintf(download->why, sizeof download->why, "%s", why);
     return fetched;
 }
 
-/* Fetches and writes blocks of a page, *next being the first's index; stops at the first that can't be had. */
+/* Fetches and writes blocks of a page, *next being the first's index; stops at the first that can't
+ * be had. */
 static int put_page(struct download *download, const struct msg_say_dataset *page, uint32_t *next,
                     struct msg_block_ref *missing)
 {
@@ -236,18 +282,21 @@ static int put_page(struct download *download, const struct msg_say_dataset *pag
         *missing = *block;
         if (fetched == FETCHED_NO_ROOM) return EXIT_JOB_FAILED;
         if (fetched != FETCHED_OK) return EXIT_NO_PEER;
-        code = block->size <= MEMORY_MAX ? put_bytes(download, download->memory, (size_t)block->size)
-                                         : put_spool(download, block->size);
+        code = block->size <= MEMORY_MAX
+                   ? put_bytes(download, download->memory, (size_t)block->size)
+                   : put_spool(download, block->size);
         ++*next;
     }
     return code;
 }
 
-static int give_up(const struct download *download, uint32_t index, const struct msg_block_ref *missing)
+static int give_up(const struct download *download, uint32_t index,
+                   const struct msg_block_ref *missing)
 {
     char text[DIGEST_TEXT_SIZE];
     digest_text(&missing->digest, text);
-    notice_line("block %u (%.16s) cannot be had: %s; see: mrctl members", index, text, download->why);
+    notice_line("block %u (%.16s) cannot be had: %s; see: mrctl members", index, text,
+                download->why);
     return download->has_written ? EXIT_PARTIAL : EXIT_NO_PEER;
 }
 
@@ -258,7 +307,8 @@ static int put_all(struct download *download, const char *name)
     while (next < count && !download->is_closed) {
         struct msg_ask_dataset ask = {.name = slice_string(name), .first = next};
         struct wire_message reply;
-        int code = session_call(download->session, &wire_ask_dataset, &ask, MSG_say_dataset, &reply);
+        int code =
+            session_call(download->session, &wire_ask_dataset, &ask, MSG_say_dataset, &reply);
         if (code != EXIT_OK) return download->has_written ? EXIT_PARTIAL : code;
         const struct msg_say_dataset *page = reply.fields;
         struct msg_block_ref missing = {0};

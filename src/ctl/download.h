@@ -4,9 +4,10 @@
 
 #include "ctl/session.h"
 
-/* Writes the dataset's bytes in order to fd. A reader who hangs up (EPIPE) ends it with EXIT_OK. EXIT_NOT_FOUND: there is no
- * such dataset. EXIT_NO_PEER: a block could not be had, nothing was written yet; EXIT_PARTIAL: something was.
- * EXIT_JOB_FAILED: fd can't be written. Anything but EXIT_OK is said. */
+/* Writes the dataset's bytes in order to fd. A reader who hangs up (EPIPE) ends it with EXIT_OK.
+ * EXIT_NOT_FOUND: there is no such dataset. EXIT_NO_PEER: a block could not be had, nothing was
+ * written yet; EXIT_PARTIAL: something was. EXIT_JOB_FAILED: fd can't be written. Anything but
+ * EXIT_OK is said. */
 int download_dataset(struct session *session, const char *name, int fd);
 
 #endif

@@ -1,5 +1,6 @@
-/* The exit codes that scripts hold on to (docs: mrctl's manual page, "Exit status"). A function of this folder that returns
- * int returns one of these, and has said why on stderr when it is not EXIT_OK. */
+/* The exit codes that scripts hold on to (docs: mrctl's manual page, "Exit status"). A function of
+ * this folder that returns int returns one of these, and has said why on stderr when it is not
+ * EXIT_OK. */
 #ifndef CTL_EXITS_H
 #define CTL_EXITS_H
 

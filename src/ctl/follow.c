@@ -1,5 +1,5 @@
-/* Following a job to its end: one ask_wait, answered every second. Killing the peer, ^C and --timeout end only our wait,
- * never the job: whoever goes away is told how to come back. */
+/* Following a job to its end: one ask_wait, answered every second. Killing the peer, ^C and
+ * --timeout end only our wait, never the job: whoever goes away is told how to come back. */
 #include "ctl/follow.h"
 
 #include "ctl/clock.h"
@@ -13,7 +13,7 @@
 
 enum {
     ROW_SIZE = 32 << 10,            /* a job_row with its error text */
-    UNKNOWN_LIMIT = 10 * SECOND,    /* after a fail-over, for the log to bring the job to that peer */
+    UNKNOWN_LIMIT = 10 * SECOND,    /* after a fail-over, for the log to bring it there */
     UNKNOWN_PAUSE = SECOND / 4,
 };
 
@@ -31,8 +31,8 @@ static void say_end(const struct session *session, const struct msg_job_row *row
     quantity_duration_text(row->elapsed_ms, elapsed);
     if (row->state == JOB_DONE) {
         if (!session_options(session)->is_quiet)
-            notice_line("%.*s done in %s (%u attempts, %u again)", count, name, elapsed, row->attempts,
-                        row->reexecuted);
+            notice_line("%.*s done in %s (%u attempts, %u again)", count, name, elapsed,
+                        row->attempts, row->reexecuted);
         return;
     }
     notice_line("%.*s %s after %s", count, name, job_outcome_text(row->state), elapsed);
@@ -78,7 +78,8 @@ int follow_job(struct session *session, const char *name, bool is_new, struct fo
     session_catch_interrupts(session);
     int code = wait_once(session, name, followed, &progress);
     while (code == EXIT_NOT_FOUND) {
-        /* A peer that we moved to, or that did not take the job itself, may not have heard of it yet. */
+        /* A peer that we moved to, or that did not take the job itself, may not have heard of it
+         * yet. */
         bool is_late = is_new || followed->row.name.count > 0 || session_moves(session) > moves;
         if (!is_late || clock_now() >= limit) break;
         clock_sleep(UNKNOWN_PAUSE);

@@ -1,5 +1,6 @@
-/* Inputs are checked before anything is sent: a missing file is found before the flock is asked to work. What is a pipe
- * (<(zcat x), a FIFO) must not be opened only to look at it, because its writer would see it close. */
+/* Inputs are checked before anything is sent: a missing file is found before the flock is asked to
+ * work. What is a pipe (<(zcat x), a FIFO) must not be opened only to look at it, because its
+ * writer would see it close. */
 #include "ctl/inputs.h"
 
 #include "ctl/exits.h"

@@ -19,13 +19,14 @@ struct input {
 };
 
 struct inputs {
-    struct input *items;  /* in the order given; files of a directory in byte order of their paths */
+    struct input *items;  /* in the order given; of a directory in byte order of paths */
     size_t count;
     size_t capacity;
 };
 
-/* Looks at every word: "-", file:PATH, data:NAME, else a readable file or directory, else a dataset. No words: standard
- * input. EXIT_OK; EXIT_USAGE with a line for the first that is missing or unreadable. inputs_deinit is due either way. */
+/* Looks at every word: "-", file:PATH, data:NAME, else a readable file or directory, else a
+ * dataset. No words: standard input. EXIT_OK; EXIT_USAGE with a line for the first that is missing
+ * or unreadable. inputs_deinit is due either way. */
 int inputs_open(struct inputs *inputs, const struct words *words, bool has_stdin);
 void inputs_deinit(struct inputs *inputs);
 
@@ -33,7 +34,8 @@ void inputs_deinit(struct inputs *inputs);
 uint64_t inputs_size(const struct inputs *inputs);
 /* All can be read a second time. */
 bool inputs_are_rereadable(const struct inputs *inputs);
-/* The descriptor to read an input of kind FILE or STDIN from, at its beginning; -1 with errno. Not to be closed when STDIN. */
+/* The descriptor to read an input of kind FILE or STDIN from, at its beginning; -1 with errno. Not
+ * to be closed when STDIN. */
 int inputs_descriptor(const struct input *input);
 
 #endif

@@ -1,5 +1,6 @@
-/* A job's specification. The id is drawn here, once: the same id is the same job, so the submission may be repeated at any
- * peer. The name is for people: what runs, and four digits of the id to tell today's from yesterday's. */
+/* A job's specification. The id is drawn here, once: the same id is the same job, so the submission
+ * may be repeated at any peer. The name is for people: what runs, and four digits of the id to tell
+ * today's from yesterday's. */
 #include "ctl/job_spec.h"
 
 #include "ctl/clock.h"
@@ -79,7 +80,8 @@ static int set_name(struct job_draft *draft, const struct options *options)
 {
     char stem[JOB_NAME_SIZE], id[ID_TEXT_SIZE];
     if (options->job_name != NULL && !is_job_name(options->job_name))
-        return refuse("--name takes letters, digits, '-', '_' and '.', at most 48, not", options->job_name);
+        return refuse("--name takes letters, digits, '-', '_' and '.', at most 48, not",
+                      options->job_name);
     if (options->job_name != NULL)
         snprintf(stem, sizeof stem, "%s", options->job_name);
     else
@@ -91,10 +93,12 @@ static int set_name(struct job_draft *draft, const struct options *options)
     return EXIT_OK;
 }
 
-/* Mapper, combiner, reducer, and how many reduces. @sort and @wordcount alone are whole jobs: their reduce is implied. */
+/* Mapper, combiner, reducer, and how many reduces. @sort and @wordcount alone are whole jobs: their
+ * reduce is implied. */
 static int set_commands(struct job_draft *draft, const struct options *options)
 {
-    const char *mapper = options->mapper, *reducer = options->reducer, *combiner = options->combiner;
+    const char *mapper = options->mapper, *reducer = options->reducer,
+               *combiner = options->combiner;
     uint32_t reduces = options->reduces;
     if (mapper == NULL) return refuse("-m CMD is needed", "");
     bool is_sort = strcmp(mapper, "@sort") == 0, is_count = strcmp(mapper, "@wordcount") == 0;
@@ -102,10 +106,13 @@ static int set_commands(struct job_draft *draft, const struct options *options)
         reducer = mapper;
         if (is_count && combiner == NULL) combiner = mapper;
     }
-    if (reducer != NULL && reduces == 0) return refuse("-r CMD needs at least one reduce; drop -R 0 or -r", "");
-    if (reducer == NULL && reduces != OPTION_NONE && reduces > 0) return refuse("-R needs a reducer (-r CMD)", "");
+    if (reducer != NULL && reduces == 0)
+        return refuse("-r CMD needs at least one reduce; drop -R 0 or -r", "");
+    if (reducer == NULL && reduces != OPTION_NONE && reduces > 0)
+        return refuse("-R needs a reducer (-r CMD)", "");
     if (reducer == NULL && combiner != NULL) return refuse("-c needs a reducer (-r CMD)", "");
-    const char *commands[] = {mapper, combiner == NULL ? "" : combiner, reducer == NULL ? "" : reducer};
+    const char *commands[] = {mapper, combiner == NULL ? "" : combiner,
+                              reducer == NULL ? "" : reducer};
     for (size_t i = 0; i < 3; i++)
         if (strlen(commands[i]) > JOB_COMMAND_MAX)
             return refuse("a command has at most 4096 bytes; put it into a file and use -f", "");
@@ -121,7 +128,8 @@ static int set_environment(struct job_draft *draft, const struct words *words)
     if (words->count > JOB_LIST_MAX) return refuse("at most 64 times -e", "");
     for (size_t i = 0; i < words->count; i++) {
         const char *equals = strchr(words->items[i], '=');
-        if (equals == NULL || equals == words->items[i]) return refuse("-e takes K=V, not", words->items[i]);
+        if (equals == NULL || equals == words->items[i])
+            return refuse("-e takes K=V, not", words->items[i]);
         if (strlen(words->items[i]) > 4096) return refuse("-e takes at most 4096 bytes", "");
         draft->environment[i].text = slice_string(words->items[i]);
     }
@@ -136,14 +144,16 @@ static int set_files(struct job_draft *draft, const struct words *words)
         const char *path = words->items[i], *slash = strrchr(path, '/');
         struct msg_job_file *file = &draft->files[i];
         file->name = slice_string(slash == NULL ? path : slash + 1);
-        if (file->name.count == 0 || file->name.count > 255) return refuse("-f takes a file, not", path);
+        if (file->name.count == 0 || file->name.count > 255)
+            return refuse("-f takes a file, not", path);
         if (access(path, R_OK) != 0) {
             notice_line("%s: %s", path, strerror(errno));
             return EXIT_USAGE;
         }
         file->is_executable = access(path, X_OK) == 0;
         for (size_t j = 0; j < i; j++)
-            if (slice_equal(draft->files[j].name, file->name)) return refuse("-f twice with the name", path);
+            if (slice_equal(draft->files[j].name, file->name))
+                return refuse("-f twice with the name", path);
     }
     draft->spec.files = (struct list){draft->files, (uint32_t)words->count};
     return EXIT_OK;
@@ -160,12 +170,14 @@ int job_draft_init(struct job_draft *draft, const struct options *options)
     if (code == EXIT_OK) code = set_environment(draft, &options->environment);
     if (code == EXIT_OK) code = set_files(draft, &options->files);
     if (code != EXIT_OK) return code;
-    if (options->ok_exits != NULL && !job_parse_exits(options->ok_exits, draft->ok_exits, &exits_count))
+    if (options->ok_exits != NULL &&
+        !job_parse_exits(options->ok_exits, draft->ok_exits, &exits_count))
         return refuse("--ok-exit takes exit codes as 0,1, not", options->ok_exits);
     spec->ok_exits = slice_of(draft->ok_exits, exits_count);
     if (options->output_name != NULL) {
         if (!job_is_dataset_name(options->output_name))
-            return refuse("-O takes a name without '@', at most 255 bytes, not", options->output_name);
+            return refuse("-O takes a name without '@', at most 255 bytes, not",
+                          options->output_name);
         spec->output = slice_string(options->output_name); /* else the job's name */
     }
     spec->overwrite = options->is_overwrite;
@@ -185,5 +197,6 @@ void job_draft_set_inputs(struct job_draft *draft, const struct dataset *dataset
     draft->spec.manifest = dataset->manifest;
     draft->spec.maps = dataset->blocks_count;
     draft->spec.inputs_owned = dataset->is_owned;
-    for (uint32_t i = 0; i < draft->spec.files.count; i++) draft->files[i].block = dataset->files[i];
+    for (uint32_t i = 0; i < draft->spec.files.count; i++)
+        draft->files[i].block = dataset->files[i];
 }

@@ -23,19 +23,22 @@ struct job_draft {
     struct msg_job_file files[JOB_LIST_MAX];
 };
 
-/* All but inputs: checks the options, draws the id, composes the name. Borrows options. EXIT_OK; EXIT_USAGE (said). */
+/* All but inputs: checks the options, draws the id, composes the name. Borrows options. EXIT_OK;
+ * EXIT_USAGE (said). */
 int job_draft_init(struct job_draft *draft, const struct options *options);
 /* The inputs and files that were stored. */
 void job_draft_set_inputs(struct job_draft *draft, const struct dataset *dataset);
 
-/* A job's name begins with this: the first word of the command, its directory and suffix cut off, lower case letters, digits and '-' kept:
- * "/usr/bin/wc -l" is "wc", "@sort" is "sort", "A=1 ./map.py" is "map"; "job" when nothing is left. */
+/* A job's name begins with this: the first word of the command, its directory and suffix cut off,
+ * lower case letters, digits and '-' kept: "/usr/bin/wc -l" is "wc", "@sort" is "sort", "A=1
+ * ./map.py" is "map"; "job" when nothing is left. */
 void job_name_stem(const char *command, char stem[JOB_NAME_SIZE]);
 
 /* "0,1,75" as a byte each; false when it is not a list of exit codes (0 to 255), at most 64. */
 bool job_parse_exits(const char *text, uint8_t exits[64], size_t *count);
 
-/* Dataset names: 1 to 255 bytes, no control characters, no '@' (it marks one of several namings). */
+/* Dataset names: 1 to 255 bytes, no control characters, no '@' (it marks one of several
+ * namings). */
 bool job_is_dataset_name(const char *name);
 
 #endif

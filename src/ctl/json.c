@@ -1,6 +1,7 @@
-/* A JSON writer. Names, logs and errors are a stranger's bytes: quotes, control characters and broken UTF-8 (overlong
- * forms, surrogates, beyond U+10FFFF: Unicode 3.9, table 3-7) must not make a document that a reader refuses. Integers
- * are written in full; a reader that keeps numbers as doubles loses digits above 2^53, which no count of ours reaches. */
+/* A JSON writer. Names, logs and errors are a stranger's bytes: quotes, control characters and
+ * broken UTF-8 (overlong forms, surrogates, beyond U+10FFFF: Unicode 3.9, table 3-7) must not make
+ * a document that a reader refuses. Integers are written in full; a reader that keeps numbers as
+ * doubles loses digits above 2^53, which no count of ours reaches. */
 #include "ctl/json.h"
 
 #include <assert.h>

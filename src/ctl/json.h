@@ -1,4 +1,5 @@
-/* Writes one JSON document to a stream as it goes (RFC 8259): always well-formed UTF-8, whatever bytes it is given. */
+/* Writes one JSON document to a stream as it goes (RFC 8259): always well-formed UTF-8, whatever
+ * bytes it is given. */
 #ifndef CTL_JSON_H
 #define CTL_JSON_H
 

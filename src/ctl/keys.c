@@ -1,5 +1,5 @@
-/* The cluster key: who holds it is in (design, section 5). It is never taken from a flag or the environment, where other
- * users of the machine could read it, and never shown on a terminal. */
+/* The cluster key: who holds it is in (design, section 5). It is never taken from a flag or the
+ * environment, where other users of the machine could read it, and never shown on a terminal. */
 #include "ctl/keys.h"
 
 #include "base/id.h"
@@ -60,7 +60,8 @@ int keys_read(const char *path, struct crypto_key keys[KEYS_MAX], size_t *count)
     char default_name[KEYS_PATH_SIZE], line[256];
     bool is_good = true;
     if (path == NULL) {
-        if (!default_path(default_name)) return no_key("~/.config/mr/cluster.key", "HOME is not set");
+        if (!default_path(default_name))
+            return no_key("~/.config/mr/cluster.key", "HOME is not set");
         path = default_name;
     }
     FILE *file = fopen(path, "re");

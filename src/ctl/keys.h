@@ -1,4 +1,5 @@
-/* The cluster key's file: one key a line, 64 hex digits; the first is used to connect, all are accepted. */
+/* The cluster key's file: one key a line, 64 hex digits; the first is used to connect, all are
+ * accepted. */
 #ifndef CTL_KEYS_H
 #define CTL_KEYS_H
 
@@ -15,8 +16,9 @@ enum {
  * EXIT_OK, EXIT_DENIED (no such file, not readable, damaged). */
 int keys_read(const char *path, struct crypto_key keys[KEYS_MAX], size_t *count);
 
-/* A new key to path (made with 0600, its directories with 0700; never over a file that exists: EXIT_CONFLICT) or, with
- * path NULL, to stdout, which must not be a terminal (EXIT_USAGE). EXIT_JOB_FAILED when it cannot be written. */
+/* A new key to path (made with 0600, its directories with 0700; never over a file that exists:
+ * EXIT_CONFLICT) or, with path NULL, to stdout, which must not be a terminal (EXIT_USAGE).
+ * EXIT_JOB_FAILED when it cannot be written. */
 int keys_generate(const char *path);
 
 /* Fills bytes with fresh randomness from the system; ends the program when it has none. */

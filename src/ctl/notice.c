@@ -1,13 +1,16 @@
-/* What mrctl says to people. Peers are trusted with the flock's work, not with the reader's terminal: an escape
- * sequence in a node's name or in a task's stderr is shown, not obeyed. A line is written by one call, so that lines of
- * several mrctl on one terminal do not mix. */
+/* What mrctl says to people. Peers are trusted with the flock's work, not with the reader's
+ * terminal: an escape sequence in a node's name or in a task's stderr is shown, not obeyed. A line
+ * is written by one call, so that lines of several mrctl on one terminal do not mix. */
 #include "ctl/notice.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool is_harmless(unsigned char c) { return c == '\n' || c == '\t' || (c >= 0x20 && c != 0x7f); }
+static bool is_harmless(unsigned char c)
+{
+    return c == '\n' || c == '\t' || (c >= 0x20 && c != 0x7f);
+}
 
 static void clean(char *text, size_t count)
 {

@@ -4,7 +4,8 @@
 
 #include "base/slice.h"
 
-/* "mrctl: " and the composed line. Control characters (a peer's text may hold any) become '?', newlines stay. */
+/* "mrctl: " and the composed line. Control characters (a peer's text may hold any) become '?',
+ * newlines stay. */
 void notice_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The bytes as text on stderr, each line behind prefix, cleaned as above. */

@@ -1,10 +1,12 @@
-/* One table describes every option: its names, what follows it, where its value goes and what it says in the help. The
- * parser (getopt_long) and the help are made from that table, so neither can forget an option that the other knows.
+/* One table describes every option: its names, what follows it, where its value goes and what it
+ * says in the help. The parser (getopt_long) and the help are made from that table, so neither can
+ * forget an option that the other knows.
  *
  *   mrctl [common options] COMMAND [common options and the command's] [arguments]
  *
- * Two passes: the first stops at the command word and knows the common options alone, the second reads the rest with those
- * of the command, because one letter may mean different things (-f of run takes a file, -f of logs takes nothing). */
+ * Two passes: the first stops at the command word and knows the common options alone, the second
+ * reads the rest with those of the command, because one letter may mean different things (-f of run
+ * takes a file, -f of logs takes nothing). */
 #include "ctl/options.h"
 
 #include "ctl/exits.h"
@@ -104,7 +106,8 @@ static const struct option_row rows[] = {
     {"follow", 'f', OPTION_FLAG, GROUP_LOGS, AT(is_follow), NULL, 0, 0, "go on until the job ends"},
     {"previous", 'p', OPTION_FLAG, GROUP_LOGS, AT(is_previous), NULL, 0, 0,
      "only attempts before each task's last"},
-    {"tail", 0, OPTION_COUNT, GROUP_LOGS, AT(tail), "N", 0, 1000000, "the last lines of each alone"},
+    {"tail", 0, OPTION_COUNT, GROUP_LOGS, AT(tail), "N", 0, 1000000,
+     "the last lines of each alone"},
 
     {"task", 't', OPTION_ABSENT, GROUP_JOB, 0, "CMD", 0, 0, NULL},
     {"spec", 0, OPTION_ABSENT, GROUP_JOB, 0, "FILE", 0, 0, NULL},
@@ -212,10 +215,11 @@ static int bad_value(const struct options *options, const struct option_row *row
     char message[160];
     snprintf(message, sizeof message, "--%s takes %s, not", row->name, row->argument);
     if (row->kind == OPTION_COUNT)
-        snprintf(message, sizeof message, "--%s takes a number from %u to %u, not", row->name, row->min,
-                 row->max);
+        snprintf(message, sizeof message, "--%s takes a number from %u to %u, not", row->name,
+                 row->min, row->max);
     if (row->kind == OPTION_DURATION)
-        snprintf(message, sizeof message, "--%s takes a duration as 500ms, 5s or 2m, not", row->name);
+        snprintf(message, sizeof message, "--%s takes a duration as 500ms, 5s or 2m, not",
+                 row->name);
     if (row->kind == OPTION_SIZE)
         snprintf(message, sizeof message, "--%s takes a size as 64K, 16M or 1G, not", row->name);
     return usage(options, message, *text == '\0' ? "an empty word" : text);
@@ -287,7 +291,8 @@ static int check_arguments(const struct options *options)
     size_t count = options->arguments.count;
     if (count >= command->arguments_min && count <= command->arguments_max) return EXIT_OK;
     if (count < command->arguments_min)
-        notice_line("%s needs %s; see: mrctl %s -h", command->name, command->arguments, command->name);
+        notice_line("%s needs %s; see: mrctl %s -h", command->name, command->arguments,
+                    command->name);
     else if (command->arguments_max == 0)
         notice_line("%s takes no arguments; see: mrctl %s -h", command->name, command->name);
     else
@@ -357,8 +362,8 @@ static void help_options(unsigned groups, FILE *file)
         if ((row->groups & groups) == 0 || row->kind == OPTION_ABSENT) continue;
         char left[64], letter[5] = "    ";
         if (row->letter != 0) snprintf(letter, sizeof letter, "-%c, ", row->letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, row->name, row->argument == NULL ? "" : " ",
-                 row->argument == NULL ? "" : row->argument);
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, row->name,
+                 row->argument == NULL ? "" : " ", row->argument == NULL ? "" : row->argument);
         fprintf(file, "  %-36s %s\n", left, row->help);
     }
 }
@@ -384,7 +389,8 @@ void options_help(const struct command *command, const struct command *commands,
             "\nUsage: mrctl [OPTIONS] COMMAND ...\n\nCommands:\n");
     for (; commands->name != NULL; commands++)
         if (commands->summary != NULL)
-            fprintf(file, "  %-8s %-18s %s\n", commands->name, commands->arguments, commands->summary);
+            fprintf(file, "  %-8s %-18s %s\n", commands->name, commands->arguments,
+                    commands->summary);
     fprintf(file, "\nCommon options (before or after the command):\n");
     help_options(GROUP_COMMON, file);
     fprintf(file, "\nmrctl COMMAND -h says more of one command.\n");

@@ -1,4 +1,5 @@
-/* The command line, read once by one table. Common options stand before or after the command word. */
+/* The command line, read once by one table. Common options stand before or after the command
+ * word. */
 #ifndef CTL_OPTIONS_H
 #define CTL_OPTIONS_H
 
@@ -85,8 +86,9 @@ struct command {
     int (*run)(const struct options *options);
 };
 
-/* Reads argv against the table of commands (ends with a NULL name) and the environment (MR_NODE, MR_KEY_FILE).
- * options borrows argv until options_deinit. EXIT_OK or EXIT_USAGE (said on stderr). */
+/* Reads argv against the table of commands (ends with a NULL name) and the environment (MR_NODE,
+ * MR_KEY_FILE). options borrows argv until options_deinit. EXIT_OK or EXIT_USAGE (said on
+ * stderr). */
 int options_parse(struct options *options, int argc, char **argv, const struct command *commands);
 void options_deinit(struct options *options);
 

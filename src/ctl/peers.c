@@ -1,10 +1,11 @@
-/* Members remembered between calls: without them, an mrctl whose -n machine has just died could ask nobody. One small
- * file for each key and -n address, an address a line:
+/* Members remembered between calls: without them, an mrctl whose -n machine has just died could ask
+ * nobody. One small file for each key and -n address, an address a line:
  *
  *   $XDG_CACHE_HOME (else ~/.cache) /mr/peers-<key id>[-<address>]
  *
- * A file of an -n address holds only members learnt through that address: whoever names a node means its flock. The file
- * is a hint: it may be gone, old or garbage, and then it costs some refused connections. */
+ * A file of an -n address holds only members learnt through that address: whoever names a node
+ * means its flock. The file is a hint: it may be gone, old or garbage, and then it costs some
+ * refused connections. */
 #include "ctl/peers.h"
 
 #include "ctl/keys.h"

@@ -12,11 +12,12 @@ struct peers {
     char path[4096]; /* where they are remembered; "": nowhere */
 };
 
-/* Reads what was remembered under this key for this node (-n; NULL: without -n). Nothing there is no error. */
+/* Reads what was remembered under this key for this node (-n; NULL: without -n). Nothing there is
+ * no error. */
 void peers_load(struct peers *peers, const struct crypto_key *key, const char *node);
 
-/* Forgets all; then learn each; then save when something is new (0600, by rename; failure is no error: next time
- * we know less). */
+/* Forgets all; then learn each; then save when something is new (0600, by rename; failure is no
+ * error: next time we know less). */
 void peers_clear(struct peers *peers);
 /* Copies address unless it is there or there is no room. */
 void peers_learn(struct peers *peers, const char *address);

@@ -1,5 +1,6 @@
-/* Progress for people. On a terminal one line is drawn again in place; elsewhere (a log file, a pipe) four lines a job are
- * enough. Reduces follow maps, so the share done counts tasks of both kinds alike. */
+/* Progress for people. On a terminal one line is drawn again in place; elsewhere (a log file, a
+ * pipe) four lines a job are enough. Reduces follow maps, so the share done counts tasks of both
+ * kinds alike. */
 #include "ctl/progress.h"
 
 #include "ctl/clock.h"
@@ -33,7 +34,8 @@ void progress_upload(struct progress *progress, uint64_t bytes, uint64_t total)
     progress->has_bar = true;
     quantity_size_text(bytes, done);
     quantity_size_text(total, all);
-    fprintf(stderr, "\r\033[Kuploading %s%s%s", done, total > 0 ? " of " : "", total > 0 ? all : "");
+    fprintf(stderr, "\r\033[Kuploading %s%s%s", done, total > 0 ? " of " : "",
+            total > 0 ? all : "");
 }
 
 static void draw_bar(struct progress *progress, const struct msg_job_row *row, uint64_t done,

@@ -1,5 +1,6 @@
-/* Quantities on the command line. Strict on purpose: "5 s", "1e3", "-1" and "10m30s" are refused, because a number read
- * otherwise than it was meant is worse than a usage error. Overflow is refused, never wrapped. */
+/* Quantities on the command line. Strict on purpose: "5 s", "1e3", "-1" and "10m30s" are refused,
+ * because a number read otherwise than it was meant is worse than a usage error. Overflow is
+ * refused, never wrapped. */
 #include "ctl/quantity.h"
 
 #include <stddef.h>

@@ -1,7 +1,8 @@
-/* Requests, replies and fail-over. Any member can answer any request, so the death of the one we talk to is a detail:
- * the same packed bytes go to the next one that we know of. Members are asked for at the start and every few seconds of a long
- * wait, so that a flock may be replaced machine by machine under a waiting mrctl. A reply repeats its request's number; what
- * carries another number is of a request that we no longer wait for. */
+/* Requests, replies and fail-over. Any member can answer any request, so the death of the one we
+ * talk to is a detail: the same packed bytes go to the next one that we know of. Members are asked
+ * for at the start and every few seconds of a long wait, so that a flock may be replaced machine by
+ * machine under a waiting mrctl. A reply repeats its request's number; what carries another number
+ * is of a request that we no longer wait for. */
 #include "ctl/session.h"
 
 #include "ctl/clock.h"
@@ -88,7 +89,8 @@ static void learn_members(struct session *session, const struct msg_say_members 
         session->learning_slots += claim->slots;
         if (address_is_none(&claim->address) || claim->address.port == 0) continue;
         /* Another machine's loopback is not its address for us. */
-        bool is_ours = !address_is_loopback(&claim->address) || connection_is_local(session->connection);
+        bool is_ours =
+            !address_is_loopback(&claim->address) || connection_is_local(session->connection);
         if (is_ours) peers_learn(&session->learning, address_text(&claim->address, text));
     }
     if (say->more) return;
@@ -105,8 +107,8 @@ static void learn_members(struct session *session, const struct msg_say_members 
 
 /* ---- finding a peer ---- */
 
-/* Whom to try, in order: -n, then the known ones (from behind the last one on), then this machine; but the one that has
- * just died comes last. */
+/* Whom to try, in order: -n, then the known ones (from behind the last one on), then this machine;
+ * but the one that has just died comes last. */
 static size_t candidates(const struct session *session, const char *list[CANDIDATES_MAX])
 {
     size_t count = 0, start = 0;
@@ -130,9 +132,10 @@ static void note_move(const struct session *session, const char *from, const cha
     notice_line("peer %s gone, asking %s", from, to);
 }
 
-/* One pass over the candidates until `limit`. ARRIVAL_OK: connected, the members asked for. Else the worst that
- * happened: a refused handshake says more than a refused connection. */
-static enum arrival connect_any(struct session *session, instant limit, char why[CONNECTION_WHY_SIZE])
+/* One pass over the candidates until `limit`. ARRIVAL_OK: connected, the members asked for. Else
+ * the worst that happened: a refused handshake says more than a refused connection. */
+static enum arrival connect_any(struct session *session, instant limit,
+                                char why[CONNECTION_WHY_SIZE])
 {
     const char *list[CANDIDATES_MAX];
     enum arrival worst = ARRIVAL_UNREACHABLE;
@@ -169,7 +172,8 @@ static int give_up(struct session *session, enum arrival arrival, const char *wh
         session->error[0] = '\0';
         return EXIT_INTERRUPTED;
     case ARRIVAL_REFUSED:
-        set_error(session, "no peer reachable: %s; is the cluster key the right one (--key-file)?", why);
+        set_error(session, "no peer reachable: %s; is the cluster key the right one (--key-file)?",
+                  why);
         return EXIT_NO_PEER;
     case ARRIVAL_UNREACHABLE:
     case ARRIVAL_CLOSED:
@@ -226,7 +230,8 @@ void session_ask(struct session *session, const struct wire_schema *schema, void
         return;
     }
     struct slice packed = slice_of(session->request, session->request_size);
-    if (connection_send_packed(session->connection, packed) != ARRIVAL_OK) session->is_broken = true;
+    if (connection_send_packed(session->connection, packed) != ARRIVAL_OK)
+        session->is_broken = true;
 }
 
 /* The peer says no. Its code is an exit code of ours. */
@@ -242,7 +247,8 @@ static int refusal(struct session *session, const struct msg_say_error *say)
 /* say_ok without a text: the answer takes time, and the peer is alive. */
 static bool is_sign_of_life(const struct wire_message *message)
 {
-    return message->type == MSG_say_ok && ((const struct msg_say_ok *)message->fields)->text.count == 0;
+    return message->type == MSG_say_ok &&
+           ((const struct msg_say_ok *)message->fields)->text.count == 0;
 }
 
 /* One message that has come; EXIT_OK with *is_reply false: it was not for the caller. */
@@ -275,7 +281,8 @@ int session_reply(struct session *session, unsigned expects, struct wire_message
         if (session->asked_members == 0 && clock_now() - session->refreshed > REFRESH_PERIOD)
             request_members(session);
         enum arrival arrival = connection_receive(session->connection, session->patience, reply);
-        if (arrival == ARRIVAL_EXPIRED || arrival == ARRIVAL_CANCELLED) return give_up(session, arrival, "");
+        if (arrival == ARRIVAL_EXPIRED || arrival == ARRIVAL_CANCELLED)
+            return give_up(session, arrival, "");
         if (arrival != ARRIVAL_OK) {
             session->is_broken = true;
             continue;
@@ -331,9 +338,10 @@ int session_open(struct session **result, const struct options *options)
     int code = keys_read(options->key_file, session->keys, &keys_count);
     if (code == EXIT_OK) {
         instant now = clock_now();
-        instant deadline = options->timeout_ms == 0 || options->timeout_ms > INT64_MAX / (2 * MILLISECOND)
-                               ? INSTANT_NEVER
-                               : now + (instant)options->timeout_ms * MILLISECOND;
+        instant deadline =
+            options->timeout_ms == 0 || options->timeout_ms > INT64_MAX / (2 * MILLISECOND)
+                ? INSTANT_NEVER
+                : now + (instant)options->timeout_ms * MILLISECOND;
         session->config = (struct connection_config){
             .keys = session->keys, .keys_count = keys_count, .deadline = deadline, .cancel_fd = -1};
         peers_load(&session->peers, &session->keys[0], options->node);

@@ -1,5 +1,6 @@
-/* Suggestions for typos. Four mistakes in five are one insertion, deletion, substitution or swap of neighbours (Damerau,
- * "A technique for computer detection and correction of spelling errors", CACM 1964), so a swap costs one, not two. */
+/* Suggestions for typos. Four mistakes in five are one insertion, deletion, substitution or swap of
+ * neighbours (Damerau, "A technique for computer detection and correction of spelling errors", CACM
+ * 1964), so a swap costs one, not two. */
 #include "ctl/suggest.h"
 
 #include <string.h>
@@ -31,7 +32,8 @@ void suggest_offer(struct suggest *suggest, const char *word)
 {
     size_t typed_count = strlen(suggest->typed);
     size_t distance = suggest_distance(suggest->typed, word);
-    if (typed_count >= 2 && strncmp(word, suggest->typed, typed_count) == 0) distance = least(distance, 1);
+    if (typed_count >= 2 && strncmp(word, suggest->typed, typed_count) == 0)
+        distance = least(distance, 1);
     if (distance > 2 || distance > typed_count / 3 + 1) return;
     if (suggest->best != NULL && distance >= suggest->distance) return;
     suggest->best = word;

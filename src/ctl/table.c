@@ -1,5 +1,6 @@
-/* Aligned tables. Widths count characters of UTF-8, not bytes, so a name with an accent does not shift its row. A
- * cell never holds a control character: a hostile name cannot draw on the reader's terminal or fake a row. */
+/* Aligned tables. Widths count characters of UTF-8, not bytes, so a name with an accent does not
+ * shift its row. A cell never holds a control character: a hostile name cannot draw on the reader's
+ * terminal or fake a row. */
 #include "ctl/table.h"
 
 #include <assert.h>

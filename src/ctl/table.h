@@ -14,7 +14,8 @@ struct table {
     size_t capacity;
 };
 
-/* header: columns titles, NULL at the end, each copied; one that begins with '>' is set to the right. */
+/* header: columns titles, NULL at the end, each copied; one that begins with '>' is set to the
+ * right. */
 void table_init(struct table *table, const char *const *header);
 void table_deinit(struct table *table);
 /* The next cell, row by row. Control characters become '?', an empty cell "-". */

@@ -1,7 +1,8 @@
-/* Storing blocks:  store chunk... store_end  store chunk... store_end ...   -> stored stored ...
+/* Storing blocks: store chunk... store_end store chunk... store_end ... -> stored stored ...
  *
- * Blocks follow each other without waiting; a few may be unconfirmed, so that the peer's fsync and our reading overlap. We
- * hash what we send, and a confirmation under another digest is an error: bytes were damaged on the way to the disk. */
+ * Blocks follow each other without waiting; a few may be unconfirmed, so that the peer's fsync and
+ * our reading overlap. We hash what we send, and a confirmation under another digest is an error:
+ * bytes were damaged on the way to the disk. */
 #include "ctl/upload.h"
 
 #include "ctl/exits.h"
@@ -113,7 +114,8 @@ int upload_end(struct upload *upload, struct msg_block_ref *block)
     }
     upload->blocks[upload->count++] = *block;
     code = gone(upload, connection_send(upload->connection, &wire_store_end, &end));
-    if (code == EXIT_OK && upload->count - upload->confirmed > UNCONFIRMED_MAX) code = confirm(upload);
+    if (code == EXIT_OK && upload->count - upload->confirmed > UNCONFIRMED_MAX)
+        code = confirm(upload);
     return code;
 }
 
@@ -121,7 +123,9 @@ int upload_keep_alive(struct upload *upload)
 {
     static const struct msg_chunk nothing;
     int code = upload->is_open ? EXIT_OK : begin(upload);
-    return code == EXIT_OK ? gone(upload, connection_send(upload->connection, &wire_chunk, &nothing)) : code;
+    return code == EXIT_OK
+               ? gone(upload, connection_send(upload->connection, &wire_chunk, &nothing))
+               : code;
 }
 
 int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref *block)

@@ -5,7 +5,8 @@
 #include "ctl/session.h"
 #include "wire/seal.h"
 
-/* The peer is gone and all that it had confirmed is as good as lost: begin again with another one. Apart from every exit code. */
+/* The peer is gone and all that it had confirmed is as good as lost: begin again with another one.
+ * Apart from every exit code. */
 #define UPLOAD_GONE (-1)
 
 struct upload {
@@ -21,17 +22,19 @@ struct upload {
     char why[CONNECTION_WHY_SIZE];  /* of UPLOAD_GONE */
 };
 
-/* Opens a bulk stream to the peer that the session talks to. EXIT_OK, UPLOAD_GONE, EXIT_TIMED_OUT. upload_stop is due
- * either way. */
+/* Opens a bulk stream to the peer that the session talks to. EXIT_OK, UPLOAD_GONE, EXIT_TIMED_OUT.
+ * upload_stop is due either way. */
 int upload_start(struct upload *upload, const struct session *session);
 void upload_stop(struct upload *upload);
 
-/* Adds bytes to the open block, beginning one when none is open. EXIT_OK, UPLOAD_GONE, EXIT_TIMED_OUT; EXIT_JOB_FAILED
- * when the peer can't store it (said). */
+/* Adds bytes to the open block, beginning one when none is open. EXIT_OK, UPLOAD_GONE,
+ * EXIT_TIMED_OUT; EXIT_JOB_FAILED when the peer can't store it (said). */
 int upload_bytes(struct upload *upload, struct slice bytes);
-/* Ends the open block (begins and ends an empty one when none is open). *block: what it is. Errors as above. */
+/* Ends the open block (begins and ends an empty one when none is open). *block: what it is. Errors
+ * as above. */
 int upload_end(struct upload *upload, struct msg_block_ref *block);
-/* An empty chunk, when the input keeps us waiting: the peer ends a stream that is silent for a minute. */
+/* An empty chunk, when the input keeps us waiting: the peer ends a stream that is silent for a
+ * minute. */
 int upload_keep_alive(struct upload *upload);
 /* One whole block. */
 int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref *block);

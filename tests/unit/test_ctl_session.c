@@ -386,11 +386,23 @@ static void turn(struct peer *peer)
     }
 }
 
+/* Other peers' listeners came along with the fork: a dead peer's port must refuse. */
+static void close_listeners(int but)
+{
+    for (int fd = 3; fd < 64; fd++) {
+        int is_listening = 0;
+        socklen_t size = sizeof is_listening;
+        bool is_socket = getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) == 0;
+        if (is_socket && is_listening && fd != but) close(fd);
+    }
+}
+
 static _Noreturn void run_peer(unsigned index, int listener)
 {
     struct peer *peer = calloc(1, sizeof *peer);
     uint8_t seed[32] = {(uint8_t)index, 1};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    close_listeners(listener);
     peer->index = index;
     seal_pair_from_seed(seed, &peer->pair);
     peer->arena_bytes = malloc(BYTES_MAX);
@@ -430,11 +442,7 @@ static void start_flock(void)
         pids[i] = fork();
         if (pids[i] == 0) run_peer(i, listener);
     }
-    for (int fd = 3; fd < 64; fd++) {
-        int is_listening = 0;
-        socklen_t size = sizeof is_listening;
-        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) == 0 && is_listening) close(fd);
-    }
+    close_listeners(-1);
 }
 
 static int begin(void **state)
