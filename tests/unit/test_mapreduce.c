@@ -425,6 +425,24 @@ static void an_input_shorter_than_promised_is_told(void **state)
     free(out.at);
 }
 
+static void a_last_line_without_its_newline_gets_one(void **state)
+{
+    struct bench *bench = *state;
+    char path[128];
+    snprintf(path, sizeof path, "%s/parts", bench->path);
+    FILE *file = fopen(path, "wb");
+    fputs("a\nb", file);
+    fclose(file);
+    struct order order = {SORT_KEY, false};
+    struct part parts[2] = {{.path = slice_string(path), .size = 3},
+                            {.path = slice_string(path), .size = 1}};
+    struct text out = {0};
+    assert_int_equal(merge_files(bench, &order, parts, 2, 4096, &out), ERROR_NONE);
+    assert_true(slice_equal(slice_of(out.at, out.count), slice_string("a\na\nb\n")));
+    unlink(path);
+    free(out.at);
+}
+
 /* ---- output ---- */
 
 static void the_index_names_each_segment(void **state)
@@ -435,20 +453,22 @@ static void the_index_names_each_segment(void **state)
     assert_int_equal(output_init(&output, &bench->scratch, 2), ERROR_NONE);
     assert_int_equal(output_take(&output, slice_string("a\t1\nb\t2\n")), ERROR_NONE);
     assert_int_equal(output_end_segment(&output), ERROR_NONE);
+    assert_int_equal(output_take(&output, slice_string("c\n")), ERROR_NONE);
     assert_int_equal(output_end_segment(&output), ERROR_NONE);
     assert_int_equal(output_end(&output, &digest), ERROR_NONE);
     uint8_t block[256];
     ssize_t size = pread(output.file.fd, block, sizeof block, 0);
-    assert_int_equal(size, 8 + 2 * PARTITIONED_INDEX_ITEM + 8);
+    assert_int_equal(size, 8 + 2 * PARTITIONED_INDEX_ITEM + 10);
     assert_int_equal(output.file.size, size);
-    assert_int_equal(output_records(&output), 2);
+    assert_int_equal(output_records(&output), 3);
+    assert_int_equal(block[48], 2); /* the size of the second */
     static const uint8_t head[] = {'M', 'R', 'P', '1', 2, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0};
     assert_memory_equal(block, head, sizeof head);
     crypto_sodium.digest(slice_of(block, 88), &wanted);
     assert_memory_equal(&digest, &wanted, sizeof digest);
     crypto_sodium.digest(slice_of(block + 88, 8), &wanted);
     assert_memory_equal(block + 16, &wanted, sizeof wanted);
-    crypto_sodium.digest(slice_string(""), &wanted);
+    crypto_sodium.digest(slice_string("c\n"), &wanted);
     assert_memory_equal(block + 56, &wanted, sizeof wanted);
     output_deinit(&output);
     assert_int_equal(unlinkat(bench->scratch.directory, "output", 0), 0);
@@ -595,6 +615,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(merging_sorted_parts_is_sorting_all_lines, open_bench,
                                         close_bench),
         cmocka_unit_test_setup_teardown(an_input_shorter_than_promised_is_told, open_bench,
+                                        close_bench),
+        cmocka_unit_test_setup_teardown(a_last_line_without_its_newline_gets_one, open_bench,
                                         close_bench),
         cmocka_unit_test_setup_teardown(the_index_names_each_segment, open_bench, close_bench),
         cmocka_unit_test(reporter_lines_are_taken_however_they_are_cut),
