@@ -1,8 +1,8 @@
 /* The pump: one loop that writes stdin, reads stdout and stderr, and keeps the time.
  *
- *   RUNNING ──told to stop──> STOPPING (TERM sent) ──2 s──> KILLED
- *      │  └──too big, disk full, ...──────────────────────────^
- *      └──exit──> DRAINING ──all pipes closed, or 200 ms──> the end
+ *   RUNNING --told to stop--> STOPPING (TERM sent) --2 s--> KILLED
+ *      |  +--too big, disk full, ...-----------------------^
+ *      +--exit--> DRAINING --all pipes closed, or 200 ms--> the end
  *
  * The end is the same for all: every descendant is killed and reaped, then what is left in the
  * pipes is taken. So what the command itself printed before its exit is never lost, however slow
