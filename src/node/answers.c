@@ -12,6 +12,7 @@ enum {
     JOBS_PAGE = 64,
     ATTEMPTS_PAGE = 256,
     NAMES_PAGE = 128,
+    NAMES_MAX = 512,        /* as msg_say_names: many namings of one name */
     BLOCKS_PAGE = 64,       /* with 16 holders each: 50 KiB */
     LINES_MAX = 1024,
     CODE_USAGE = 2,
@@ -357,27 +358,41 @@ static struct msg_name_row name_row(struct node *node, const struct naming *nami
     return row;
 }
 
+/* A place behind every naming of the name that the last page ended with; NULL: from the beginning. */
+static const struct naming *names_place(struct node *node, struct slice after)
+{
+    if (after.count == 0 || after.count >= NAME_SIZE) return NULL;
+    struct naming *place = arena_take(&node->actions->arena, sizeof *place);
+    if (place == NULL) return NULL;
+    const struct naming *named = names_find(&node->names, after);
+    memset(place, 0, sizeof *place);
+    if (named != NULL) memcpy(place->name, named->name, sizeof place->name); /* NAME@id is behind NAME */
+    else memcpy(place->name, after.at, after.count);
+    place->stamp.time = UINT64_MAX;
+    return place;
+}
+
 void answers_names(struct node *node, uint64_t stream, const struct msg_ask_names *ask)
 {
     struct arena *arena = &node->actions->arena;
-    struct msg_name_row *rows = arena_take(arena, NAMES_PAGE * sizeof *rows);
+    const char *last = NULL;
+    struct msg_name_row *rows = arena_take(arena, NAMES_MAX * sizeof *rows);
     if (rows == NULL) return;
     struct msg_say_names reply = {.request = ask->request};
     uint32_t count = 0;
-    bool is_conflict, is_behind = ask->after.count > 0;
-    char *text = arena_take(arena, NAME_SIZE + 16);
-    const struct naming *naming = NULL;
+    bool is_conflict;
+    char *text = arena_take(arena, NAME_TEXT_SIZE);
+    const struct naming *naming = names_place(node, ask->after);
     while (text != NULL && (naming = names_next(&node->names, ask->prefix, naming, &is_conflict, text)) != NULL) {
-        if (is_behind) {
-            is_behind = !slice_equal(slice_string(text), ask->after);
-            continue;
-        }
-        if (count == NAMES_PAGE) {
+        /* A page ends where a name ends, so that the next one can begin behind it. */
+        bool is_new = count == 0 || strcmp(naming->name, last) != 0;
+        if ((count >= NAMES_PAGE && is_new) || count == NAMES_MAX) {
             reply.more = true;
             break;
         }
+        last = naming->name;
         rows[count++] = name_row(node, naming, is_conflict, text);
-        text = arena_take(arena, NAME_SIZE + 16);
+        text = arena_take(arena, NAME_TEXT_SIZE);
     }
     reply.names = (struct list){rows, count};
     links_send(node, stream, &wire_say_names, &reply);

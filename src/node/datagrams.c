@@ -12,6 +12,7 @@
 enum {
     CONTACTS_MAX = 16384,                 /* as many as members */
     CHALLENGE_EVERY = 200 * MILLISECOND,  /* a lost challenge is repeated at the next datagram after this */
+    REMIND_EVERY = SECOND,                /* so often a former boot hears, at most, that it is one */
 };
 
 static void seal_and_send(struct node *node, const struct address *to, struct slice payload)
@@ -132,6 +133,20 @@ static bool take_handshake(struct node *node, struct contact *contact, const str
     return true;
 }
 
+/* Who still speaks at a former boot is told of the newer one: a copy of a data directory then finds out, on either side. */
+static void remind(struct node *node, struct contact *contact, const struct address *from)
+{
+    const struct member *member = members_find(&node->gossip.members, &contact->id);
+    if (member == NULL || node->now - contact->reminded < REMIND_EVERY) return;
+    contact->reminded = node->now;
+    struct msg_member_claim claim = {
+        .node = member->id, .boot = member->boot, .refutations = member->refutations,
+        .state = (uint8_t)member->state, .cause = (uint8_t)member->cause, .address = member->address,
+        .slots = member->slots, .name = slice_string(member->name)};
+    struct msg_rumors rumors = {.claims = {&claim, 1}};
+    send_message(node, from, &wire_rumors, &rumors);
+}
+
 static const struct frame_key *key_by_id(const struct node *node, uint32_t key_id)
 {
     for (size_t i = 0; i < node->keys_count; i++)
@@ -139,15 +154,15 @@ static const struct frame_key *key_by_id(const struct node *node, uint32_t key_i
     return NULL;
 }
 
-/* Opens the seal. NULL, or the counter to raise; *payload borrows from the step's arena. */
-static int open_datagram(struct node *node, struct slice bytes, struct frame_header *header, struct slice *payload)
+/* Opens the seal. Returns the counter to raise, or -1; *payload borrows from the step's arena. */
+static int open_datagram(struct node *node, const struct address *from, struct slice bytes,
+                         struct frame_header *header, struct slice *payload)
 {
     if (frame_peek(bytes, header) != NULL) return METRIC_datagrams_refused_form;
     const struct frame_key *key = key_by_id(node, header->key_id);
     if (key == NULL) return METRIC_datagrams_refused_key;
     if (id_equal(&header->sender, &node->id) && boot_equal(&header->boot, &node->boot)) return METRIC_datagrams_own;
-    const struct contact *contact = map_get(&node->contacts, &header->sender);
-    if (contact != NULL && boot_compare(&header->boot, &contact->boot) < 0) return METRIC_datagrams_refused_boot;
+    struct contact *contact = map_get(&node->contacts, &header->sender);
     struct crypto_key subkey;
     bool is_same = contact != NULL && boot_equal(&header->boot, &contact->boot) && key == &node->keys[0];
     if (is_same) subkey = contact->subkey;
@@ -155,7 +170,9 @@ static int open_datagram(struct node *node, struct slice bytes, struct frame_hea
     uint8_t *out = arena_take(&node->actions->arena, FRAME_SIZE_MAX);
     if (out == NULL || frame_open(node->crypto, &subkey, bytes, out, payload) != NULL)
         return METRIC_datagrams_refused_seal;
-    return -1;
+    if (contact == NULL || boot_compare(&header->boot, &contact->boot) >= 0) return -1;
+    remind(node, contact, from);
+    return METRIC_datagrams_refused_boot;
 }
 
 void datagrams_receive(struct node *node, const struct address *from, struct slice bytes)
@@ -163,7 +180,7 @@ void datagrams_receive(struct node *node, const struct address *from, struct sli
     node_count(node, METRIC_datagrams_received);
     struct frame_header header;
     struct slice payload;
-    int refused = open_datagram(node, bytes, &header, &payload);
+    int refused = open_datagram(node, from, bytes, &header, &payload);
     if (refused >= 0) {
         node_count(node, (enum metric)refused);
         return;

@@ -16,6 +16,7 @@ enum {
     ASK_AGAIN = SECOND,                 /* an ensure that got no answer is repeated */
     SWEEP_EVERY = 10 * SECOND,          /* without news; with news at once */
     SWEEP_SOON = 300 * MILLISECOND,     /* many entries of one moment make one sweep */
+    RELEASE_GRACE = 5 * SECOND,         /* a job's input after its end: time to be asked for again */
     DEFAULT_PIN_MINUTES = 60,           /* design, section 9 */
     LOST_AFTER = 3,                     /* refusals: everyone who could know was asked and asked again */
 };
@@ -46,6 +47,12 @@ static struct block *block_at(struct node *node, const struct msg_block_ref *ref
         return NULL;
     }
     return block;
+}
+
+static void pin(struct node *node, struct block *block, duration length)
+{
+    block->pinned = node->now;
+    if (node->now + length > block->pinned_until) block->pinned_until = node->now + length;
 }
 
 static bool id_list_has(const struct id *ids, size_t count, const struct id *id)
@@ -84,7 +91,7 @@ bool keeper_is_lost(const struct node *node, const struct digest *digest)
 
 static void say_held(struct node *node, const struct id *to, const struct digest *digest, bool is_held)
 {
-    struct link *link = links_to(node, to);
+    struct link *link = links_need(node, to);
     if (link == NULL) return;
     struct msg_block_held held = {.digest = *digest, .is_held = is_held};
     links_send(node, link->stream, &wire_block_held, &held);
@@ -103,7 +110,7 @@ static void fetch(struct node *node, struct block *block, const struct msg_block
 
 static void ensure_at(struct node *node, const struct id *peer, const struct msg_block_ensure *ensure)
 {
-    struct link *link = links_to(node, peer);
+    struct link *link = links_need(node, peer);
     if (link != NULL) links_send(node, link->stream, &wire_block_ensure, ensure);
 }
 
@@ -147,7 +154,7 @@ static void take_ensure(struct node *node, struct link *link, const struct msg_b
 {
     struct block *block = block_at(node, &ensure->block);
     if (block == NULL) return;
-    block->pinned_until = node->now + default_pin();
+    pin(node, block, default_pin());
     if (block->is_here) {
         say_held(node, &link->peer, &block->digest, true);
         return;
@@ -180,7 +187,7 @@ void keeper_message(struct node *node, struct link *link, const struct wire_mess
         const struct msg_block_query *query = message->fields;
         struct block *block = keeper_find(node, &query->digest);
         bool is_here = block != NULL && block->is_here;
-        if (is_here) block->pinned_until = node->now + default_pin();
+        if (is_here) pin(node, block, default_pin());
         say_held(node, &link->peer, &query->digest, is_here);
     }
 }
@@ -192,7 +199,7 @@ static void tell_waiters(struct node *node, struct block *block, bool is_held)
     block->waiters_count = 0;
 }
 
-enum error keeper_stored(struct node *node, const struct msg_block_ref *ref, duration pin)
+enum error keeper_stored(struct node *node, const struct msg_block_ref *ref, duration pinned)
 {
     struct block *block = block_at(node, ref);
     if (block == NULL) return ERROR_MEMORY;
@@ -200,8 +207,7 @@ enum error keeper_stored(struct node *node, const struct msg_block_ref *ref, dur
     block->is_fetching = false;
     block->size = ref->size;
     block->refusals = 0;
-    instant until = node->now + (pin > 0 ? pin : default_pin());
-    if (until > block->pinned_until) block->pinned_until = until;
+    pin(node, block, pinned > 0 ? pinned : default_pin());
     if (node->actions == NULL) return ERROR_NONE; /* found on the disk at start */
     node_count(node, METRIC_blocks_stored);
     tell_waiters(node, block, true);
@@ -229,6 +235,24 @@ void keeper_forget_member(struct node *node, const struct id *id)
         id_list_remove(block->copies, &block->copies_count, id);
         id_list_remove(block->waiters, &block->waiters_count, id);
     }
+    node->sweep_wanted = true;
+}
+
+static void release(struct node *node, const struct digest *digest, instant seen)
+{
+    struct block *block = keeper_find(node, digest);
+    instant soon = node->now + RELEASE_GRACE;
+    if (block == NULL || block->pinned > seen || block->pinned_until < soon) return;
+    block->pinned_until = soon;
+}
+
+void keeper_release(struct node *node, const struct job *job, instant seen)
+{
+    const struct msg_manifest *manifest = manifests_get(node, &job->spec.manifest);
+    release(node, &job->spec.manifest.digest, seen);
+    if (manifest == NULL) return;
+    const struct msg_manifest_block *blocks = manifest->blocks.at;
+    for (uint32_t i = 0; i < manifest->blocks.count; i++) release(node, &blocks[i].block.digest, seen);
     node->sweep_wanted = true;
 }
 

@@ -15,6 +15,7 @@ enum {
     RING_SUCCESSORS = 4,              /* log2 of a few thousand, halved: both directions count */
     MESH_EVERY = SECOND,              /* missing streams are looked for so often */
     CONNECT_PATIENCE = 3 * SECOND,    /* the larger id connects, too, when the smaller one did not by then */
+    IDLE_MAX = 30 * SECOND,           /* an extra stream that nobody needs: copies of blocks come in bursts */
     JOIN_FIRST = 200 * MILLISECOND,
     JOIN_LAST = 5 * SECOND,           /* a flock that starts all at once finds itself within this */
 };
@@ -67,11 +68,11 @@ static void close_stream(struct node *node, uint64_t stream)
     action->stream_close.stream = stream;
 }
 
-static void connect_to(struct node *node, const struct address *address, const struct id *peer)
+static struct link *connect_to(struct node *node, const struct address *address, const struct id *peer)
 {
-    if (is_connecting(node, address)) return;
+    if (is_connecting(node, address)) return NULL;
     struct link *link = link_add(node, node->stream_next);
-    if (link == NULL) return;
+    if (link == NULL) return NULL;
     node->stream_next += 2;
     link->state = LINK_CONNECTING;
     link->purpose = CHANNEL_PEER;
@@ -81,6 +82,22 @@ static void connect_to(struct node *node, const struct address *address, const s
     struct action *action = actions_push(node->actions, ACTION_STREAM_OPEN);
     action->stream_open.stream = link->stream;
     action->stream_open.to = *address;
+    return link;
+}
+
+struct link *links_need(struct node *node, const struct id *peer)
+{
+    struct link *link = links_to(node, peer);
+    if (link == NULL) {
+        const struct member *member = members_find(&node->gossip.members, peer);
+        if (member == NULL || !member_is_living(member) || address_is_none(&member->address)) return NULL;
+        struct link *asked = connect_to(node, &member->address, peer);
+        if (asked != NULL) asked->is_extra = true;
+        if (asked != NULL) asked->used = node->now;
+        return NULL;
+    }
+    link->used = node->now;
+    return link;
 }
 
 bool links_send(struct node *node, uint64_t stream, const struct wire_schema *schema, const void *message)
@@ -107,6 +124,23 @@ static void send_exchange(struct node *node, struct link *link)
         links_send(node, link->stream, &wire_exchange, &exchange);
 }
 
+static void link_close(struct node *node, struct link *link)
+{
+    uint64_t stream = link->stream;
+    link_remove(node, link);
+    close_stream(node, stream);
+}
+
+/* Both connected to each other at once: the smaller id's stream stays, at both ends. True when this one is to go. */
+static bool is_superfluous(struct node *node, const struct link *link, const struct id *peer)
+{
+    struct link *other = links_to(node, peer);
+    if (!link->is_ours || other == NULL) return false;
+    if (other->is_ours || id_compare(&node->id, peer) > 0) return true;
+    link_close(node, other);
+    return false;
+}
+
 void links_opened(struct node *node, const struct event *event)
 {
     const struct channel_party *party = event->stream_opened.party;
@@ -117,15 +151,13 @@ void links_opened(struct node *node, const struct event *event)
         return;
     }
     node_count(node, METRIC_streams_opened);
-    bool is_second = link->is_ours && links_to(node, &party->node) != NULL;
     link->state = LINK_OPEN;
     link->purpose = event->stream_opened.purpose;
     if (link->purpose == CHANNEL_CLIENT) return;
-    if (is_second || id_equal(&party->node, &node->id) || id_is_zero(&party->node)) {
-        /* Ourselves through a seed address, or a second stream to the same peer. */
-        uint64_t stream = link->stream;
-        link_remove(node, link);
-        close_stream(node, stream);
+    /* Ourselves through a seed address, or a second stream to the same peer. */
+    bool is_vain = id_equal(&party->node, &node->id) || id_is_zero(&party->node);
+    if (is_vain || is_superfluous(node, link, &party->node)) {
+        link_close(node, link);
         return;
     }
     link->peer = party->node;
@@ -135,6 +167,19 @@ void links_opened(struct node *node, const struct event *event)
     append_joined(node, party);
     send_exchange(node, link);
     replicas_hello(node, link);
+}
+
+/* Joining is what people wait for: a seed that can't be reached is said once each, with the reason. */
+static void tell_refused(struct node *node, const struct link *link, const char *reason)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    for (size_t i = 0; i < node->seeds_count; i++) {
+        struct seed *seed = &node->seeds[i];
+        if (!address_equal(&seed->address, &link->address) || seed->is_told) continue;
+        seed->is_told = true;
+        trace_line(&node->trace, TRACE_WARN, "event=join-failed address=%s reason=\"%s\"",
+                   address_text(&seed->address, text), reason);
+    }
 }
 
 void links_closed(struct node *node, const struct event *event)
@@ -148,7 +193,9 @@ void links_closed(struct node *node, const struct event *event)
         pending_drop_stream(node, gone.stream);
         return;
     }
-    if (gone.state == LINK_OPEN && links_to(node, &gone.peer) == NULL)
+    if (gone.state == LINK_CONNECTING) tell_refused(node, &gone, event->stream_closed.reason);
+    bool is_goodbye = event->stream_closed.error == ERROR_NONE;
+    if (gone.state == LINK_OPEN && !is_goodbye && links_to(node, &gone.peer) == NULL)
         gossip_evidence(&node->gossip, node->now, &gone.peer, CAUSE_STREAM_ENDED);
     node->mesh_next = instant_min(node->mesh_next, node->now + JOIN_FIRST);
 }
@@ -182,7 +229,7 @@ static void join_tick(struct node *node)
             node->mesh_next = instant_min(node->mesh_next, seed->next_try);
             continue;
         }
-        connect_to(node, &seed->address, NULL);
+        (void)connect_to(node, &seed->address, NULL);
         duration jitter = (duration)prng_below(&node->prng, (uint64_t)seed->backoff);
         seed->next_try = node->now + seed->backoff + jitter / 2;
         seed->backoff = 2 * seed->backoff < JOIN_LAST ? 2 * seed->backoff : JOIN_LAST;
@@ -213,7 +260,16 @@ static void mesh_tick(struct node *node)
         const struct member *member = members_find(&node->gossip.members, &living[at].id);
         if (member == NULL || address_is_none(&member->address)) continue;
         if (is_ours_to_connect(node, self_at, at, count, member))
-            connect_to(node, &member->address, &member->id);
+            (void)connect_to(node, &member->address, &member->id);
+    }
+}
+
+static void idle_tick(struct node *node)
+{
+    for (struct link *link = node->links, *next; link != NULL; link = next) {
+        next = link->next;
+        bool is_idle = link->is_extra && node->now - link->used > IDLE_MAX;
+        if (is_idle && link->state == LINK_OPEN) link_close(node, link);
     }
 }
 
@@ -224,6 +280,7 @@ void links_tick(struct node *node)
     if (node->is_leaving) return;
     join_tick(node);
     mesh_tick(node);
+    idle_tick(node);
 }
 
 void links_close_all(struct node *node)

@@ -71,24 +71,13 @@ static void on_persist(void *context, uint64_t token, const struct storage_put *
 {
     struct node *node = context;
     if (node->actions == NULL) return; /* while loading: it comes from the disk */
+    /* Keys and values outlive the step (log.h), only the array does not. */
     struct storage_put *copy = arena_take(&node->actions->arena, count * sizeof *copy);
     if (copy == NULL) {
         node_fail(node, ERROR_MEMORY, "persist");
         return;
     }
-    for (size_t i = 0; i < count; i++) {
-        uint8_t *bytes = arena_take(&node->actions->arena, puts[i].key.count + puts[i].value.count + 1);
-        if (bytes == NULL) {
-            node_fail(node, ERROR_MEMORY, "persist");
-            return;
-        }
-        memcpy(bytes, puts[i].key.at, puts[i].key.count);
-        copy[i].key = slice_of(bytes, puts[i].key.count);
-        copy[i].value = slice_of(NULL, 0);
-        if (puts[i].value.at == NULL) continue;
-        memcpy(bytes + puts[i].key.count, puts[i].value.at, puts[i].value.count);
-        copy[i].value = slice_of(bytes + puts[i].key.count, puts[i].value.count);
-    }
+    memcpy(copy, puts, count * sizeof *copy);
     struct action *action = actions_push(node->actions, ACTION_PERSIST);
     action->persist.token = node->persist_token = token;
     action->persist.puts = copy;
@@ -198,19 +187,21 @@ enum error node_append(struct node *node, const struct wire_schema *schema, cons
 {
     struct msg_stamp unused;
     enum error error = log_append(node->log, schema, message, stamp != NULL ? stamp : &unused);
-    node_fail(node, error, "append");
+    /* Too large for an entry (INVALID) is the asker's trouble, not the node's. */
+    if (error != ERROR_INVALID) node_fail(node, error, "append");
     return error;
 }
 
 /* Addresses survive a restart of everyone: each living peer's is kept on disk (key "peer" + id). */
 static void save_peer(struct node *node, const struct member *member)
 {
-    uint8_t key[4 + 16];
+    enum { KEY_SIZE = 4 + 16 };
+    uint8_t *key = arena_take(&node->actions->arena, KEY_SIZE + ADDRESS_TEXT_SIZE);
+    if (key == NULL) return;
+    char *text = (char *)key + KEY_SIZE;
     memcpy(key, "peer", 4);
     memcpy(key + 4, member->id.bytes, 16);
-    char text[ADDRESS_TEXT_SIZE];
-    address_text(&member->address, text);
-    struct storage_put put = {slice_of(key, sizeof key), slice_string(text)};
+    struct storage_put put = {slice_of(key, KEY_SIZE), slice_string(address_text(&member->address, text))};
     if (member->state == MEMBER_LEFT) put.value = slice_of(NULL, 0);
     on_persist(node, node->persist_token, &put, 1);
 }

@@ -180,6 +180,18 @@ void pending_vector(struct node *node, const struct id *peer, const struct msg_l
 
 /* ---- each kind of request: true when it is over ---- */
 
+static uint64_t request_number(const struct pending *pending)
+{
+    return *(const uint64_t *)pending->request; /* every request begins with it */
+}
+
+static bool say_too_large(struct node *node, const struct pending *pending)
+{
+    control_error(node, pending->stream, request_number(pending), CODE_USAGE,
+                  "it is too large for an entry of the log (64 KiB): shorten commands and environment");
+    return true;
+}
+
 static bool output_conflicts(struct node *node, const struct msg_ask_submit *ask)
 {
     if (ask->spec.output.count == 0 || ask->spec.overwrite) return false;
@@ -216,7 +228,7 @@ static bool try_submit_blocks(struct node *node, struct pending *pending, const 
     job_name(node, ask, name);
     struct msg_job job = {.job = ask->job, .spec = ask->spec, .cause = CAUSE_ASKED};
     job.spec.name = slice_string(name);
-    if (node_append(node, &wire_job, &job, &pending->entry) != ERROR_NONE) return true;
+    if (node_append(node, &wire_job, &job, &pending->entry) != ERROR_NONE) return say_too_large(node, pending);
     pending->state = PENDING_ENTRY;
     return false;
 }
@@ -259,7 +271,7 @@ static bool try_name_blocks(struct node *node, struct pending *pending, const st
     struct msg_named named = {.name = ask->name, .manifest = ask->manifest, .size = ask->size,
                               .replicas = ask->replicas, .request = ask->id,
                               .replaces = {replaced, (uint32_t)count}};
-    if (node_append(node, &wire_named, &named, &pending->entry) != ERROR_NONE) return true;
+    if (node_append(node, &wire_named, &named, &pending->entry) != ERROR_NONE) return say_too_large(node, pending);
     pending->state = PENDING_ENTRY;
     return false;
 }
@@ -343,8 +355,7 @@ static void sign_of_life(struct node *node, struct pending *pending)
 {
     if (pending->state == PENDING_WATCH || node->now - pending->told < 2 * SIGN_EVERY) return;
     pending->told = node->now;
-    uint64_t request = *(const uint64_t *)pending->request; /* every request begins with its number */
-    say_ok(node, pending->stream, request, "");
+    say_ok(node, pending->stream, request_number(pending), "");
 }
 
 void pending_tick(struct node *node)

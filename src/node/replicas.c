@@ -84,7 +84,7 @@ void replicas_batch(struct node *node, struct link *link, const struct msg_log_b
         if (node->now - link->asked >= ASK_EVERY) replicas_ask(node, link, true);
         return;
     }
-    node_count(node, METRIC_records_refused);
+    if (log_is_offence(reason)) node_count(node, METRIC_records_refused);
     trace_line(&node->trace, TRACE_DEBUG, "event=batch-refused reason=\"%s\"", reason);
 }
 

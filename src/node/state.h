@@ -34,6 +34,7 @@ struct contact {
     struct frame_window *window;
     uint64_t token;          /* of our challenge; 0 = none out */
     instant challenged;
+    instant reminded;        /* when it was last told of its newer boot */
     bool is_proven;
     uint8_t *held;           /* the payload that waits for the proof */
     size_t held_size;
@@ -51,6 +52,8 @@ struct link {
     enum link_state state;
     enum channel_purpose purpose;
     bool is_ours;            /* we connected */
+    bool is_extra;           /* not of the mesh: for a while, because a message had to go there */
+    instant used;            /* when an extra one was last needed */
     struct id peer;          /* zero: a client, or not known yet */
     struct boot boot;
     struct address address;
@@ -64,6 +67,7 @@ struct seed {
     instant next_try;
     duration backoff;
     bool is_saved;           /* of a former boot, not asked for by anyone */
+    bool is_told;            /* people have been told that it can't be reached */
 };
 
 /* A dataset's list of blocks in memory: manifests.c. */
@@ -96,6 +100,7 @@ struct block {
     uint8_t replicas;        /* copies wanted */
     uint32_t refusals;       /* members that said they can't get it, since the last that could */
     instant pinned_until;
+    instant pinned;          /* when that pin was made */
     instant asked;           /* when holders were last asked */
     struct id copies[COPIES_MAX]; /* members that confirmed one */
     size_t copies_count;
@@ -128,7 +133,9 @@ struct work {
     struct job *job;
     struct schedule_job schedule;
     bool is_scheduled;       /* schedule is ready */
+    instant seen;            /* when the job became known here */
     struct digest *blocks;   /* per map; of the manifest */
+    uint32_t blocks_count;
     uint64_t finish_digest;  /* of the outputs that `ended` is being prepared for */
     struct msg_block_ref finish_manifest;
     uint64_t finish_size;
@@ -266,6 +273,8 @@ void links_closed(struct node *node, const struct event *event);
 struct link *links_find(const struct node *node, uint64_t stream);
 /* An open PEER stream to this node; NULL. */
 struct link *links_to(const struct node *node, const struct id *peer);
+/* As links_to; when there is none, one is asked for: the caller tries again later. Closed when idle. */
+struct link *links_need(struct node *node, const struct id *peer);
 void links_tick(struct node *node);
 void links_join(struct node *node, const struct address *address, bool is_saved);
 /* One message as a record. False when there is no room in the step or the stream is gone. */
@@ -301,6 +310,8 @@ enum error keeper_stored(struct node *node, const struct msg_block_ref *block, d
 void keeper_failed(struct node *node, const struct digest *digest);
 void keeper_message(struct node *node, struct link *link, const struct wire_message *message);
 void keeper_tick(struct node *node);
+/* What was pinned for this job's sake before `seen` is pinned no more. */
+void keeper_release(struct node *node, const struct job *job, instant seen);
 void keeper_forget_member(struct node *node, const struct id *id);
 void keeper_close(struct node *node);
 

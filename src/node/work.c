@@ -322,13 +322,14 @@ void work_entry(struct node *node, const struct stamped *entry)
         return;
     }
     work->job = job;
+    work->seen = node->now;
     *end = work;
 }
 
 static void work_remove(struct node *node, struct work *work)
 {
     if (work->is_scheduled) schedule_job_deinit(&work->schedule, work->job, &node->memory);
-    memory_put(&node->memory, work->blocks, work->job->spec.maps * sizeof *work->blocks);
+    memory_put(&node->memory, work->blocks, work->blocks_count * sizeof *work->blocks);
     memory_put(&node->memory, work, sizeof *work);
 }
 
@@ -338,10 +339,11 @@ static void prepare(struct node *node, struct work *work)
     if (work->is_scheduled) return;
     const struct msg_manifest *manifest = manifests_get(node, &work->job->spec.manifest);
     if (manifest == NULL || manifest->blocks.count != work->job->spec.maps) return;
-    work->blocks = memory_take(&node->memory, work->job->spec.maps * sizeof *work->blocks);
+    work->blocks_count = manifest->blocks.count;
+    work->blocks = memory_take(&node->memory, work->blocks_count * sizeof *work->blocks);
     if (work->blocks == NULL ||
         schedule_job_init(&work->schedule, work->job, &node->memory, node->now) != ERROR_NONE) {
-        memory_put(&node->memory, work->blocks, work->job->spec.maps * sizeof *work->blocks);
+        memory_put(&node->memory, work->blocks, work->blocks_count * sizeof *work->blocks);
         work->blocks = NULL;
         return;
     }
@@ -360,6 +362,7 @@ static void prune(struct node *node)
             continue;
         }
         *at = work->next;
+        keeper_release(node, work->job, work->seen);
         work_remove(node, work);
         node->sweep_wanted = true;
     }
