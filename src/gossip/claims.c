@@ -54,10 +54,19 @@ void claims_own(struct gossip *gossip, instant now, const struct msg_member_clai
     (void)verdict;
 }
 
-void claims_answer(struct gossip *gossip, const struct id *to, const struct address *address)
+bool claims_may_reply(struct gossip *gossip)
 {
-    struct rumors_head head = {.to = to, .is_introduced = true};
-    rumors_send(gossip, address, &head);
+    if (gossip->replies_count >= GOSSIP_REPLIES_MAX) return false;
+    gossip->replies_count++;
+    return true;
+}
+
+/* Says now to the accuser what we say of ourselves. */
+static void answer(struct gossip *gossip, const struct claims_source *source)
+{
+    if (source->from == NULL || !claims_may_reply(gossip)) return;
+    struct rumors_head head = {.to = source->sender, .is_introduced = true};
+    rumors_send(gossip, source->from, &head);
 }
 
 bool claims_is_usurper(const struct gossip *gossip, const struct boot *boot)
@@ -110,7 +119,7 @@ static void take_about_self(struct gossip *gossip, instant now,
     bool is_accused = claim->state != MEMBER_ALIVE;
     if (is_above || (is_accused && claim->refutations == self->refutations))
         refute(gossip, now, claim);
-    if (is_accused && source->from != NULL) claims_answer(gossip, source->sender, source->from);
+    if (is_accused) answer(gossip, source);
 }
 
 const char *claims_take(struct gossip *gossip, instant now, const struct msg_member_claim *claim,

@@ -22,8 +22,9 @@ void claims_restarted(struct gossip *gossip, instant now, const struct member *m
 /* Our own claim changes: state, and the boot and refutations that it outranks the former by. */
 void claims_own(struct gossip *gossip, instant now, const struct msg_member_claim *claim);
 
-/* Says now to this address what we say of ourselves. */
-void claims_answer(struct gossip *gossip, const struct id *to, const struct address *address);
+/* One more datagram out of turn in this period? Two that accuse each other and will not be
+ * answered, by a fault or on purpose, must not talk at the speed of the network. Counts it. */
+bool claims_may_reply(struct gossip *gossip);
 
 /* Makes the member table tell us of its changes. */
 void claims_listen(struct gossip *gossip);

@@ -148,6 +148,7 @@ static void begin_period(struct gossip *gossip, instant now)
     if (now < gossip->period_deadline) return;
     /* Lifeguard's local health: who doubts himself probes less often. */
     gossip->period_deadline = now + gossip->config.period * (1 + gossip->health);
+    gossip->replies_count = 0;
     struct member *member = next_in_turn(gossip);
     if (member != NULL) probe_start(gossip, now, member, CAUSE_NONE);
     suspects_remind(gossip);

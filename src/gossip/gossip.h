@@ -49,6 +49,7 @@ struct gossip_counters {
 
 enum {
     GOSSIP_HEALTH_MAX = 8,              /* Lifeguard's S: at worst nine times as slow and patient */
+    GOSSIP_REPLIES_MAX = 64,            /* a period: several witnesses of several accusations */
     GOSSIP_REMEMBERED_S = 24 * 60 * 60, /* a dead member is remembered for so long, */
     GOSSIP_TOLD_S = 60 * 60,            /* and told in exchanges for so long: else two that forget
                                            it at different times would remind each other for ever */
@@ -76,6 +77,7 @@ struct gossip {
     instant reap_next;
     instant goodbye_deadline;  /* leaving: all is said then; INSTANT_NEVER behind it */
     instant now;               /* of the latest call */
+    uint32_t replies_count;    /* datagrams out of turn in this period */
 };
 
 /* Begins with itself alone, alive. Copies config (the name too), borrows prng and memory. */

@@ -367,8 +367,9 @@ static bool grant_grace(const struct gossip *gossip, instant now, struct probe *
 {
     if (probe->is_graced || now - probe->deadline < gossip->config.period / 5) return false;
     probe->is_graced = true;
-    probe->deadline = now + gossip->config.period / 10;
-    if (probe->end < probe->deadline) probe->end = probe->deadline;
+    duration more = now - probe->deadline + gossip->config.period / 10;
+    probe->deadline += more;
+    probe->end += more;
     return true;
 }
 

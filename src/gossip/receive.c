@@ -86,7 +86,8 @@ static bool has(const struct parcel *parcel, unsigned type)
 static void tell_the_dead(struct gossip *gossip, const struct parcel *parcel, struct member *member)
 {
     if (member == NULL || member->state != MEMBER_DEAD || gossip->is_leaving) return;
-    if (!has(parcel, MSG_ping) && !has(parcel, MSG_ack)) probe_ping(gossip, member);
+    if (has(parcel, MSG_ping) || has(parcel, MSG_ack)) return;
+    if (claims_may_reply(gossip)) probe_ping(gossip, member);
 }
 
 /* Whose datagram is it? NULL when it is to be read, else the reason. */
