@@ -57,6 +57,9 @@ struct daemon {
 static bool complain(struct daemon *daemon, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* What to do next, behind a semicolon; nothing when there is nothing to say. */
+static const char *semicolon(enum error error) { return *error_hint(error) != '\0' ? "; " : ""; }
+
 static bool complain(struct daemon *daemon, const char *format, ...)
 {
     va_list arguments;
@@ -154,7 +157,7 @@ static bool open_port(struct daemon *daemon)
     if (error == ERROR_BUSY)
         return complain(
             daemon,
-            "port %s is taken, perhaps by another mrnode; stop that one or choose another with"
+            "port %s is in use, perhaps by another mrnode; stop that one or choose another with"
             " --listen",
             text);
     if (error == ERROR_NOT_FOUND)
@@ -175,8 +178,8 @@ static bool open_storage(struct daemon *daemon)
     enum error error = file_make_directory(path, 0700);
     if (error == ERROR_NONE) error = storage_lmdb_open(path, &daemon->storage);
     if (error != ERROR_NONE)
-        return complain(daemon, "the log in %.900s: %s; %s", path, error_text(error),
-                        error_hint(error));
+        return complain(daemon, "the log in %.900s: %s%s%s", path, error_text(error),
+                        semicolon(error), error_hint(error));
     return true;
 }
 
@@ -184,8 +187,8 @@ static bool open_boot(struct daemon *daemon)
 {
     enum error error = identity_boot(daemon->storage, &daemon->boot);
     if (error == ERROR_NONE) return true;
-    return complain(daemon, "the log in %.900s: %s; %s", daemon->directory, error_text(error),
-                    error_hint(error));
+    return complain(daemon, "the log in %.900s: %s%s%s", daemon->directory, error_text(error),
+                    semicolon(error), error_hint(error));
 }
 
 /* ---- the loop and its parts ---- */
@@ -212,7 +215,8 @@ static bool open_loop(struct daemon *daemon)
         error = parts_open(&daemon->loop, daemon->directory, &identity, &daemon->port,
                            daemon->storage);
     return error == ERROR_NONE ||
-           complain(daemon, "start: %s; %s", error_text(error), error_hint(error));
+           complain(daemon, "start: %s%s%s", error_text(error), semicolon(error),
+                    error_hint(error));
 }
 
 /* ---- joining ---- */
@@ -293,8 +297,8 @@ static bool load_node(struct daemon *daemon)
         error = node_load_block(daemon->node, &ref);
     }
     if (error == ERROR_NONE) return true;
-    return complain(daemon, "loading %.900s: %s; %s", daemon->directory, error_text(error),
-                    error_hint(error));
+    return complain(daemon, "loading %.900s: %s%s%s", daemon->directory, error_text(error),
+                    semicolon(error), error_hint(error));
 }
 
 static bool start_node(struct daemon *daemon)
@@ -302,7 +306,8 @@ static bool start_node(struct daemon *daemon)
     enum error error = parts_start(&daemon->loop);
     if (error == ERROR_NONE) error = loop_start(&daemon->loop, daemon->node);
     return error == ERROR_NONE ||
-           complain(daemon, "start: %s; %s", error_text(error), error_hint(error));
+           complain(daemon, "start: %s%s%s", error_text(error), semicolon(error),
+                    error_hint(error));
 }
 
 static bool say_ready(struct daemon *daemon)
@@ -385,7 +390,8 @@ int daemon_run(const struct options *options)
     is_good = is_good && start_all(daemon);
     if (is_good) loop_run(&daemon->loop);
     if (is_good && daemon->loop.stop_error != ERROR_NONE)
-        is_good = complain(daemon, "%s; %s", daemon->loop.stop_text,
+        is_good = complain(daemon, "%s%s%s", daemon->loop.stop_text,
+                           semicolon(daemon->loop.stop_error),
                            error_hint(daemon->loop.stop_error));
     return close_all(daemon, is_good);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 static const char help[] =
+    "Examples:\n"
     "mrnode                                          one node on this machine, for trying out\n"
     "mrnode --listen 0.0.0.0:7437                    the first machine of a flock (needs a cluster "
     "key)\n"
@@ -304,7 +305,7 @@ enum options_verdict options_parse(int count, char *arguments[], struct options 
     options->key_file = getenv("MR_KEY_FILE");
     opterr = 0;
     for (;;) {
-        int at = optind, option = getopt_long(count, arguments, ":d:qvh", table, NULL);
+        int at = optind, option = getopt_long(count, arguments, "+:d:qvh", table, NULL);
         if (option == -1) break;
         if (option == ':') return wrong("%.40s needs a value (mrnode --help)", arguments[at]);
         if (option == '?') return unknown(arguments[at]);

@@ -29,7 +29,7 @@ enum {
     KEEPALIVE_S = 30, /* a vanished machine's streams end within minutes, even when idle */
 };
 
-static const char silent_refusal[] = "refused the handshake: another cluster key or version there?";
+static const char silent_refusal[] = "no answer to the handshake: another cluster key or version?";
 
 struct streams {
     struct loop *loop;
@@ -127,7 +127,8 @@ void stream_fail(struct stream *stream, enum error error, const char *reason)
 static void refuse(struct stream *stream, const char *reason)
 {
     struct loop *loop = stream->streams->loop;
-    bool is_denial = reason == channel_wrong_key || reason == channel_other_version;
+    bool is_denial = reason == channel_wrong_key || reason == channel_other_version ||
+                     reason == silent_refusal;
     refusals_note(&loop->refusals, &loop->trace, loop_now(), reason, &stream->address);
     stream_fail(stream, is_denial ? ERROR_DENIED : ERROR_INVALID, reason);
 }
@@ -292,7 +293,7 @@ static void ended(struct stream *stream, ssize_t status)
     if (stream->state == STREAM_ENDING) close_quietly(stream);
     else if (stream->state == STREAM_SHAKING && stream->is_inbound)
         refuse(stream, "gone amid the handshake");
-    else if (stream->state == STREAM_SHAKING) stream_fail(stream, ERROR_DENIED, silent_refusal);
+    else if (stream->state == STREAM_SHAKING) refuse(stream, silent_refusal);
     else if (is_orderly) stream_fail(stream, ERROR_NONE, "goodbye");
     else stream_fail(stream, ERROR_CLOSED, "ended without a goodbye");
 }
