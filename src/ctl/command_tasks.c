@@ -9,6 +9,7 @@
 #include "ctl/quantity.h"
 #include "ctl/table.h"
 #include "wire/kinds.h"
+#include "wire/stamp.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -301,8 +302,13 @@ static void table_story(const struct msg_story_line *lines, uint32_t count)
     char node[ID_SHORT_SIZE];
     table_init(&table, header);
     for (uint32_t i = 0; i < count; i++) {
-        table_cell(&table, "%llu", (unsigned long long)lines[i].stamp.time);
-        if (lines[i].author_name.count > 0)
+        /* A line that is no entry (what holds now) has no stamp. */
+        bool has_stamp = !stamp_is_none(&lines[i].stamp);
+        if (has_stamp)
+            table_cell(&table, "%llu", (unsigned long long)lines[i].stamp.time);
+        else
+            table_bytes(&table, slice_string(""));
+        if (lines[i].author_name.count > 0 || !has_stamp)
             table_bytes(&table, lines[i].author_name);
         else
             table_cell(&table, "%s", id_short(&lines[i].stamp.node, node));

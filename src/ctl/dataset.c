@@ -88,11 +88,19 @@ static int take_bytes(struct making *making, struct slice bytes, uint32_t file, 
 /* Waits until a pipe has something to read, for as long as it takes. */
 static int await_input(struct making *making, int fd)
 {
-    int code = EXIT_OK;
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    while (code == EXIT_OK && poll(&poll_fd, 1, QUIET_MS) == 0)
-        code = upload_keep_alive(&making->upload);
-    return code;
+    instant deadline = session_connections(making->session)->deadline;
+    for (;;) {
+        instant now = clock_now();
+        duration left = deadline > now ? (deadline - now) / MILLISECOND + 1 : 0;
+        if (poll(&poll_fd, 1, left < QUIET_MS ? (int)left : QUIET_MS) != 0) return EXIT_OK;
+        if (clock_now() >= deadline) {
+            notice_line("timed out (--timeout) while reading the input");
+            return EXIT_TIMED_OUT;
+        }
+        int code = upload_keep_alive(&making->upload);
+        if (code != EXIT_OK) return code;
+    }
 }
 
 /* Cuts and sends all that the descriptor gives. */

@@ -74,7 +74,9 @@ static int put_spool(struct download *download, uint64_t size)
     int code = EXIT_OK;
     uint64_t at = 0;
     while (at < size && code == EXIT_OK && !download->is_closed) {
-        ssize_t got = pread(download->spool, download->memory, COPY_SIZE, (off_t)at);
+        /* No further than the block: behind it are bytes of a longer one before it. */
+        size_t want = size - at < COPY_SIZE ? (size_t)(size - at) : COPY_SIZE;
+        ssize_t got = pread(download->spool, download->memory, want, (off_t)at);
         if (got <= 0) {
             notice_line("cannot read the temporary file: %s",
                         got < 0 ? strerror(errno) : "it was cut off");

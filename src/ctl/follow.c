@@ -42,7 +42,7 @@ static void say_end(const struct session *session, const struct msg_job_row *row
 
 static void say_how_to_return(const struct session *session, const char *name, int code)
 {
-    const char *node = session_options(session)->node;
+    const char *node = session_options(session)->node == NULL ? NULL : session_peer(session);
     notice_line("%s; the job goes on; to wait again: mrctl%s%s wait %s",
                 code == EXIT_INTERRUPTED ? "interrupted" : "timed out", node == NULL ? "" : " -n ",
                 node == NULL ? "" : node, name);

@@ -624,6 +624,48 @@ static void put_cat_get_and_rm_agree(void **state)
     expect(EXIT_NOT_FOUND);
 }
 
+/* Bytes of a linear congruence, without line ends but the last. Owned by the caller. */
+static struct slice noise(size_t count, uint32_t seed)
+{
+    uint8_t *bytes = malloc(count);
+    if (bytes == NULL) abort();
+    for (size_t i = 0; i < count; i++) {
+        seed = seed * 1664525 + 1013904223;
+        bytes[i] = (uint8_t)('a' + (seed >> 24) % 26);
+    }
+    bytes[count - 1] = '\n';
+    return slice_of(bytes, count);
+}
+
+static void large_blocks_come_whole_whatever_came_before(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {10 << 20, (9 << 20) + 1, 100, (10 << 20) - 77};
+    char folder[PATH_SIZE], path[PATH_SIZE + 8], target[PATH_SIZE];
+    size_t at = 0;
+    mkdir(path_of(folder, "folder", slice_string("large")), 0700);
+    for (unsigned i = 0; i < 4; i++) {
+        struct slice bytes = noise(sizes[i], i);
+        snprintf(path, sizeof path, "%s/%u", folder, i);
+        put_file(path, bytes);
+        free((void *)bytes.at);
+    }
+    mrctl(-1, "put", folder, "large", "--split", "16M", NULL);
+    expect(EXIT_OK);
+    mrctl(-1, "get", "large", path_of(target, "got", slice_string("large")), NULL);
+    expect(EXIT_OK);
+    struct slice got = get_file(target);
+    for (unsigned i = 0; i < 4; i++) {
+        struct slice bytes = noise(sizes[i], i);
+        assert_true(got.count - at >= sizes[i]);
+        assert_memory_equal(got.at + at, bytes.at, sizes[i]);
+        at += sizes[i];
+        free((void *)bytes.at);
+    }
+    assert_int_equal(got.count, at);
+    free((void *)got.at);
+}
+
 static void inputs_follow_each_other_in_order(void **state)
 {
     (void)state;
@@ -837,6 +879,7 @@ int main(void)
         STORY(run_reads_a_pipe),
         STORY(no_input_is_one_empty_map),
         STORY(put_cat_get_and_rm_agree),
+        STORY(large_blocks_come_whole_whatever_came_before),
         STORY(inputs_follow_each_other_in_order),
         STORY(a_failed_job_is_exit_1_with_its_last_words),
         STORY(missing_inputs_are_found_before_anything_is_sent),
