@@ -64,7 +64,7 @@ static const struct option_row rows[] = {
     {"version", 0, OPTION_FLAG, GROUP_COMMON, AT(is_version), NULL, 0, 0, "print the version"},
 
     {"mapper", 'm', OPTION_TEXT, GROUP_JOB, AT(mapper), "CMD", 0, 0,
-     "shell command, plugin.so[:function] or @name; a split on its stdin"},
+     "shell command, or @cat, @sort, @wordcount; a split on its stdin"},
     {"combiner", 'c', OPTION_TEXT, GROUP_JOB, AT(combiner), "CMD", 0, 0,
      "a reducer run on each map's own output"},
     {"reducer", 'r', OPTION_TEXT, GROUP_JOB, AT(reducer), "CMD", 0, 0,
