@@ -137,7 +137,8 @@ static void answered(struct lookup *lookup, const struct addrinfo *list)
         lookup_end(lookup);
     } else if (count == 0 && lookup->insists) {
         trace_line(&loop->trace, TRACE_WARN,
-                   "event=join_unknown host=%s text=\"this name has no address yet\"", lookup->host);
+                   "event=join_unknown host=%s text=\"no address yet for this name\"",
+                   lookup->host);
         pause_lookup(lookup);
     } else {
         tell(lookup, addresses, count);
