@@ -151,12 +151,13 @@ void links_opened(struct node *node, const struct event *event)
         return;
     }
     node_count(node, METRIC_streams_opened);
+    bool is_second = is_superfluous(node, link, &party->node); /* asked before it counts as open itself */
     link->state = LINK_OPEN;
     link->purpose = event->stream_opened.purpose;
     if (link->purpose == CHANNEL_CLIENT) return;
     /* Ourselves through a seed address, or a second stream to the same peer. */
     bool is_vain = id_equal(&party->node, &node->id) || id_is_zero(&party->node);
-    if (is_vain || is_superfluous(node, link, &party->node)) {
+    if (is_vain || is_second) {
         link_close(node, link);
         return;
     }
