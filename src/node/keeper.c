@@ -246,14 +246,25 @@ static void release(struct node *node, const struct digest *digest, instant seen
     block->pinned_until = soon;
 }
 
-void keeper_release(struct node *node, const struct job *job, instant seen)
+void keeper_release(struct node *node, const struct msg_block_ref *ref, instant seen)
 {
-    const struct msg_manifest *manifest = manifests_get(node, &job->spec.manifest);
-    release(node, &job->spec.manifest.digest, seen);
+    const struct msg_manifest *manifest = manifests_get(node, ref);
+    release(node, &ref->digest, seen);
+    node->sweep_wanted = true;
     if (manifest == NULL) return;
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     for (uint32_t i = 0; i < manifest->blocks.count; i++) release(node, &blocks[i].block.digest, seen);
-    node->sweep_wanted = true;
+}
+
+void keeper_release_job(struct node *node, const struct job *job, instant seen)
+{
+    keeper_release(node, &job->spec.manifest, seen);
+    for (int kind = 0; kind < 2; kind++) {
+        uint32_t count = kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
+        for (uint32_t i = 0; job->tasks[kind] != NULL && i < count; i++)
+            for (const struct attempt *a = job->tasks[kind][i].attempts; a != NULL; a = a->next)
+                if (!stamp_is_none(&a->done)) release(node, &a->output.digest, node->now);
+    }
 }
 
 /* ---- the sweep: what is referenced is kept and copied, the rest goes ---- */

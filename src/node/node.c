@@ -52,6 +52,25 @@ static void fold_roster(struct node *node, const struct id *id)
     node_fail(node, error, "roster");
 }
 
+static void release_replaced(struct node *node, const struct list *replaces)
+{
+    const struct msg_stamp *stamps = replaces->at;
+    for (uint32_t i = 0; i < replaces->count; i++) {
+        const struct naming *naming = map_get(&node->names.by_stamp, &stamps[i]);
+        if (naming != NULL && naming->is_known) keeper_release(node, &naming->manifest, node->now);
+    }
+}
+
+static void fold_naming(struct node *node, const struct stamped *entry)
+{
+    node->sweep_wanted = true;
+    if (entry->fields == NULL || node->actions == NULL) return;
+    if (entry->kind == MSG_named)
+        release_replaced(node, &((const struct msg_named *)entry->fields)->replaces);
+    else
+        release_replaced(node, &((const struct msg_unnamed *)entry->fields)->replaces);
+}
+
 static void on_entry(void *context, const struct stamped *entry)
 {
     struct node *node = context;
@@ -60,8 +79,7 @@ static void on_entry(void *context, const struct stamped *entry)
     if (entry->kind == MSG_joined && entry->fields != NULL)
         fold_roster(node, &((const struct msg_joined *)entry->fields)->node);
     if (entry->kind == MSG_opened) fold_roster(node, &entry->stamp.node);
-    if (entry->kind == MSG_named || entry->kind == MSG_unnamed || entry->kind == MSG_ended)
-        node->sweep_wanted = true;
+    if (entry->kind == MSG_named || entry->kind == MSG_unnamed) fold_naming(node, entry);
     if (entry->kind == MSG_job || entry->kind == MSG_named || entry->kind == MSG_unnamed)
         node->is_ack_wanted = true;
     work_entry(node, entry);

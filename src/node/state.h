@@ -310,8 +310,10 @@ enum error keeper_stored(struct node *node, const struct msg_block_ref *block, d
 void keeper_failed(struct node *node, const struct digest *digest);
 void keeper_message(struct node *node, struct link *link, const struct wire_message *message);
 void keeper_tick(struct node *node);
-/* What was pinned for this job's sake before `seen` is pinned no more. */
-void keeper_release(struct node *node, const struct job *job, instant seen);
+/* A name or a job has let go of this dataset: pins of its blocks made before `seen` end. Later ones are somebody else's. */
+void keeper_release(struct node *node, const struct msg_block_ref *manifest, instant seen);
+/* The same for a job's input, and for all outputs of its attempts. */
+void keeper_release_job(struct node *node, const struct job *job, instant seen);
 void keeper_forget_member(struct node *node, const struct id *id);
 void keeper_close(struct node *node);
 

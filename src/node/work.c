@@ -362,7 +362,7 @@ static void prune(struct node *node)
             continue;
         }
         *at = work->next;
-        keeper_release(node, work->job, work->seen);
+        keeper_release_job(node, work->job, work->seen);
         work_remove(node, work);
         node->sweep_wanted = true;
     }
