@@ -35,7 +35,7 @@ flock_clean() {
 flock_seed() { # the address of a living node other than $1
   local n
   for n in $(printf '%s\n' "${!PID[@]}" | sort -n); do
-    [ "$n" != "$1" ] && kill -0 "${PID[$n]}" 2>/dev/null && { echo "${ADDR[$n]}"; return; }
+    [ "$n" != "$1" ] && lives "${PID[$n]}" && { echo "${ADDR[$n]}"; return; }
   done
 }
 
@@ -69,6 +69,10 @@ flock_kill() {
   unset "PID[$1]"
 }
 
+# Lives: a zombie, not waited for yet, does not.
+lives() { [ -n "${1:-}" ] && [ "$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -c1)" != Z ] && kill -0 "$1" 2>/dev/null; }
+gone() { ! lives "$1"; }
+
 at() { echo "${AT:-$(flock_seed none)}"; }
 ctl() { timeout 290 "$BUILD/mrctl" -n "$(at)" "$@"; }
 
@@ -81,11 +85,13 @@ wait_for() {
   done
 }
 
-members_in_state() { ctl members -o json | jq -e --arg s "$1" --argjson n "$2" '[.[] | select(.state == $s)] | length == $n'; }
+members_in_state() {
+  [ "$(ctl members -o json 2>/dev/null | jq --arg s "$1" '[.[] | select(.state == $s)] | length')" = "$2" ]
+}
 flock_whole() { wait_for 30 members_in_state alive "$1"; }
 
 job_field() { ctl status "$1" -o json | jq -r ".$2"; }
-job_at_least() { [ "$(job_field "$1" "$2")" -ge "$3" ]; }
+job_at_least() { [ "$(job_field "$1" "$2" 2>/dev/null || echo 0)" -ge "$3" ]; }
 
 ok() { echo "ok $*"; PASSED=$((PASSED + 1)); }
 not_ok() { echo "not ok $*"; FAILED=$((FAILED + 1)); }

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# What users really give: nothing, too much, bytes, programs that misbehave. Each ends with a result or a clear error and its
+# exit code; nothing hangs, nothing is left running. Three nodes on loopback.
+. "$(dirname "$0")/../lib/flock.sh"
+flock_begin bad_input
+for n in 1 2 3; do flock_start $n || not_ok "node $n starts"; done
+check "three nodes find each other" flock_whole 3
+
+run() { ctl run -q "$@" >"$DIR/out" 2>"$DIR/err"; }
+same() { cmp -s "$DIR/out" "$1"; }
+says() { grep -q -- "$1" "$DIR/err"; }
+
+# ---- inputs ----
+: >"$DIR/empty"
+check "empty input, map only: exit 0" run -m cat -i "$DIR/empty"
+check "empty input, map only: empty output" same "$DIR/empty"
+check "empty input with a reducer: exit 0" run -m cat -r 'wc -l' -i "$DIR/empty"
+check "empty input: the reducer saw nothing" [ "$(tr -d ' \n' <"$DIR/out")" = 0 ]
+
+printf 'b\na\nc' >"$DIR/no-newline"
+check "no final newline: exit 0" run -m cat -r cat -i "$DIR/no-newline"
+printf 'a\nb\nc\n' >"$DIR/want"
+check "no final newline: no record lost" same "$DIR/want"
+printf 'b\na\nc' | ctl run -q -m cat >"$DIR/out" 2>"$DIR/err"
+check "a mapper's output from stdin is untouched, byte for byte" same "$DIR/no-newline"
+
+{ head -c 50000000 /dev/zero | tr '\0' x; echo; echo short; } >"$DIR/long"
+check "a 50 MB line: exit 0" run -m cat -r cat -i "$DIR/long" --split 1M
+LC_ALL=C sort "$DIR/long" >"$DIR/want"
+check "a 50 MB line: whole" same "$DIR/want"
+
+head -c 3000000 /dev/urandom >"$DIR/binary"
+check "binary bytes, map only: exit 0" run -m cat -i "$DIR/binary" --split 256K
+check "binary bytes, map only: the same bytes" same "$DIR/binary"
+# Without TABs, a key is a line: the reducer's input is what sort makes of it.
+{ tr -d '\t' <"$DIR/binary"; echo; } >"$DIR/binary-lines"
+check "binary bytes with a reducer: exit 0" run -m cat -r cat -i "$DIR/binary-lines"
+LC_ALL=C sort "$DIR/binary-lines" >"$DIR/want"
+check "binary bytes with a reducer: as sort has them" same "$DIR/want"
+
+run -m cat -i "$DIR/absent"
+check "a missing file: exit 2" [ $? = 2 ]
+check "a missing file: named" says absent
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+  touch "$DIR/secret"; chmod 000 "$DIR/secret"; chmod 755 "$DIR"; chmod 644 "$DIR/cluster.key"
+  cp "$DIR/cluster.key" "$DIR/user.key"; chown 65534 "$DIR/user.key"; chmod 600 "$DIR/cluster.key" "$DIR/user.key"
+  setpriv --reuid 65534 --clear-groups env XDG_CACHE_HOME=/nonexistent MR_KEY_FILE="$DIR/user.key" \
+    timeout 60 "$BUILD/mrctl" -n "$(at)" run -q -m cat -i "$DIR/secret" >"$DIR/out" 2>"$DIR/err"
+  status=$?
+  if grep -q 'No such file or directory\|cannot execute' "$DIR/err" && [ $status != 2 ]; then
+    skip "an unreadable file: the build directory is closed to other users"
+  else
+    check "an unreadable file: exit 2" [ $status = 2 ]
+    check "an unreadable file: why" says 'ermission denied'
+  fi
+else
+  touch "$DIR/secret"; chmod 000 "$DIR/secret"
+  run -m cat -i "$DIR/secret"
+  check "an unreadable file: exit 2" [ $? = 2 ]
+fi
+
+# ---- programs ----
+echo x >"$DIR/one"
+fails() { # name, mapper, what the error says
+  local start=$SECONDS
+  run -m "$2" -i "$DIR/one"
+  check "$1: exit 1" [ $? = 1 ]
+  check "$1: says so" says "$3"
+  check "$1: within 10 s" [ $((SECONDS - start)) -le 10 ]
+}
+fails "a mapper that does not exist" no-such-program-here 'not found'
+fails "a mapper that exits 1" 'echo last words >&2; exit 1' 'exit status 1'
+check "its last words are shown" says 'last words'
+fails "a mapper killed by a signal" 'kill -SEGV $$' 'signal 11'
+fails "a reducer that fails is no mapper" 'false' 'exit status 1'
+run -m cat -r 'exit 7' -i "$DIR/one"
+check "a reducer that exits 7: exit 1" [ $? = 1 ]
+check "a reducer that exits 7: says so" says 'exit status 7'
+check "--ok-exit makes 7 good" run -m 'cat; exit 7' --ok-exit 0,7 -i "$DIR/one"
+run -m 'sleep 60' --task-timeout 1s --retries 1 -i "$DIR/one"
+check "--task-timeout: exit 1" [ $? = 1 ]
+check "--task-timeout: says so" says '--task-timeout'
+check "a mapper that stops reading early is done" run -m 'head -n 1' -i "$DIR/long"
+flag=$DIR/once
+check "a mapper that fails once is run again" run -m "[ -e $flag ] || { touch $flag; exit 1; }; cat" -i "$DIR/one"
+
+job=$(ctl submit -q -m 'trap "" TERM; while :; do sleep 1; done' -i "$DIR/one")
+wait_for 20 job_at_least "$job" running 1 || wait_for 20 pgrep -f "mrtask $DIR/"
+wait_for 10 pgrep -f "mrtask $DIR/"
+check "kill of a job that ignores SIGTERM: exit 0" ctl kill "$job"
+ctl wait "$job" >/dev/null 2>&1
+check "its wait exits 1" [ $? = 1 ]
+check "its processes are gone within 6 s" wait_for 6 no_tasks_left
+
+# ---- the command line ----
+ctl submti >/dev/null 2>"$DIR/err"
+check "a typo: exit 2" [ $? = 2 ]
+check "a typo: a suggestion" says submit
+run -m cat --splitt 1M -i "$DIR/one"
+check "a typo in a flag: exit 2" [ $? = 2 ]
+ctl status no-such-job >/dev/null 2>"$DIR/err"
+check "an unknown job: exit 4" [ $? = 4 ]
+ctl cat no-such-name >/dev/null 2>"$DIR/err"
+check "an unknown dataset: exit 4" [ $? = 4 ]
+run -m cat -i "$DIR/one" -O same
+run -m cat -i "$DIR/one" -O same
+check "an output that exists: exit 6" [ $? = 6 ]
+check "--overwrite replaces it" run -m cat -i "$DIR/one" -O same --overwrite
+AT=127.0.0.1:1 run -m cat -i "$DIR/one"
+check "no peer there: exit 3" [ $? = 3 ]
+
+# ---- datasets ----
+check "put" ctl put "$DIR/binary" bytes
+check "ls shows its size" [ "$(ctl ls -o json | jq '.[] | select(.name == "bytes") | .size')" = 3000000 ]
+ctl get bytes "$DIR/back" >/dev/null 2>&1
+check "get brings the same bytes" cmp -s "$DIR/binary" "$DIR/back"
+check "a job reads a dataset by name" run -m cat -i data:bytes
+check "with the same bytes" same "$DIR/binary"
+ctl put "$DIR/one" bytes >/dev/null 2>&1
+check "put to a name that exists: exit 6" [ $? = 6 ]
+check "rm" ctl rm bytes
+ctl rm same >/dev/null 2>&1
+ctl cat bytes >/dev/null 2>&1
+check "what was removed is not found" [ $? = 4 ]
+big_blocks() { find "$DIR"/node*/blocks -type f -size +900k; }
+no_big_blocks() { [ -z "$(big_blocks)" ]; }
+check "its blocks are freed on every node" wait_for 40 no_big_blocks
+no_scratch() { [ -z "$(find "$DIR"/node*/scratch -mindepth 1 -maxdepth 1 2>/dev/null)" ]; }
+check "no scratch is left" wait_for 10 no_scratch
+check "no task is left" no_tasks_left
+flock_end

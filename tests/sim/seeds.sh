@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Simulated flocks from seeds: faults at random, invariants after every step. The first half of the seeds is fixed, the second
+# follows the commit, so that every commit tries something new and everyone can repeat it. A case a seed.
+# Usage: tests/sim/seeds.sh BUILD COUNT
+set -u
+build=$1 count=$2
+cd "$(dirname "$0")/../.." || exit 1
+commit=$(git rev-parse HEAD 2>/dev/null || echo 0)
+base=$((16#${commit:0:7} + 100000))
+half=$((count / 2))
+status=0
+run() { "$build/mrsim" "$@" || status=1; }
+{
+  run --seed 1 --seeds $half &
+  run --seed "$base" --seeds $((count - half)) &
+  wait
+} 2>&1 | tee /dev/stderr 2>/dev/null | awk '
+  / ok$/ {print "ok " $1; next}
+  /^violated/ {print "not ok " $0; bad = 1; next}
+  {print}
+  END {exit bad}'
+for name in $("$build/mrsim" --list-scenarios | awk '{print $1}'); do
+  if out=$("$build/mrsim" --scenario "$name" --seed 1 2>&1); then echo "ok scenario $name"
+  else echo "not ok scenario $name"; echo "$out" | tail -n 5 | sed 's/^/  /'; status=1; fi
+done
+exit $status
