@@ -7,8 +7,9 @@
  *                         +----------------------+
  *
  * Full disk: the batch is kept and tried again every second, in order, since nothing of it was
- * written; the node hears of it once and then of the success. Any other error is the end of this
- * boot: after a failed fsync nobody knows what is on the disk, and it is never tried again. */
+ * written. The node hears nothing of it: it lives on without acknowledging anything, and the log
+ * says so. Any other error is the end of this boot: after a failed fsync nobody knows what is on
+ * the disk, and it is never tried again. */
 #include "io/persist.h"
 
 #include "io/loop.h"
@@ -196,7 +197,9 @@ static void on_news(uv_async_t *async)
         hand_over(persist);
     }
     uv_mutex_unlock(&persist->mutex);
-    if (is_full) feed_failed(persist, ERROR_FULL);
+    if (is_full)
+        trace_line(&persist->loop->trace, TRACE_WARN,
+                   "event=disk_full text=\"nothing is acknowledged until there is space again\"");
     if (state == PERSIST_DONE) feed_persisted(persist, token);
     if (state == PERSIST_FAILED) feed_failed(persist, persist->error);
 }
