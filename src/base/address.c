@@ -87,7 +87,8 @@ static int hex_value(char c)
     return -1;
 }
 
-/* Up to 8 groups into out from *text; stops at "::", "]" or garbage. Returns the groups read, -1 if bad. */
+/* Up to 8 groups into out from *text; stops at "::", "]" or garbage. Returns the groups read, -1 if
+ * bad. */
 static int parse_groups(const char **text, uint16_t out[8], int room)
 {
     int count = 0;
@@ -141,6 +142,7 @@ bool address_parse(const char *text, struct address *address)
         if (i > 0 && *text++ != '.') return false;
         if (!parse_number(&text, 255, &part[i])) return false;
     }
-    *address = address_ipv4((uint8_t)part[0], (uint8_t)part[1], (uint8_t)part[2], (uint8_t)part[3], 0);
+    *address =
+        address_ipv4((uint8_t)part[0], (uint8_t)part[1], (uint8_t)part[2], (uint8_t)part[3], 0);
     return parse_port(text, address);
 }

@@ -1,5 +1,5 @@
-/* An Internet address and port, 4 or 6; IPv4 is kept as its mapped IPv6 form, so two equal addresses
- * are equal bytes. */
+/* An Internet address and port, 4 or 6; IPv4 is kept as its mapped IPv6 form, so two equal
+ * addresses are equal bytes. */
 #ifndef BASE_ADDRESS_H
 #define BASE_ADDRESS_H
 
@@ -12,7 +12,9 @@ struct address {
     uint16_t port;
 };
 
-enum { ADDRESS_TEXT_SIZE = 56 }; /* [eight groups]:65535 and a NUL, with room */
+enum {
+    ADDRESS_TEXT_SIZE = 56
+}; /* [eight groups]:65535 and a NUL, with room */
 
 struct address address_ipv4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
 

@@ -9,6 +9,7 @@
 uint64_t hash64(const void *bytes, size_t count, uint64_t seed);
 
 /* Rendezvous score of (key, candidate): higher wins (Thaler and Ravishankar 1998, HRW). */
-uint64_t hash_rendezvous(const void *key, size_t key_size, const void *candidate, size_t candidate_size);
+uint64_t hash_rendezvous(const void *key, size_t key_size, const void *candidate,
+                         size_t candidate_size);
 
 #endif

@@ -15,9 +15,9 @@ struct digest {
 };
 
 enum {
-    ID_SHORT_SIZE = 9,      /* 8 hex digits and a NUL: enough for people */
-    ID_TEXT_SIZE = 33,      /* all of an id */
-    DIGEST_TEXT_SIZE = 65,  /* all of a digest */
+    ID_SHORT_SIZE = 9,     /* 8 hex digits and a NUL: enough for people */
+    ID_TEXT_SIZE = 33,     /* all of an id */
+    DIGEST_TEXT_SIZE = 65, /* all of a digest */
 };
 
 static inline int id_compare(const struct id *a, const struct id *b)

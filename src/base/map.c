@@ -32,8 +32,7 @@ static size_t home(const struct map *map, const void *key)
 static size_t find(const struct map *map, const void *key)
 {
     size_t at = home(map, key);
-    while (map->slots[at] != NULL &&
-           memcmp(key_of(map, map->slots[at]), key, map->key_size) != 0)
+    while (map->slots[at] != NULL && memcmp(key_of(map, map->slots[at]), key, map->key_size) != 0)
         at = (at + 1) & (map->slots_count - 1);
     return at;
 }

@@ -11,7 +11,7 @@
 
 struct map {
     struct memory *memory;
-    void **slots;       /* a power of two of them; NULL = free */
+    void **slots; /* a power of two of them; NULL = free */
     size_t slots_count;
     size_t count;
     size_t key_offset;
@@ -30,8 +30,9 @@ enum error map_add(struct map *map, void *object) MUST_USE;
 /* Takes the object with this key out and returns it; NULL when it is not there. */
 void *map_remove(struct map *map, const void *key);
 
-/* Walks all objects in table order: start with *cursor = 0; NULL at the end. The map must not change
- * between calls. The order depends only on the history of adds and removes, never on addresses. */
+/* Walks all objects in table order: start with *cursor = 0; NULL at the end. The map must not
+ * change between calls. The order depends only on the history of adds and removes, never on
+ * addresses. */
 void *map_next(const struct map *map, size_t *cursor);
 
 #endif

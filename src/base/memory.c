@@ -23,7 +23,8 @@ void *memory_resize(struct memory *memory, void *piece, size_t old_size, size_t 
     return moved;
 }
 
-void *memory_grow(struct memory *memory, void *items, size_t *capacity, size_t count, size_t item_size)
+void *memory_grow(struct memory *memory, void *items, size_t *capacity, size_t count,
+                  size_t item_size)
 {
     assert(count <= *capacity);
     if (count < *capacity) return items;

@@ -3,7 +3,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { LINE_SIZE = 512 }; /* a line a person still reads */
+enum {
+    LINE_SIZE = 512
+}; /* a line a person still reads */
 
 void trace_line(const struct trace *trace, enum trace_level level, const char *format, ...)
 {

@@ -16,7 +16,8 @@ struct trace {
     enum trace_level level; /* lines below it are not composed at all */
 };
 
-/* Composes at most 512 bytes; longer text is cut. text is key=value words after a short event name. */
+/* Composes at most 512 bytes; longer text is cut. text is key=value words after a short event name.
+ */
 void trace_line(const struct trace *trace, enum trace_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -3,7 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
-void actions_init(struct actions *actions, struct action *items, size_t capacity, void *arena, size_t arena_size)
+void actions_init(struct actions *actions, struct action *items, size_t capacity, void *arena,
+                  size_t arena_size)
 {
     *actions = (struct actions){.items = items, .capacity = capacity};
     arena_init(&actions->arena, arena, arena_size);

@@ -1,4 +1,5 @@
-/* What a node wants done: an ordered list, valid until the next step. Drivers carry them out in order. */
+/* What a node wants done: an ordered list, valid until the next step. Drivers carry them out in
+ * order. */
 #ifndef NODE_ACTION_H
 #define NODE_ACTION_H
 
@@ -9,14 +10,16 @@
 #include "wire/wire.h"
 
 enum action_kind {
-    ACTION_SEND,         /* a sealed datagram */
-    ACTION_STREAM_OPEN,  /* connect, shake hands (purpose PEER); EVENT_STREAM_OPENED or _CLOSED follows */
-    ACTION_STREAM_SEND,  /* one record. A driver closes a stream whose unsent bytes pass its limit */
+    ACTION_SEND,        /* a sealed datagram */
+    ACTION_STREAM_OPEN, /* connect, shake hands (purpose PEER); EVENT_STREAM_OPENED or _CLOSED
+                           follows */
+    ACTION_STREAM_SEND, /* one record. A driver closes a stream whose unsent bytes pass its limit */
     ACTION_STREAM_CLOSE, /* orderly, after what was sent; EVENT_STREAM_CLOSED does not follow */
     ACTION_PERSIST,      /* write; then EVENT_PERSISTED with this token or a later one */
     ACTION_BLOCK_WRITE,  /* store these bytes as a block (fsync); EVENT_BLOCK_STORED or _FAILED */
     ACTION_BLOCK_READ,   /* read a small block into memory; EVENT_BLOCK_READ or _FAILED */
-    ACTION_BLOCK_FETCH,  /* get a block from one of the holders, verify, store (fsync); _STORED or _FAILED */
+    ACTION_BLOCK_FETCH,  /* get a block from one of the holders, verify, store (fsync); _STORED or
+                            _FAILED */
     ACTION_BLOCK_DROP,   /* delete it; no event */
     ACTION_TASK_RUN,     /* fetch what is missing, run; _TASK_STARTED, then _TASK_FINISHED */
     ACTION_TASK_KILL,    /* TERM, 2 s, KILL; _TASK_FINISHED follows once the group is gone */
@@ -74,13 +77,14 @@ struct action {
         } block_drop;
         struct {
             uint64_t token;
-            const char *label;             /* "wc-3f7a/m12.1": for logs and the scratch directory */
-            struct msg_task_spec spec;     /* spec.inputs empty: the driver fills in the paths of inputs */
+            const char *label; /* "wc-3f7a/m12.1": for logs and the scratch directory */
+            struct msg_task_spec
+                spec; /* spec.inputs empty: the driver fills in the paths of inputs */
             const struct action_input *inputs;
             size_t inputs_count;
             const struct msg_job_file *files; /* to be put into the working directory */
             size_t files_count;
-            bool is_durable;               /* fsync the output: the final one of a job */
+            bool is_durable; /* fsync the output: the final one of a job */
         } task_run;
         struct {
             uint64_t token;
@@ -104,12 +108,14 @@ struct actions {
 };
 
 enum {
-    ACTIONS_MAX = 16384,            /* a step's answers: far above what one input can cause */
-    ACTIONS_ARENA_SIZE = 32 << 20,  /* a page of bulk log and the largest decoded message; untouched pages cost nothing */
+    ACTIONS_MAX = 16384,           /* a step's answers: far above what one input can cause */
+    ACTIONS_ARENA_SIZE = 32 << 20, /* a page of bulk log and the largest decoded message; untouched
+                                      pages cost nothing */
 };
 
 /* The driver's, one for all its nodes. Borrows both. */
-void actions_init(struct actions *actions, struct action *items, size_t capacity, void *arena, size_t arena_size);
+void actions_init(struct actions *actions, struct action *items, size_t capacity, void *arena,
+                  size_t arena_size);
 
 /* Room for one more action of this kind, zeroed; asserts that there is. For the core. */
 struct action *actions_push(struct actions *actions, enum action_kind kind);

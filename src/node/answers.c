@@ -1,4 +1,5 @@
-/* What mrctl reads: rows made from the folds, as of now, by any node. Pages keep every record bounded. */
+/* What mrctl reads: rows made from the folds, as of now, by any node. Pages keep every record
+ * bounded. */
 #include "node/state.h"
 
 #include "base/hash.h"
@@ -12,8 +13,8 @@ enum {
     JOBS_PAGE = 64,
     ATTEMPTS_PAGE = 256,
     NAMES_PAGE = 128,
-    NAMES_MAX = 512,        /* as msg_say_names: many namings of one name */
-    BLOCKS_PAGE = 64,       /* with 16 holders each: 50 KiB */
+    NAMES_MAX = 512,  /* as msg_say_names: many namings of one name */
+    BLOCKS_PAGE = 64, /* with 16 holders each: 50 KiB */
     LINES_MAX = 1024,
     CODE_USAGE = 2,
     CODE_NOT_FOUND = 4,
@@ -21,17 +22,20 @@ enum {
 
 static int shown(struct slice text) { return text.count > 200 ? 200 : (int)text.count; }
 
-struct job *answers_find_job(struct node *node, uint64_t stream, uint64_t request, struct slice text)
+struct job *answers_find_job(struct node *node, uint64_t stream, uint64_t request,
+                             struct slice text)
 {
     size_t matches = 0;
     struct job *job = jobs_find_name(&node->jobs, text, &matches);
     if (job != NULL) return job;
     if (matches == 0)
-        control_error(node, stream, request, CODE_NOT_FOUND, "no job is named %.*s: see `mrctl status`",
-                      shown(text), (const char *)text.at);
+        control_error(node, stream, request, CODE_NOT_FOUND,
+                      "no job is named %.*s: see `mrctl status`", shown(text),
+                      (const char *)text.at);
     else
-        control_error(node, stream, request, CODE_USAGE, "%zu jobs begin with %.*s: say more of the name", matches,
-                      shown(text), (const char *)text.at);
+        control_error(node, stream, request, CODE_USAGE,
+                      "%zu jobs begin with %.*s: say more of the name", matches, shown(text),
+                      (const char *)text.at);
     return NULL;
 }
 
@@ -44,8 +48,10 @@ static uint32_t running_at(const struct node *node, const struct id *id)
         for (int kind = 0; kind < 2; kind++) {
             uint32_t count = kind == TASK_MAP ? work->job->spec.maps : work->job->spec.reduces;
             for (uint32_t i = 0; i < count; i++)
-                for (const struct attempt *a = work->job->tasks[kind][i].attempts; a != NULL; a = a->next)
-                    running += a->state == ATTEMPT_RUNNING && a->number > 0 && id_equal(&a->claim.node, id);
+                for (const struct attempt *a = work->job->tasks[kind][i].attempts; a != NULL;
+                     a = a->next)
+                    running += a->state == ATTEMPT_RUNNING && a->number > 0 &&
+                               id_equal(&a->claim.node, id);
         }
     return running;
 }
@@ -53,11 +59,17 @@ static uint32_t running_at(const struct node *node, const struct id *id)
 static struct msg_member_row member_row(const struct node *node, const struct member *member)
 {
     bool is_self = id_equal(&member->id, &node->id);
-    bool is_behind = !is_self && member->log_digest != 0 && member->log_digest != log_digest(node->log);
+    bool is_behind =
+        !is_self && member->log_digest != 0 && member->log_digest != log_digest(node->log);
     struct msg_member_row row = {
-        .claim = {.node = member->id, .boot = member->boot, .refutations = member->refutations,
-                  .state = (uint8_t)member->state, .cause = (uint8_t)member->cause, .address = member->address,
-                  .slots = member->slots, .name = slice_string(member->name)},
+        .claim = {.node = member->id,
+                  .boot = member->boot,
+                  .refutations = member->refutations,
+                  .state = (uint8_t)member->state,
+                  .cause = (uint8_t)member->cause,
+                  .address = member->address,
+                  .slots = member->slots,
+                  .name = slice_string(member->name)},
         .since_ms = (uint64_t)((node->now - member->since) / MILLISECOND),
         .running = is_self ? (uint32_t)work_running_count(node) : running_at(node, &member->id),
         .lag = is_behind,
@@ -79,7 +91,8 @@ void answers_members(struct node *node, uint64_t stream, const struct msg_ask_me
             rows[count] = member_row(node, member);
             member = members_next(&node->gossip.members, &cursor);
         }
-        struct msg_say_members reply = {.request = ask->request, .more = member != NULL, .members = {rows, count}};
+        struct msg_say_members reply = {
+            .request = ask->request, .more = member != NULL, .members = {rows, count}};
         links_send(node, stream, &wire_say_members, &reply);
     } while (member != NULL);
 }
@@ -92,7 +105,8 @@ static uint32_t job_running_count(const struct job *job)
     for (int kind = 0; kind < 2; kind++) {
         uint32_t count = kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
         for (uint32_t i = 0; job->tasks[kind] != NULL && i < count; i++)
-            running += task_committed(&job->tasks[kind][i]) == NULL && task_owner(&job->tasks[kind][i]) != NULL;
+            running += task_committed(&job->tasks[kind][i]) == NULL &&
+                       task_owner(&job->tasks[kind][i]) != NULL;
     }
     return running;
 }
@@ -134,8 +148,9 @@ void answers_jobs(struct node *node, uint64_t stream, const struct msg_ask_jobs 
             continue;
         }
         struct slice name = slice_string(job->name);
-        bool is_asked = job->is_known && name.count >= ask->prefix.count &&
-                        (ask->prefix.count == 0 || memcmp(name.at, ask->prefix.at, ask->prefix.count) == 0);
+        bool is_asked =
+            job->is_known && name.count >= ask->prefix.count &&
+            (ask->prefix.count == 0 || memcmp(name.at, ask->prefix.at, ask->prefix.count) == 0);
         if (!is_asked) continue;
         if (count == JOBS_PAGE) {
             reply.more = true;
@@ -176,9 +191,11 @@ static struct msg_attempt_row attempt_row(struct node *node, enum task_kind kind
     };
 }
 
-/* Rows of the tasks from `first` on (maps, then reduces), whole tasks, until the page is full. Returns where to go on. */
-static uint32_t fill_attempts(struct node *node, const struct job *job, const struct msg_ask_tasks *ask,
-                              struct msg_attempt_row *rows, uint32_t *count)
+/* Rows of the tasks from `first` on (maps, then reduces), whole tasks, until the page is full.
+ * Returns where to go on. */
+static uint32_t fill_attempts(struct node *node, const struct job *job,
+                              const struct msg_ask_tasks *ask, struct msg_attempt_row *rows,
+                              uint32_t *count)
 {
     uint32_t total = job->spec.maps + job->spec.reduces;
     uint32_t at = ask->first;
@@ -187,7 +204,8 @@ static uint32_t fill_attempts(struct node *node, const struct job *job, const st
         uint32_t index = kind == TASK_MAP ? at : at - job->spec.maps;
         if (*count + 32 > ATTEMPTS_PAGE) break;
         uint32_t shown_count = 0;
-        for (const struct attempt *a = job->tasks[kind] == NULL ? NULL : job->tasks[kind][index].attempts;
+        for (const struct attempt *a = job->tasks[kind] == NULL ? NULL
+                                                                : job->tasks[kind][index].attempts;
              a != NULL && shown_count < 32; a = a->next, shown_count++)
             rows[(*count)++] = attempt_row(node, kind, index, a, ask->with_logs);
         if (shown_count == 0)
@@ -196,30 +214,35 @@ static uint32_t fill_attempts(struct node *node, const struct job *job, const st
     return at;
 }
 
-static void fill_one_task(struct node *node, const struct job *job, enum task_kind kind, uint32_t index,
-                          uint32_t number, struct msg_attempt_row *rows, uint32_t *count)
+static void fill_one_task(struct node *node, const struct job *job, enum task_kind kind,
+                          uint32_t index, uint32_t number, struct msg_attempt_row *rows,
+                          uint32_t *count)
 {
     if (job->tasks[kind] == NULL) return;
-    for (const struct attempt *a = job->tasks[kind][index].attempts; a != NULL && *count < ATTEMPTS_PAGE; a = a->next)
-        if (number == 0 || a->number == number) rows[(*count)++] = attempt_row(node, kind, index, a, true);
+    for (const struct attempt *a = job->tasks[kind][index].attempts;
+         a != NULL && *count < ATTEMPTS_PAGE; a = a->next)
+        if (number == 0 || a->number == number)
+            rows[(*count)++] = attempt_row(node, kind, index, a, true);
 }
 
 /* The task that a name like "wc-3f7a/m12" means; NULL: the client has been told. */
-static struct job *find_task(struct node *node, uint64_t stream, uint64_t request, struct slice name,
-                             enum task_kind *kind, uint32_t *index, uint32_t *number)
+static struct job *find_task(struct node *node, uint64_t stream, uint64_t request,
+                             struct slice name, enum task_kind *kind, uint32_t *index,
+                             uint32_t *number)
 {
     struct slice job_part;
     if (!task_parse(name, &job_part, kind, index, number)) {
-        control_error(node, stream, request, CODE_USAGE, "%.*s is no task: tasks are named like wc-3f7a/m12",
-                      shown(name), (const char *)name.at);
+        control_error(node, stream, request, CODE_USAGE,
+                      "%.*s is no task: tasks are named like wc-3f7a/m12", shown(name),
+                      (const char *)name.at);
         return NULL;
     }
     struct job *job = answers_find_job(node, stream, request, job_part);
     if (job == NULL) return NULL;
     uint32_t count = *kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
     if (*index < count) return job;
-    control_error(node, stream, request, CODE_NOT_FOUND, "%s has %u maps and %u reduces, no %.*s", job->name,
-                  job->spec.maps, job->spec.reduces, shown(name), (const char *)name.at);
+    control_error(node, stream, request, CODE_NOT_FOUND, "%s has %u maps and %u reduces, no %.*s",
+                  job->name, job->spec.maps, job->spec.reduces, shown(name), (const char *)name.at);
     return NULL;
 }
 
@@ -257,8 +280,10 @@ struct story {
     uint32_t count;
 };
 
-__attribute__((format(printf, 4, 5)))
-static void tell(struct story *story, const struct msg_stamp *stamp, const struct id *author, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void tell(struct story *story,
+                                                       const struct msg_stamp *stamp,
+                                                       const struct id *author, const char *format,
+                                                       ...)
 {
     char text[1024];
     if (story->count == LINES_MAX) return;
@@ -283,55 +308,64 @@ static void tell_end(struct story *story, const struct attempt *a)
     case ATTEMPT_RUNNING: break;
     case ATTEMPT_DONE:
     case ATTEMPT_LOST:
-        tell(story, &a->done, &a->claim.node, "attempt %u: done in %llu ms, %llu records, %llu bytes", a->number,
-             ms, (unsigned long long)a->records, (unsigned long long)a->output.size);
+        tell(story, &a->done, &a->claim.node,
+             "attempt %u: done in %llu ms, %llu records, %llu bytes", a->number, ms,
+             (unsigned long long)a->records, (unsigned long long)a->output.size);
         if (a->state == ATTEMPT_LOST)
-            tell(story, NULL, NULL, "attempt %u: its output was lost: %s", a->number, cause_text(a->end_cause));
+            tell(story, NULL, NULL, "attempt %u: its output was lost: %s", a->number,
+                 cause_text(a->end_cause));
         break;
     case ATTEMPT_FAILED:
-        tell(story, NULL, &a->claim.node, "attempt %u: failed after %llu ms: %s (%u)%s", a->number, ms,
-             cause_text(a->end_cause), a->status, a->charged ? "" : "; not counted");
+        tell(story, NULL, &a->claim.node, "attempt %u: failed after %llu ms: %s (%u)%s", a->number,
+             ms, cause_text(a->end_cause), a->status, a->charged ? "" : "; not counted");
         break;
     case ATTEMPT_RELEASED:
-        tell(story, NULL, &a->claim.node, "attempt %u: given back: %s", a->number, cause_text(a->end_cause));
+        tell(story, NULL, &a->claim.node, "attempt %u: given back: %s", a->number,
+             cause_text(a->end_cause));
         break;
     case ATTEMPT_DEAD:
-        tell(story, NULL, &a->claim.node, "attempt %u: freed: %s", a->number, cause_text(a->end_cause));
+        tell(story, NULL, &a->claim.node, "attempt %u: freed: %s", a->number,
+             cause_text(a->end_cause));
         break;
     }
 }
 
-static void tell_present(struct story *story, const struct job *job, enum task_kind kind, uint32_t index)
+static void tell_present(struct story *story, const struct job *job, enum task_kind kind,
+                         uint32_t index)
 {
     const struct task *task = &job->tasks[kind][index];
     const struct attempt *owner = task_owner(task);
     if (task_committed(task) != NULL) return;
     if (job->outcome != JOB_RUNNING)
-        tell(story, NULL, NULL, "now: not done; the job has ended (%s)", job_outcome_text(job->outcome));
+        tell(story, NULL, NULL, "now: not done; the job has ended (%s)",
+             job_outcome_text(job->outcome));
     else if (owner != NULL)
         tell(story, NULL, &owner->claim.node, "now: running as attempt %u%s", owner->number,
              node_is_living(story->node, &owner->claim.node) ? "" : "; its node does not answer");
     else if (kind == TASK_REDUCE && job->done_count[TASK_MAP] < job->spec.maps)
-        tell(story, NULL, NULL, "now: waits for the maps: %u of %u are done", job->done_count[TASK_MAP],
-             job->spec.maps);
+        tell(story, NULL, NULL, "now: waits for the maps: %u of %u are done",
+             job->done_count[TASK_MAP], job->spec.maps);
     else
-        tell(story, NULL, NULL, "now: free; waits for a slot: next cause: %s", cause_text(task_next_cause(task)));
+        tell(story, NULL, NULL, "now: free; waits for a slot: next cause: %s",
+             cause_text(task_next_cause(task)));
 }
 
 void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_explain *ask)
 {
     enum task_kind kind;
     uint32_t index, number;
-    const struct job *job = find_task(node, stream, ask->request, ask->task, &kind, &index, &number);
+    const struct job *job =
+        find_task(node, stream, ask->request, ask->task, &kind, &index, &number);
     if (job == NULL) return;
     struct story story = {.node = node};
     story.lines = arena_take(&node->actions->arena, LINES_MAX * sizeof *story.lines);
     if (story.lines == NULL) return;
-    tell(&story, &job->stamp, &job->stamp.node, "job %s submitted: %u maps, %u reduces", job->name, job->spec.maps,
-         job->spec.reduces);
+    tell(&story, &job->stamp, &job->stamp.node, "job %s submitted: %u maps, %u reduces", job->name,
+         job->spec.maps, job->spec.reduces);
     const struct attempt *a = job->tasks[kind] == NULL ? NULL : job->tasks[kind][index].attempts;
     for (; a != NULL; a = a->next) {
-        tell(&story, &a->claim, &a->claim.node, "attempt %u: claimed: %s", a->number, cause_text(a->cause));
+        tell(&story, &a->claim, &a->claim.node, "attempt %u: claimed: %s", a->number,
+             cause_text(a->cause));
         tell_end(&story, a);
     }
     if (job->tasks[kind] != NULL) tell_present(&story, job, kind, index);
@@ -341,10 +375,14 @@ void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_ex
 
 /* ---- datasets ---- */
 
-static struct msg_name_row name_row(struct node *node, const struct naming *naming, bool is_conflict, const char *text)
+static struct msg_name_row name_row(struct node *node, const struct naming *naming,
+                                    bool is_conflict, const char *text)
 {
-    struct msg_name_row row = {.name = slice_string(text), .manifest = naming->manifest, .size = naming->size,
-                               .replicas_wanted = naming->replicas, .is_conflict = is_conflict};
+    struct msg_name_row row = {.name = slice_string(text),
+                               .manifest = naming->manifest,
+                               .size = naming->size,
+                               .replicas_wanted = naming->replicas,
+                               .is_conflict = is_conflict};
     const struct msg_manifest *manifest = manifests_get(node, &naming->manifest);
     if (manifest == NULL) return row;
     row.blocks = manifest->blocks.count;
@@ -358,7 +396,8 @@ static struct msg_name_row name_row(struct node *node, const struct naming *nami
     return row;
 }
 
-/* A place behind every naming of the name that the last page ended with; NULL: from the beginning. */
+/* A place behind every naming of the name that the last page ended with; NULL: from the beginning.
+ */
 static const struct naming *names_place(struct node *node, struct slice after)
 {
     if (after.count == 0 || after.count >= NAME_SIZE) return NULL;
@@ -366,7 +405,8 @@ static const struct naming *names_place(struct node *node, struct slice after)
     if (place == NULL) return NULL;
     const struct naming *named = names_find(&node->names, after);
     memset(place, 0, sizeof *place);
-    if (named != NULL) memcpy(place->name, named->name, sizeof place->name); /* NAME@id is behind NAME */
+    if (named != NULL)
+        memcpy(place->name, named->name, sizeof place->name); /* NAME@id is behind NAME */
     else memcpy(place->name, after.at, after.count);
     place->stamp.time = UINT64_MAX;
     return place;
@@ -383,7 +423,8 @@ void answers_names(struct node *node, uint64_t stream, const struct msg_ask_name
     bool is_conflict;
     char *text = arena_take(arena, NAME_TEXT_SIZE);
     const struct naming *naming = names_place(node, ask->after);
-    while (text != NULL && (naming = names_next(&node->names, ask->prefix, naming, &is_conflict, text)) != NULL) {
+    while (text != NULL &&
+           (naming = names_next(&node->names, ask->prefix, naming, &is_conflict, text)) != NULL) {
         /* A page ends where a name ends, so that the next one can begin behind it. */
         bool is_new = count == 0 || strcmp(naming->name, last) != 0;
         if ((count >= NAMES_PAGE && is_new) || count == NAMES_MAX) {
@@ -404,11 +445,13 @@ static struct list block_holders(struct node *node, const struct digest *digest)
     struct list none = {NULL, 0};
     size_t count;
     const struct msg_block_holder *order = node_holders(node, digest, NULL, &count);
-    struct msg_block_holder *holders = arena_take(&node->actions->arena, HOLDERS_MAX * sizeof *holders);
+    struct msg_block_holder *holders =
+        arena_take(&node->actions->arena, HOLDERS_MAX * sizeof *holders);
     if (holders == NULL || order == NULL) return none;
     uint32_t filled = 0;
     const struct block *block = keeper_find(node, digest);
-    if (block != NULL && block->is_here) holders[filled++] = (struct msg_block_holder){node->id, node->address};
+    if (block != NULL && block->is_here)
+        holders[filled++] = (struct msg_block_holder){node->id, node->address};
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < count && filled < HOLDERS_MAX; i++) {
             bool is_known = false;
@@ -423,8 +466,9 @@ bool answers_dataset(struct node *node, uint64_t stream, const struct msg_ask_da
 {
     const struct naming *naming = names_find(&node->names, ask->name);
     if (naming == NULL) {
-        control_error(node, stream, ask->request, CODE_NOT_FOUND, "no dataset is named %.*s: see `mrctl ls`",
-                      shown(ask->name), (const char *)ask->name.at);
+        control_error(node, stream, ask->request, CODE_NOT_FOUND,
+                      "no dataset is named %.*s: see `mrctl ls`", shown(ask->name),
+                      (const char *)ask->name.at);
         return true;
     }
     const struct msg_manifest *manifest = manifests_get(node, &naming->manifest);
@@ -437,8 +481,10 @@ bool answers_dataset(struct node *node, uint64_t stream, const struct msg_ask_da
         rows[count].block = blocks[i];
         rows[count].holders = block_holders(node, &blocks[i].block.digest);
     }
-    struct msg_say_dataset reply = {.request = ask->request, .blocks_count = manifest->blocks.count,
-                                    .size = naming->size, .blocks = {rows, count}};
+    struct msg_say_dataset reply = {.request = ask->request,
+                                    .blocks_count = manifest->blocks.count,
+                                    .size = naming->size,
+                                    .blocks = {rows, count}};
     links_send(node, stream, &wire_say_dataset, &reply);
     return true;
 }
@@ -463,18 +509,31 @@ void answers_info(struct node *node, uint64_t stream, const struct msg_ask_info 
         const char *name;
         uint64_t value;
     } more[] = {
-        {"log_entries", log->entries}, {"log_batches", log->batches}, {"log_bytes", log->bytes},
-        {"log_refused", log->refused}, {"log_forks", log->forks}, {"log_gaps", log->gaps},
-        {"log_horizon", log->horizon}, {"log_duplicates", log->duplicates},
-        {"probes", gossip->probes}, {"probes_failed", gossip->probes_failed},
-        {"suspicions", gossip->suspicions}, {"refutations", gossip->refutations}, {"deaths", gossip->deaths},
-        {"memory_used", node->memory.used}, {"log_digest", log_digest(node->log)},
-        {"state_digest", node_state_digest(node)}, {"running", work_running_count(node)},
+        {"log_entries", log->entries},
+        {"log_batches", log->batches},
+        {"log_bytes", log->bytes},
+        {"log_refused", log->refused},
+        {"log_forks", log->forks},
+        {"log_gaps", log->gaps},
+        {"log_horizon", log->horizon},
+        {"log_duplicates", log->duplicates},
+        {"probes", gossip->probes},
+        {"probes_failed", gossip->probes_failed},
+        {"suspicions", gossip->suspicions},
+        {"refutations", gossip->refutations},
+        {"deaths", gossip->deaths},
+        {"memory_used", node->memory.used},
+        {"log_digest", log_digest(node->log)},
+        {"state_digest", node_state_digest(node)},
+        {"running", work_running_count(node)},
     };
     for (size_t i = 0; i < sizeof more / sizeof *more; i++)
         rows[count++] = (struct msg_metric){slice_string(more[i].name), more[i].value};
-    struct msg_say_info reply = {.request = ask->request, .node = node->id, .name = slice_string(node->name),
-                                 .address = node->address, .version = slice_string(MR_VERSION),
+    struct msg_say_info reply = {.request = ask->request,
+                                 .node = node->id,
+                                 .name = slice_string(node->name),
+                                 .address = node->address,
+                                 .version = slice_string(MR_VERSION),
                                  .metrics = {rows, count}};
     links_send(node, stream, &wire_say_info, &reply);
 }

@@ -1,5 +1,5 @@
-/* What mrctl asks: who answers it. Reading is answered at once (answers.c); what changes something, or must wait for bytes or
- * disks, becomes pending (pending.c). */
+/* What mrctl asks: who answers it. Reading is answered at once (answers.c); what changes something,
+ * or must wait for bytes or disks, becomes pending (pending.c). */
 #include "node/state.h"
 
 #include <stdarg.h>
@@ -11,7 +11,8 @@ enum {
     DEFAULT_PORT = 7437,
 };
 
-void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t code, const char *format, ...)
+void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t code,
+                   const char *format, ...)
 {
     char text[8192];
     va_list arguments;
@@ -45,7 +46,8 @@ static void submit(struct node *node, uint64_t stream, const struct wire_message
     const struct msg_ask_submit *ask = message->fields;
     const char *trouble = spec_trouble(&ask->spec);
     if (trouble != NULL) control_error(node, stream, ask->request, CODE_USAGE, "%s", trouble);
-    else if (node->is_leaving) control_error(node, stream, ask->request, 3, "this node is leaving: ask another");
+    else if (node->is_leaving)
+        control_error(node, stream, ask->request, 3, "this node is leaving: ask another");
     else pending_add(node, stream, message);
 }
 
@@ -54,8 +56,11 @@ static void kill_job(struct node *node, uint64_t stream, const struct msg_ask_ki
     const struct job *job = answers_find_job(node, stream, ask->request, ask->job);
     if (job == NULL) return;
     if (job->outcome == JOB_RUNNING) {
-        struct msg_ended ended = {.job = job->id, .outcome = JOB_KILLED, .cause = CAUSE_KILLED,
-                                  .wall_ms = node_wall_ms(node), .text = slice_string("killed by request")};
+        struct msg_ended ended = {.job = job->id,
+                                  .outcome = JOB_KILLED,
+                                  .cause = CAUSE_KILLED,
+                                  .wall_ms = node_wall_ms(node),
+                                  .text = slice_string("killed by request")};
         (void)!node_append(node, &wire_ended, &ended, NULL);
         node_commit(node); /* nothing of it starts in this step any more (S6) */
     }
@@ -110,8 +115,6 @@ void control_request(struct node *node, struct link *link, const struct wire_mes
         node_leave(node);
         break;
     }
-    default:
-        node_count(node, METRIC_requests_refused);
-        break;
+    default: node_count(node, METRIC_requests_refused); break;
     }
 }

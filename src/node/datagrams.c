@@ -1,25 +1,30 @@
 /* Datagrams: sealed on the way out, believed on the way in only after proof (design, section 5).
  *
- *   unknown (sender, boot)  --seal ok-->  challenged, its payload held  --reply ok-->  proven, payload delivered
+ *   unknown (sender, boot)  --seal ok-->  challenged, its payload held  --reply ok-->  proven,
+ * payload delivered
  *
- * A recording of something said earlier can't answer a challenge; a repeat within a boot falls to the replay window; a
- * former boot is refused. A stranger (no key) costs one derived key and a counter: no memory, no answer. */
+ * A recording of something said earlier can't answer a challenge; a repeat within a boot falls to
+ * the replay window; a former boot is refused. A stranger (no key) costs one derived key and a
+ * counter: no memory, no answer. */
 #include "node/state.h"
 
 #include <assert.h>
 #include <string.h>
 
 enum {
-    CONTACTS_MAX = 16384,                 /* as many as members */
-    CHALLENGE_EVERY = 200 * MILLISECOND,  /* a lost challenge is repeated at the next datagram after this */
-    REMIND_EVERY = SECOND,                /* so often a former boot hears, at most, that it is one */
+    CONTACTS_MAX = 16384, /* as many as members */
+    CHALLENGE_EVERY =
+        200 * MILLISECOND, /* a lost challenge is repeated at the next datagram after this */
+    REMIND_EVERY = SECOND, /* so often a former boot hears, at most, that it is one */
 };
 
 static void seal_and_send(struct node *node, const struct address *to, struct slice payload)
 {
     uint8_t *out = arena_take(&node->actions->arena, FRAME_SIZE_MAX);
     if (out == NULL) return; /* a lost datagram */
-    struct frame_header header = {.key_id = node->keys[0].key_id, .sender = node->id, .boot = node->boot,
+    struct frame_header header = {.key_id = node->keys[0].key_id,
+                                  .sender = node->id,
+                                  .boot = node->boot,
                                   .counter = ++node->datagram_counter};
     size_t size = frame_seal(node->crypto, &node->own_subkey, &header, payload, out);
     struct action *action = actions_push(node->actions, ACTION_SEND);
@@ -36,8 +41,8 @@ void datagrams_send(void *context, const struct address *to, struct slice payloa
     seal_and_send(node, to, payload);
 }
 
-static void send_message(struct node *node, const struct address *to, const struct wire_schema *schema,
-                         const void *message)
+static void send_message(struct node *node, const struct address *to,
+                         const struct wire_schema *schema, const void *message)
 {
     struct slice payload = wire_pack_arena(schema, message, &node->actions->arena);
     if (payload.at != NULL) seal_and_send(node, to, payload);
@@ -81,7 +86,8 @@ static struct contact *contact_at(struct node *node, const struct id *id, const 
     return contact;
 }
 
-static void hold(struct node *node, struct contact *contact, const struct address *from, struct slice payload)
+static void hold(struct node *node, struct contact *contact, const struct address *from,
+                 struct slice payload)
 {
     drop_held(node, contact);
     contact->held = memory_take(&node->memory, payload.count);
@@ -101,10 +107,11 @@ static void challenge(struct node *node, struct contact *contact, const struct a
     send_message(node, from, &wire_challenge, &ask);
 }
 
-static void deliver(struct node *node, struct contact *contact, const struct address *from, struct slice payload)
+static void deliver(struct node *node, struct contact *contact, const struct address *from,
+                    struct slice payload)
 {
-    const char *reason = gossip_receive(&node->gossip, node->now, &contact->id, &contact->boot, from, payload,
-                                        &node->actions->arena);
+    const char *reason = gossip_receive(&node->gossip, node->now, &contact->id, &contact->boot,
+                                        from, payload, &node->actions->arena);
     if (reason == NULL) return;
     node_count(node, METRIC_datagrams_refused_payload);
     trace_line(&node->trace, TRACE_DEBUG, "event=datagram-refused reason=\"%s\"", reason);
@@ -117,7 +124,8 @@ static bool take_handshake(struct node *node, struct contact *contact, const str
     struct wire_message message;
     if (wire_unpack(&payload, &message, &node->actions->arena) != NULL) return false;
     if (message.type == MSG_challenge) {
-        struct msg_challenge_reply reply = {.token = ((const struct msg_challenge *)message.fields)->token};
+        struct msg_challenge_reply reply = {
+            .token = ((const struct msg_challenge *)message.fields)->token};
         send_message(node, from, &wire_challenge_reply, &reply);
         return true;
     }
@@ -133,16 +141,21 @@ static bool take_handshake(struct node *node, struct contact *contact, const str
     return true;
 }
 
-/* Who still speaks at a former boot is told of the newer one: a copy of a data directory then finds out, on either side. */
+/* Who still speaks at a former boot is told of the newer one: a copy of a data directory then finds
+ * out, on either side. */
 static void remind(struct node *node, struct contact *contact, const struct address *from)
 {
     const struct member *member = members_find(&node->gossip.members, &contact->id);
     if (member == NULL || node->now - contact->reminded < REMIND_EVERY) return;
     contact->reminded = node->now;
-    struct msg_member_claim claim = {
-        .node = member->id, .boot = member->boot, .refutations = member->refutations,
-        .state = (uint8_t)member->state, .cause = (uint8_t)member->cause, .address = member->address,
-        .slots = member->slots, .name = slice_string(member->name)};
+    struct msg_member_claim claim = {.node = member->id,
+                                     .boot = member->boot,
+                                     .refutations = member->refutations,
+                                     .state = (uint8_t)member->state,
+                                     .cause = (uint8_t)member->cause,
+                                     .address = member->address,
+                                     .slots = member->slots,
+                                     .name = slice_string(member->name)};
     struct msg_rumors rumors = {.claims = {&claim, 1}};
     send_message(node, from, &wire_rumors, &rumors);
 }
@@ -161,10 +174,12 @@ static int open_datagram(struct node *node, const struct address *from, struct s
     if (frame_peek(bytes, header) != NULL) return METRIC_datagrams_refused_form;
     const struct frame_key *key = key_by_id(node, header->key_id);
     if (key == NULL) return METRIC_datagrams_refused_key;
-    if (id_equal(&header->sender, &node->id) && boot_equal(&header->boot, &node->boot)) return METRIC_datagrams_own;
+    if (id_equal(&header->sender, &node->id) && boot_equal(&header->boot, &node->boot))
+        return METRIC_datagrams_own;
     struct contact *contact = map_get(&node->contacts, &header->sender);
     struct crypto_key subkey;
-    bool is_same = contact != NULL && boot_equal(&header->boot, &contact->boot) && key == &node->keys[0];
+    bool is_same =
+        contact != NULL && boot_equal(&header->boot, &contact->boot) && key == &node->keys[0];
     if (is_same) subkey = contact->subkey;
     else frame_subkey(node->crypto, key, &header->sender, &header->boot, &subkey);
     uint8_t *out = arena_take(&node->actions->arena, FRAME_SIZE_MAX);

@@ -1,5 +1,5 @@
-/* What can happen to a node: `now` and one input. A driver (io: the world, sim: the laboratory) makes them. Everything is
- * borrowed for the length of node_step. */
+/* What can happen to a node: `now` and one input. A driver (io: the world, sim: the laboratory)
+ * makes them. Everything is borrowed for the length of node_step. */
 #ifndef NODE_EVENT_H
 #define NODE_EVENT_H
 
@@ -9,20 +9,24 @@
 #include "wire/wire.h"
 
 enum event_kind {
-    EVENT_TICK,           /* time went on; at node_deadline or later, or whenever the driver likes */
-    EVENT_DATAGRAM,       /* sealed bytes, as they came */
-    EVENT_STREAM_OPENED,  /* handshake done: to us (PEER or CLIENT; the driver serves BULK itself) or by us */
-    EVENT_STREAM_RECORD,  /* one decrypted record: packed messages */
-    EVENT_STREAM_CLOSED,  /* gone, or never came to be; the last event of a stream */
-    EVENT_PERSISTED,      /* every ACTION_PERSIST up to this token is on disk (fsync) */
-    EVENT_STORAGE_FAILED, /* the disk refused: FULL, or anything else, which is the end of this boot */
-    EVENT_BLOCK_STORED,   /* a block is here, verified; by fetch, write or a client's upload (token 0) */
-    EVENT_BLOCK_FAILED,   /* a fetch, write or read did not come to be */
-    EVENT_BLOCK_READ,     /* the bytes asked for */
-    EVENT_TASK_STARTED,   /* inputs are there, its program runs */
-    EVENT_TASK_FINISHED,  /* it ended, its process group is gone; a done one's output is a block here now */
-    EVENT_RESOLVED,       /* addresses of a host asked for; none = failed */
-    EVENT_LEAVE,          /* SIGTERM: leave gracefully */
+    EVENT_TICK,          /* time went on; at node_deadline or later, or whenever the driver likes */
+    EVENT_DATAGRAM,      /* sealed bytes, as they came */
+    EVENT_STREAM_OPENED, /* handshake done: to us (PEER or CLIENT; the driver serves BULK itself) or
+                            by us */
+    EVENT_STREAM_RECORD, /* one decrypted record: packed messages */
+    EVENT_STREAM_CLOSED, /* gone, or never came to be; the last event of a stream */
+    EVENT_PERSISTED,     /* every ACTION_PERSIST up to this token is on disk (fsync) */
+    EVENT_STORAGE_FAILED, /* the disk refused: FULL, or anything else, which is the end of this boot
+                           */
+    EVENT_BLOCK_STORED, /* a block is here, verified; by fetch, write or a client's upload (token 0)
+                         */
+    EVENT_BLOCK_FAILED, /* a fetch, write or read did not come to be */
+    EVENT_BLOCK_READ,   /* the bytes asked for */
+    EVENT_TASK_STARTED, /* inputs are there, its program runs */
+    EVENT_TASK_FINISHED, /* it ended, its process group is gone; a done one's output is a block here
+                            now */
+    EVENT_RESOLVED,      /* addresses of a host asked for; none = failed */
+    EVENT_LEAVE,         /* SIGTERM: leave gracefully */
 };
 
 struct event {
@@ -34,9 +38,9 @@ struct event {
             struct slice bytes;
         } datagram;
         struct {
-            uint64_t stream;                    /* ours: as in ACTION_STREAM_OPEN (even); theirs: the driver's (odd) */
-            enum channel_purpose purpose;       /* CHANNEL_PEER or CHANNEL_CLIENT */
-            const struct channel_party *party;  /* proven; node id zero: a client */
+            uint64_t stream; /* ours: as in ACTION_STREAM_OPEN (even); theirs: the driver's (odd) */
+            enum channel_purpose purpose;      /* CHANNEL_PEER or CHANNEL_CLIENT */
+            const struct channel_party *party; /* proven; node id zero: a client */
         } stream_opened;
         struct {
             uint64_t stream;

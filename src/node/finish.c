@@ -1,9 +1,11 @@
 /* The end of a job: decided by an entry, written by the first living node in line.
  *
- *   all its tasks done  -> the output's manifest is stored, every block of it is on two nodes  -> ended done, and a name
- *   a task failed as often as --retries allows                                                -> ended failed, with its last words
+ *   all its tasks done  -> the output's manifest is stored, every block of it is on two nodes  ->
+ * ended done, and a name a task failed as often as --retries allows -> ended failed, with its last
+ * words
  *
- * Every node would write the same manifest, byte for byte. An output that nobody holds any more is `lost`, and its task runs again. */
+ * Every node would write the same manifest, byte for byte. An output that nobody holds any more is
+ * `lost`, and its task runs again. */
 #include "node/state.h"
 
 #include "base/hash.h"
@@ -11,7 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WRITE_AGAIN = 3 * SECOND }; /* a manifest that the disk has not taken by then */
+enum {
+    WRITE_AGAIN = 3 * SECOND
+}; /* a manifest that the disk has not taken by then */
 
 static enum task_kind final_kind(const struct job *job)
 {
@@ -42,12 +46,14 @@ static size_t describe_status(char *text, size_t size, const struct attempt *att
 {
     int used = attempt->end_cause == CAUSE_SIGNALED
                    ? snprintf(text, size, "killed by signal %u", attempt->status - 128)
-               : attempt->end_cause == CAUSE_EXITED ? snprintf(text, size, "exit status %u", attempt->status)
-                                                    : snprintf(text, size, "%s", cause_text(attempt->end_cause));
+               : attempt->end_cause == CAUSE_EXITED
+                   ? snprintf(text, size, "exit status %u", attempt->status)
+                   : snprintf(text, size, "%s", cause_text(attempt->end_cause));
     return (size_t)used;
 }
 
-static void append_failed_end(struct node *node, const struct job *job, enum task_kind kind, uint32_t index)
+static void append_failed_end(struct node *node, const struct job *job, enum task_kind kind,
+                              uint32_t index)
 {
     const struct task *task = &job->tasks[kind][index];
     const struct attempt *attempt = last_failure(task);
@@ -63,7 +69,9 @@ static void append_failed_end(struct node *node, const struct job *job, enum tas
     if (attempt != NULL && attempt->log.count > 0)
         used += snprintf(text + used, sizeof text - (size_t)used, "\nits last words:\n%.*s",
                          (int)attempt->log.count, (const char *)attempt->log.at);
-    struct msg_ended ended = {.job = job->id, .outcome = JOB_FAILED, .cause = CAUSE_TASK_FAILED,
+    struct msg_ended ended = {.job = job->id,
+                              .outcome = JOB_FAILED,
+                              .cause = CAUSE_TASK_FAILED,
                               .wall_ms = node_wall_ms(node)};
     ended.text = slice_of(text, (size_t)used < sizeof text ? (size_t)used : sizeof text - 1);
     (void)!node_append(node, &wire_ended, &ended, NULL);
@@ -112,7 +120,8 @@ static bool write_manifest(struct node *node, struct work *work)
     work->finish_size = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct attempt *attempt = task_committed(&job->tasks[final_kind(job)][i]);
-        blocks[i] = (struct msg_manifest_block){.block = attempt->output, .offset = work->finish_size};
+        blocks[i] =
+            (struct msg_manifest_block){.block = attempt->output, .offset = work->finish_size};
         work->finish_size += attempt->output.size;
     }
     struct msg_text file = {.text = job_output_name(job)};
@@ -134,7 +143,8 @@ static size_t safe_copies(struct node *node)
     return living < SAFE_COPIES ? living : SAFE_COPIES;
 }
 
-/* True when every output is on enough nodes; asks for the missing copies, gives up what nobody has. */
+/* True when every output is on enough nodes; asks for the missing copies, gives up what nobody has.
+ */
 static bool outputs_are_safe(struct node *node, struct work *work)
 {
     const struct job *job = work->job;
@@ -145,7 +155,10 @@ static bool outputs_are_safe(struct node *node, struct work *work)
         is_safe = false;
         keeper_want(node, &attempt->output, job->spec.replicas, &attempt->claim.node);
         if (!keeper_is_lost(node, &attempt->output.digest)) continue;
-        struct msg_lost lost = {.job = job->id, .done = attempt->done, .kind = final_kind(job), .task = i,
+        struct msg_lost lost = {.job = job->id,
+                                .done = attempt->done,
+                                .kind = final_kind(job),
+                                .task = i,
                                 .cause = CAUSE_OWNER_DEAD};
         (void)!node_append(node, &wire_lost, &lost, NULL);
     }
@@ -160,16 +173,24 @@ static bool outputs_are_safe(struct node *node, struct work *work)
 static void append_done_end(struct node *node, const struct work *work)
 {
     const struct job *job = work->job;
-    struct msg_ended ended = {.job = job->id, .outcome = JOB_DONE, .cause = CAUSE_ALL_DONE,
-                              .manifest = work->finish_manifest, .size = work->finish_size,
+    struct msg_ended ended = {.job = job->id,
+                              .outcome = JOB_DONE,
+                              .cause = CAUSE_ALL_DONE,
+                              .manifest = work->finish_manifest,
+                              .size = work->finish_size,
                               .wall_ms = node_wall_ms(node)};
     struct msg_stamp replaced[64];
     struct slice name = job_output_name(job);
-    size_t replaced_count = job->spec.overwrite ? names_current(&node->names, name, replaced, 64) : 0;
-    struct msg_named named = {.name = name, .manifest = work->finish_manifest, .size = work->finish_size,
-                              .replicas = job->spec.replicas, .request = job->id,
+    size_t replaced_count =
+        job->spec.overwrite ? names_current(&node->names, name, replaced, 64) : 0;
+    struct msg_named named = {.name = name,
+                              .manifest = work->finish_manifest,
+                              .size = work->finish_size,
+                              .replicas = job->spec.replicas,
+                              .request = job->id,
                               .replaces = {replaced, (uint32_t)replaced_count}};
-    if (names_by_request(&node->names, &job->id) == NULL) (void)!node_append(node, &wire_named, &named, NULL);
+    if (names_by_request(&node->names, &job->id) == NULL)
+        (void)!node_append(node, &wire_named, &named, NULL);
     (void)!node_append(node, &wire_ended, &ended, NULL);
 }
 

@@ -1,11 +1,12 @@
 /* The keeper of blocks: what is here, who else has a copy, who should, and what may go.
  *
- *   wanted by a name or a running job   ->  on `replicas` living nodes, by rendezvous order of (block, node)
- *   wanted by nobody, not pinned        ->  dropped
+ *   wanted by a name or a running job   ->  on `replicas` living nodes, by rendezvous order of
+ * (block, node) wanted by nobody, not pinned        ->  dropped
  *
- * A node that wants copies asks those who should hold them ("block_ensure": get it from these, keep it, say so); nobody pushes
- * bytes. Confirmations are believed until the member dies. A fresh upload and a block that was promised to somebody are
- * pinned for an hour, because what will reference them is still on its way. */
+ * A node that wants copies asks those who should hold them ("block_ensure": get it from these, keep
+ * it, say so); nobody pushes bytes. Confirmations are believed until the member dies. A fresh
+ * upload and a block that was promised to somebody are pinned for an hour, because what will
+ * reference them is still on its way. */
 #include "node/state.h"
 
 #include "base/hash.h"
@@ -13,12 +14,12 @@
 #include <string.h>
 
 enum {
-    ASK_AGAIN = SECOND,                 /* an ensure that got no answer is repeated */
-    SWEEP_EVERY = 10 * SECOND,          /* without news; with news at once */
-    SWEEP_SOON = 300 * MILLISECOND,     /* many entries of one moment make one sweep */
-    RELEASE_GRACE = 5 * SECOND,         /* a job's input after its end: time to be asked for again */
-    DEFAULT_PIN_MINUTES = 60,           /* design, section 9 */
-    LOST_AFTER = 3,                     /* refusals: everyone who could know was asked and asked again */
+    ASK_AGAIN = SECOND,             /* an ensure that got no answer is repeated */
+    SWEEP_EVERY = 10 * SECOND,      /* without news; with news at once */
+    SWEEP_SOON = 300 * MILLISECOND, /* many entries of one moment make one sweep */
+    RELEASE_GRACE = 5 * SECOND,     /* a job's input after its end: time to be asked for again */
+    DEFAULT_PIN_MINUTES = 60,       /* design, section 9 */
+    LOST_AFTER = 3, /* refusals: everyone who could know was asked and asked again */
 };
 
 static duration default_pin(void) { return (duration)DEFAULT_PIN_MINUTES * 60 * SECOND; }
@@ -89,7 +90,8 @@ bool keeper_is_lost(const struct node *node, const struct digest *digest)
 
 /* ---- copies elsewhere ---- */
 
-static void say_held(struct node *node, const struct id *to, const struct digest *digest, bool is_held)
+static void say_held(struct node *node, const struct id *to, const struct digest *digest,
+                     bool is_held)
 {
     struct link *link = links_need(node, to);
     if (link == NULL) return;
@@ -97,7 +99,8 @@ static void say_held(struct node *node, const struct id *to, const struct digest
     links_send(node, link->stream, &wire_block_held, &held);
 }
 
-static void fetch(struct node *node, struct block *block, const struct msg_block_holder *holders, size_t count)
+static void fetch(struct node *node, struct block *block, const struct msg_block_holder *holders,
+                  size_t count)
 {
     if (block->is_fetching || block->is_here || count == 0) return;
     struct action *action = actions_push(node->actions, ACTION_BLOCK_FETCH);
@@ -108,23 +111,28 @@ static void fetch(struct node *node, struct block *block, const struct msg_block
     block->is_fetching = true;
 }
 
-static void ensure_at(struct node *node, const struct id *peer, const struct msg_block_ensure *ensure)
+static void ensure_at(struct node *node, const struct id *peer,
+                      const struct msg_block_ensure *ensure)
 {
     struct link *link = links_need(node, peer);
     if (link != NULL) links_send(node, link->stream, &wire_block_ensure, ensure);
 }
 
 /* The first `replicas` living nodes in rendezvous order should have it. */
-static void ask_holders(struct node *node, struct block *block, uint8_t replicas, const struct id *first)
+static void ask_holders(struct node *node, struct block *block, uint8_t replicas,
+                        const struct id *first)
 {
     size_t living_count, holders_count;
     const struct schedule_node *living = node_living(node, &living_count);
     struct schedule_node *order = arena_take(&node->actions->arena, living_count * sizeof *order);
-    const struct msg_block_holder *holders = node_holders(node, &block->digest, first, &holders_count);
-    struct msg_block_holder *sources = arena_take(&node->actions->arena, HOLDERS_MAX * sizeof *sources);
+    const struct msg_block_holder *holders =
+        node_holders(node, &block->digest, first, &holders_count);
+    struct msg_block_holder *sources =
+        arena_take(&node->actions->arena, HOLDERS_MAX * sizeof *sources);
     if (order == NULL || holders == NULL || sources == NULL) return;
     size_t sources_count = 0;
-    if (block->is_here) sources[sources_count++] = (struct msg_block_holder){node->id, node->address};
+    if (block->is_here)
+        sources[sources_count++] = (struct msg_block_holder){node->id, node->address};
     for (size_t i = 0; i < holders_count && sources_count < HOLDERS_MAX; i++)
         if (!block->is_here || id_list_has(block->copies, block->copies_count, &holders[i].node))
             sources[sources_count++] = holders[i];
@@ -139,7 +147,8 @@ static void ask_holders(struct node *node, struct block *block, uint8_t replicas
     }
 }
 
-void keeper_want(struct node *node, const struct msg_block_ref *ref, uint8_t replicas, const struct id *first)
+void keeper_want(struct node *node, const struct msg_block_ref *ref, uint8_t replicas,
+                 const struct id *first)
 {
     struct block *block = block_at(node, ref);
     if (block == NULL || (block->asked != 0 && node->now - block->asked < ASK_AGAIN)) return;
@@ -253,7 +262,8 @@ void keeper_release(struct node *node, const struct msg_block_ref *ref, instant 
     node->sweep_wanted = true;
     if (manifest == NULL) return;
     const struct msg_manifest_block *blocks = manifest->blocks.at;
-    for (uint32_t i = 0; i < manifest->blocks.count; i++) release(node, &blocks[i].block.digest, seen);
+    for (uint32_t i = 0; i < manifest->blocks.count; i++)
+        release(node, &blocks[i].block.digest, seen);
 }
 
 void keeper_release_job(struct node *node, const struct job *job, instant seen)
@@ -283,7 +293,8 @@ static void mark(struct node *node, const struct msg_block_ref *ref, uint8_t rep
 
 static void mark_dataset(struct node *node, const struct msg_block_ref *ref, uint8_t replicas)
 {
-    /* Every node that should hold a block of it must know the list, so all get to see the manifest. */
+    /* Every node that should hold a block of it must know the list, so all get to see the manifest.
+     */
     const struct msg_manifest *manifest = manifests_get(node, ref);
     mark(node, ref, replicas);
     if (manifest == NULL) return;
@@ -342,15 +353,18 @@ static void settle(struct node *node, struct block *block, bool may_drop)
     actions_push(node->actions, ACTION_BLOCK_DROP)->block_drop.digest = block->digest;
 }
 
-/* Forgets blocks that are neither here nor of interest, so that the table is bounded by what is kept. Collected first:
- * the table must not change while it is walked. */
+/* Forgets blocks that are neither here nor of interest, so that the table is bounded by what is
+ * kept. Collected first: the table must not change while it is walked. */
 static void forget_strangers(struct node *node)
 {
-    enum { FORGET_MAX = 256 }; /* a sweep; the next one goes on */
+    enum {
+        FORGET_MAX = 256
+    }; /* a sweep; the next one goes on */
     struct block *idle[FORGET_MAX];
     size_t idle_count = 0, cursor = 0;
     for (struct block *block; (block = map_next(&node->blocks, &cursor)) != NULL;) {
-        bool is_wanted = block->is_here || block->is_marked || block->is_fetching || block->waiters_count > 0;
+        bool is_wanted =
+            block->is_here || block->is_marked || block->is_fetching || block->waiters_count > 0;
         if (is_wanted || node->now - block->asked < 30 * SECOND) continue;
         if (idle_count < FORGET_MAX) idle[idle_count++] = block;
     }
@@ -378,7 +392,8 @@ void keeper_tick(struct node *node)
     cursor = 0;
     while ((block = map_next(&node->blocks, &cursor)) != NULL) {
         settle(node, block, may_drop);
-        if (is_short(node, block)) node->sweep_next = instant_min(node->sweep_next, node->now + ASK_AGAIN);
+        if (is_short(node, block))
+            node->sweep_next = instant_min(node->sweep_next, node->now + ASK_AGAIN);
     }
     forget_strangers(node);
 }

@@ -1,23 +1,26 @@
 /* Streams between nodes, and with mrctl: who is connected to whom.
  *
  *   small flock (up to 16):  everyone to everyone; of a pair the smaller id connects
- *   larger:                  each to its 4 successors on the ring of ids, so that everyone has about 8
+ *   larger:                  each to its 4 successors on the ring of ids, so that everyone has
+ * about 8
  *
- * The log flows over these streams; their end without goodbye is evidence against a peer (design, section 6). Joining is a
- * stream to an address whose owner is not known yet; it is tried with back-off until somebody else lives here. */
+ * The log flows over these streams; their end without goodbye is evidence against a peer (design,
+ * section 6). Joining is a stream to an address whose owner is not known yet; it is tried with
+ * back-off until somebody else lives here. */
 #include "node/state.h"
 
 #include <assert.h>
 #include <string.h>
 
 enum {
-    MESH_MAX = 16,                    /* 16 * 15 / 2 = 120 idle streams in the flock, 15 a node */
-    RING_SUCCESSORS = 4,              /* log2 of a few thousand, halved: both directions count */
-    MESH_EVERY = SECOND,              /* missing streams are looked for so often */
-    CONNECT_PATIENCE = 3 * SECOND,    /* the larger id connects, too, when the smaller one did not by then */
-    IDLE_MAX = 30 * SECOND,           /* an extra stream that nobody needs: copies of blocks come in bursts */
+    MESH_MAX = 16,       /* 16 * 15 / 2 = 120 idle streams in the flock, 15 a node */
+    RING_SUCCESSORS = 4, /* log2 of a few thousand, halved: both directions count */
+    MESH_EVERY = SECOND, /* missing streams are looked for so often */
+    CONNECT_PATIENCE =
+        3 * SECOND,         /* the larger id connects, too, when the smaller one did not by then */
+    IDLE_MAX = 30 * SECOND, /* an extra stream that nobody needs: copies of blocks come in bursts */
     JOIN_FIRST = 200 * MILLISECOND,
-    JOIN_LAST = 5 * SECOND,           /* a flock that starts all at once finds itself within this */
+    JOIN_LAST = 5 * SECOND, /* a flock that starts all at once finds itself within this */
 };
 
 struct link *links_find(const struct node *node, uint64_t stream)
@@ -30,7 +33,8 @@ struct link *links_find(const struct node *node, uint64_t stream)
 struct link *links_to(const struct node *node, const struct id *peer)
 {
     for (struct link *link = node->links; link != NULL; link = link->next)
-        if (link->state == LINK_OPEN && link->purpose == CHANNEL_PEER && id_equal(&link->peer, peer))
+        if (link->state == LINK_OPEN && link->purpose == CHANNEL_PEER &&
+            id_equal(&link->peer, peer))
             return link;
     return NULL;
 }
@@ -68,7 +72,8 @@ static void close_stream(struct node *node, uint64_t stream)
     action->stream_close.stream = stream;
 }
 
-static struct link *connect_to(struct node *node, const struct address *address, const struct id *peer)
+static struct link *connect_to(struct node *node, const struct address *address,
+                               const struct id *peer)
 {
     if (is_connecting(node, address)) return NULL;
     struct link *link = link_add(node, node->stream_next);
@@ -90,7 +95,8 @@ struct link *links_need(struct node *node, const struct id *peer)
     struct link *link = links_to(node, peer);
     if (link == NULL) {
         const struct member *member = members_find(&node->gossip.members, peer);
-        if (member == NULL || !member_is_living(member) || address_is_none(&member->address)) return NULL;
+        if (member == NULL || !member_is_living(member) || address_is_none(&member->address))
+            return NULL;
         struct link *asked = connect_to(node, &member->address, peer);
         if (asked != NULL) asked->is_extra = true;
         if (asked != NULL) asked->used = node->now;
@@ -100,7 +106,8 @@ struct link *links_need(struct node *node, const struct id *peer)
     return link;
 }
 
-bool links_send(struct node *node, uint64_t stream, const struct wire_schema *schema, const void *message)
+bool links_send(struct node *node, uint64_t stream, const struct wire_schema *schema,
+                const void *message)
 {
     struct slice bytes = wire_pack_arena(schema, message, &node->actions->arena);
     if (bytes.at == NULL || bytes.count > CHANNEL_RECORD_MAX) return false;
@@ -113,7 +120,8 @@ bool links_send(struct node *node, uint64_t stream, const struct wire_schema *sc
 static void append_joined(struct node *node, const struct channel_party *party)
 {
     if (map_get(&node->roster, &party->node) != NULL || !node->may_author) return;
-    struct msg_joined joined = {.node = party->node, .name = slice_string(party->name), .cause = CAUSE_JOINED};
+    struct msg_joined joined = {
+        .node = party->node, .name = slice_string(party->name), .cause = CAUSE_JOINED};
     (void)!node_append(node, &wire_joined, &joined, NULL);
 }
 
@@ -131,7 +139,8 @@ static void link_close(struct node *node, struct link *link)
     close_stream(node, stream);
 }
 
-/* Both connected to each other at once: the smaller id's stream stays, at both ends. True when this one is to go. */
+/* Both connected to each other at once: the smaller id's stream stays, at both ends. True when this
+ * one is to go. */
 static bool is_superfluous(struct node *node, const struct link *link, const struct id *peer)
 {
     struct link *other = links_to(node, peer);
@@ -151,7 +160,8 @@ void links_opened(struct node *node, const struct event *event)
         return;
     }
     node_count(node, METRIC_streams_opened);
-    bool is_second = is_superfluous(node, link, &party->node); /* asked before it counts as open itself */
+    bool is_second =
+        is_superfluous(node, link, &party->node); /* asked before it counts as open itself */
     link->state = LINK_OPEN;
     link->purpose = event->stream_opened.purpose;
     if (link->purpose == CHANNEL_CLIENT) return;
@@ -170,7 +180,8 @@ void links_opened(struct node *node, const struct event *event)
     replicas_hello(node, link);
 }
 
-/* Joining is what people wait for: a seed that can't be reached is said once each, with the reason. */
+/* Joining is what people wait for: a seed that can't be reached is said once each, with the reason.
+ */
 static void tell_refused(struct node *node, const struct link *link, const char *reason)
 {
     char text[ADDRESS_TEXT_SIZE];
@@ -212,7 +223,8 @@ void links_join(struct node *node, const struct address *address, bool is_saved)
     node->mesh_next = node->now;
 }
 
-/* Seeds are tried until each is a living member's address (or the flock has been found and it was only saved). */
+/* Seeds are tried until each is a living member's address (or the flock has been found and it was
+ * only saved). */
 static void join_tick(struct node *node)
 {
     bool is_alone = members_living_count(&node->gossip.members) <= 1;
@@ -220,7 +232,8 @@ static void join_tick(struct node *node)
         struct seed *seed = &node->seeds[i];
         bool is_met = !is_alone && seed->is_saved;
         size_t cursor = 0;
-        for (struct member *m; !is_met && (m = members_next(&node->gossip.members, &cursor)) != NULL;)
+        for (struct member *m;
+             !is_met && (m = members_next(&node->gossip.members, &cursor)) != NULL;)
             is_met = member_is_living(m) && address_equal(&m->address, &seed->address);
         if (is_met) {
             node->seeds[i--] = node->seeds[--node->seeds_count];

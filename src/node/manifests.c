@@ -1,5 +1,6 @@
-/* Manifests in memory: the lists of blocks of which datasets are made. A manifest is itself a block; it is fetched when it is not
- * here, read, decoded once, and kept while a job or a name wants it.
+/* Manifests in memory: the lists of blocks of which datasets are made. A manifest is itself a
+ * block; it is fetched when it is not here, read, decoded once, and kept while a job or a name
+ * wants it.
  *
  *   ABSENT --> FETCHING --> ABSENT (now here) --> READING --> READY
  *     ^-----------'  failed: again in a second      '--> ABSENT, damaged: fetched again */
@@ -29,7 +30,8 @@ static void start(struct node *node, struct manifest *manifest)
         manifest->retry = node->now + RETRY;
         if (holders_count == 0) return;
     }
-    struct action *action = actions_push(node->actions, is_here ? ACTION_BLOCK_READ : ACTION_BLOCK_FETCH);
+    struct action *action =
+        actions_push(node->actions, is_here ? ACTION_BLOCK_READ : ACTION_BLOCK_FETCH);
     if (is_here) {
         action->block_read.token = node->token_next++;
         action->block_read.block = manifest->block;
@@ -74,7 +76,8 @@ static bool decode(struct node *node, struct manifest *manifest, struct slice by
         arena_init(&arena, memory + start_at, size - start_at);
         struct slice input = slice_of(memory, bytes.count);
         struct wire_message message;
-        if (wire_unpack(&input, &message, &arena) == NULL && message.type == MSG_manifest && input.count == 0) {
+        if (wire_unpack(&input, &message, &arena) == NULL && message.type == MSG_manifest &&
+            input.count == 0) {
             memcpy(&manifest->fields, message.fields, sizeof manifest->fields);
             manifest->memory = memory;
             manifest->memory_size = size;

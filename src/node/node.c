@@ -2,9 +2,9 @@
  *
  *   event --> gossip, log, folds, blocks, work, requests --> actions
  *
- * Order within a step: the event itself; then what is due by time; then, once, the log's commit, so that all entries of a step
- * are one signed batch and one write. What depends on durability waits for EVENT_PERSISTED. Nothing here knows
- * whether the world or the simulator drives it. */
+ * Order within a step: the event itself; then what is due by time; then, once, the log's commit, so
+ * that all entries of a step are one signed batch and one write. What depends on durability waits
+ * for EVENT_PERSISTED. Nothing here knows whether the world or the simulator drives it. */
 #include "node/state.h"
 
 #include "base/hash.h"
@@ -14,9 +14,9 @@
 #include <string.h>
 
 enum {
-    MEMORY_BUDGET = 1 << 30,        /* far above what a flock of hundreds needs: a fence, not a plan */
-    AUTHOR_WAIT = 2 * SECOND,       /* design, section 7: a new boot waits so long for one exchange */
-    TURN = SECOND,                  /* design, section 7: the next writer in line waits so long */
+    MEMORY_BUDGET = 1 << 30,  /* far above what a flock of hundreds needs: a fence, not a plan */
+    AUTHOR_WAIT = 2 * SECOND, /* design, section 7: a new boot waits so long for one exchange */
+    TURN = SECOND,            /* design, section 7: the next writer in line waits so long */
 };
 
 static duration profile_period(enum node_profile profile)
@@ -33,7 +33,8 @@ void node_fail(struct node *node, enum error error, const char *what)
 {
     if (error == ERROR_NONE || node->fatal != ERROR_NONE) return;
     node->fatal = error;
-    trace_line(&node->trace, TRACE_ERROR, "event=stop error=\"%s\" where=%s", error_text(error), what);
+    trace_line(&node->trace, TRACE_ERROR, "event=stop error=\"%s\" where=%s", error_text(error),
+               what);
 }
 
 /* ---- folds: what the log tells ---- */
@@ -67,8 +68,7 @@ static void fold_naming(struct node *node, const struct stamped *entry)
     if (entry->fields == NULL || node->actions == NULL) return;
     if (entry->kind == MSG_named)
         release_replaced(node, &((const struct msg_named *)entry->fields)->replaces);
-    else
-        release_replaced(node, &((const struct msg_unnamed *)entry->fields)->replaces);
+    else release_replaced(node, &((const struct msg_unnamed *)entry->fields)->replaces);
 }
 
 static void on_entry(void *context, const struct stamped *entry)
@@ -135,8 +135,8 @@ static void rebuild_living(struct node *node)
     size_t cursor = 0;
     for (struct member *m; (m = members_next(&node->gossip.members, &cursor)) != NULL;) {
         if (!member_is_living(m) || node->living_count == LIVING_MAX) continue;
-        struct schedule_node *grown = memory_grow(&node->memory, node->living, &node->living_capacity,
-                                                  node->living_count, sizeof *grown);
+        struct schedule_node *grown = memory_grow(
+            &node->memory, node->living, &node->living_capacity, node->living_count, sizeof *grown);
         if (grown == NULL) {
             node_fail(node, ERROR_MEMORY, "living");
             return;
@@ -162,8 +162,8 @@ bool node_is_living(const struct node *node, const struct id *id)
     return member != NULL && member_is_living(member);
 }
 
-const struct msg_block_holder *node_holders(struct node *node, const struct digest *digest, const struct id *first,
-                                            size_t *count)
+const struct msg_block_holder *node_holders(struct node *node, const struct digest *digest,
+                                            const struct id *first, size_t *count)
 {
     *count = 0;
     size_t living_count;
@@ -213,13 +213,16 @@ enum error node_append(struct node *node, const struct wire_schema *schema, cons
 /* Addresses survive a restart of everyone: each living peer's is kept on disk (key "peer" + id). */
 static void save_peer(struct node *node, const struct member *member)
 {
-    enum { KEY_SIZE = 4 + 16 };
+    enum {
+        KEY_SIZE = 4 + 16
+    };
     uint8_t *key = arena_take(&node->actions->arena, KEY_SIZE + ADDRESS_TEXT_SIZE);
     if (key == NULL) return;
     char *text = (char *)key + KEY_SIZE;
     memcpy(key, "peer", 4);
     memcpy(key + 4, member->id.bytes, 16);
-    struct storage_put put = {slice_of(key, KEY_SIZE), slice_string(address_text(&member->address, text))};
+    struct storage_put put = {slice_of(key, KEY_SIZE),
+                              slice_string(address_text(&member->address, text))};
     if (member->state == MEMBER_LEFT) put.value = slice_of(NULL, 0);
     on_persist(node, node->persist_token, &put, 1);
 }
@@ -231,7 +234,8 @@ void node_changed(struct node *node, const struct member *member, unsigned befor
     if (node->actions == NULL || id_equal(&member->id, &node->id)) return;
     if (!member_is_living(member)) keeper_forget_member(node, &member->id);
     bool is_news = before == 0 || before == MEMBER_DEAD || before == MEMBER_LEFT;
-    if ((is_news && member->state == MEMBER_ALIVE) || member->state == MEMBER_LEFT) save_peer(node, member);
+    if ((is_news && member->state == MEMBER_ALIVE) || member->state == MEMBER_LEFT)
+        save_peer(node, member);
     node->mesh_next = node->now;
 }
 
@@ -293,7 +297,8 @@ struct node *node_open(const struct node_config *config, instant now)
     frame_subkey(node->crypto, &node->keys[0], &node->id, &node->boot, &node->own_subkey);
     map_init(&node->contacts, &node->memory, offsetof(struct contact, id), sizeof(struct id));
     map_init(&node->roster, &node->memory, offsetof(struct roster_item, id), sizeof(struct id));
-    map_init(&node->manifests, &node->memory, offsetof(struct manifest, digest), sizeof(struct digest));
+    map_init(&node->manifests, &node->memory, offsetof(struct manifest, digest),
+             sizeof(struct digest));
     map_init(&node->blocks, &node->memory, offsetof(struct block, digest), sizeof(struct digest));
     names_init(&node->names, &node->memory);
     jobs_init(&node->jobs, &node->memory);
@@ -332,9 +337,11 @@ void node_close(struct node *node)
     assert(memory.used == 0);
 }
 
-const char *node_load(struct node *node, struct slice key, struct slice value, struct arena *scratch)
+const char *node_load(struct node *node, struct slice key, struct slice value,
+                      struct arena *scratch)
 {
-    if (key.count > 5 && memcmp(key.at, "batch", 5) == 0) return log_load(node->log, key, value, scratch);
+    if (key.count > 5 && memcmp(key.at, "batch", 5) == 0)
+        return log_load(node->log, key, value, scratch);
     if (key.count == 20 && memcmp(key.at, "peer", 4) == 0) {
         char text[ADDRESS_TEXT_SIZE];
         struct address address;
@@ -355,8 +362,8 @@ enum error node_load_block(struct node *node, const struct msg_block_ref *block)
 
 static void append_opened(struct node *node)
 {
-    struct msg_opened opened = {.name = slice_string(node->name), .address = node->address,
-                                .wall_ms = node->wall_ms};
+    struct msg_opened opened = {
+        .name = slice_string(node->name), .address = node->address, .wall_ms = node->wall_ms};
     (void)!node_append(node, &wire_opened, &opened, NULL);
 }
 
@@ -375,9 +382,10 @@ static void finish_step(struct node *node)
         node->is_stopped = true;
         struct action *action = actions_push(node->actions, ACTION_STOP);
         action->stop.error = node->fatal;
-        action->stop.text = node->fatal == ERROR_EXISTS
-                                ? "duplicate identity: another node runs with a copy of this data directory"
-                                : error_text(node->fatal);
+        action->stop.text =
+            node->fatal == ERROR_EXISTS
+                ? "duplicate identity: another node runs with a copy of this data directory"
+                : error_text(node->fatal);
     }
     node->actions = NULL;
 }
@@ -473,9 +481,13 @@ static void take_event(struct node *node, const struct event *event)
 {
     switch (event->kind) {
     case EVENT_TICK: break;
-    case EVENT_DATAGRAM: datagrams_receive(node, &event->datagram.from, event->datagram.bytes); break;
+    case EVENT_DATAGRAM:
+        datagrams_receive(node, &event->datagram.from, event->datagram.bytes);
+        break;
     case EVENT_STREAM_OPENED: links_opened(node, event); break;
-    case EVENT_STREAM_RECORD: stream_record(node, event->stream_record.stream, event->stream_record.bytes); break;
+    case EVENT_STREAM_RECORD:
+        stream_record(node, event->stream_record.stream, event->stream_record.bytes);
+        break;
     case EVENT_STREAM_CLOSED: links_closed(node, event); break;
     case EVENT_PERSISTED: replicas_persisted(node, event->persisted.token); break;
     case EVENT_STORAGE_FAILED: node_fail(node, event->storage_failed.error, "storage"); break;

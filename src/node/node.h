@@ -1,6 +1,7 @@
-/* A node: the only place where who is there (gossip) and what is to be done (log, tasks) meet. Pure: it never
- * blocks, reads no clock, touches no file and no socket. A driver feeds it events and carries out its actions; the
- * same events with the same seed give the same actions, byte for byte. */
+/* A node: the only place where who is there (gossip) and what is to be done (log, tasks) meet.
+ * Pure: it never blocks, reads no clock, touches no file and no socket. A driver feeds it events
+ * and carries out its actions; the same events with the same seed give the same actions, byte for
+ * byte. */
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 
@@ -25,31 +26,35 @@ struct node_config {
     const struct crypto_pair *pair;
     const struct crypto_key *keys; /* the cluster's; the first seals */
     size_t keys_count;
-    struct boot boot;              /* made durable by the driver before node_open */
-    struct address address;        /* where others reach us */
-    const char *name;              /* for people, at most 64 bytes */
-    uint16_t slots;                /* tasks at once */
+    struct boot boot;       /* made durable by the driver before node_open */
+    struct address address; /* where others reach us */
+    const char *name;       /* for people, at most 64 bytes */
+    uint16_t slots;         /* tasks at once */
     enum node_profile profile;
-    const struct address *join;    /* seeds to join through, may be none */
+    const struct address *join; /* seeds to join through, may be none */
     size_t join_count;
-    uint64_t seed;                 /* of the node's own prng */
-    uint64_t wall_ms;              /* what the wall clock shows now: only ever shown to people */
-    size_t memory_budget;          /* bytes; 0 = 1 GiB */
+    uint64_t seed;        /* of the node's own prng */
+    uint64_t wall_ms;     /* what the wall clock shows now: only ever shown to people */
+    size_t memory_budget; /* bytes; 0 = 1 GiB */
     struct trace trace;
 };
 
-/* Makes a node. Returns NULL when out of memory. Next: node_load for all that the disk holds, then node_start. */
+/* Makes a node. Returns NULL when out of memory. Next: node_load for all that the disk holds, then
+ * node_start. */
 struct node *node_open(const struct node_config *config, instant now);
 void node_close(struct node *node);
 
-/* Feeds one stored key and value back, as ACTION_PERSIST wrote them, in key order. NULL, or why it is damaged. */
-const char *node_load(struct node *node, struct slice key, struct slice value, struct arena *scratch);
+/* Feeds one stored key and value back, as ACTION_PERSIST wrote them, in key order. NULL, or why it
+ * is damaged. */
+const char *node_load(struct node *node, struct slice key, struct slice value,
+                      struct arena *scratch);
 /* One block that the disk holds, whole. */
 enum error node_load_block(struct node *node, const struct msg_block_ref *block) MUST_USE;
 /* All is loaded: opens the feed of this boot, begins to gossip. */
 void node_start(struct node *node, instant now, struct actions *actions);
 
-/* Tell the node what happened; learn what to do. Resets actions first; they stay valid until the next step. */
+/* Tell the node what happened; learn what to do. Resets actions first; they stay valid until the
+ * next step. */
 void node_step(struct node *node, const struct event *event, struct actions *actions);
 /* When the node next wants a tick, if nothing happens before. */
 instant node_deadline(const struct node *node);
@@ -57,7 +62,8 @@ instant node_deadline(const struct node *node);
 /* ---- to look in, for drivers, tests and invariants ---- */
 
 struct id node_id(const struct node *node);
-/* Order-independent digest of the folded state: equal for nodes with the same entries (invariant S1). */
+/* Order-independent digest of the folded state: equal for nodes with the same entries (invariant
+ * S1). */
 uint64_t node_state_digest(const struct node *node);
 /* Digest of what entries it holds. */
 uint64_t node_log_digest(const struct node *node);

@@ -1,9 +1,9 @@
-/* Requests that can't be answered at once: each is tried again whenever something it may wait for has happened, and every 200 ms.
+/* Requests that can't be answered at once: each is tried again whenever something it may wait for
+ * has happened, and every 200 ms.
  *
- *   submit, name:  BLOCKS (every block on two living nodes) -> ENTRY (the entry on K disks) -> answered
- *   unname:        ENTRY -> answered
- *   wait:          WATCH, a sign of life each second -> answered when the job has ended
- *   dataset, ls:   READ, until the manifest is here -> answered
+ *   submit, name:  BLOCKS (every block on two living nodes) -> ENTRY (the entry on K disks) ->
+ * answered unname:        ENTRY -> answered wait:          WATCH, a sign of life each second ->
+ * answered when the job has ended dataset, ls:   READ, until the manifest is here -> answered
  *
  * A client that lost its peer asks another one with the same id: the same job, the same naming. */
 #include "node/state.h"
@@ -14,18 +14,19 @@
 
 enum {
     TRY_EVERY = 200 * MILLISECOND,
-    SIGN_EVERY = SECOND,            /* a client takes 10 s of silence for death */
+    SIGN_EVERY = SECOND,                 /* a client takes 10 s of silence for death */
     ASK_DISKS_AFTER = 300 * MILLISECOND, /* peers tell of their own accord sooner, normally */
-    BLOCKS_PATIENCE = 60 * SECOND,  /* then the client hears what is missing */
+    BLOCKS_PATIENCE = 60 * SECOND,       /* then the client hears what is missing */
     READ_PATIENCE = 10 * SECOND,
-    UNKNOWN_PATIENCE = 2 * SECOND,  /* a job may have been submitted elsewhere a moment ago */
+    UNKNOWN_PATIENCE = 2 * SECOND, /* a job may have been submitted elsewhere a moment ago */
     CODE_USAGE = 2,
     CODE_NOT_FOUND = 4,
     CODE_CONFLICT = 6,
     CODE_PARTIAL = 7,
 };
 
-static bool request_copy(struct node *node, struct pending *pending, const struct wire_message *message)
+static bool request_copy(struct node *node, struct pending *pending,
+                         const struct wire_message *message)
 {
     for (size_t size = 4096; size <= 4 << 20; size *= 8) {
         void *memory = memory_take(&node->memory, size);
@@ -98,14 +99,17 @@ static void say_missing(struct node *node, const struct pending *pending, uint64
 static bool block_is_safe(struct node *node, const struct msg_block_ref *block, uint8_t replicas)
 {
     size_t living = members_living_count(&node->gossip.members);
-    if (keeper_copies(node, &block->digest) >= (living < SAFE_COPIES ? living : SAFE_COPIES)) return true;
+    if (keeper_copies(node, &block->digest) >= (living < SAFE_COPIES ? living : SAFE_COPIES))
+        return true;
     keeper_want(node, block, replicas < SAFE_COPIES ? SAFE_COPIES : replicas, NULL);
     return false;
 }
 
-/* Are the manifest and all that it lists on enough living nodes? maps: as many blocks must be in it; 0 = any. */
-static enum progress blocks_progress(struct node *node, const struct pending *pending, uint64_t request,
-                                     const struct msg_block_ref *ref, uint32_t maps, uint8_t replicas)
+/* Are the manifest and all that it lists on enough living nodes? maps: as many blocks must be in
+ * it; 0 = any. */
+static enum progress blocks_progress(struct node *node, const struct pending *pending,
+                                     uint64_t request, const struct msg_block_ref *ref,
+                                     uint32_t maps, uint8_t replicas)
 {
     bool is_late = node->now - pending->since > BLOCKS_PATIENCE;
     const struct msg_manifest *manifest = manifests_get(node, ref);
@@ -115,8 +119,8 @@ static enum progress blocks_progress(struct node *node, const struct pending *pe
         return PROGRESS_OVER;
     }
     if (maps > 0 && manifest->blocks.count != maps) {
-        control_error(node, pending->stream, request, CODE_USAGE, "the job says %u maps, its manifest %u blocks",
-                      maps, manifest->blocks.count);
+        control_error(node, pending->stream, request, CODE_USAGE,
+                      "the job says %u maps, its manifest %u blocks", maps, manifest->blocks.count);
         return PROGRESS_OVER;
     }
     bool is_safe = block_is_safe(node, ref, replicas);
@@ -136,7 +140,8 @@ static enum progress blocks_progress(struct node *node, const struct pending *pe
 /* On how many disks the entry is, as far as we know. */
 static size_t disks(const struct node *node, const struct pending *pending)
 {
-    bool is_here = log_durable(node->log, &pending->entry.node, &pending->entry.boot) >= pending->entry.sequence;
+    bool is_here = log_durable(node->log, &pending->entry.node, &pending->entry.boot) >=
+                   pending->entry.sequence;
     return is_here ? 1 + pending->acks_count : 0;
 }
 
@@ -145,7 +150,8 @@ static bool is_acknowledged(struct node *node, struct pending *pending, uint8_t 
     size_t living = members_living_count(&node->gossip.members);
     size_t wanted = ack == 0 ? SAFE_COPIES : ack;
     if (disks(node, pending) >= (wanted < living ? wanted : living)) return true;
-    bool is_time = node->now - pending->since > ASK_DISKS_AFTER && node->now - pending->asked > ASK_DISKS_AFTER;
+    bool is_time = node->now - pending->since > ASK_DISKS_AFTER &&
+                   node->now - pending->asked > ASK_DISKS_AFTER;
     if (!is_time) return false;
     pending->asked = node->now;
     struct msg_log_vector question = {.complete = false, .wants_reply = true};
@@ -187,8 +193,9 @@ static uint64_t request_number(const struct pending *pending)
 
 static bool say_too_large(struct node *node, const struct pending *pending)
 {
-    control_error(node, pending->stream, request_number(pending), CODE_USAGE,
-                  "it is too large for an entry of the log (64 KiB): shorten commands and environment");
+    control_error(
+        node, pending->stream, request_number(pending), CODE_USAGE,
+        "it is too large for an entry of the log (64 KiB): shorten commands and environment");
     return true;
 }
 
@@ -212,7 +219,8 @@ static void job_name(const struct node *node, const struct msg_ask_submit *ask, 
     }
 }
 
-static bool try_submit_blocks(struct node *node, struct pending *pending, const struct msg_ask_submit *ask)
+static bool try_submit_blocks(struct node *node, struct pending *pending,
+                              const struct msg_ask_submit *ask)
 {
     if (!node->may_author) return false;
     if (output_conflicts(node, ask)) {
@@ -221,14 +229,15 @@ static bool try_submit_blocks(struct node *node, struct pending *pending, const 
                       (int)ask->spec.output.count, (const char *)ask->spec.output.at);
         return true;
     }
-    enum progress progress = blocks_progress(node, pending, ask->request, &ask->spec.manifest, ask->spec.maps,
-                                             ask->spec.replicas);
+    enum progress progress = blocks_progress(node, pending, ask->request, &ask->spec.manifest,
+                                             ask->spec.maps, ask->spec.replicas);
     if (progress != PROGRESS_READY) return progress == PROGRESS_OVER;
     char name[65];
     job_name(node, ask, name);
     struct msg_job job = {.job = ask->job, .spec = ask->spec, .cause = CAUSE_ASKED};
     job.spec.name = slice_string(name);
-    if (node_append(node, &wire_job, &job, &pending->entry) != ERROR_NONE) return say_too_large(node, pending);
+    if (node_append(node, &wire_job, &job, &pending->entry) != ERROR_NONE)
+        return say_too_large(node, pending);
     pending->state = PENDING_ENTRY;
     return false;
 }
@@ -243,7 +252,9 @@ static bool try_submit(struct node *node, struct pending *pending)
     }
     if (pending->state == PENDING_BLOCKS) return try_submit_blocks(node, pending, ask);
     if (job == NULL || !job->is_known || !is_acknowledged(node, pending, ask->ack)) return false;
-    struct msg_say_submitted reply = {.request = ask->request, .job = ask->job, .name = slice_string(job->name),
+    struct msg_say_submitted reply = {.request = ask->request,
+                                      .job = ask->job,
+                                      .name = slice_string(job->name),
                                       .acks = (uint8_t)disks(node, pending)};
     links_send(node, pending->stream, &wire_say_submitted, &reply);
     return true;
@@ -255,7 +266,8 @@ static void say_ok(struct node *node, uint64_t stream, uint64_t request, const c
     links_send(node, stream, &wire_say_ok, &reply);
 }
 
-static bool try_name_blocks(struct node *node, struct pending *pending, const struct msg_ask_name *ask)
+static bool try_name_blocks(struct node *node, struct pending *pending,
+                            const struct msg_ask_name *ask)
 {
     if (!node->may_author) return false;
     struct msg_stamp replaced[64];
@@ -266,12 +278,17 @@ static bool try_name_blocks(struct node *node, struct pending *pending, const st
                       (int)ask->name.count, (const char *)ask->name.at);
         return true;
     }
-    enum progress progress = blocks_progress(node, pending, ask->request, &ask->manifest, 0, ask->replicas);
+    enum progress progress =
+        blocks_progress(node, pending, ask->request, &ask->manifest, 0, ask->replicas);
     if (progress != PROGRESS_READY) return progress == PROGRESS_OVER;
-    struct msg_named named = {.name = ask->name, .manifest = ask->manifest, .size = ask->size,
-                              .replicas = ask->replicas, .request = ask->id,
+    struct msg_named named = {.name = ask->name,
+                              .manifest = ask->manifest,
+                              .size = ask->size,
+                              .replicas = ask->replicas,
+                              .request = ask->id,
                               .replaces = {replaced, (uint32_t)count}};
-    if (node_append(node, &wire_named, &named, &pending->entry) != ERROR_NONE) return say_too_large(node, pending);
+    if (node_append(node, &wire_named, &named, &pending->entry) != ERROR_NONE)
+        return say_too_large(node, pending);
     pending->state = PENDING_ENTRY;
     return false;
 }
@@ -297,8 +314,9 @@ static bool try_unname(struct node *node, struct pending *pending)
         if (!node->may_author) return false;
         const struct naming *naming = names_find(&node->names, ask->name);
         if (naming == NULL) {
-            control_error(node, pending->stream, ask->request, CODE_NOT_FOUND, "no dataset is named %.*s",
-                          (int)ask->name.count, (const char *)ask->name.at);
+            control_error(node, pending->stream, ask->request, CODE_NOT_FOUND,
+                          "no dataset is named %.*s", (int)ask->name.count,
+                          (const char *)ask->name.at);
             return true;
         }
         struct msg_stamp replaced = naming->stamp;
@@ -319,7 +337,8 @@ static bool try_wait(struct node *node, struct pending *pending)
     if (job == NULL && matches == 0 && is_new) return false;
     if (job == NULL) return answers_find_job(node, pending->stream, ask->request, ask->job) == NULL;
     bool is_over = job->outcome != JOB_RUNNING;
-    if (!is_over && node->now - pending->told < SIGN_EVERY && pending->told != pending->since) return false;
+    if (!is_over && node->now - pending->told < SIGN_EVERY && pending->told != pending->since)
+        return false;
     pending->told = node->now;
     if (pending->told == pending->since) pending->told++;
     struct msg_say_job reply = {.request = ask->request, .job = answers_job(node, job)};

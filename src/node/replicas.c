@@ -1,25 +1,32 @@
-/* The log between nodes: new batches are pushed at once over the streams; what a push missed is repaired by version vector.
+/* The log between nodes: new batches are pushed at once over the streams; what a push missed is
+ * repaired by version vector.
  *
- *   commit here --push--> every linked peer (small flock: one hop; large: peers push on what was new to them)
- *   digests in pings differ --ask--> "this I hold" --> the batches that it lacks, and what the other holds
+ *   commit here --push--> every linked peer (small flock: one hop; large: peers push on what was
+ * new to them) digests in pings differ --ask--> "this I hold" --> the batches that it lacks, and
+ * what the other holds
  *
- * Pushes may be lost (a stream ended, a peer was slow): repair needs no memory of what was sent, only the two vectors. */
+ * Pushes may be lost (a stream ended, a peer was slow): repair needs no memory of what was sent,
+ * only the two vectors. */
 #include "node/state.h"
 
 #include <string.h>
 
 enum {
-    SPREAD_EVERY = 500 * MILLISECOND,  /* a difference in digests is looked at so often: a push has arrived by then */
-    ASK_EVERY = 100 * MILLISECOND,     /* at most, a link: a gap in a burst of batches is one gap */
-    FORWARD_ABOVE = 16,                /* living members; below, everyone is linked to the author (links.c) */
+    SPREAD_EVERY =
+        500 *
+        MILLISECOND, /* a difference in digests is looked at so often: a push has arrived by then */
+    ASK_EVERY = 100 * MILLISECOND, /* at most, a link: a gap in a burst of batches is one gap */
+    FORWARD_ABOVE = 16, /* living members; below, everyone is linked to the author (links.c) */
 };
 
 static void send_batch(struct node *node, struct link *link, const struct msg_log_batch *batch)
 {
-    if (links_send(node, link->stream, &wire_log_batch, batch)) node_count(node, METRIC_batches_sent);
+    if (links_send(node, link->stream, &wire_log_batch, batch))
+        node_count(node, METRIC_batches_sent);
 }
 
-void replicas_spread(void *context, const struct msg_log_batch *batch, const struct id *author, const struct id *from)
+void replicas_spread(void *context, const struct msg_log_batch *batch, const struct id *author,
+                     const struct id *from)
 {
     struct node *node = context;
     if (node->actions == NULL) return;
@@ -45,7 +52,8 @@ void replicas_ask(struct node *node, struct link *link, bool wants_reply)
     vector.complete = true;
     vector.wants_reply = wants_reply;
     link->asked = node->now;
-    if (links_send(node, link->stream, &wire_log_vector, &vector)) node_count(node, METRIC_vectors_sent);
+    if (links_send(node, link->stream, &wire_log_vector, &vector))
+        node_count(node, METRIC_vectors_sent);
 }
 
 void replicas_hello(struct node *node, struct link *link) { replicas_ask(node, link, true); }
@@ -73,7 +81,8 @@ void replicas_vector(struct node *node, struct link *link, const struct msg_log_
     bool is_all = log_missing(node->log, vector, give, &giving);
     /* Our own vector tells them the next page, and brings what we lack. */
     bool is_behind = log_is_behind(node->log, vector);
-    if (vector->wants_reply || !is_all || is_behind) replicas_ask(node, link, !is_all || (is_behind && !vector->wants_reply));
+    if (vector->wants_reply || !is_all || is_behind)
+        replicas_ask(node, link, !is_all || (is_behind && !vector->wants_reply));
 }
 
 void replicas_batch(struct node *node, struct link *link, const struct msg_log_batch *batch)
@@ -93,7 +102,8 @@ void replicas_persisted(struct node *node, uint64_t token)
 {
     log_persisted(node->log, token);
     struct msg_log_vector news = {0};
-    if (!log_vector_fill(node->log, true, &news, &node->actions->arena) || news.feeds.count == 0) return;
+    if (!log_vector_fill(node->log, true, &news, &node->actions->arena) || news.feeds.count == 0)
+        return;
     pending_vector(node, &node->id, &news);
     if (!node->is_ack_wanted) return;
     node->is_ack_wanted = false;

@@ -1,5 +1,6 @@
-/* The action that starts an attempt: what mrtask is told, where the input may be had, and the environment of Hadoop Streaming's
- * contract. Everything in it follows from the job, the task and the attempt; nothing from the node but its name. */
+/* The action that starts an attempt: what mrtask is told, where the input may be had, and the
+ * environment of Hadoop Streaming's contract. Everything in it follows from the job, the task and
+ * the attempt; nothing from the node but its name. */
 #include "node/state.h"
 
 #include "base/hash.h"
@@ -9,9 +10,10 @@
 #include <string.h>
 
 enum {
-    VARIABLES_MAX = 16 + 64,            /* ours, and the job's at most */
+    VARIABLES_MAX = 16 + 64, /* ours, and the job's at most */
     VARIABLE_SIZE = 4096,
-    OUTPUT_SIZE_MAX_GIB = 64,           /* of one attempt: a program that prints for ever ends before the disk does */
+    OUTPUT_SIZE_MAX_GIB =
+        64, /* of one attempt: a program that prints for ever ends before the disk does */
 };
 
 struct environment {
@@ -21,8 +23,8 @@ struct environment {
     bool is_full;
 };
 
-__attribute__((format(printf, 2, 3)))
-static void set(struct environment *environment, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void set(struct environment *environment,
+                                                      const char *format, ...)
 {
     char text[VARIABLE_SIZE];
     va_list arguments;
@@ -40,10 +42,12 @@ static void set(struct environment *environment, const char *format, ...)
     environment->items[environment->count++].text = slice_of(copy, kept);
 }
 
-static void set_input(struct environment *environment, const struct msg_manifest *manifest, uint32_t index)
+static void set_input(struct environment *environment, const struct msg_manifest *manifest,
+                      uint32_t index)
 {
     if (manifest == NULL || index >= manifest->blocks.count) return;
-    const struct msg_manifest_block *block = (const struct msg_manifest_block *)manifest->blocks.at + index;
+    const struct msg_manifest_block *block =
+        (const struct msg_manifest_block *)manifest->blocks.at + index;
     if (block->file < manifest->files.count) {
         const struct msg_text *file = (const struct msg_text *)manifest->files.at + block->file;
         set(environment, "MR_INPUT=%.*s", (int)file->text.count, (const char *)file->text.at);
@@ -52,8 +56,9 @@ static void set_input(struct environment *environment, const struct msg_manifest
     set(environment, "MR_LENGTH=%llu", (unsigned long long)block->block.size);
 }
 
-static bool fill_environment(struct node *node, const struct work *work, const struct running *running,
-                             enum cause cause, uint32_t number, struct msg_task_spec *spec)
+static bool fill_environment(struct node *node, const struct work *work,
+                             const struct running *running, enum cause cause, uint32_t number,
+                             struct msg_task_spec *spec)
 {
     const struct job *job = work->job;
     struct environment environment = {.arena = &node->actions->arena};
@@ -72,8 +77,8 @@ static bool fill_environment(struct node *node, const struct work *work, const s
     set(&environment, "MR_PARTITIONS=%u", job->spec.reduces);
     if (!is_map) set(&environment, "MR_PARTITION=%u", running->task);
     uint32_t place[2] = {running->kind, running->task};
-    set(&environment, "MR_SEED=%llu", (unsigned long long)hash_rendezvous(&job->id, sizeof job->id, place,
-                                                                         sizeof place));
+    set(&environment, "MR_SEED=%llu",
+        (unsigned long long)hash_rendezvous(&job->id, sizeof job->id, place, sizeof place));
     if (is_map) set_input(&environment, manifests_get(node, &job->spec.manifest), running->task);
     const struct msg_text *extra = job->spec.environment.at;
     for (uint32_t i = 0; i < job->spec.environment.count; i++)
@@ -82,12 +87,14 @@ static bool fill_environment(struct node *node, const struct work *work, const s
     return !environment.is_full;
 }
 
-static bool fill_map_input(struct node *node, const struct work *work, uint32_t index, struct action *action)
+static bool fill_map_input(struct node *node, const struct work *work, uint32_t index,
+                           struct action *action)
 {
     const struct msg_manifest *manifest = manifests_get(node, &work->job->spec.manifest);
     struct action_input *input = arena_take(&node->actions->arena, sizeof *input);
     if (manifest == NULL || input == NULL || index >= manifest->blocks.count) return false;
-    const struct msg_manifest_block *block = (const struct msg_manifest_block *)manifest->blocks.at + index;
+    const struct msg_manifest_block *block =
+        (const struct msg_manifest_block *)manifest->blocks.at + index;
     input->block = block->block;
     input->part = PART_WHOLE;
     input->holders = node_holders(node, &block->block.digest, NULL, &input->holders_count);
@@ -120,8 +127,8 @@ static bool fill_reduce_inputs(struct node *node, const struct work *work, uint3
     return true;
 }
 
-bool run_attempt(struct node *node, const struct work *work, const struct running *running, enum cause cause,
-                 uint32_t number)
+bool run_attempt(struct node *node, const struct work *work, const struct running *running,
+                 enum cause cause, uint32_t number)
 {
     const struct job *job = work->job;
     const struct msg_job_spec *asked = &job->spec;
@@ -150,6 +157,7 @@ bool run_attempt(struct node *node, const struct work *work, const struct runnin
                              : fill_reduce_inputs(node, work, running->task, &action);
     if (!has_inputs) return false;
     *actions_push(node->actions, ACTION_TASK_RUN) = action;
-    trace_line(&node->trace, TRACE_INFO, "event=run attempt=%s cause=\"%s\"", label, cause_text(cause));
+    trace_line(&node->trace, TRACE_INFO, "event=run attempt=%s cause=\"%s\"", label,
+               cause_text(cause));
     return true;
 }

@@ -1,5 +1,6 @@
-/* What a node is made of, for the files of src/node alone: drivers see node.h. Each part is written only by the file named
- * beside it; all of them answer within one step, with node->now and node->actions set. */
+/* What a node is made of, for the files of src/node alone: drivers see node.h. Each part is written
+ * only by the file named beside it; all of them answer within one step, with node->now and
+ * node->actions set. */
 #ifndef NODE_STATE_H
 #define NODE_STATE_H
 
@@ -18,12 +19,12 @@ enum metric {
 };
 
 enum {
-    LIVING_MAX = 16384,    /* as the member table */
-    HOLDERS_MAX = 16,      /* as msg_block_ensure: enough to try */
-    COPIES_MAX = 8,        /* confirmed copies that we remember of a block */
-    KEYS_MAX = 8,          /* cluster keys accepted at once */
-    SAFE_COPIES = 2,       /* nothing is acknowledged with fewer copies, while so many members live */
-    JOIN_MAX = 64,         /* addresses to join through */
+    LIVING_MAX = 16384, /* as the member table */
+    HOLDERS_MAX = 16,   /* as msg_block_ensure: enough to try */
+    COPIES_MAX = 8,     /* confirmed copies that we remember of a block */
+    KEYS_MAX = 8,       /* cluster keys accepted at once */
+    SAFE_COPIES = 2,    /* nothing is acknowledged with fewer copies, while so many members live */
+    JOIN_MAX = 64,      /* addresses to join through */
 };
 
 /* Who has proven to be alive and to hold the key, at which boot: datagrams.c. */
@@ -32,11 +33,11 @@ struct contact {
     struct boot boot;
     struct crypto_key subkey;
     struct frame_window *window;
-    uint64_t token;          /* of our challenge; 0 = none out */
+    uint64_t token; /* of our challenge; 0 = none out */
     instant challenged;
-    instant reminded;        /* when it was last told of its newer boot */
+    instant reminded; /* when it was last told of its newer boot */
     bool is_proven;
-    uint8_t *held;           /* the payload that waits for the proof */
+    uint8_t *held; /* the payload that waits for the proof */
     size_t held_size;
     struct address held_from;
 };
@@ -51,13 +52,13 @@ struct link {
     uint64_t stream;
     enum link_state state;
     enum channel_purpose purpose;
-    bool is_ours;            /* we connected */
-    bool is_extra;           /* not of the mesh: for a while, because a message had to go there */
-    instant used;            /* when an extra one was last needed */
-    struct id peer;          /* zero: a client, or not known yet */
+    bool is_ours;   /* we connected */
+    bool is_extra;  /* not of the mesh: for a while, because a message had to go there */
+    instant used;   /* when an extra one was last needed */
+    struct id peer; /* zero: a client, or not known yet */
     struct boot boot;
     struct address address;
-    instant asked;           /* when we last asked for log repair */
+    instant asked; /* when we last asked for log repair */
     struct link *next;
 };
 
@@ -66,13 +67,13 @@ struct seed {
     struct address address;
     instant next_try;
     duration backoff;
-    bool is_saved;           /* of a former boot, not asked for by anyone */
-    bool is_told;            /* people have been told that it can't be reached */
+    bool is_saved; /* of a former boot, not asked for by anyone */
+    bool is_told;  /* people have been told that it can't be reached */
 };
 
 /* A dataset's list of blocks in memory: manifests.c. */
 enum manifest_state {
-    MANIFEST_ABSENT,   /* wanted; next try at retry */
+    MANIFEST_ABSENT, /* wanted; next try at retry */
     MANIFEST_FETCHING,
     MANIFEST_READING,
     MANIFEST_READY,
@@ -86,7 +87,7 @@ struct manifest {
     void *memory;
     size_t memory_size;
     instant retry;
-    bool is_marked;          /* still wanted, at the last sweep */
+    bool is_marked; /* still wanted, at the last sweep */
 };
 
 /* A block that this node has or cares for: keeper.c. */
@@ -95,13 +96,13 @@ struct block {
     uint64_t size;
     bool is_here;
     bool is_fetching;
-    bool is_marked;          /* referenced, at the last sweep */
+    bool is_marked; /* referenced, at the last sweep */
     bool was_referenced;
-    uint8_t replicas;        /* copies wanted */
-    uint32_t refusals;       /* members that said they can't get it, since the last that could */
+    uint8_t replicas;  /* copies wanted */
+    uint32_t refusals; /* members that said they can't get it, since the last that could */
     instant pinned_until;
-    instant pinned;          /* when that pin was made */
-    instant asked;           /* when holders were last asked */
+    instant pinned;               /* when that pin was made */
+    instant asked;                /* when holders were last asked */
     struct id copies[COPIES_MAX]; /* members that confirmed one */
     size_t copies_count;
     struct id waiters[COPIES_MAX]; /* members that wait for block_held */
@@ -116,7 +117,7 @@ enum running_state {
 };
 
 struct running {
-    uint64_t token;          /* 0: this slot is free */
+    uint64_t token; /* 0: this slot is free */
     struct id job;
     enum task_kind kind;
     uint32_t task;
@@ -132,31 +133,31 @@ struct work {
     struct work *next;
     struct job *job;
     struct schedule_job schedule;
-    bool is_scheduled;       /* schedule is ready */
-    instant seen;            /* when the job became known here */
-    struct digest *blocks;   /* per map; of the manifest */
+    bool is_scheduled;     /* schedule is ready */
+    instant seen;          /* when the job became known here */
+    struct digest *blocks; /* per map; of the manifest */
     uint32_t blocks_count;
-    uint64_t finish_digest;  /* of the outputs that `ended` is being prepared for */
+    uint64_t finish_digest; /* of the outputs that `ended` is being prepared for */
     struct msg_block_ref finish_manifest;
     uint64_t finish_size;
-    instant finish_written;  /* when the manifest was last handed to the disk */
-    instant complete_since;  /* when all its tasks were seen done, here; 0 = they are not */
+    instant finish_written; /* when the manifest was last handed to the disk */
+    instant complete_since; /* when all its tasks were seen done, here; 0 = they are not */
     instant failed_since;
 };
 
 /* A request that can't be answered at once: pending.c. */
 enum pending_state {
-    PENDING_BLOCKS,  /* waits until the blocks are on enough nodes */
-    PENDING_ENTRY,   /* waits until the entry is on enough disks */
-    PENDING_WATCH,   /* waits for a job's end */
-    PENDING_READ,    /* waits for a manifest */
+    PENDING_BLOCKS, /* waits until the blocks are on enough nodes */
+    PENDING_ENTRY,  /* waits until the entry is on enough disks */
+    PENDING_WATCH,  /* waits for a job's end */
+    PENDING_READ,   /* waits for a manifest */
 };
 
 struct pending {
     struct pending *next;
     uint64_t stream;
-    unsigned type;           /* message type of the request */
-    const void *request;     /* its fields, copied */
+    unsigned type;       /* message type of the request */
+    const void *request; /* its fields, copied */
     void *memory;
     size_t memory_size;
     enum pending_state state;
@@ -164,8 +165,8 @@ struct pending {
     struct id acks[COPIES_MAX];
     size_t acks_count;
     instant since;
-    instant told;            /* last sign of life to the client */
-    instant asked;           /* last time peers were asked how far their disks are */
+    instant told;  /* last sign of life to the client */
+    instant asked; /* last time peers were asked how far their disks are */
 };
 
 struct node {
@@ -178,14 +179,14 @@ struct node {
     struct address address;
     char name[MEMBER_NAME_SIZE];
     uint16_t slots;
-    uint64_t wall_ms;        /* wall clock at `started`: only shown */
+    uint64_t wall_ms; /* wall clock at `started`: only shown */
     instant started;
     struct trace trace;
 
     struct actions *actions; /* of this step */
     instant now;             /* of this step */
     uint64_t metrics[METRIC_COUNT];
-    enum error fatal;        /* set anywhere in a step: the node stops at its end */
+    enum error fatal; /* set anywhere in a step: the node stops at its end */
 
     struct frame_key keys[KEYS_MAX];
     size_t keys_count;
@@ -197,12 +198,12 @@ struct node {
     struct log *log;
     struct names names;
     struct jobs jobs;
-    struct map roster;       /* struct roster_item: who has ever joined */
+    struct map roster; /* struct roster_item: who has ever joined */
     uint64_t persist_token;
-    bool is_ack_wanted;      /* an entry came whose author waits for our disk */
+    bool is_ack_wanted; /* an entry came whose author waits for our disk */
 
     struct link *links;
-    uint64_t stream_next;    /* even */
+    uint64_t stream_next; /* even */
     struct seed seeds[JOIN_MAX];
     size_t seeds_count;
     instant mesh_next;
@@ -217,9 +218,9 @@ struct node {
     struct running *running; /* slots of them */
     uint64_t token_next;
     instant work_next;
-    uint64_t work_revision;  /* of jobs when work was last done */
+    uint64_t work_revision; /* of jobs when work was last done */
     bool is_work_wanted;
-    bool may_author;         /* one exchange since the boot, or nobody to have it with */
+    bool may_author; /* one exchange since the boot, or nobody to have it with */
     instant author_deadline;
     bool is_leaving;
     instant leave_deadline;
@@ -228,7 +229,8 @@ struct node {
     struct pending *pendings;
     instant pending_next;
 
-    struct schedule_node *living; /* alive and suspect, self included; rebuilt when members change */
+    struct schedule_node
+        *living; /* alive and suspect, self included; rebuilt when members change */
     size_t living_count;
     size_t living_capacity;
     bool is_living_stale;
@@ -244,17 +246,20 @@ static inline void node_count(struct node *node, enum metric metric) { node->met
 /* The living, by id; self is among them. Borrowed until members change. */
 const struct schedule_node *node_living(struct node *node, size_t *count);
 bool node_is_living(const struct node *node, const struct id *id);
-/* Addresses of the living in rendezvous order for this digest, self left out; up to HOLDERS_MAX, in the step's arena. */
-const struct msg_block_holder *node_holders(struct node *node, const struct digest *digest, const struct id *first,
-                                            size_t *count);
+/* Addresses of the living in rendezvous order for this digest, self left out; up to HOLDERS_MAX, in
+ * the step's arena. */
+const struct msg_block_holder *node_holders(struct node *node, const struct digest *digest,
+                                            const struct id *first, size_t *count);
 /* What the wall clock shows now, counted on from the start: only ever shown to people. */
 uint64_t node_wall_ms(const struct node *node);
-/* The n-th in this order acts n seconds later than the first: who writes what anyone might write. */
+/* The n-th in this order acts n seconds later than the first: who writes what anyone might write.
+ */
 bool node_is_turn(struct node *node, const void *key, size_t key_size, instant since);
 /* Appends and remembers that the step must commit. */
 enum error node_append(struct node *node, const struct wire_schema *schema, const void *message,
                        struct msg_stamp *stamp);
-/* Commits what was appended now, not at the step's end: what follows in the step must see it folded. */
+/* Commits what was appended now, not at the step's end: what follows in the step must see it
+ * folded. */
 void node_commit(struct node *node);
 /* Gives its work back, says goodbye; ACTION_STOP follows once nothing runs. */
 void node_leave(struct node *node);
@@ -273,16 +278,19 @@ void links_closed(struct node *node, const struct event *event);
 struct link *links_find(const struct node *node, uint64_t stream);
 /* An open PEER stream to this node; NULL. */
 struct link *links_to(const struct node *node, const struct id *peer);
-/* As links_to; when there is none, one is asked for: the caller tries again later. Closed when idle. */
+/* As links_to; when there is none, one is asked for: the caller tries again later. Closed when
+ * idle. */
 struct link *links_need(struct node *node, const struct id *peer);
 void links_tick(struct node *node);
 void links_join(struct node *node, const struct address *address, bool is_saved);
 /* One message as a record. False when there is no room in the step or the stream is gone. */
-bool links_send(struct node *node, uint64_t stream, const struct wire_schema *schema, const void *message);
+bool links_send(struct node *node, uint64_t stream, const struct wire_schema *schema,
+                const void *message);
 void links_close_all(struct node *node);
 
 /* replicas.c: the log between nodes */
-void replicas_spread(void *context, const struct msg_log_batch *batch, const struct id *author, const struct id *from);
+void replicas_spread(void *context, const struct msg_log_batch *batch, const struct id *author,
+                     const struct id *from);
 void replicas_hello(struct node *node, struct link *link);
 void replicas_tick(struct node *node);
 void replicas_vector(struct node *node, struct link *link, const struct msg_log_vector *vector);
@@ -302,15 +310,19 @@ struct block *keeper_find(const struct node *node, const struct digest *digest);
 bool keeper_has(const struct node *node, const struct digest *digest);
 /* Copies that are known to be on living members, ours included. */
 size_t keeper_copies(const struct node *node, const struct digest *digest);
-/* Makes sure that `replicas` of the living get it: asks those that should hold it, at most once a second each block. */
-void keeper_want(struct node *node, const struct msg_block_ref *block, uint8_t replicas, const struct id *first);
+/* Makes sure that `replicas` of the living get it: asks those that should hold it, at most once a
+ * second each block. */
+void keeper_want(struct node *node, const struct msg_block_ref *block, uint8_t replicas,
+                 const struct id *first);
 /* Every holder asked says it can't be had. */
 bool keeper_is_lost(const struct node *node, const struct digest *digest);
-enum error keeper_stored(struct node *node, const struct msg_block_ref *block, duration pin) MUST_USE;
+enum error keeper_stored(struct node *node, const struct msg_block_ref *block,
+                         duration pin) MUST_USE;
 void keeper_failed(struct node *node, const struct digest *digest);
 void keeper_message(struct node *node, struct link *link, const struct wire_message *message);
 void keeper_tick(struct node *node);
-/* A name or a job has let go of this dataset: pins of its blocks made before `seen` end. Later ones are somebody else's. */
+/* A name or a job has let go of this dataset: pins of its blocks made before `seen` end. Later ones
+ * are somebody else's. */
 void keeper_release(struct node *node, const struct msg_block_ref *manifest, instant seen);
 /* The same for a job's input, and for all outputs of its attempts. */
 void keeper_release_job(struct node *node, const struct job *job, instant seen);
@@ -330,8 +342,8 @@ void finish_tick(struct node *node, struct work *work);
 struct slice job_output_name(const struct job *job);
 
 /* run.c: the action that starts an attempt. False when the step has no room. */
-bool run_attempt(struct node *node, const struct work *work, const struct running *running, enum cause cause,
-                 uint32_t number);
+bool run_attempt(struct node *node, const struct work *work, const struct running *running,
+                 enum cause cause, uint32_t number);
 
 /* pending.c */
 void pending_add(struct node *node, uint64_t stream, const struct wire_message *message);
@@ -342,8 +354,8 @@ void pending_close(struct node *node);
 
 /* control.c, answers.c: mrctl */
 void control_request(struct node *node, struct link *link, const struct wire_message *message);
-void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t code, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t code,
+                   const char *format, ...) __attribute__((format(printf, 5, 6)));
 struct msg_job_row answers_job(struct node *node, const struct job *job);
 void answers_members(struct node *node, uint64_t stream, const struct msg_ask_members *ask);
 void answers_jobs(struct node *node, uint64_t stream, const struct msg_ask_jobs *ask);
@@ -354,6 +366,7 @@ void answers_names(struct node *node, uint64_t stream, const struct msg_ask_name
 /* False: the manifest is not here yet. */
 bool answers_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask);
 /* The job this text names; NULL: the client has been told. */
-struct job *answers_find_job(struct node *node, uint64_t stream, uint64_t request, struct slice text);
+struct job *answers_find_job(struct node *node, uint64_t stream, uint64_t request,
+                             struct slice text);
 
 #endif

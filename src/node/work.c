@@ -1,23 +1,26 @@
-/* Work: what this node claims, runs, gives back and reports. The log decides who owns a task; this file only acts on what the
- * fold says, optimistically: a claim and its start are one step, and whoever learns of an earlier rival stops.
+/* Work: what this node claims, runs, gives back and reports. The log decides who owns a task; this
+ * file only acts on what the fold says, optimistically: a claim and its start are one step, and
+ * whoever learns of an earlier rival stops.
  *
  *   free slot + claimable task  -> claim entry, ACTION_TASK_RUN        STARTING
  *   its program runs            ->                                     STARTED
  *   job ended, rival, leaving   -> ACTION_TASK_KILL                    STOPPING
  *   finished                    -> done | failed | released entry      slot free
  *
- * What anyone might write (dead, lost, ended) is written by the first living node in rendezvous order; the next waits a second. */
+ * What anyone might write (dead, lost, ended) is written by the first living node in rendezvous
+ * order; the next waits a second. */
 #include "node/state.h"
 
 #include <assert.h>
 #include <string.h>
 
 enum {
-    HEARTBEAT = 250 * MILLISECOND,   /* work with nothing happening: turns, lost outputs, retries */
-    STRANGER_WAIT = 10 * SECOND,     /* an owner that nobody has seen since our start is dead after this */
-    OUTPUT_PIN = 5 * SECOND,         /* until the done entry references the output */
-    TELLTALE_MAX = 4096,             /* bytes of last words an entry carries */
-    PICKS_MAX = 64,                  /* claims of one step; more follow in the next */
+    HEARTBEAT = 250 * MILLISECOND, /* work with nothing happening: turns, lost outputs, retries */
+    STRANGER_WAIT =
+        10 * SECOND,         /* an owner that nobody has seen since our start is dead after this */
+    OUTPUT_PIN = 5 * SECOND, /* until the done entry references the output */
+    TELLTALE_MAX = 4096,     /* bytes of last words an entry carries */
+    PICKS_MAX = 64,          /* claims of one step; more follow in the next */
 };
 
 /* ---- running attempts ---- */
@@ -27,7 +30,8 @@ static const bool allowed[3][3] = {
     [RUNNING_STARTED] = {[RUNNING_STOPPING] = true},
 };
 
-static void running_move(struct node *node, struct running *running, enum running_state state, enum cause cause)
+static void running_move(struct node *node, struct running *running, enum running_state state,
+                         enum cause cause)
 {
     assert(allowed[running->state][state]);
     running->state = state;
@@ -104,11 +108,17 @@ static struct slice last_words(struct slice log)
     return slice_of(log.at + log.count - TELLTALE_MAX, TELLTALE_MAX);
 }
 
-static void append_done(struct node *node, const struct running *running, const struct msg_task_result *result)
+static void append_done(struct node *node, const struct running *running,
+                        const struct msg_task_result *result)
 {
-    struct msg_done done = {.job = running->job, .claim = running->claim, .kind = running->kind,
-                            .task = running->task, .output = result->output, .records = result->records,
-                            .elapsed_ms = result->elapsed_ms, .cause = CAUSE_EXITED,
+    struct msg_done done = {.job = running->job,
+                            .claim = running->claim,
+                            .kind = running->kind,
+                            .task = running->task,
+                            .output = result->output,
+                            .records = result->records,
+                            .elapsed_ms = result->elapsed_ms,
+                            .cause = CAUSE_EXITED,
                             .log = last_words(result->log)};
     node_count(node, METRIC_attempts_done);
     node_fail(node, keeper_stored(node, &result->output, OUTPUT_PIN), "output");
@@ -118,8 +128,8 @@ static void append_done(struct node *node, const struct running *running, const 
 static void append_released(struct node *node, const struct running *running, enum cause cause)
 {
     struct msg_task_range range = {.kind = running->kind, .first = running->task, .count = 1};
-    struct msg_released released = {.job = running->job, .claim = running->claim, .cause = cause,
-                                    .ranges = {&range, 1}};
+    struct msg_released released = {
+        .job = running->job, .claim = running->claim, .cause = cause, .ranges = {&range, 1}};
     (void)!node_append(node, &wire_released, &released, NULL);
 }
 
@@ -140,30 +150,40 @@ static enum cause failure_cause(unsigned outcome)
 /* The program's own doing counts; what the machine did to it does not (S9). */
 static bool is_charged(unsigned outcome)
 {
-    return outcome == OUTCOME_EXITED || outcome == OUTCOME_SIGNALED || outcome == OUTCOME_TIMED_OUT ||
-           outcome == OUTCOME_OUTPUT_TOO_BIG;
+    return outcome == OUTCOME_EXITED || outcome == OUTCOME_SIGNALED ||
+           outcome == OUTCOME_TIMED_OUT || outcome == OUTCOME_OUTPUT_TOO_BIG;
 }
 
-static void append_failed(struct node *node, const struct running *running, const struct msg_task_result *result)
+static void append_failed(struct node *node, const struct running *running,
+                          const struct msg_task_result *result)
 {
     struct slice words = result->log.count > 0 ? last_words(result->log) : result->text;
-    struct msg_failed failed = {.job = running->job, .claim = running->claim, .kind = running->kind,
-                                .task = running->task, .charged = is_charged(result->outcome),
-                                .cause = failure_cause(result->outcome), .status = result->status,
-                                .elapsed_ms = result->elapsed_ms, .log = words};
+    struct msg_failed failed = {.job = running->job,
+                                .claim = running->claim,
+                                .kind = running->kind,
+                                .task = running->task,
+                                .charged = is_charged(result->outcome),
+                                .cause = failure_cause(result->outcome),
+                                .status = result->status,
+                                .elapsed_ms = result->elapsed_ms,
+                                .log = words};
     node_count(node, METRIC_attempts_failed);
     (void)!node_append(node, &wire_failed, &failed, NULL);
 }
 
 /* The block that nobody gave was a map's output: then that output is lost. */
-static void append_lost_input(struct node *node, const struct running *running, const struct digest *missing)
+static void append_lost_input(struct node *node, const struct running *running,
+                              const struct digest *missing)
 {
     const struct job *job = jobs_find(&node->jobs, &running->job);
     if (job == NULL || running->kind != TASK_REDUCE || job->tasks[TASK_MAP] == NULL) return;
     for (uint32_t i = 0; i < job->spec.maps; i++) {
         const struct attempt *attempt = task_committed(&job->tasks[TASK_MAP][i]);
         if (attempt == NULL || !digest_equal(&attempt->output.digest, missing)) continue;
-        struct msg_lost lost = {.job = job->id, .done = attempt->done, .kind = TASK_MAP, .task = i,
+        struct msg_lost lost = {.job = job->id,
+                                .done = attempt->done,
+                                .kind = TASK_MAP,
+                                .task = i,
                                 .cause = CAUSE_INPUT_MISSING};
         (void)!node_append(node, &wire_lost, &lost, NULL);
     }
@@ -204,8 +224,12 @@ static void start(struct node *node, struct work *work, const struct schedule_pi
 {
     struct running *running = free_slot(node);
     assert(running != NULL);
-    *running = (struct running){.token = node->token_next++, .job = work->job->id, .kind = pick->kind,
-                                .task = pick->index, .claim = *claim, .since = node->now};
+    *running = (struct running){.token = node->token_next++,
+                                .job = work->job->id,
+                                .kind = pick->kind,
+                                .task = pick->index,
+                                .claim = *claim,
+                                .since = node->now};
     node_count(node, METRIC_attempts_started);
     if (run_attempt(node, work, running, pick->cause, number)) return;
     append_released(node, running, CAUSE_NOT_STARTED);
@@ -213,7 +237,8 @@ static void start(struct node *node, struct work *work, const struct schedule_pi
 }
 
 /* One claim entry for picks of the same kind, number and cause; neighbours share it. */
-static void claim(struct node *node, struct work *work, const struct schedule_pick *picks, size_t count)
+static void claim(struct node *node, struct work *work, const struct schedule_pick *picks,
+                  size_t count)
 {
     struct msg_task_range ranges[PICKS_MAX];
     for (size_t from = 0, to; from < count; from = to) {
@@ -227,7 +252,9 @@ static void claim(struct node *node, struct work *work, const struct schedule_pi
             if (last != NULL && last->first + last->count == pick->index) last->count++;
             else ranges[ranges_count++] = (struct msg_task_range){pick->kind, pick->index, 1};
         }
-        struct msg_claim entry = {.job = work->job->id, .number = number, .cause = picks[from].cause,
+        struct msg_claim entry = {.job = work->job->id,
+                                  .number = number,
+                                  .cause = picks[from].cause,
                                   .ranges = {ranges, ranges_count}};
         struct msg_stamp stamp;
         if (node_append(node, &wire_claim, &entry, &stamp) != ERROR_NONE) return;
@@ -239,7 +266,8 @@ static void claim_some(struct node *node)
 {
     size_t slots_free = node->slots - work_running_count(node);
     size_t works_count = 0;
-    for (const struct work *work = node->works; work != NULL; work = work->next) works_count += work->is_scheduled;
+    for (const struct work *work = node->works; work != NULL; work = work->next)
+        works_count += work->is_scheduled;
     if (slots_free == 0 || works_count == 0 || node->is_leaving || !node->may_author) return;
     size_t nodes_count;
     const struct schedule_node *nodes = node_living(node, &nodes_count);
@@ -253,8 +281,9 @@ static void claim_some(struct node *node)
             struct schedule_pick picks[PICKS_MAX];
             size_t max = share < slots_free ? share : slots_free;
             instant wake = INSTANT_NEVER;
-            size_t count = schedule_pick(work->job, &work->schedule, &node->id, nodes, nodes_count, node->now,
-                                         picks, max < PICKS_MAX ? max : PICKS_MAX, &wake);
+            size_t count =
+                schedule_pick(work->job, &work->schedule, &node->id, nodes, nodes_count, node->now,
+                              picks, max < PICKS_MAX ? max : PICKS_MAX, &wake);
             claim(node, work, picks, count);
             slots_free -= count;
             if (slots_free > 0) node->work_next = instant_min(node->work_next, wake);
@@ -282,13 +311,16 @@ static void bury(struct node *node)
         if (since > node->now || jobs_owned_by(&node->jobs, &feed.node, &feed.boot) == 0) continue;
         if (!node_is_turn(node, &feed.node, sizeof feed.node, since)) continue;
         const struct member *member = members_find(&node->gossip.members, &feed.node);
-        struct msg_dead dead = {.node = feed.node, .boot = feed.boot, .sequence = feed.have,
+        struct msg_dead dead = {.node = feed.node,
+                                .boot = feed.boot,
+                                .sequence = feed.have,
                                 .cause = member != NULL ? member->cause : CAUSE_PROBE_FAILED};
         (void)!node_append(node, &wire_dead, &dead, NULL);
     }
 }
 
-/* Map outputs live where they were made: those of the dead are gone, and are made again if a reduce still needs them. */
+/* Map outputs live where they were made: those of the dead are gone, and are made again if a reduce
+ * still needs them. */
 static void mourn_outputs(struct node *node, const struct work *work)
 {
     const struct job *job = work->job;
@@ -299,7 +331,10 @@ static void mourn_outputs(struct node *node, const struct work *work)
         instant since = dead_since(node, &attempt->claim.node);
         if (since > node->now || keeper_has(node, &attempt->output.digest)) continue;
         if (!node_is_turn(node, &attempt->claim.node, sizeof attempt->claim.node, since)) continue;
-        struct msg_lost lost = {.job = job->id, .done = attempt->done, .kind = TASK_MAP, .task = i,
+        struct msg_lost lost = {.job = job->id,
+                                .done = attempt->done,
+                                .kind = TASK_MAP,
+                                .task = i,
                                 .cause = CAUSE_OWNER_DEAD};
         (void)!node_append(node, &wire_lost, &lost, NULL);
     }

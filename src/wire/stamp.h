@@ -21,8 +21,8 @@ uint64_t stamp_hash(const struct msg_stamp *stamp);
 /* An entry as the folds see it. fields and what they borrow are valid during the call only. */
 struct stamped {
     struct msg_stamp stamp;
-    unsigned kind;          /* message type 96 to 127 */
-    const void *fields;     /* struct msg_NAME of that kind; NULL when this version does not know it */
+    unsigned kind;      /* message type 96 to 127 */
+    const void *fields; /* struct msg_NAME of that kind; NULL when this version does not know it */
 };
 
 #endif
