@@ -134,19 +134,21 @@ static bool is_unspecified(const struct address *address)
            (address_is_ipv4(address) && memcmp(address->ip + 12, zeros, 4) == 0);
 }
 
+/* Listening everywhere, on both families: its IPv4 address reaches more of the others. */
+static struct address guess_address(const struct address *bound)
+{
+    struct address four = address_ipv4(0, 0, 0, 0, bound->port);
+    struct address guess = port_guess(&four);
+    if (is_unspecified(&guess) && !address_is_ipv4(bound)) guess = port_guess(bound);
+    return is_unspecified(&guess) ? address_ipv4(127, 0, 0, 1, bound->port) : guess;
+}
+
 static void find_address(struct daemon *daemon)
 {
-    daemon->address = daemon->options->advertise;
-    if (address_is_none(&daemon->address)) daemon->address = daemon->port.address;
-    if (is_unspecified(&daemon->address)) daemon->address = port_guess(&daemon->port.address);
-    if (is_unspecified(&daemon->address)) {
-        struct address like = address_ipv4(0, 0, 0, 0, daemon->port.address.port);
-        daemon->address = port_guess(&like);
-    }
-    if (is_unspecified(&daemon->address))
-        daemon->address = address_ipv4(127, 0, 0, 1, daemon->port.address.port);
-    if (daemon->address.port == 0 || address_is_none(&daemon->options->advertise))
-        daemon->address.port = daemon->port.address.port;
+    const struct address *given = &daemon->options->advertise, *bound = &daemon->port.address;
+    daemon->address = address_is_none(given) ? *bound : *given;
+    if (is_unspecified(&daemon->address)) daemon->address = guess_address(bound);
+    if (daemon->address.port == 0) daemon->address.port = bound->port;
 }
 
 static bool open_port(struct daemon *daemon)
@@ -157,7 +159,7 @@ static bool open_port(struct daemon *daemon)
     if (error == ERROR_BUSY)
         return complain(
             daemon,
-            "port %s is in use, perhaps by another mrnode; stop that one or choose another with"
+            "port %s is taken: in use by another mrnode, perhaps; stop that or choose another with"
             " --listen",
             text);
     if (error == ERROR_NOT_FOUND)
