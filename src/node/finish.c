@@ -14,8 +14,10 @@
 #include <string.h>
 
 enum {
-    WRITE_AGAIN = 3 * SECOND
-}; /* a manifest that the disk has not taken by then */
+    WRITE_AGAIN = 3 * SECOND,     /* a manifest that the disk has not taken by then */
+    INPUT_EVERY = SECOND,         /* a walk over all tasks, for what happens once in years */
+    INPUT_PATIENCE = 60 * SECOND, /* who restarts is back by then, with the blocks it had */
+};
 
 static enum task_kind final_kind(const struct job *job)
 {
@@ -93,6 +95,67 @@ static bool fail_tick(struct node *node, struct work *work)
         }
     }
     return false;
+}
+
+/* ---- its input is gone ---- */
+
+static bool has_missed_input(const struct task *task)
+{
+    for (const struct attempt *a = task->attempts; a != NULL; a = a->next)
+        if (a->state == ATTEMPT_FAILED && a->end_cause == CAUSE_INPUT_MISSING) return true;
+    return false;
+}
+
+/* The block that keeps the job from going on, because nobody who lives has it; NULL: there is
+ * none. */
+static const struct msg_block_ref *lost_input(struct node *node, const struct work *work)
+{
+    const struct job *job = work->job;
+    const struct msg_manifest *manifest = manifests_get(node, &job->spec.manifest);
+    if (manifest == NULL)
+        return keeper_is_lost(node, &job->spec.manifest.digest) ? &job->spec.manifest : NULL;
+    const struct msg_manifest_block *blocks = manifest->blocks.at;
+    for (uint32_t i = 0; i < manifest->blocks.count && i < job->spec.maps; i++) {
+        const struct task *task = &job->tasks[TASK_MAP][i];
+        if (task_committed(task) != NULL || !has_missed_input(task)) continue;
+        keeper_want(node, &blocks[i].block, job->spec.replicas, NULL);
+        if (keeper_is_lost(node, &blocks[i].block.digest)) return &blocks[i].block;
+    }
+    return NULL;
+}
+
+/* Are more than half of those that we know here? The smaller side of a partition must not end what
+ * the other side can go on with. */
+static bool is_majority(const struct node *node)
+{
+    size_t cursor = 0, dead = 0;
+    for (struct member *m; (m = members_next(&node->gossip.members, &cursor)) != NULL;)
+        dead += m->state == MEMBER_DEAD;
+    return members_living_count(&node->gossip.members) > dead;
+}
+
+static void input_tick(struct node *node, struct work *work)
+{
+    const struct job *job = work->job;
+    if (node->now - work->input_checked < INPUT_EVERY) return;
+    work->input_checked = node->now;
+    const struct msg_block_ref *block = lost_input(node, work);
+    if (block == NULL || !is_majority(node)) {
+        work->lost_since = 0;
+        return;
+    }
+    if (work->lost_since == 0) work->lost_since = node->now;
+    instant since = work->lost_since + INPUT_PATIENCE;
+    if (!node_is_turn(node, &job->id, sizeof job->id, since)) return;
+    char digest[DIGEST_TEXT_SIZE], text[256];
+    snprintf(text, sizeof text, "block %.12s of its input is held by no living node: put it again",
+             digest_text(&block->digest, digest));
+    struct msg_ended ended = {.job = job->id,
+                              .outcome = JOB_FAILED,
+                              .cause = CAUSE_INPUT_LOST,
+                              .wall_ms = node_wall_ms(node),
+                              .text = slice_string(text)};
+    (void)!node_append(node, &wire_ended, &ended, NULL);
 }
 
 /* ---- done ---- */
@@ -201,6 +264,7 @@ void finish_tick(struct node *node, struct work *work)
     work->failed_since = 0;
     if (job->done_count[final_kind(job)] < final_count(job)) {
         work->complete_since = 0;
+        input_tick(node, work);
         return;
     }
     if (work->complete_since == 0) work->complete_since = node->now;

@@ -143,6 +143,8 @@ struct work {
     instant finish_written; /* when the manifest was last handed to the disk */
     instant complete_since; /* when all its tasks were seen done, here; 0 = they are not */
     instant failed_since;
+    instant input_checked;  /* when its input was last looked after */
+    instant lost_since;     /* since when a block of its input can be had from nobody; 0 = it can */
 };
 
 /* A request that can't be answered at once: pending.c. */
