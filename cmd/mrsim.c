@@ -1,5 +1,6 @@
-/* mrsim: runs seeds of the laboratory. Each run is a child process of its own, so that an assertion that fails in the core, or
- * a run that never ends, is a result with a seed like any other violation, and several run at once. */
+/* mrsim: runs seeds of the laboratory. Each run is a child process of its own, so that an assertion
+ * that fails in the core, or a run that never ends, is a result with a seed like any other
+ * violation, and several run at once. */
 #include "sim/scenarios.h"
 #include "sim/sim.h"
 #include "wire/seal.h"
@@ -14,9 +15,9 @@
 
 enum {
     NODES_DEFAULT = 5,
-    REPEAT_EVERY = 50,   /* one seed in so many runs twice: its digests must agree */
+    REPEAT_EVERY = 50, /* one seed in so many runs twice: its digests must agree */
     PARALLEL_MAX = 64,
-    HANG_AFTER_S = 300,  /* of real time: far above what any run takes */
+    HANG_AFTER_S = 300, /* of real time: far above what any run takes */
     EXIT_VIOLATED = 1,
     EXIT_USAGE = 2,
 };
@@ -29,7 +30,7 @@ struct settings {
 
 /* One seed in flight. */
 struct child {
-    pid_t pid;           /* 0: this place is free */
+    pid_t pid; /* 0: this place is free */
     int pipe;
     uint64_t seed;
 };
@@ -198,8 +199,8 @@ static int parse(int count, char **arguments, struct settings *settings)
 {
     int option;
     while ((option = getopt_long(count, arguments, "vh", options, NULL)) != -1) {
-        if (option == '?') return usage("unknown option, or its value is missing",
-                                        arguments[optind - 1]);
+        if (option == '?')
+            return usage("unknown option, or its value is missing", arguments[optind - 1]);
         int status = take_command(settings, option);
         if (status >= 0) return status;
         if (optarg != NULL && !take_option(settings, option, optarg))
@@ -340,8 +341,9 @@ int main(int count, char **arguments)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct settings settings = {.sim = {.seed = 1}, .seeds = 1};
-    settings.parallel = processors < 1 ? 1 : processors > PARALLEL_MAX ? PARALLEL_MAX
-                                                                        : (unsigned)processors;
+    settings.parallel = processors < 1              ? 1
+                        : processors > PARALLEL_MAX ? PARALLEL_MAX
+                                                    : (unsigned)processors;
     int status = parse(count, arguments, &settings);
     if (status >= 0) return status;
     if (!seal_init()) {

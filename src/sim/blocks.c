@@ -1,5 +1,6 @@
-/* A block's bytes are kept once, however many hosts hold them; a host's disk is a map of digests. What the node is told
- * later travels through the queue as block_news, so that a crash in between loses it, as it would. */
+/* A block's bytes are kept once, however many hosts hold them; a host's disk is a map of digests.
+ * What the node is told later travels through the queue as block_news, so that a crash in between
+ * loses it, as it would. */
 #include "sim/blocks.h"
 
 #include "sim/world.h"
@@ -8,13 +9,13 @@
 #include <stdlib.h>
 
 enum {
-    BYTES_PER_MICROSECOND = 50,    /* a transfer */
-    SEEK_DELAY = 2 * MILLISECOND,  /* before the first byte */
+    BYTES_PER_MICROSECOND = 50,      /* a transfer */
+    SEEK_DELAY = 2 * MILLISECOND,    /* before the first byte */
     HOLDER_DELAY = 20 * MILLISECOND, /* to find out that a holder has not got it */
 };
 
 struct block_news {
-    enum event_kind kind;          /* _STORED, _FAILED or _READ */
+    enum event_kind kind; /* _STORED, _FAILED or _READ */
     uint64_t token;
     const struct content *content; /* STORED, READ */
     struct digest digest;          /* FAILED */
@@ -122,7 +123,8 @@ void blocks_host_load(struct world *world, struct host *host)
 
 void blocks_crash(struct world *world, struct host *host, enum crash_kind kind)
 {
-    if (kind == CRASH_KILL || kind == CRASH_IMAGE) return; /* an image: the blocks are as they are */
+    if (kind == CRASH_KILL || kind == CRASH_IMAGE)
+        return; /* an image: the blocks are as they are */
     if (kind == CRASH_DISK) {
         forget_all(host);
         blocks_host_init(world, host);

@@ -1,5 +1,5 @@
-/* Blocks of the laboratory: content by digest, held once in the world, and which host has which on its disk. Transfers
- * take virtual time; a fetch tries its holders in order, as a driver does. */
+/* Blocks of the laboratory: content by digest, held once in the world, and which host has which on
+ * its disk. Transfers take virtual time; a fetch tries its holders in order, as a driver does. */
 #ifndef SIM_BLOCKS_H
 #define SIM_BLOCKS_H
 
@@ -16,7 +16,7 @@ struct content {
 struct held_block {
     struct digest digest;
     const struct content *content;
-    bool is_durable;     /* survives a power cut */
+    bool is_durable; /* survives a power cut */
 };
 
 struct blocks {
@@ -28,7 +28,8 @@ void blocks_deinit(struct blocks *blocks);
 void blocks_host_init(struct world *world, struct host *host);
 void blocks_host_deinit(struct world *world, struct host *host);
 
-/* The content of these bytes, known by this digest (of its index, when partitioned). Takes bytes (malloc). */
+/* The content of these bytes, known by this digest (of its index, when partitioned). Takes bytes
+ * (malloc). */
 const struct content *blocks_content(struct world *world, const struct digest *digest,
                                      uint8_t *bytes, size_t size);
 const struct content *blocks_find(const struct world *world, const struct digest *digest);

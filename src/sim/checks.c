@@ -1,6 +1,7 @@
-/* The safety invariants. Two global tables are the witnesses: for every log digest ever seen the state that belongs to it, and
- * for every feed position the contents that belong to it. A node that disagrees with what any node ever held there has
- * broken S1, or S3 and S5, and the step that broke it is the one just made. */
+/* The safety invariants. Two global tables are the witnesses: for every log digest ever seen the
+ * state that belongs to it, and for every feed position the contents that belong to it. A node that
+ * disagrees with what any node ever held there has broken S1, or S3 and S5, and the step that broke
+ * it is the one just made. */
 #include "sim/checks.h"
 
 #include "gossip/gossip.h"
@@ -77,8 +78,8 @@ void checks_identity(struct world *world, const struct id *id)
     struct checks *checks = &world->checks;
     if (checks->identities_count == checks->identities_capacity) {
         checks->identities_capacity = 2 * checks->identities_capacity + 8;
-        checks->identities = realloc(checks->identities,
-                                     checks->identities_capacity * sizeof *checks->identities);
+        checks->identities =
+            realloc(checks->identities, checks->identities_capacity * sizeof *checks->identities);
         assert(checks->identities != NULL);
     }
     checks->identities[checks->identities_count++] = *id;
@@ -163,8 +164,8 @@ static void check_ends(struct world *world, struct host *host)
         const struct job *job = jobs_find(jobs, &world->jobs[i].id);
         bool is_ended = job != NULL && job->outcome != JOB_RUNNING;
         if (seen->outcome != JOB_RUNNING && (!is_ended || !may_replace(seen, job)))
-            world_violated(world, host->index, "S2", "%s was %s and is %s now",
-                           world->jobs[i].name, job_outcome_text(seen->outcome),
+            world_violated(world, host->index, "S2", "%s was %s and is %s now", world->jobs[i].name,
+                           job_outcome_text(seen->outcome),
                            is_ended ? job_outcome_text(job->outcome) : "not ended");
         if (!is_ended) continue;
         bool is_new = seen->outcome == JOB_RUNNING;
@@ -226,8 +227,8 @@ void checks_crashing(struct world *world, struct host *host, enum crash_kind kin
     while (log_feeds_next(node_log(host->node), &cursor, &position)) {
         if (checks->durable_count == checks->durable_capacity) {
             checks->durable_capacity = 2 * checks->durable_capacity + 8;
-            checks->durable = realloc(checks->durable,
-                                      checks->durable_capacity * sizeof *checks->durable);
+            checks->durable =
+                realloc(checks->durable, checks->durable_capacity * sizeof *checks->durable);
             assert(checks->durable != NULL);
         }
         checks->durable[checks->durable_count++] = position;

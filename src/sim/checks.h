@@ -1,5 +1,6 @@
-/* The invariants (docs: faults and invariants): S after every step on the node that stepped, L within a bound after
- * the heal, M when a client has read a job's output. The checks look at nodes from outside only. */
+/* The invariants (docs: faults and invariants): S after every step on the node that stepped, L
+ * within a bound after the heal, M when a client has read a job's output. The checks look at nodes
+ * from outside only. */
 #ifndef SIM_CHECKS_H
 #define SIM_CHECKS_H
 
@@ -18,15 +19,15 @@ struct seen_end {
 struct host_checks {
     uint64_t log_digest;
     uint64_t revision;
-    struct seen_end *ends;               /* per job */
-    struct msg_feed_position *durable;   /* what it had on disk when it crashed */
+    struct seen_end *ends;             /* per job */
+    struct msg_feed_position *durable; /* what it had on disk when it crashed */
     size_t durable_count, durable_capacity;
 };
 
 struct checks {
-    struct map states;      /* log digest -> state digest (S1) */
-    struct map chains;      /* feed position -> digest of the contents (S3, S5) */
-    struct id *identities;  /* all that there are (S7) */
+    struct map states;     /* log digest -> state digest (S1) */
+    struct map chains;     /* feed position -> digest of the contents (S3, S5) */
+    struct id *identities; /* all that there are (S7) */
     size_t identities_count, identities_capacity;
     struct host_checks *hosts;
     uint32_t jobs_count;
@@ -47,7 +48,8 @@ void checks_gone(struct world *world, struct host *host, const struct happening 
 /* HAPPEN_CHECK: the global ones; in the liveness phase, whether all is at its end. */
 void checks_regular(struct world *world);
 
-/* The liveness invariants (converge.c): NULL when all holds, else which does not and why (text, of size bytes). */
+/* The liveness invariants (converge.c): NULL when all holds, else which does not and why (text, of
+ * size bytes). */
 const char *converge_missing(struct world *world, char *text, size_t size);
 /* All is at its end: what must hold then (converge.c). */
 void converge_final(struct world *world);

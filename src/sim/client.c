@@ -1,6 +1,7 @@
-/* The client's side of the promises: what was acknowledged is not lost, the same id is the same job, a wait survives the death
- * of the node it waits at, the output equals the reference. A client trusts no single node: silence for five seconds, an
- * end of the stream or an error make it try elsewhere. */
+/* The client's side of the promises: what was acknowledged is not lost, the same id is the same
+ * job, a wait survives the death of the node it waits at, the output equals the reference. A client
+ * trusts no single node: silence for five seconds, an end of the stream or an error make it try
+ * elsewhere. */
 #include "sim/client.h"
 
 #include "sim/blocks.h"
@@ -20,8 +21,8 @@ enum {
     RETRIES = 4,
     REPLICAS = 2,
     ACKS = 2,
-    NOT_FOUND = 4,            /* mrctl's exit code */
-    RECORD_SIZE = 16 << 10,   /* room for one request */
+    NOT_FOUND = 4,          /* mrctl's exit code */
+    RECORD_SIZE = 16 << 10, /* room for one request */
 };
 
 /* ---- jobs ---- */
@@ -309,7 +310,8 @@ static void submitted(struct world *world, struct sim_job *job, const struct msg
     job->is_acked = true;
     job->acks = say->acks;
     job->disks_lost_at_ack = world->faults.disks_lost;
-    world_say(world, UINT32_MAX, "client %u: %s acknowledged by %u", job->index, job->name, say->acks);
+    world_say(world, UINT32_MAX, "client %u: %s acknowledged by %u", job->index, job->name,
+              say->acks);
     if (say->acks == 0) world_violated(world, job->peer, "S4", "a job acknowledged by nobody");
     ask_wait(world, job);
 }
@@ -340,8 +342,8 @@ static void read_output(struct world *world, struct sim_job *job, const struct m
     over(world, job);
 }
 
-/* An error: elsewhere, later. An acknowledged job that is not found, after enough disks were lost, is submitted
- * again, as a person would; the invariant S4 judges whether enough were. */
+/* An error: elsewhere, later. An acknowledged job that is not found, after enough disks were lost,
+ * is submitted again, as a person would; the invariant S4 judges whether enough were. */
 static void refused(struct world *world, struct sim_job *job, const struct msg_say_error *say)
 {
     if (say->request != job->request) return;

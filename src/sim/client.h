@@ -1,5 +1,6 @@
-/* Simulated mrctl: each job has a client of its own that uploads its input, submits it, waits for its end and reads its
- * output, going on with another node whenever its own dies or falls silent. It holds nothing but what it was told. */
+/* Simulated mrctl: each job has a client of its own that uploads its input, submits it, waits for
+ * its end and reads its output, going on with another node whenever its own dies or falls silent.
+ * It holds nothing but what it was told. */
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
 
@@ -17,42 +18,44 @@ struct world;
 struct content;
 
 enum client_state {
-    CLIENT_AWAY,       /* will connect at its next turn */
+    CLIENT_AWAY, /* will connect at its next turn */
     CLIENT_CONNECTING,
     CLIENT_SUBMITTING,
     CLIENT_WAITING,
     CLIENT_READING,
-    CLIENT_OVER,       /* it has all it wants */
+    CLIENT_OVER, /* it has all it wants */
 };
 
-enum { CLIENT_TEXT_SIZE = 64 };
+enum {
+    CLIENT_TEXT_SIZE = 64
+};
 
 struct sim_job {
     uint32_t index;
     struct id id;
     char command[16];
     enum model model;
-    uint32_t percent;              /* of flaky */
-    char output[16];               /* the dataset's name */
+    uint32_t percent;                /* of flaky */
+    char output[16];                 /* the dataset's name */
     char name[CLIENT_TEXT_SIZE + 1]; /* as the flock calls it; once acknowledged */
     uint32_t maps, reduces;
     uint8_t retries;
     bool wants_kill;
     const struct content **inputs;
     const struct content *manifest;
-    struct digest *expected;       /* of the output's blocks */
+    struct digest *expected; /* of the output's blocks */
     uint32_t expected_count;
-    uint32_t *runs[2], *exits[2];  /* per task: programs started, those that exited 1 */
+    uint32_t *runs[2], *exits[2]; /* per task: programs started, those that exited 1 */
 
     enum client_state state;
     uint32_t peer;
-    uint64_t stream;               /* grows with each connection: its epoch */
+    uint64_t stream; /* grows with each connection: its epoch */
     uint64_t request;
     instant heard;
     bool is_acked;
     uint8_t acks;
     uint64_t disks_lost_at_ack;
-    enum job_outcome told;         /* what it was told of the end */
+    enum job_outcome told; /* what it was told of the end */
 };
 
 void clients_init(struct world *world, uint32_t count, uint64_t seed);

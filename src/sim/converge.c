@@ -1,6 +1,7 @@
-/* The liveness invariants: after the heal every job ends (L1), all replicas hold the same (L2), members agree (L3), nothing
- * runs on (L4). And what must hold at the end: one outcome everywhere (S2), an acknowledged job is known (S4), a failure is
- * the program's own (S9), work is bounded (S10), the output can be had (M). */
+/* The liveness invariants: after the heal every job ends (L1), all replicas hold the same (L2),
+ * members agree (L3), nothing runs on (L4). And what must hold at the end: one outcome everywhere
+ * (S2), an acknowledged job is known (S4), a failure is the program's own (S9), work is bounded
+ * (S10), the output can be had (M). */
 #include "sim/checks.h"
 
 #include "gossip/gossip.h"
@@ -12,7 +13,8 @@
 #include <stdio.h>
 
 enum {
-    POISON_DEATHS = 3, /* so many owners must have died for a task to be called poison (design, section 8) */
+    POISON_DEATHS =
+        3, /* so many owners must have died for a task to be called poison (design, section 8) */
 };
 
 /* ---- L ---- */
@@ -23,8 +25,8 @@ static const char *missing_jobs(struct world *world, char *text, size_t size)
     for (uint32_t i = 0; i < world->jobs_count; i++) {
         const struct sim_job *job = &world->jobs[i];
         if (job->state == CLIENT_OVER) continue;
-        snprintf(text, size, "job %u (%s, %s) has not ended; its client is %s at n%u, acked=%d",
-                 i, job->name, job->command, states[job->state], job->peer, job->is_acked);
+        snprintf(text, size, "job %u (%s, %s) has not ended; its client is %s at n%u, acked=%d", i,
+                 job->name, job->command, states[job->state], job->peer, job->is_acked);
         return "L1";
     }
     return NULL;
@@ -150,7 +152,8 @@ static uint32_t most_exits(const struct sim_job *job)
     return most;
 }
 
-/* A failure must be the program's own, a poison that killed its owners, or an input that lost disks took along. */
+/* A failure must be the program's own, a poison that killed its owners, or an input that lost disks
+ * took along. */
 static void final_blame(struct world *world, const struct sim_job *job, const struct job *here)
 {
     const struct faults *faults = &world->faults;
@@ -162,8 +165,9 @@ static void final_blame(struct world *world, const struct sim_job *job, const st
                      here->ended_cause != CAUSE_TASK_FAILED && faults->crashes >= POISON_DEATHS;
     bool is_lost = here->ended_cause == CAUSE_INPUT_LOST && faults->disks_lost > 0;
     if (!is_own && !is_poison && !is_lost)
-        world_violated(world, UINT32_MAX, "S9", "%s failed (%s: %.*s), its programs exited %u times",
-                       job->name, cause_text(here->ended_cause), (int)here->error.count,
+        world_violated(world, UINT32_MAX, "S9",
+                       "%s failed (%s: %.*s), its programs exited %u times", job->name,
+                       cause_text(here->ended_cause), (int)here->error.count,
                        (const char *)here->error.at, most_exits(job));
 }
 
@@ -176,9 +180,9 @@ static void final_work(struct world *world, const struct sim_job *job)
             runs += job->runs[kind][i];
             exits += job->exits[kind][i];
         }
-    /* Loose: twice for a straggler or rival each, and every fault may cost each of its tasks once. */
-    uint64_t strikes =
-        faults->count + faults->crashes + faults->pauses + faults->partitions;
+    /* Loose: twice for a straggler or rival each, and every fault may cost each of its tasks once.
+     */
+    uint64_t strikes = faults->count + faults->crashes + faults->pauses + faults->partitions;
     if (runs > 2 * tasks + exits + strikes * tasks)
         world_violated(world, UINT32_MAX, "S10", "%s ran %llu programs for %llu tasks", job->name,
                        (unsigned long long)runs, (unsigned long long)tasks);
@@ -191,8 +195,8 @@ static void final_output(struct world *world, const struct sim_job *job)
     for (uint32_t part = 0; part < job->expected_count; part++) {
         bool is_held = false;
         for (uint32_t i = 0; i < world->hosts_count && !is_held; i++)
-            is_held = world->hosts[i].node != NULL &&
-                      blocks_has(&world->hosts[i], &job->expected[part]);
+            is_held =
+                world->hosts[i].node != NULL && blocks_has(&world->hosts[i], &job->expected[part]);
         if (!is_held && world->faults.disks_lost == 0)
             world_violated(world, UINT32_MAX, "M", "nobody holds part %u of %s", part, job->output);
     }

@@ -1,5 +1,6 @@
-/* The order of things on a real disk: write returns early, fsync late, and a power cut between them loses a suffix of what
- * was written. The node may believe only EVENT_PERSISTED; the crash proves whether it did. */
+/* The order of things on a real disk: write returns early, fsync late, and a power cut between them
+ * loses a suffix of what was written. The node may believe only EVENT_PERSISTED; the crash proves
+ * whether it did. */
 #include "sim/disk.h"
 
 #include "sim/world.h"
@@ -32,8 +33,8 @@ static void failed(struct world *world, struct host *host, enum error error)
 static void begin_sync(struct world *world, struct host *host)
 {
     host->syncing_token = host->written_token;
-    duration delay = host->fsync_delay / 2 +
-                     (duration)prng_below(&world->prng, (uint64_t)host->fsync_delay + 1);
+    duration delay =
+        host->fsync_delay / 2 + (duration)prng_below(&world->prng, (uint64_t)host->fsync_delay + 1);
     queue_push(&world->queue, (struct happening){.at = world->now + delay,
                                                  .kind = HAPPEN_SYNCED,
                                                  .host = host->index,

@@ -1,11 +1,14 @@
-/* A host's disk: the storage seam's memory implementation, with fsyncs that take virtual time, and crashes that lose what
- * was not synced. One fsync is in flight at a time; what was written before it began is reported when it ends. */
+/* A host's disk: the storage seam's memory implementation, with fsyncs that take virtual time, and
+ * crashes that lose what was not synced. One fsync is in flight at a time; what was written before
+ * it began is reported when it ends. */
 #ifndef SIM_DISK_H
 #define SIM_DISK_H
 
 #include "sim/host.h"
 
-enum { DISK_SYNC_DELAY = 2 * MILLISECOND }; /* a good disk's */
+enum {
+    DISK_SYNC_DELAY = 2 * MILLISECOND
+}; /* a good disk's */
 
 void disk_open(struct host *host);
 void disk_close(struct host *host);

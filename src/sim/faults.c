@@ -1,6 +1,7 @@
-/* Rates and lengths are log-uniform: a run with a crash every two seconds and one with a single crash are equally likely.
- * Every strike draws from the faults' own source of chance, so that a change in the core moves the schedule of faults as
- * little as can be, and a bug seen once is more likely to be seen again after a change. */
+/* Rates and lengths are log-uniform: a run with a crash every two seconds and one with a single
+ * crash are equally likely. Every strike draws from the faults' own source of chance, so that a
+ * change in the core moves the schedule of faults as little as can be, and a bug seen once is more
+ * likely to be seen again after a change. */
 #include "sim/faults.h"
 
 #include "sim/client.h"
@@ -10,20 +11,20 @@
 #include <assert.h>
 
 enum {
-    ON_CHANCE = 500000,        /* per million: half of the kinds are off */
-    LOSS_MIN = 100,            /* per million */
+    ON_CHANCE = 500000, /* per million: half of the kinds are off */
+    LOSS_MIN = 100,     /* per million */
     LOSS_MAX = 300000,
     DUPLICATE_MAX = 100000,
     CORRUPT_MAX = 100000,
     LATE_MAX = 100000,
-    WONKY_LOSS = 500000,       /* racks go wonky: 50 % (faults.md) */
+    WONKY_LOSS = 500000, /* racks go wonky: 50 % (faults.md) */
     DELAY_MAX = 100 * MILLISECOND,
     LATE_LONGEST = 3 * SECOND,
     SLOW_SYNC_MIN = 50 * MILLISECOND,
     SLOW_SYNC_MAX = 10 * SECOND,
     SLOWNESS_MAX = 10,
     OVERHEAT_SHARE = 850000,
-    DISK_OPERATIONS_MAX = 50,  /* the failing one is among the next so many */
+    DISK_OPERATIONS_MAX = 50, /* the failing one is among the next so many */
     FIRST_JOB_AFTER = SECOND,
 };
 
@@ -54,7 +55,7 @@ static void draw_knob(struct faults *faults, enum fault fault)
     static const struct {
         uint32_t interval_min, interval_max, lasts_min, lasts_max;
     } ranges[FAULT_COUNT] = {
-#define FAULT(name, text, interval_min, interval_max, lasts_min, lasts_max) \
+#define FAULT(name, text, interval_min, interval_max, lasts_min, lasts_max)                        \
     {interval_min, interval_max, lasts_min, lasts_max},
 #include "sim/faults.def"
 #undef FAULT
@@ -71,8 +72,7 @@ static void draw_knob(struct faults *faults, enum fault fault)
 void faults_init(struct world *world, uint64_t seed)
 {
     prng_init(&world->faults.prng, seed);
-    for (int fault = 0; fault < FAULT_COUNT; fault++)
-        draw_knob(&world->faults, (enum fault)fault);
+    for (int fault = 0; fault < FAULT_COUNT; fault++) draw_knob(&world->faults, (enum fault)fault);
 }
 
 static void set_rates(struct world *world)
@@ -101,10 +101,9 @@ static void next_strike(struct world *world, enum fault fault)
     uint64_t mean = (uint64_t)faults->knobs[fault].interval;
     instant at = world->now + 1 + (instant)prng_below(&faults->prng, 2 * mean);
     if (at >= world->options.safety) return;
-    queue_push(&world->queue, (struct happening){.at = at,
-                                                 .kind = HAPPEN_FAULT,
-                                                 .host = UINT32_MAX,
-                                                 .number = (uint64_t)fault});
+    queue_push(&world->queue,
+               (struct happening){
+                   .at = at, .kind = HAPPEN_FAULT, .host = UINT32_MAX, .number = (uint64_t)fault});
 }
 
 void faults_begin(struct world *world)
@@ -121,9 +120,9 @@ void faults_begin(struct world *world)
         instant at = FIRST_JOB_AFTER + (instant)prng_below(&faults->prng, span);
         client_begin(world, i, at, UINT32_MAX);
     }
-    queue_push(&world->queue, (struct happening){.at = world->options.safety,
-                                                 .kind = HAPPEN_HEAL,
-                                                 .host = UINT32_MAX});
+    queue_push(
+        &world->queue,
+        (struct happening){.at = world->options.safety, .kind = HAPPEN_HEAL, .host = UINT32_MAX});
 }
 
 /* ---- strikes ---- */
@@ -131,18 +130,17 @@ void faults_begin(struct world *world)
 static void later(struct world *world, enum happening_kind kind, uint32_t host, duration delay,
                   uint64_t number)
 {
-    queue_push(&world->queue, (struct happening){.at = world->now + delay,
-                                                 .kind = kind,
-                                                 .host = host,
-                                                 .number = number});
+    queue_push(
+        &world->queue,
+        (struct happening){.at = world->now + delay, .kind = kind, .host = host, .number = number});
 }
 
 void faults_crash(struct world *world, uint32_t index, int crash_kind, duration back)
 {
     struct host *host = &world->hosts[index];
     if (host->state == HOST_DOWN) return;
-    bool is_forgetting = crash_kind == CRASH_DISK ||
-                         (crash_kind == CRASH_IMAGE && host->image != NULL);
+    bool is_forgetting =
+        crash_kind == CRASH_DISK || (crash_kind == CRASH_IMAGE && host->image != NULL);
     if (is_forgetting) world->faults.disks_lost++;
     world->faults.crashes++;
     host_crash(world, host, (enum crash_kind)crash_kind);
@@ -158,8 +156,8 @@ void faults_pause(struct world *world, uint32_t index, duration lasts)
 
 static void strike_partition(struct world *world, enum fault fault, duration lasts)
 {
-    static const enum layout layouts[] = {LAYOUT_HALVES, LAYOUT_ONE, LAYOUT_THIRD, LAYOUT_BRIDGE,
-                                          LAYOUT_RING, LAYOUT_PAIRS};
+    static const enum layout layouts[] = {LAYOUT_HALVES, LAYOUT_ONE,  LAYOUT_THIRD,
+                                          LAYOUT_BRIDGE, LAYOUT_RING, LAYOUT_PAIRS};
     struct prng *prng = &world->faults.prng;
     enum layout layout = layouts[prng_below(prng, sizeof layouts / sizeof *layouts)];
     if (fault == FAULT_ONE_WAY)
@@ -219,8 +217,8 @@ void faults_strike(struct world *world, const struct happening *happening)
     struct faults *faults = &world->faults;
     enum fault fault = (enum fault)happening->number;
     uint32_t host = (uint32_t)prng_below(&faults->prng, world->hosts_count);
-    duration lasts = 1 + (duration)prng_below(&faults->prng,
-                                              (uint64_t)faults->knobs[fault].lasts + 1);
+    duration lasts =
+        1 + (duration)prng_below(&faults->prng, (uint64_t)faults->knobs[fault].lasts + 1);
     faults->count++;
     world_say(world, host, "fault %s for=%lldms", fault_text(fault), (long long)lasts / 1000);
     if (fault == FAULT_PARTITION || fault == FAULT_ONE_WAY) strike_partition(world, fault, lasts);

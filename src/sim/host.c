@@ -1,8 +1,9 @@
-/* Lives of a node. The boot counter is durable before the first packet leaves, as the contract asks; its random bits are
- * new each time, so that an old disk image may repeat the counter and never a boot (design, section 4).
+/* Lives of a node. The boot counter is durable before the first packet leaves, as the contract
+ * asks; its random bits are new each time, so that an old disk image may repeat the counter and
+ * never a boot (design, section 4).
  *
- * Restarting is where a core shows its faults: everything a node knows must come back from what it wrote, in the state
- * that a power cut at the worst moment left it. */
+ * Restarting is where a core shows its faults: everything a node knows must come back from what it
+ * wrote, in the state that a power cut at the worst moment left it. */
 #include "sim/host.h"
 
 #include "sim/blocks.h"
@@ -84,10 +85,9 @@ static void arrange_tick(struct world *world, struct host *host)
     if (deadline <= world->now) deadline = world->now + 1;
     if (deadline == INSTANT_NEVER || deadline >= host->tick_at) return;
     host->tick_at = deadline;
-    queue_push(&world->queue, (struct happening){.at = deadline,
-                                                 .kind = HAPPEN_TICK,
-                                                 .host = host->index,
-                                                 .life = host->life});
+    queue_push(&world->queue,
+               (struct happening){
+                   .at = deadline, .kind = HAPPEN_TICK, .host = host->index, .life = host->life});
 }
 
 static void stopped(struct world *world, struct host *host, enum error error)
@@ -163,7 +163,8 @@ static enum error load_pair(void *context, struct slice key, struct slice value)
     arena_reset(&world->scratch);
     const char *damage = node_load(loading->host->node, key, value, &world->scratch);
     if (damage != NULL)
-        world_violated(world, loading->host->index, "S4", "the disk reads back damaged: %s", damage);
+        world_violated(world, loading->host->index, "S4", "the disk reads back damaged: %s",
+                       damage);
     return ERROR_NONE;
 }
 
@@ -273,7 +274,8 @@ void host_step(struct world *world, struct host *host, struct event *event)
 void host_tick(struct world *world, struct host *host)
 {
     if (world->now < host->tick_at) return; /* stale: an earlier one has been handled */
-    host->ticks_at_once = world->now - host->ticked_last < MILLISECOND ? host->ticks_at_once + 1 : 0;
+    host->ticks_at_once =
+        world->now - host->ticked_last < MILLISECOND ? host->ticks_at_once + 1 : 0;
     host->ticked_last = world->now;
     if (host->ticks_at_once > TICKS_AT_ONCE_MAX)
         world_violated(world, host->index, "S8", "the node's deadline does not move on: it spins");

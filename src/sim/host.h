@@ -1,5 +1,6 @@
-/* A machine of the laboratory: its node's process, which may crash, start again, or be stopped for a while (SIGSTOP), its
- * disk, its blocks. A *life* is one run of the process: whatever was meant for a former one is dropped.
+/* A machine of the laboratory: its node's process, which may crash, start again, or be stopped for
+ * a while (SIGSTOP), its disk, its blocks. A *life* is one run of the process: whatever was meant
+ * for a former one is dropped.
  *
  *   DOWN --start--> UP --pause--> PAUSED --resume--> UP     UP, PAUSED --crash--> DOWN
  */
@@ -21,22 +22,24 @@ enum host_state {
 
 /* What a crash does to what was not synced. */
 enum crash_kind {
-    CRASH_KILL,      /* the process: what was written stays, others see the streams end at once */
-    CRASH_UNSYNCED,  /* power cut: unsynced writes are lost from a random point on; nobody is told */
-    CRASH_DISK,      /* the disk is gone: it returns as a newcomer */
-    CRASH_IMAGE,     /* it returns with an older image of its disk, if one was taken */
+    CRASH_KILL,     /* the process: what was written stays, others see the streams end at once */
+    CRASH_UNSYNCED, /* power cut: unsynced writes are lost from a random point on; nobody is told */
+    CRASH_DISK,     /* the disk is gone: it returns as a newcomer */
+    CRASH_IMAGE,    /* it returns with an older image of its disk, if one was taken */
 };
 
-enum { HOST_NAME_SIZE = 16 };
+enum {
+    HOST_NAME_SIZE = 16
+};
 
 struct host {
     struct world *world;
     uint32_t index;
-    uint32_t life;             /* grows with each start and stop; never LIFE_ANY */
+    uint32_t life; /* grows with each start and stop; never LIFE_ANY */
     enum host_state state;
-    bool is_gone;              /* it left, or stays down for ever */
-    bool was_down;             /* since the last heal: for S6's grace */
-    struct node *node;         /* NULL when down */
+    bool is_gone;      /* it left, or stays down for ever */
+    bool was_down;     /* since the last heal: for S6's grace */
+    struct node *node; /* NULL when down */
     struct crypto_pair pair;
     uint64_t pair_number;
     struct id id;
@@ -44,23 +47,23 @@ struct host {
     struct address address;
     char name[HOST_NAME_SIZE];
     uint16_t slots;
-    uint32_t slowness;         /* its programs take so many times as long */
-    instant tick_at;           /* the tick that is out; INSTANT_NEVER = none */
+    uint32_t slowness; /* its programs take so many times as long */
+    instant tick_at;   /* the tick that is out; INSTANT_NEVER = none */
     instant ticked_last;
-    uint32_t ticks_at_once;    /* ticks that came within a millisecond each */
-    instant paused_last;       /* when it last was resumed */
+    uint32_t ticks_at_once; /* ticks that came within a millisecond each */
+    instant paused_last;    /* when it last was resumed */
 
-    struct happening *held;    /* what came while paused */
+    struct happening *held; /* what came while paused */
     size_t held_count, held_capacity;
     size_t held_datagrams;
 
     struct storage *storage;
-    struct storage *image;     /* an older copy of the disk; NULL */
-    uint64_t image_counter;    /* its boot counter */
-    uint64_t written_token;    /* of the last ACTION_PERSIST */
-    uint64_t syncing_token;    /* of the fsync in flight; 0 = none */
+    struct storage *image;  /* an older copy of the disk; NULL */
+    uint64_t image_counter; /* its boot counter */
+    uint64_t written_token; /* of the last ACTION_PERSIST */
+    uint64_t syncing_token; /* of the fsync in flight; 0 = none */
     duration fsync_delay;
-    struct map blocks;         /* struct held_block: blocks.c */
+    struct map blocks; /* struct held_block: blocks.c */
 };
 
 void host_init(struct world *world, struct host *host, uint32_t index);

@@ -1,5 +1,6 @@
-/* Word count three times over. The reduce merges sorted segments, the reference counts the inputs' words from scratch: they
- * share nothing but the format of a line, so an error in one does not hide in the other. */
+/* Word count three times over. The reduce merges sorted segments, the reference counts the inputs'
+ * words from scratch: they share nothing but the format of a line, so an error in one does not hide
+ * in the other. */
 #include "sim/model.h"
 
 #include "base/hash.h"
@@ -10,9 +11,9 @@
 #include <stdlib.h>
 
 enum {
-    HEAD_SIZE = 8,        /* "MRP1" and the count of partitions */
-    LINE_MAX = 64,        /* a word and its count */
-    VOCABULARY = 60,      /* words that exist: small, so that keys meet */
+    HEAD_SIZE = 8,   /* "MRP1" and the count of partitions */
+    LINE_MAX = 64,   /* a word and its count */
+    VOCABULARY = 60, /* words that exist: small, so that keys meet */
     WORDS_A_LINE = 8,
 };
 

@@ -1,5 +1,5 @@
-/* The programs of the laboratory, computed for real: word count as a map, as a reduce, and as the sequential reference
- * that the outcome of a job must equal byte for byte (invariant M). Pure. */
+/* The programs of the laboratory, computed for real: word count as a map, as a reduce, and as the
+ * sequential reference that the outcome of a job must equal byte for byte (invariant M). Pure. */
 #ifndef SIM_MODEL_H
 #define SIM_MODEL_H
 
@@ -12,9 +12,9 @@
 /* What a spec's command names. */
 enum model {
     MODEL_WORDCOUNT,
-    MODEL_FLAKY,   /* "flaky:PERCENT": exits 1 so often */
-    MODEL_FAIL,    /* always exits 1 */
-    MODEL_SLOW,    /* word count, taking long */
+    MODEL_FLAKY, /* "flaky:PERCENT": exits 1 so often */
+    MODEL_FAIL,  /* always exits 1 */
+    MODEL_SLOW,  /* word count, taking long */
     MODEL_COUNT
 };
 
@@ -29,7 +29,8 @@ struct output {
     uint64_t records;
 };
 
-/* "word\t1" lines, in the partitioned format of mapreduce/task.h; partitions 0: lines as they come. */
+/* "word\t1" lines, in the partitioned format of mapreduce/task.h; partitions 0: lines as they come.
+ */
 void model_map(const struct crypto *crypto, struct slice input, uint32_t partitions,
                struct output *output);
 /* Merges sorted segments into "count word" lines. */

@@ -1,6 +1,7 @@
-/* Datagrams as UDP has them on a bad day. Every one is drawn anew: lost? damaged? doubled? how late? Reordering needs no
- * knob of its own: jitter does it. A link is directed, so that a partition can be asymmetric (faults: N2), and remembers
- * since when it is cut, because streams across it live on for a while as TCP's would. */
+/* Datagrams as UDP has them on a bad day. Every one is drawn anew: lost? damaged? doubled? how
+ * late? Reordering needs no knob of its own: jitter does it. A link is directed, so that a
+ * partition can be asymmetric (faults: N2), and remembers since when it is cut, because streams
+ * across it live on for a while as TCP's would. */
 #include "sim/network.h"
 
 #include "sim/world.h"
@@ -11,7 +12,7 @@
 
 enum {
     PORT = 7437,
-    CALM_DELAY = 200,     /* microseconds: one rack */
+    CALM_DELAY = 200, /* microseconds: one rack */
     CALM_JITTER = 300,
 };
 

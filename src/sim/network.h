@@ -1,5 +1,5 @@
-/* The network of the laboratory: datagrams that are late, lost, doubled, overtaken, damaged; links that are cut in one
- * direction or both. Streams (streams.h) ask it for delays and cuts. */
+/* The network of the laboratory: datagrams that are late, lost, doubled, overtaken, damaged; links
+ * that are cut in one direction or both. Streams (streams.h) ask it for delays and cuts. */
 #ifndef SIM_NETWORK_H
 #define SIM_NETWORK_H
 
@@ -14,12 +14,12 @@ struct world;
 
 enum layout {
     LAYOUT_HALVES,
-    LAYOUT_ONE,        /* one alone */
-    LAYOUT_THIRD,      /* a minority */
-    LAYOUT_BRIDGE,     /* two halves that share one node */
-    LAYOUT_RING,       /* each hears its neighbours only */
-    LAYOUT_PAIRS,      /* random pairs (network maintenance) */
-    LAYOUT_ONE_WAY,    /* a group is heard, and hears nobody */
+    LAYOUT_ONE,     /* one alone */
+    LAYOUT_THIRD,   /* a minority */
+    LAYOUT_BRIDGE,  /* two halves that share one node */
+    LAYOUT_RING,    /* each hears its neighbours only */
+    LAYOUT_PAIRS,   /* random pairs (network maintenance) */
+    LAYOUT_ONE_WAY, /* a group is heard, and hears nobody */
     LAYOUT_ONE_WAY_PAIRS,
     LAYOUT_COUNT
 };
@@ -27,17 +27,17 @@ enum layout {
 /* Rates are per million. */
 struct network {
     struct prng prng;
-    duration delay;        /* one way, at least */
-    duration jitter;       /* and up to so much more: reorders */
+    duration delay;  /* one way, at least */
+    duration jitter; /* and up to so much more: reorders */
     uint32_t loss;
     uint32_t duplicate;
     uint32_t corrupt;
-    uint32_t late;         /* so many datagrams come up to late_max later */
+    uint32_t late; /* so many datagrams come up to late_max later */
     duration late_max;
-    instant *cut_since;    /* [from * count + to]; INSTANT_NEVER = not cut */
-    uint32_t *wonky;       /* per node: loss of what it sends and hears */
+    instant *cut_since; /* [from * count + to]; INSTANT_NEVER = not cut */
+    uint32_t *wonky;    /* per node: loss of what it sends and hears */
     uint32_t count;
-    uint32_t cuts;         /* directed links that are cut */
+    uint32_t cuts; /* directed links that are cut */
     uint64_t datagrams, lost;
 };
 
@@ -50,7 +50,8 @@ uint32_t network_index(const struct network *network, const struct address *addr
 
 /* A datagram leaves. Copies. */
 void network_send(struct world *world, uint32_t from, const struct address *to, struct slice bytes);
-/* One way of this link's delay, now. Draws. Clients (indices from count on) have links, too, never cut. */
+/* One way of this link's delay, now. Draws. Clients (indices from count on) have links, too, never
+ * cut. */
 duration network_delay(struct network *network);
 bool network_is_cut(const struct network *network, uint32_t from, uint32_t to);
 /* True when either direction has been cut for at least so long. */

@@ -1,5 +1,5 @@
-/* The dispatcher from actions to the parts of the laboratory. Nothing here steps a node: what an action leads to comes back
- * through the queue, at its own time. */
+/* The dispatcher from actions to the parts of the laboratory. Nothing here steps a node: what an
+ * action leads to comes back through the queue, at its own time. */
 #include "sim/perform.h"
 
 #include "sim/blocks.h"
@@ -8,7 +8,9 @@
 
 #include <assert.h>
 
-enum { RESOLVE_DELAY = 30 * MILLISECOND };
+enum {
+    RESOLVE_DELAY = 30 * MILLISECOND
+};
 
 static void resolve(struct world *world, struct host *host, uint64_t token)
 {

@@ -1,5 +1,6 @@
-/* A binary heap of happenings (CLRS, chapter 6). Virtual time jumps from one to the next: an idle minute costs nothing,
- * which is what lets a run of two minutes of five nodes take a fraction of a second. */
+/* A binary heap of happenings (CLRS, chapter 6). Virtual time jumps from one to the next: an idle
+ * minute costs nothing, which is what lets a run of two minutes of five nodes take a fraction of a
+ * second. */
 #include "sim/queue.h"
 
 #include <assert.h>
@@ -55,10 +56,9 @@ bool queue_pop(struct queue *queue, struct happening *happening)
 const char *happening_text(enum happening_kind kind)
 {
     static const char *const texts[HAPPEN_COUNT] = {
-        "tick",     "datagram", "accept", "opened",   "record", "closed", "synced",
-        "block",    "fetch",    "inputs", "finish",   "resolved", "storage-failed", "leave",
-        "start",    "resume",   "sweep",  "client",   "fault",  "fault-end", "heal", "check",
-        "gone",     "scene",
+        "tick",  "datagram", "accept", "opened",    "record",         "closed", "synced", "block",
+        "fetch", "inputs",   "finish", "resolved",  "storage-failed", "leave",  "start",  "resume",
+        "sweep", "client",   "fault",  "fault-end", "heal",           "check",  "gone",   "scene",
     };
     assert(kind < HAPPEN_COUNT);
     return texts[kind];

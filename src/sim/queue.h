@@ -1,5 +1,6 @@
-/* What will happen, in order of (virtual time, sequence): a binary heap. The sequence makes ties repeatable: of two
- * happenings of one instant the one that was pushed first comes first, in every run of a seed. */
+/* What will happen, in order of (virtual time, sequence): a binary heap. The sequence makes ties
+ * repeatable: of two happenings of one instant the one that was pushed first comes first, in every
+ * run of a seed. */
 #ifndef SIM_QUEUE_H
 #define SIM_QUEUE_H
 
@@ -10,45 +11,47 @@
 #include <stdint.h>
 
 enum happening_kind {
-    HAPPEN_TICK,            /* number: none */
-    HAPPEN_DATAGRAM,        /* bytes: struct address from, then the datagram */
-    HAPPEN_STREAM_ACCEPT,   /* number: stream */
-    HAPPEN_STREAM_OPENED,   /* number: stream */
-    HAPPEN_STREAM_HEAD,     /* number: stream; side: of the receiver */
-    HAPPEN_STREAM_CLOSED,   /* number: stream; side */
-    HAPPEN_SYNCED,          /* number: token */
-    HAPPEN_BLOCK,           /* bytes: struct block_news */
-    HAPPEN_FETCH,           /* bytes: struct block_fetch and holders */
-    HAPPEN_INPUTS,          /* number: attempt */
-    HAPPEN_FINISH,          /* number: attempt */
-    HAPPEN_RESOLVED,        /* number: token */
-    HAPPEN_STORAGE_FAILED,  /* number: enum error */
+    HAPPEN_TICK,           /* number: none */
+    HAPPEN_DATAGRAM,       /* bytes: struct address from, then the datagram */
+    HAPPEN_STREAM_ACCEPT,  /* number: stream */
+    HAPPEN_STREAM_OPENED,  /* number: stream */
+    HAPPEN_STREAM_HEAD,    /* number: stream; side: of the receiver */
+    HAPPEN_STREAM_CLOSED,  /* number: stream; side */
+    HAPPEN_SYNCED,         /* number: token */
+    HAPPEN_BLOCK,          /* bytes: struct block_news */
+    HAPPEN_FETCH,          /* bytes: struct block_fetch and holders */
+    HAPPEN_INPUTS,         /* number: attempt */
+    HAPPEN_FINISH,         /* number: attempt */
+    HAPPEN_RESOLVED,       /* number: token */
+    HAPPEN_STORAGE_FAILED, /* number: enum error */
     HAPPEN_LEAVE,
     /* from here on: not of a process, never held back by a pause */
-    HAPPEN_START,           /* a host that is down starts */
-    HAPPEN_RESUME,          /* a paused one goes on */
-    HAPPEN_SWEEP,           /* streams across a partition */
-    HAPPEN_CLIENT,          /* number: client; side: its epoch */
-    HAPPEN_FAULT,           /* number: enum fault */
-    HAPPEN_FAULT_END,       /* number: enum fault */
-    HAPPEN_HEAL,            /* the liveness phase begins */
-    HAPPEN_CHECK,           /* global invariants */
-    HAPPEN_GONE,            /* number: job index; S6: nothing of it runs here any more */
-    HAPPEN_SCENE,           /* number: step of a scenario */
+    HAPPEN_START,     /* a host that is down starts */
+    HAPPEN_RESUME,    /* a paused one goes on */
+    HAPPEN_SWEEP,     /* streams across a partition */
+    HAPPEN_CLIENT,    /* number: client; side: its epoch */
+    HAPPEN_FAULT,     /* number: enum fault */
+    HAPPEN_FAULT_END, /* number: enum fault */
+    HAPPEN_HEAL,      /* the liveness phase begins */
+    HAPPEN_CHECK,     /* global invariants */
+    HAPPEN_GONE,      /* number: job index; S6: nothing of it runs here any more */
+    HAPPEN_SCENE,     /* number: step of a scenario */
     HAPPEN_COUNT
 };
 
-enum { LIFE_ANY = 0 };
+enum {
+    LIFE_ANY = 0
+};
 
 struct happening {
     instant at;
     uint64_t sequence;
     enum happening_kind kind;
-    uint32_t host;          /* whose; UINT32_MAX = nobody's */
-    uint32_t life;          /* dropped when the host is in another one; LIFE_ANY = never */
+    uint32_t host; /* whose; UINT32_MAX = nobody's */
+    uint32_t life; /* dropped when the host is in another one; LIFE_ANY = never */
     uint32_t side;
     uint64_t number;
-    void *bytes;            /* owned; freed when it has happened */
+    void *bytes; /* owned; freed when it has happened */
     size_t size;
 };
 

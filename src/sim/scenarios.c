@@ -1,6 +1,7 @@
-/* The stories told first, because everything else builds on them: nothing goes wrong; the node that took the job dies; two die;
- * all die and return; the flock falls apart and comes together. Jobs begin in the third second, with the flock formed; every
- * job goes in through node 0, the submitter. */
+/* The stories told first, because everything else builds on them: nothing goes wrong; the node that
+ * took the job dies; two die; all die and return; the flock falls apart and comes together. Jobs
+ * begin in the third second, with the flock formed; every job goes in through node 0, the
+ * submitter. */
 #include "sim/scenarios.h"
 
 #include "sim/client.h"
@@ -126,9 +127,8 @@ void scenario_begin(struct world *world, const struct scenario *scenario)
                                                      .number = step});
     for (uint32_t i = 0; i < world->jobs_count; i++)
         client_begin(world, i, JOBS_AT + i * 100 * MILLISECOND, SUBMITTER);
-    queue_push(&world->queue, (struct happening){.at = scenario->heal,
-                                                 .kind = HAPPEN_HEAL,
-                                                 .host = UINT32_MAX});
+    queue_push(&world->queue,
+               (struct happening){.at = scenario->heal, .kind = HAPPEN_HEAL, .host = UINT32_MAX});
 }
 
 void scenario_scene(struct world *world, uint64_t step)

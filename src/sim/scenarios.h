@@ -1,5 +1,5 @@
-/* Fixed stories: a flock, some jobs, and one thing that goes wrong at a known time. Each is a function of the step; the
- * rest (invariants, liveness) is as in a random run. */
+/* Fixed stories: a flock, some jobs, and one thing that goes wrong at a known time. Each is a
+ * function of the step; the rest (invariants, liveness) is as in a random run. */
 #ifndef SIM_SCENARIOS_H
 #define SIM_SCENARIOS_H
 
@@ -12,8 +12,8 @@ struct world;
 struct scenario {
     const char *name;
     const char *about;
-    uint32_t nodes, jobs;      /* unless the options say otherwise */
-    instant heal;              /* when the liveness phase begins */
+    uint32_t nodes, jobs;                              /* unless the options say otherwise */
+    instant heal;                                      /* when the liveness phase begins */
     void (*scene)(struct world *world, uint64_t step); /* step s happens at s + 1 seconds */
 };
 

@@ -1,7 +1,7 @@
-/* The laboratory: one process runs a whole flock in virtual time, from one seed. The nodes are the real core
- * (src/node); clock, network, disks, programs and clients are made up here, and misbehave as the seed says. Nothing depends
- * on anything but seed and options, so a run that broke an invariant breaks it again whenever it is asked to
- * (FoundationDB 2014, TigerBeetle's VOPR). */
+/* The laboratory: one process runs a whole flock in virtual time, from one seed. The nodes are the
+ * real core (src/node); clock, network, disks, programs and clients are made up here, and misbehave
+ * as the seed says. Nothing depends on anything but seed and options, so a run that broke an
+ * invariant breaks it again whenever it is asked to (FoundationDB 2014, TigerBeetle's VOPR). */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
 
@@ -28,11 +28,11 @@ struct scenario; /* a fixed story: scenarios.h */
 
 struct sim_options {
     uint64_t seed;
-    uint32_t nodes;         /* 1 to NODES_MAX */
-    uint32_t jobs;          /* 0: the seed chooses */
-    duration safety;        /* how long faults go on; 0: the seed chooses, 60 to 120 s */
-    duration digest_every;  /* print a state digest so often; 0 = never */
-    bool is_verbose;        /* trace lines on stdout */
+    uint32_t nodes;               /* 1 to NODES_MAX */
+    uint32_t jobs;                /* 0: the seed chooses */
+    duration safety;              /* how long faults go on; 0: the seed chooses, 60 to 120 s */
+    duration digest_every;        /* print a state digest so often; 0 = never */
+    bool is_verbose;              /* trace lines on stdout */
     enum trace_level trace_level; /* of the nodes, when verbose */
     enum canary canary;
     const struct scenario *scenario; /* NULL: random faults */
@@ -47,14 +47,14 @@ enum {
 struct sim_result {
     bool is_ok;
     char violation[VIOLATION_SIZE]; /* "violated S3 at t=... node=...: text" */
-    uint64_t digest;        /* of all that happened: kinds, times, nodes, final states */
-    uint64_t steps;         /* of node_step */
-    instant end;            /* virtual */
+    uint64_t digest;                /* of all that happened: kinds, times, nodes, final states */
+    uint64_t steps;                 /* of node_step */
+    instant end;                    /* virtual */
     uint32_t jobs, jobs_done, jobs_failed, jobs_killed;
-    uint64_t faults;        /* injected: crashes, partitions, pauses, ... (not each lost datagram) */
+    uint64_t faults; /* injected: crashes, partitions, pauses, ... (not each lost datagram) */
     uint64_t datagrams, datagrams_lost;
-    uint64_t executions;    /* programs started */
-    uint64_t vain;          /* of them, those beyond one a task and one an own failure */
+    uint64_t executions; /* programs started */
+    uint64_t vain;       /* of them, those beyond one a task and one an own failure */
 };
 
 /* Runs one seed to its end. result->is_ok says whether all invariants held. */

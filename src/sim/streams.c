@@ -1,6 +1,7 @@
-/* Records travel in a pipe each way: a FIFO whose head is delivered when it has arrived and the link is whole. While a
- * link is cut the head waits (TCP's retransmission) until the sweep gives the stream up. Every delivery looks the
- * stream up by number, so that nothing is ever told of a stream that is gone. */
+/* Records travel in a pipe each way: a FIFO whose head is delivered when it has arrived and the
+ * link is whole. While a link is cut the head waits (TCP's retransmission) until the sweep gives
+ * the stream up. Every delivery looks the stream up by number, so that nothing is ever told of a
+ * stream that is gone. */
 #include "sim/streams.h"
 
 #include "sim/client.h"
@@ -10,10 +11,11 @@
 #include <stdlib.h>
 
 enum {
-    BYTES_PER_MICROSECOND = 100,      /* 100 MB/s: a rack's link */
-    UNSENT_MAX = 64 << 20,            /* a stream whose unsent bytes pass this is closed (action.h) */
-    RETRY_DELAY = 100 * MILLISECOND,  /* while a link is cut the head is tried so often */
-    GIVE_UP_AFTER = 3 * SECOND,       /* a cut link breaks its streams then; so does a silent end */
+    BYTES_PER_MICROSECOND = 100, /* 100 MB/s: a rack's link */
+    UNSENT_MAX = 64 << 20,       /* a stream whose unsent bytes pass this is closed (action.h) */
+    RETRY_DELAY = 100 * MILLISECOND, /* while a link is cut the head is tried so often */
+    GIVE_UP_AFTER = 3 * SECOND,      /* a cut link breaks its streams then */
+    SILENCE_MAX = 15 * SECOND,       /* an end without power is noticed within (keepalive) */
 };
 
 void streams_init(struct streams *streams, struct memory *memory)
@@ -87,8 +89,8 @@ static uint32_t party_life(struct world *world, uint64_t party)
     return party < world->hosts_count ? world->hosts[party].life : LIFE_ANY;
 }
 
-static void push(struct world *world, enum happening_kind kind, struct stream *stream, uint32_t side,
-                 instant at)
+static void push(struct world *world, enum happening_kind kind, struct stream *stream,
+                 uint32_t side, instant at)
 {
     uint64_t party = stream->ends[side].key.party;
     queue_push(&world->queue, (struct happening){.at = at,
@@ -130,10 +132,8 @@ void streams_open(struct world *world, uint32_t party, uint64_t id, const struct
     bool is_cut = is_there && (network_is_cut(network, party, target) ||
                                network_is_cut(network, target, party));
     duration delay = network_delay(network);
-    if (is_there && !is_cut)
-        push(world, HAPPEN_STREAM_ACCEPT, stream, 1, world->now + 3 * delay);
-    else
-        tell_closed(world, stream, 0, world->now + (is_cut ? GIVE_UP_AFTER : 2 * delay));
+    if (is_there && !is_cut) push(world, HAPPEN_STREAM_ACCEPT, stream, 1, world->now + 3 * delay);
+    else tell_closed(world, stream, 0, world->now + (is_cut ? GIVE_UP_AFTER : 2 * delay));
 }
 
 static void pipe_push(struct world *world, struct stream *stream, uint32_t to, struct slice bytes,
@@ -202,7 +202,9 @@ void streams_crash(struct world *world, uint32_t party, bool is_silent)
             if (end->key.party != party) continue;
             uint64_t other = stream->ends[1 - side].key.party;
             bool is_cut = network_is_cut(&world->network, party, (uint32_t)other);
-            duration delay = is_silent || is_cut ? GIVE_UP_AFTER : network_delay(&world->network);
+            duration delay = network_delay(&world->network);
+            if (is_silent || is_cut)
+                delay += (duration)prng_below(&world->network.prng, SILENCE_MAX);
             if (stream->state != STREAM_BROKEN)
                 tell_closed(world, stream, 1 - side, world->now + delay);
             if (end->is_attached) end_detach(streams, stream, side);
@@ -275,7 +277,8 @@ static void deliver_opened(struct world *world, struct stream *stream, uint32_t 
     host_step(world, &world->hosts[end->key.party], &event);
 }
 
-static void deliver_closed(struct world *world, struct stream *stream, uint32_t side, bool is_goodbye)
+static void deliver_closed(struct world *world, struct stream *stream, uint32_t side,
+                           bool is_goodbye)
 {
     uint64_t id = stream->ends[side].key.id;
     uint32_t party = (uint32_t)stream->ends[side].key.party;
@@ -327,8 +330,8 @@ static void deliver_head(struct world *world, struct stream *stream, uint32_t si
     if (record == NULL || stream->state != STREAM_OPEN || !stream->ends[side].is_attached) return;
     uint32_t from = (uint32_t)stream->ends[1 - side].key.party;
     uint32_t to = (uint32_t)stream->ends[side].key.party;
-    bool is_cut = network_is_cut(&world->network, from, to) ||
-                  network_is_cut(&world->network, to, from);
+    bool is_cut =
+        network_is_cut(&world->network, from, to) || network_is_cut(&world->network, to, from);
     instant next = world->now + RETRY_DELAY;
     if (!is_cut) {
         pipe->first = record->next;

@@ -1,10 +1,12 @@
-/* Streams of the laboratory: ordered, reliable records with a delay, as TCP under the channel of wire/channel.h would
- * give them. The handshake is abstracted: both ends learn the true party of the other side.
+/* Streams of the laboratory: ordered, reliable records with a delay, as TCP under the channel of
+ * wire/channel.h would give them. The handshake is abstracted: both ends learn the true party of
+ * the other side.
  *
  *   opener (even id)  --accept-->  acceptor (odd id): EVENT_STREAM_OPENED
  *   EVENT_STREAM_OPENED  <--one delay later--
  *
- * An end that crashes is noticed by the other: at once (a killed process) or after a while (a power cut, a partition). */
+ * An end that crashes is noticed by the other: at once (a killed process) or after a while (a power
+ * cut, a partition). */
 #ifndef SIM_STREAMS_H
 #define SIM_STREAMS_H
 
@@ -23,11 +25,11 @@ struct host;
 /* One end. party: a host's index, or hosts_count + a client's. */
 struct stream_end {
     struct {
-        uint64_t id;    /* as the node (or client) knows it; 0 = not there yet */
+        uint64_t id; /* as the node (or client) knows it; 0 = not there yet */
         uint64_t party;
     } key;
     struct stream *stream;
-    bool is_attached;   /* it still wants events */
+    bool is_attached; /* it still wants events */
 };
 
 struct stream_record {
@@ -43,28 +45,28 @@ struct stream_pipe {
     struct stream_record *first, *last;
     size_t size;
     instant arrived_last;
-    bool is_head_due;   /* a HAPPEN_STREAM_HEAD is out */
+    bool is_head_due; /* a HAPPEN_STREAM_HEAD is out */
 };
 
 enum stream_state {
     STREAM_CONNECTING,
     STREAM_OPEN,
-    STREAM_BROKEN,      /* both ends will be told, or have been */
+    STREAM_BROKEN, /* both ends will be told, or have been */
 };
 
 struct stream {
     uint64_t number;
     enum stream_state state;
     enum channel_purpose purpose;
-    struct stream_end ends[2];    /* 0: the opener */
-    struct stream_pipe pipes[2];  /* towards that end */
+    struct stream_end ends[2];   /* 0: the opener */
+    struct stream_pipe pipes[2]; /* towards that end */
     struct stream *next, *previous;
 };
 
 struct streams {
     struct map by_number;
     struct map by_end;
-    struct stream *all;           /* newest first */
+    struct stream *all; /* newest first */
     uint64_t number_last;
     uint64_t odd_next;
 };

@@ -1,6 +1,7 @@
 /* What a driver and mrtask do with an attempt, in virtual time:
  *
- *   TASK_RUN -> look for the inputs, twice -> TASK_STARTED -> run -> TASK_FINISHED with a real result
+ *   TASK_RUN -> look for the inputs, twice -> TASK_STARTED -> run -> TASK_FINISHED with a real
+ * result
  *                        `-> INPUT_MISSING                    `-> TASK_KILL -> within 2 s -> KILLED
  */
 #include "sim/worker.h"
@@ -17,15 +18,15 @@
 
 enum {
     ROUNDS_MAX = 2,
-    ROUND_DELAY = SECOND,            /* between two rounds of looking for an input */
+    ROUND_DELAY = SECOND, /* between two rounds of looking for an input */
     FETCH_DELAY = 10 * MILLISECOND,
     RUN_MIN = 50 * MILLISECOND,
     RUN_SPREAD = 750 * MILLISECOND,
     SLOW_MIN = 4 * SECOND,
     SLOW_SPREAD = 8 * SECOND,
-    RUN_MAX = 30 * SECOND,           /* on the slowest node: L1's bound knows of it */
-    KILL_MAX = 2 * SECOND,           /* TERM, then KILL */
-    WRONG_BYTES_CHANCE = 100000,     /* per million: the canary's */
+    RUN_MAX = 30 * SECOND,       /* on the slowest node: L1's bound knows of it */
+    KILL_MAX = 2 * SECOND,       /* TERM, then KILL */
+    WRONG_BYTES_CHANCE = 100000, /* per million: the canary's */
 };
 
 void worker_init(struct world *world, uint64_t seed)
@@ -235,8 +236,7 @@ static void compute(struct world *world, const struct run *run, struct output *o
         if (run->inputs[i].part != PART_WHOLE)
             slices[i] = model_segment(slices[i], run->inputs[i].part);
     }
-    if (run->kind == TASK_REDUCE)
-        model_reduce(world->crypto, slices, run->inputs_count, output);
+    if (run->kind == TASK_REDUCE) model_reduce(world->crypto, slices, run->inputs_count, output);
     else
         model_map(world->crypto, run->inputs_count == 0 ? (struct slice){0} : slices[0],
                   run->partitions, output);

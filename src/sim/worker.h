@@ -1,5 +1,6 @@
-/* Attempts that run on hosts: inputs are fetched, the model program takes its virtual time, its output is computed for real.
- * Programs live on while their daemon is paused, and die with it (PDEATHSIG). */
+/* Attempts that run on hosts: inputs are fetched, the model program takes its virtual time, its
+ * output is computed for real. Programs live on while their daemon is paused, and die with it
+ * (PDEATHSIG). */
 #ifndef SIM_WORKER_H
 #define SIM_WORKER_H
 
@@ -11,7 +12,7 @@ struct sim_job;
 enum run_state {
     RUN_FETCHING,
     RUN_RUNNING,
-    RUN_KILLED,    /* told to end */
+    RUN_KILLED, /* told to end */
 };
 
 struct run_input {
@@ -23,13 +24,13 @@ struct run_input {
 
 /* One ACTION_TASK_RUN. */
 struct run {
-    uint64_t number;     /* of the world */
+    uint64_t number; /* of the world */
     uint32_t host;
-    uint64_t token;      /* the node's */
+    uint64_t token; /* the node's */
     enum run_state state;
-    uint32_t rounds;     /* of looking for inputs */
+    uint32_t rounds; /* of looking for inputs */
     instant since;
-    uint32_t kind;       /* enum task_kind */
+    uint32_t kind; /* enum task_kind */
     uint32_t partitions;
     struct slice command; /* owned */
     bool is_durable;

@@ -1,5 +1,6 @@
-/* The loop: take what happens next, move the clock there, hand it to its file. The run's digest is a hash over the kind, time and
- * place of everything that happened and over the final states: two runs of a seed that differ anywhere differ in it. */
+/* The loop: take what happens next, move the clock there, hand it to its file. The run's digest is
+ * a hash over the kind, time and place of everything that happened and over the final states: two
+ * runs of a seed that differ anywhere differ in it. */
 #include "sim/world.h"
 
 #include "base/hash.h"
@@ -16,9 +17,9 @@
 #include <time.h>
 
 enum {
-    SCRATCH_SIZE = 64 << 20,    /* a decoded record at its worst; untouched pages cost nothing */
+    SCRATCH_SIZE = 64 << 20,      /* a decoded record at its worst; untouched pages cost nothing */
     STEPS_MAX = 20 * 1000 * 1000, /* a run that takes more has run wild */
-    SODIUM_SHARE = 10,          /* one seed in so many runs with real cryptography */
+    SODIUM_SHARE = 10,            /* one seed in so many runs with real cryptography */
     JOBS_CHOSEN_MAX = 6,
     SAFETY_MIN = 60 * SECOND,
     SAFETY_SPREAD = 60 * SECOND,
@@ -74,7 +75,8 @@ static void init_hosts(struct world *world)
     for (uint32_t i = 0; i < world->hosts_count; i++) host_init(world, &world->hosts[i], i);
 }
 
-/* What the seed chooses is drawn in one fixed order, whatever the options say: an option does not change the rest. */
+/* What the seed chooses is drawn in one fixed order, whatever the options say: an option does not
+ * change the rest. */
 static uint32_t draw_options(struct world *world)
 {
     struct sim_options *options = &world->options;

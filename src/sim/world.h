@@ -1,4 +1,5 @@
-/* The world of one run: the virtual clock, what will happen, everything that exists. Each part is written by its own file. */
+/* The world of one run: the virtual clock, what will happen, everything that exists. Each part is
+ * written by its own file. */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
@@ -14,8 +15,8 @@
 struct sim_job;
 
 enum phase {
-    PHASE_SAFETY,    /* faults go on */
-    PHASE_LIVENESS,  /* all is healed: now everything must come to its end */
+    PHASE_SAFETY,   /* faults go on */
+    PHASE_LIVENESS, /* all is healed: now everything must come to its end */
 };
 
 struct world {
@@ -23,12 +24,12 @@ struct world {
     struct sim_result *result;
     instant now;
     struct queue queue;
-    struct memory memory;      /* of the laboratory's own tables: no limit */
-    struct prng prng;          /* hosts, disks, boots */
+    struct memory memory; /* of the laboratory's own tables: no limit */
+    struct prng prng;     /* hosts, disks, boots */
     const struct crypto *crypto;
     struct crypto_key key;
     enum node_profile profile;
-    struct actions actions;    /* shared: one node steps at a time */
+    struct actions actions; /* shared: one node steps at a time */
     struct arena scratch;
     void *actions_memory, *items_memory, *scratch_memory;
     struct host *hosts;
@@ -43,9 +44,9 @@ struct world {
     struct faults faults;
     struct checks checks;
     enum phase phase;
-    instant healed;            /* when liveness began */
+    instant healed; /* when liveness began */
     bool is_violated;
-    bool is_over;              /* everything came to its end */
+    bool is_over; /* everything came to its end */
     uint64_t steps;
     uint64_t digest;
     instant digest_next;
