@@ -118,7 +118,7 @@ static const struct msg_block_ref *lost_input(struct node *node, const struct wo
     for (uint32_t i = 0; i < manifest->blocks.count && i < job->spec.maps; i++) {
         const struct task *task = &job->tasks[TASK_MAP][i];
         if (task_committed(task) != NULL || !has_missed_input(task)) continue;
-        keeper_want(node, &blocks[i].block, job->spec.replicas, NULL);
+        keeper_want(node, &blocks[i].block, job->spec.replicas, true, NULL);
         if (keeper_is_lost(node, &blocks[i].block.digest)) return &blocks[i].block;
     }
     return NULL;
@@ -216,7 +216,7 @@ static bool outputs_are_safe(struct node *node, struct work *work)
         const struct attempt *attempt = task_committed(&job->tasks[final_kind(job)][i]);
         if (keeper_copies(node, &attempt->output.digest) >= safe_copies(node)) continue;
         is_safe = false;
-        keeper_want(node, &attempt->output, job->spec.replicas, &attempt->claim.node);
+        keeper_want(node, &attempt->output, job->spec.replicas, true, &attempt->claim.node);
         if (!keeper_is_lost(node, &attempt->output.digest)) continue;
         struct msg_lost lost = {.job = job->id,
                                 .done = attempt->done,
@@ -228,7 +228,7 @@ static bool outputs_are_safe(struct node *node, struct work *work)
     if (keeper_copies(node, &work->finish_manifest.digest) < safe_copies(node)) {
         is_safe = false;
         if (keeper_has(node, &work->finish_manifest.digest))
-            keeper_want(node, &work->finish_manifest, job->spec.replicas, NULL);
+            keeper_want(node, &work->finish_manifest, job->spec.replicas, true, NULL);
     }
     return is_safe;
 }

@@ -18,6 +18,7 @@ enum {
     SWEEP_EVERY = 10 * SECOND,      /* without news; with news at once */
     SWEEP_SOON = 300 * MILLISECOND, /* many entries of one moment make one sweep */
     RELEASE_GRACE = 5 * SECOND,     /* a job's input after its end: time to be asked for again */
+    IN_LOG_PIN = 60 * SECOND,       /* what references it is in the log, and soon here */
     DEFAULT_PIN_MINUTES = 60,       /* design, section 9 */
     LOST_AFTER = 3, /* refusals: everyone who could know was asked and asked again */
 };
@@ -119,7 +120,7 @@ static void ensure_at(struct node *node, const struct id *peer,
 }
 
 /* The first `replicas` living nodes in rendezvous order should have it. */
-static void ask_holders(struct node *node, struct block *block, uint8_t replicas,
+static void ask_holders(struct node *node, struct block *block, uint8_t replicas, bool is_in_log,
                         const struct id *first)
 {
     size_t living_count, holders_count;
@@ -139,6 +140,7 @@ static void ask_holders(struct node *node, struct block *block, uint8_t replicas
     memcpy(order, living, living_count * sizeof *order);
     placement_order(&block->digest, sizeof block->digest, order, living_count);
     struct msg_block_ensure ensure = {.block = {block->digest, block->size},
+                                      .is_in_log = is_in_log,
                                       .holders = {sources, (uint32_t)sources_count}};
     for (size_t i = 0; i < living_count && i < replicas; i++) {
         if (id_equal(&order[i].id, &node->id)) fetch(node, block, sources, sources_count);
@@ -148,7 +150,7 @@ static void ask_holders(struct node *node, struct block *block, uint8_t replicas
 }
 
 void keeper_want(struct node *node, const struct msg_block_ref *ref, uint8_t replicas,
-                 const struct id *first)
+                 bool is_in_log, const struct id *first)
 {
     struct block *block = block_at(node, ref);
     if (block == NULL || (block->asked != 0 && node->now - block->asked < ASK_AGAIN)) return;
@@ -156,14 +158,14 @@ void keeper_want(struct node *node, const struct msg_block_ref *ref, uint8_t rep
     size_t wanted = replicas < living_count ? replicas : living_count;
     if (keeper_copies(node, &ref->digest) >= wanted) return;
     block->asked = node->now;
-    ask_holders(node, block, (uint8_t)(wanted > 255 ? 255 : wanted), first);
+    ask_holders(node, block, (uint8_t)(wanted > 255 ? 255 : wanted), is_in_log, first);
 }
 
 static void take_ensure(struct node *node, struct link *link, const struct msg_block_ensure *ensure)
 {
     struct block *block = block_at(node, &ensure->block);
     if (block == NULL) return;
-    pin(node, block, default_pin());
+    pin(node, block, ensure->is_in_log ? IN_LOG_PIN : default_pin());
     if (block->is_here) {
         say_held(node, &link->peer, &block->digest, true);
         return;
@@ -343,7 +345,7 @@ static void settle(struct node *node, struct block *block, bool may_drop)
 {
     if (block->is_marked) {
         struct msg_block_ref ref = {block->digest, block->size};
-        if (is_short(node, block)) keeper_want(node, &ref, block->replicas, NULL);
+        if (is_short(node, block)) keeper_want(node, &ref, block->replicas, true, NULL);
         return;
     }
     if (!may_drop || !block->is_here || block->pinned_until > node->now) return;

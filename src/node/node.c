@@ -14,7 +14,8 @@
 #include <string.h>
 
 enum {
-    MEMORY_BUDGET = 1 << 30,  /* far above what a flock of hundreds needs: a fence, not a plan */
+    MEMORY_BUDGET = 1 << 30, /* far above what a flock of hundreds needs: a fence, not a plan */
+    FETCHED_PIN = 5 * SECOND,
     AUTHOR_WAIT = 2 * SECOND, /* design, section 7: a new boot waits so long for one exchange */
     TURN = SECOND,            /* design, section 7: the next writer in line waits so long */
 };
@@ -492,7 +493,12 @@ static void take_event(struct node *node, const struct event *event)
     case EVENT_PERSISTED: replicas_persisted(node, event->persisted.token); break;
     case EVENT_STORAGE_FAILED: node_fail(node, event->storage_failed.error, "storage"); break;
     case EVENT_BLOCK_STORED:
-        node_fail(node, keeper_stored(node, &event->block_stored.block, 0), "block");
+        /* An upload waits for what will reference it; whatever we fetched, somebody asked us to
+         * pin. */
+        node_fail(node,
+                  keeper_stored(node, &event->block_stored.block,
+                                event->block_stored.token == 0 ? 0 : FETCHED_PIN),
+                  "block");
         break;
     case EVENT_BLOCK_FAILED:
         keeper_failed(node, &event->block_failed.digest);

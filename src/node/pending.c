@@ -101,7 +101,7 @@ static bool block_is_safe(struct node *node, const struct msg_block_ref *block, 
     size_t living = members_living_count(&node->gossip.members);
     if (keeper_copies(node, &block->digest) >= (living < SAFE_COPIES ? living : SAFE_COPIES))
         return true;
-    keeper_want(node, block, replicas < SAFE_COPIES ? SAFE_COPIES : replicas, NULL);
+    keeper_want(node, block, replicas < SAFE_COPIES ? SAFE_COPIES : replicas, false, NULL);
     return false;
 }
 

@@ -313,9 +313,9 @@ bool keeper_has(const struct node *node, const struct digest *digest);
 /* Copies that are known to be on living members, ours included. */
 size_t keeper_copies(const struct node *node, const struct digest *digest);
 /* Makes sure that `replicas` of the living get it: asks those that should hold it, at most once a
- * second each block. */
+ * second each block. is_in_log: an entry wants it already (else those asked keep it an hour). */
 void keeper_want(struct node *node, const struct msg_block_ref *block, uint8_t replicas,
-                 const struct id *first);
+                 bool is_in_log, const struct id *first);
 /* Every holder asked says it can't be had. */
 bool keeper_is_lost(const struct node *node, const struct digest *digest);
 enum error keeper_stored(struct node *node, const struct msg_block_ref *block,
