@@ -262,7 +262,10 @@ void keeper_release(struct node *node, const struct msg_block_ref *ref, instant 
     const struct msg_manifest *manifest = manifests_get(node, ref);
     release(node, &ref->digest, seen);
     node->sweep_wanted = true;
-    if (manifest == NULL) return;
+    if (manifest == NULL) {
+        manifests_release(node, &ref->digest, seen); /* once it is here */
+        return;
+    }
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     for (uint32_t i = 0; i < manifest->blocks.count; i++)
         release(node, &blocks[i].block.digest, seen);
@@ -389,6 +392,10 @@ void keeper_tick(struct node *node)
     while ((block = map_next(&node->blocks, &cursor)) != NULL) {
         block->is_marked = false;
         block->replicas = 0;
+    }
+    if (node->now - node->manifests_swept >= SWEEP_EVERY) {
+        node->manifests_swept = node->now;
+        manifests_sweep(node);
     }
     bool may_drop = mark_all(node) && node->may_author;
     cursor = 0;

@@ -94,6 +94,8 @@ void manifests_read(struct node *node, const struct digest *digest, struct slice
     if (manifest == NULL || manifest->state != MANIFEST_READING) return;
     if (decode(node, manifest, bytes)) {
         manifest->state = MANIFEST_READY;
+        if (manifest->released != 0) keeper_release(node, &manifest->block, manifest->released);
+        manifest->released = 0;
         node->is_work_wanted = node->sweep_wanted = true;
         node->pending_next = node->now;
         return;
@@ -115,6 +117,32 @@ static void close_one(struct node *node, struct manifest *manifest)
 {
     memory_put(&node->memory, manifest->memory, manifest->memory_size);
     memory_put(&node->memory, manifest, sizeof *manifest);
+}
+
+void manifests_release(struct node *node, const struct digest *digest, instant seen)
+{
+    struct manifest *manifest = find(node, digest);
+    if (manifest != NULL && manifest->state != MANIFEST_READY) manifest->released = seen;
+}
+
+/* Those that nobody has asked for since the last time go: two sweeps without a name, a job or a
+ * request. */
+void manifests_sweep(struct node *node)
+{
+    enum {
+        DROP_MAX = 64
+    }; /* a sweep; the table must not change while it is walked */
+    struct manifest *idle[DROP_MAX];
+    size_t count = 0, cursor = 0;
+    for (struct manifest *manifest; (manifest = map_next(&node->manifests, &cursor)) != NULL;) {
+        bool is_busy = manifest->state == MANIFEST_FETCHING || manifest->state == MANIFEST_READING;
+        if (!manifest->is_marked && !is_busy && count < DROP_MAX) idle[count++] = manifest;
+        manifest->is_marked = false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        map_remove(&node->manifests, &idle[i]->digest);
+        close_one(node, idle[i]);
+    }
 }
 
 /* A fetched one can be read now; one that failed is tried again when its time has come. */

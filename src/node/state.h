@@ -87,7 +87,8 @@ struct manifest {
     void *memory;
     size_t memory_size;
     instant retry;
-    bool is_marked; /* still wanted, at the last sweep */
+    bool is_marked;   /* asked for since the last sweep */
+    instant released; /* its name or job let go of it before it was here; 0 = no */
 };
 
 /* A block that this node has or cares for: keeper.c. */
@@ -143,8 +144,8 @@ struct work {
     instant finish_written; /* when the manifest was last handed to the disk */
     instant complete_since; /* when all its tasks were seen done, here; 0 = they are not */
     instant failed_since;
-    instant input_checked;  /* when its input was last looked after */
-    instant lost_since;     /* since when a block of its input can be had from nobody; 0 = it can */
+    instant input_checked; /* when its input was last looked after */
+    instant lost_since;    /* since when a block of its input can be had from nobody; 0 = it can */
 };
 
 /* A request that can't be answered at once: pending.c. */
@@ -215,6 +216,7 @@ struct node {
     struct map blocks;
     instant sweep_next;
     bool sweep_wanted;
+    instant manifests_swept;
 
     struct work *works;
     struct running *running; /* slots of them */
@@ -305,6 +307,9 @@ const struct msg_manifest *manifests_get(struct node *node, const struct msg_blo
 void manifests_read(struct node *node, const struct digest *digest, struct slice bytes);
 void manifests_failed(struct node *node, const struct digest *digest);
 void manifests_tick(struct node *node);
+/* Its blocks are to be released (keeper_release) once it is here. */
+void manifests_release(struct node *node, const struct digest *digest, instant seen);
+void manifests_sweep(struct node *node);
 void manifests_close(struct node *node);
 
 /* keeper.c */
