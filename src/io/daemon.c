@@ -29,8 +29,16 @@
 #include <unistd.h>
 
 enum {
-    DAEMON_JOIN_WAIT = 2 * SECOND,  /* for names; then it starts and goes on asking */
-    DAEMON_FILES_MAX = 65536,       /* descriptors, as far as the system allows */
+    DAEMON_JOIN_WAIT = 2 * SECOND, /* for names; then it starts and goes on asking */
+    DAEMON_USURPED_MAX = 2,        /* new boots within the time below; the third is the end */
+    DAEMON_USURPED_WITHIN = 60,    /* seconds: a disk image brought back is one, rarely two */
+    DAEMON_FILES_MAX = 65536,      /* descriptors, as far as the system allows */
+};
+
+/* What one boot hands to the next when it has to start anew. */
+struct life {
+    uint64_t above; /* the boot must be above this; 0 = any: the first start */
+    uint16_t port;  /* the kernel's choice of then; 0 = as the options say */
 };
 
 struct daemon {
@@ -45,8 +53,9 @@ struct daemon {
     size_t keys_count;
     int lock;
     struct port port;
-    struct address address;    /* as others reach it */
+    struct address address; /* as others reach it */
     struct storage *storage;
+    struct life *life;
     struct boot boot;
     struct node *node;
     struct loop loop;
@@ -111,8 +120,8 @@ static bool find_keys(struct daemon *daemon)
                     ? file_path(daemon->key_file, "%s", options->key_file)
                     : file_path(daemon->key_file, "%s/.config/mr/cluster.key", home());
     if (!fits) return complain(daemon, "the key file's path is too long");
-    enum identity_found found = identity_keys(daemon->key_file, daemon->keys, &daemon->keys_count,
-                                              &daemon->why);
+    enum identity_found found =
+        identity_keys(daemon->key_file, daemon->keys, &daemon->keys_count, &daemon->why);
     if (found != IDENTITY_ABSENT) return found == IDENTITY_FOUND;
     if (!address_is_loopback(&options->listen))
         return complain(
@@ -154,8 +163,10 @@ static void find_address(struct daemon *daemon)
 static bool open_port(struct daemon *daemon)
 {
     char text[ADDRESS_TEXT_SIZE];
-    enum error error = port_open(&daemon->options->listen, &daemon->port);
-    (void)address_text(&daemon->options->listen, text);
+    struct address listen = daemon->options->listen;
+    if (daemon->life->port != 0) listen.port = daemon->life->port;
+    enum error error = port_open(&listen, &daemon->port);
+    (void)address_text(&listen, text);
     if (error == ERROR_BUSY)
         return complain(
             daemon,
@@ -187,7 +198,7 @@ static bool open_storage(struct daemon *daemon)
 
 static bool open_boot(struct daemon *daemon)
 {
-    enum error error = identity_boot(daemon->storage, &daemon->boot);
+    enum error error = identity_boot(daemon->storage, daemon->life->above, &daemon->boot);
     if (error == ERROR_NONE) return true;
     return complain(daemon, "the log in %.900s: %s%s%s", daemon->directory, error_text(error),
                     semicolon(error), error_hint(error));
@@ -197,8 +208,8 @@ static bool open_boot(struct daemon *daemon)
 
 static struct channel_config channel_identity(const struct daemon *daemon)
 {
-    struct channel_config config = {.keys = daemon->keys, .keys_count = daemon->keys_count,
-                                    .pair = &daemon->pair};
+    struct channel_config config = {
+        .keys = daemon->keys, .keys_count = daemon->keys_count, .pair = &daemon->pair};
     config.self.node = daemon->loop.self;
     config.self.boot = daemon->boot;
     config.self.address = daemon->address;
@@ -214,11 +225,10 @@ static bool open_loop(struct daemon *daemon)
     daemon->loop.self = crypto_node_id(&crypto_sodium, &daemon->pair.public);
     struct channel_config identity = channel_identity(daemon);
     if (error == ERROR_NONE)
-        error = parts_open(&daemon->loop, daemon->directory, &identity, &daemon->port,
-                           daemon->storage);
-    return error == ERROR_NONE ||
-           complain(daemon, "start: %s%s%s", error_text(error), semicolon(error),
-                    error_hint(error));
+        error =
+            parts_open(&daemon->loop, daemon->directory, &identity, &daemon->port, daemon->storage);
+    return error == ERROR_NONE || complain(daemon, "start: %s%s%s", error_text(error),
+                                           semicolon(error), error_hint(error));
 }
 
 /* ---- joining ---- */
@@ -307,9 +317,8 @@ static bool start_node(struct daemon *daemon)
 {
     enum error error = parts_start(&daemon->loop);
     if (error == ERROR_NONE) error = loop_start(&daemon->loop, daemon->node);
-    return error == ERROR_NONE ||
-           complain(daemon, "start: %s%s%s", error_text(error), semicolon(error),
-                    error_hint(error));
+    return error == ERROR_NONE || complain(daemon, "start: %s%s%s", error_text(error),
+                                           semicolon(error), error_hint(error));
 }
 
 static bool say_ready(struct daemon *daemon)
@@ -324,6 +333,7 @@ static bool say_ready(struct daemon *daemon)
                 "--join %s"
                 " (nodes of several machines need --listen 0.0.0.0)\n",
                 daemon->name, id, daemon->key_file, listen);
+    if (daemon->life->above > 0) return true; /* it was said, and nothing of it has changed */
     printf("ready name=%s id=%s listen=%s\n", daemon->name, id, listen);
     if (fflush(stdout) == 0) return true;
     return complain(daemon, "stdout can't be written, so nobody learns that it is ready");
@@ -373,15 +383,19 @@ static int close_all(struct daemon *daemon, bool is_good)
     if (daemon->storage != NULL) storage_close(daemon->storage);
     sodium_memzero(daemon->keys, sizeof daemon->keys);
     sodium_memzero(&daemon->pair, sizeof daemon->pair);
+    if (daemon->lock >= 0) (void)close(daemon->lock);
     free(daemon);
     return is_good ? 0 : 1;
 }
 
-int daemon_run(const struct options *options)
+/* One boot, from start to end. *usurper: the boot above which to start anew; 0 = it is over. */
+static int run_boot(const struct options *options, struct life *life, uint64_t *usurper)
 {
     struct daemon *daemon = calloc(1, sizeof *daemon);
     if (daemon == NULL) abort();
     daemon->options = options;
+    daemon->life = life;
+    daemon->lock = -1;
     prepare_process();
     bool is_good = sodium_init() >= 0 || complain(daemon, "libsodium can't start: no entropy");
     is_good = is_good && check_all(daemon);
@@ -391,9 +405,28 @@ int daemon_run(const struct options *options)
     }
     is_good = is_good && start_all(daemon);
     if (is_good) loop_run(&daemon->loop);
+    life->port = daemon->port.address.port;
+    if (is_good && daemon->loop.stop_error == ERROR_EXISTS) *usurper = daemon->loop.stop_boot;
     if (is_good && daemon->loop.stop_error != ERROR_NONE)
         is_good = complain(daemon, "%s%s%s", daemon->loop.stop_text,
-                           semicolon(daemon->loop.stop_error),
-                           error_hint(daemon->loop.stop_error));
+                           semicolon(daemon->loop.stop_error), error_hint(daemon->loop.stop_error));
     return close_all(daemon, is_good);
+}
+
+/* A node that hears of its own id at another boot opens a new one above it: an old disk image was
+ * brought back. When that happens again and again, two nodes run with one identity, and this one
+ * gives up (design, section 4). */
+int daemon_run(const struct options *options)
+{
+    struct life life = {0};
+    time_t times[DAEMON_USURPED_MAX] = {0};
+    for (unsigned usurped = 0;; usurped++) {
+        uint64_t usurper = 0;
+        int code = run_boot(options, &life, &usurper);
+        time_t now = time(NULL), *oldest = &times[usurped % DAEMON_USURPED_MAX];
+        bool is_storm = usurped >= DAEMON_USURPED_MAX && now - *oldest < DAEMON_USURPED_WITHIN;
+        if (usurper == 0 || is_storm) return code;
+        *oldest = now;
+        life.above = usurper;
+    }
 }

@@ -188,12 +188,13 @@ static enum error visit_boot(void *context, struct slice key, struct slice value
     return ERROR_NONE;
 }
 
-enum error identity_boot(struct storage *storage, struct boot *boot)
+enum error identity_boot(struct storage *storage, uint64_t above, struct boot *boot)
 {
     uint8_t value[BOOT_SIZE];
     *boot = (struct boot){.counter = 0};
     enum error error = storage_each(storage, slice_string(boot_key), visit_boot, boot);
     if (error != ERROR_NONE) return error;
+    if (boot->counter < above) boot->counter = above;
     boot->counter++;
     randombytes_buf(&boot->random, sizeof boot->random);
     put_word(value, boot->counter);

@@ -38,8 +38,8 @@ enum identity_found identity_keys(const char *path, struct crypto_key keys[IDENT
 /* Makes a new cluster key there, unless somebody else did in the meantime. */
 bool identity_make_key(const char *path, struct why *why) MUST_USE;
 
-/* Opens a new boot: one above the last, durable before it is returned. */
-enum error identity_boot(struct storage *storage, struct boot *boot) MUST_USE;
+/* Opens a new boot: one above the last and above `above`, durable before it is returned. */
+enum error identity_boot(struct storage *storage, uint64_t above, struct boot *boot) MUST_USE;
 /* The key under which identity_boot keeps it: the driver's, not the core's. */
 bool identity_is_own(struct slice key);
 

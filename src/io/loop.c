@@ -54,6 +54,7 @@ static void remember_stop(struct loop *loop, const struct action *action)
 {
     const char *text = action->stop.text != NULL ? action->stop.text
                                                  : error_text(action->stop.error);
+    loop->stop_boot = action->stop.boot;
     loop_stop(loop, action->stop.error, text);
 }
 

@@ -43,6 +43,7 @@ struct loop {
     struct refusals refusals;
     enum error stop_error;               /* of ACTION_STOP */
     char stop_text[512];
+    uint64_t stop_boot;                  /* EXISTS: the boot to start anew above */
 
     /* The parts; set by who opens them (daemon.c), closed by loop_stop where not NULL. */
     struct udp *udp;

@@ -96,6 +96,7 @@ struct action {
         struct {
             enum error error;
             const char *text; /* composed for people */
+            uint64_t boot;    /* EXISTS: somebody uses our id at this boot; start anew above it */
         } stop;
     };
 };

@@ -109,6 +109,7 @@ static void on_usurped(void *context, const struct boot *boot)
     if (node->actions == NULL) return;
     trace_line(&node->trace, TRACE_ERROR, "event=usurped boot=%llu here=%llu",
                (unsigned long long)boot->counter, (unsigned long long)node->boot.counter);
+    if (boot->counter > node->usurper) node->usurper = boot->counter;
     node_fail(node, ERROR_EXISTS, "duplicate identity");
 }
 
@@ -383,6 +384,7 @@ static void finish_step(struct node *node)
         node->is_stopped = true;
         struct action *action = actions_push(node->actions, ACTION_STOP);
         action->stop.error = node->fatal;
+        action->stop.boot = node->usurper;
         action->stop.text =
             node->fatal == ERROR_EXISTS
                 ? "duplicate identity: another node runs with a copy of this data directory"

@@ -189,6 +189,7 @@ struct node {
     struct actions *actions; /* of this step */
     instant now;             /* of this step */
     uint64_t metrics[METRIC_COUNT];
+    uint64_t usurper; /* boot counter at which somebody else uses our id */
     enum error fatal; /* set anywhere in a step: the node stops at its end */
 
     struct frame_key keys[KEYS_MAX];

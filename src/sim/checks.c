@@ -49,7 +49,8 @@ void checks_init(struct world *world, uint32_t jobs)
     assert(checks->hosts != NULL);
     for (uint32_t i = 0; i < world->options.nodes; i++) {
         checks->hosts[i].ends = calloc(jobs + 1, sizeof *checks->hosts[i].ends);
-        assert(checks->hosts[i].ends != NULL);
+        checks->hosts[i].holds = calloc(jobs + 1, sizeof *checks->hosts[i].holds);
+        assert(checks->hosts[i].ends != NULL && checks->hosts[i].holds != NULL);
     }
 }
 
@@ -67,6 +68,7 @@ void checks_deinit(struct world *world)
     free_all(&checks->chains);
     for (uint32_t i = 0; i < world->hosts_count; i++) {
         free(checks->hosts[i].ends);
+        free(checks->hosts[i].holds);
         free(checks->hosts[i].durable);
     }
     free(checks->hosts);
@@ -215,13 +217,39 @@ void checks_step(struct world *world, struct host *host)
 
 /* ---- crash and return: what was told durable must come back (S4) ---- */
 
+/* Is an entry that submits the job on this host's disk, as far as its node was told? */
+static bool is_on_disk(const struct host *host, const struct sim_job *sim_job)
+{
+    const struct job *job = jobs_find(node_jobs(host->node), &sim_job->id);
+    if (job == NULL || !job->is_known) return false;
+    return log_durable(node_log(host->node), &job->stamp.node, &job->stamp.boot) >=
+           job->stamp.sequence;
+}
+
+void checks_acknowledged(struct world *world, const struct sim_job *job)
+{
+    unsigned disks = 0;
+    for (uint32_t i = 0; i < world->hosts_count; i++) {
+        const struct host *host = &world->hosts[i];
+        disks +=
+            host->node != NULL ? is_on_disk(host, job) : world->checks.hosts[i].holds[job->index];
+    }
+    uint64_t lost = world->faults.disks_lost;
+    if (job->acks == 0 || disks + lost < job->acks)
+        world_violated(world, job->peer, "S4", "%s was acknowledged by %u, and is on %u disks",
+                       job->name, job->acks, disks);
+}
+
 void checks_crashing(struct world *world, struct host *host, enum crash_kind kind)
 {
     struct host_checks *checks = &world->checks.hosts[host->index];
     checks->log_digest = checks->revision = 0;
     memset(checks->ends, 0, world->jobs_count * sizeof *checks->ends);
     checks->durable_count = 0;
-    if (kind == CRASH_DISK || (kind == CRASH_IMAGE && host->image != NULL)) return;
+    bool is_kept = kind != CRASH_DISK && !(kind == CRASH_IMAGE && host->image != NULL);
+    for (uint32_t i = 0; i < world->jobs_count; i++)
+        checks->holds[i] = is_kept && is_on_disk(host, &world->jobs[i]);
+    if (!is_kept) return;
     size_t cursor = 0;
     struct msg_feed_position position;
     while (log_feeds_next(node_log(host->node), &cursor, &position)) {

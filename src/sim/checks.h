@@ -9,6 +9,7 @@
 #include "wire/kinds.h"
 
 struct world;
+struct sim_job;
 
 /* How a node's fold said that a job ended. */
 struct seen_end {
@@ -22,6 +23,7 @@ struct host_checks {
     struct seen_end *ends;             /* per job */
     struct msg_feed_position *durable; /* what it had on disk when it crashed */
     size_t durable_count, durable_capacity;
+    bool *holds; /* per job: it was on its disk when it crashed */
 };
 
 struct checks {
@@ -43,6 +45,8 @@ void checks_step(struct world *world, struct host *host);
 /* It is about to crash; it has loaded what its disk held. */
 void checks_crashing(struct world *world, struct host *host, enum crash_kind kind);
 void checks_loaded(struct world *world, struct host *host);
+/* A client was told that so many disks hold its job: is it true? */
+void checks_acknowledged(struct world *world, const struct sim_job *job);
 /* HAPPEN_GONE: nothing of the job runs here any more. */
 void checks_gone(struct world *world, struct host *host, const struct happening *happening);
 /* HAPPEN_CHECK: the global ones; in the liveness phase, whether all is at its end. */

@@ -21,6 +21,8 @@ enum {
     RETRIES = 4,
     REPLICAS = 2,
     ACKS = 2,
+    HASTY_CHANCE = 300000, /* per million: of a client that submits and kills at several nodes */
+    HASTE_MAX = 20 * MILLISECOND,
     NOT_FOUND = 4,          /* mrctl's exit code */
     RECORD_SIZE = 16 << 10, /* room for one request */
 };
@@ -36,6 +38,7 @@ static void choose_model(struct sim_job *job, struct prng *prng)
     else if (draw >= 60) command = prng_chance(prng, 500000) ? "flaky:10" : "flaky:30";
     snprintf(job->command, sizeof job->command, "%s", command);
     job->model = model_parse(slice_string(job->command), &job->percent);
+    job->is_hasty = prng_chance(prng, HASTY_CHANCE);
     job->wants_kill = prng_chance(prng, job->model == MODEL_SLOW ? 500000 : 50000);
 }
 
@@ -248,6 +251,14 @@ static void connect_to(struct world *world, struct sim_job *job)
     next_turn(world, job, TURN_EVERY);
 }
 
+/* A client that does not wait for its answer: the same request reaches several nodes at about the
+ * same time. */
+static void be_hasty(struct world *world, struct sim_job *job)
+{
+    if (!job->is_hasty || !prng_chance(&world->clients_prng, 500000)) return;
+    leave(world, job, (duration)prng_below(&world->clients_prng, HASTE_MAX));
+}
+
 void client_begin(struct world *world, uint32_t index, instant at, uint32_t peer)
 {
     world->jobs[index].peer = peer;
@@ -275,6 +286,8 @@ void client_turn(struct world *world, uint32_t index, uint32_t epoch)
     if (job->wants_kill && job->state == CLIENT_WAITING && is_time) {
         struct msg_ask_kill kill = {UINT64_MAX, slice_string(job->name)};
         ask(world, job, &wire_ask_kill, &kill);
+        be_hasty(world, job);
+        if (job->state == CLIENT_AWAY) return;
     }
     next_turn(world, job, TURN_EVERY);
 }
@@ -286,8 +299,10 @@ void client_opened(struct world *world, uint32_t index, uint64_t stream)
     struct sim_job *job = &world->jobs[index];
     if (stream != job->stream) return;
     job->heard = world->now;
-    if (!job->is_acked) ask_submit(world, job);
-    else if (job->told == JOB_DONE) ask_dataset(world, job);
+    if (!job->is_acked) {
+        ask_submit(world, job);
+        be_hasty(world, job);
+    } else if (job->told == JOB_DONE) ask_dataset(world, job);
     else ask_wait(world, job);
 }
 
@@ -312,7 +327,7 @@ static void submitted(struct world *world, struct sim_job *job, const struct msg
     job->disks_lost_at_ack = world->faults.disks_lost;
     world_say(world, UINT32_MAX, "client %u: %s acknowledged by %u", job->index, job->name,
               say->acks);
-    if (say->acks == 0) world_violated(world, job->peer, "S4", "a job acknowledged by nobody");
+    checks_acknowledged(world, job);
     ask_wait(world, job);
 }
 

@@ -41,6 +41,7 @@ struct sim_job {
     uint32_t maps, reduces;
     uint8_t retries;
     bool wants_kill;
+    bool is_hasty; /* asks at one node and goes on to the next at once */
     const struct content **inputs;
     const struct content *manifest;
     struct digest *expected; /* of the output's blocks */

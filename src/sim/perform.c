@@ -77,6 +77,7 @@ bool perform_actions(struct world *world, struct host *host, enum error *error)
         const struct action *action = &actions->items[i];
         if (action->kind == ACTION_STOP) {
             *error = action->stop.error;
+            if (action->stop.boot > host->boot.counter) host->boot.counter = action->stop.boot;
             world_say(world, host->index, "stop: %s", action->stop.text);
             return true;
         }

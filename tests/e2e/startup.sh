@@ -14,7 +14,7 @@ line() { # name, code, words, args...: mrnode ends with the code and one line wi
   check "$name: in at most three lines" [ "$(wc -l <"$DIR/err")" -le 3 ]
 }
 line "a second mrnode on one directory" 1 'use' -d "$DIR/node1" --listen 127.0.0.1:0 --key-file "$DIR/cluster.key"
-line "a taken port" 1 'taken' -d "$DIR/x" --listen "${ADDR[1]}" --key-file "$DIR/cluster.key"
+line "a taken port" 1 'in use' -d "$DIR/x" --listen "${ADDR[1]}" --key-file "$DIR/cluster.key"
 line "an unknown flag" 2 'slots' -d "$DIR/x" --slotz 3
 line "a bad number" 2 'slots' -d "$DIR/x" --slots many
 line "a bad address" 2 'listen' -d "$DIR/x" --listen nonsense
@@ -67,7 +67,8 @@ kill -TERM "$pid"
 wait "$pid"
 check "SIGTERM: exit 0" [ $? = 0 ]
 unset "PID[3]"
-check "it has left, it is not dead" wait_for 5 members_in_state left 1
+node3_left() { [ "$(ctl members -o json | jq -r '[.[] | select(.name == "node3")][0].state')" = left ]; }
+check "it has left, it is not dead" wait_for 5 node3_left
 AT=${ADDR[2]} ctl leave >/dev/null
 check "mrctl leave: the node goes" wait_for 10 gone "${PID[2]}"
 unset "PID[2]"
