@@ -27,7 +27,7 @@ may_include() {
   mapreduce) echo "base wire" ;;
   node) echo "base wire membership gossip store tasks" ;;
   io) echo "base wire store node mapreduce" ;;
-  sim) echo "base wire membership gossip store tasks node" ;;
+  sim) echo "base wire membership gossip store tasks node mapreduce" ;;
   ctl) echo "base wire" ;;
   *) echo "" ;;
   esac
