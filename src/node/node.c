@@ -83,6 +83,9 @@ static void on_entry(void *context, const struct stamped *entry)
     if (entry->kind == MSG_named || entry->kind == MSG_unnamed) fold_naming(node, entry);
     if (entry->kind == MSG_job || entry->kind == MSG_named || entry->kind == MSG_unnamed)
         node->is_ack_wanted = true;
+    bool is_waited_for = entry->kind == MSG_job || entry->kind == MSG_ended ||
+                         entry->kind == MSG_named || entry->kind == MSG_unnamed;
+    if (is_waited_for) node->pending_next = node->now;
     work_entry(node, entry);
 }
 
