@@ -227,6 +227,14 @@ enum error keeper_stored(struct node *node, const struct msg_block_ref *ref, dur
     return ERROR_NONE;
 }
 
+void keeper_made(struct node *node, const struct digest *digest)
+{
+    struct block *block = keeper_find(node, digest);
+    if (block == NULL) return;
+    block->refusals = 0;
+    block->asked = 0;
+}
+
 void keeper_failed(struct node *node, const struct digest *digest)
 {
     struct block *block = keeper_find(node, digest);

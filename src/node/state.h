@@ -327,6 +327,8 @@ bool keeper_is_lost(const struct node *node, const struct digest *digest);
 enum error keeper_stored(struct node *node, const struct msg_block_ref *block,
                          duration pin) MUST_USE;
 void keeper_failed(struct node *node, const struct digest *digest);
+/* It has been made anew: who refused it before may have it now. */
+void keeper_made(struct node *node, const struct digest *digest);
 void keeper_message(struct node *node, struct link *link, const struct wire_message *message);
 void keeper_tick(struct node *node);
 /* A name or a job has let go of this dataset: pins of its blocks made before `seen` end. Later ones

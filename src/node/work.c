@@ -180,6 +180,8 @@ static void append_lost_input(struct node *node, const struct running *running,
     for (uint32_t i = 0; i < job->spec.maps; i++) {
         const struct attempt *attempt = task_committed(&job->tasks[TASK_MAP][i]);
         if (attempt == NULL || !digest_equal(&attempt->output.digest, missing)) continue;
+        /* Made again since, with the same bytes: that one nobody has looked for yet. */
+        if (attempt->done.time > running->claim.time) continue;
         struct msg_lost lost = {.job = job->id,
                                 .done = attempt->done,
                                 .kind = TASK_MAP,
@@ -345,6 +347,8 @@ static void mourn_outputs(struct node *node, const struct work *work)
 void work_entry(struct node *node, const struct stamped *entry)
 {
     node->is_work_wanted = true;
+    if (entry->kind == MSG_done && entry->fields != NULL)
+        keeper_made(node, &((const struct msg_done *)entry->fields)->output.digest);
     if (entry->kind != MSG_job || entry->fields == NULL) return;
     struct job *job = jobs_find(&node->jobs, &((const struct msg_job *)entry->fields)->job);
     if (job == NULL || !job->is_known || job->outcome != JOB_RUNNING) return;
