@@ -92,6 +92,7 @@ static void set_rates(struct world *world)
     network->late_max = LATE_LONGEST;
     if (faults->knobs[FAULT_DELAY].is_on) network->delay = delay / 2;
     if (faults->knobs[FAULT_DELAY].is_on) network->jitter = delay;
+    faults->delay_most = network->delay + network->jitter;
 }
 
 /* Uniform up to twice the mean: no logarithm, so no floating point whose last bit may differ. */

@@ -27,6 +27,7 @@ struct faults {
     struct fault_knob knobs[FAULT_COUNT];
     uint64_t count; /* strikes so far */
     uint64_t crashes, partitions, pauses;
+    duration delay_most; /* of a datagram on its way, in the safety phase */
     uint64_t disks_lost; /* disks that forgot something that was synced */
 };
 
