@@ -279,7 +279,8 @@ static void claim_some(struct node *node)
         size_t at = 0;
         for (struct work *work = node->works; work != NULL && slots_free > 0; work = work->next) {
             if (!work->is_scheduled || (at++ < skip) != (pass == 1)) continue;
-            if (work->failed_since != 0) continue; /* it is about to be ended as failed */
+            /* About to be ended, as failed or as done (a map lost by then is not needed). */
+            if (work->failed_since != 0 || work->complete_since != 0) continue;
             struct schedule_pick picks[PICKS_MAX];
             size_t max = share < slots_free ? share : slots_free;
             instant wake = INSTANT_NEVER;
