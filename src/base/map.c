@@ -11,6 +11,12 @@ void map_init(struct map *map, struct memory *memory, size_t key_offset, size_t 
     *map = (struct map){.memory = memory, .key_offset = key_offset, .key_size = key_size};
 }
 
+void map_init_behind(struct map *map, struct memory *memory, size_t key_offset, size_t key_size)
+{
+    map_init(map, memory, key_offset, key_size);
+    map->is_key_behind = true;
+}
+
 void map_deinit(struct map *map)
 {
     memory_put(map->memory, map->slots, map->slots_count * sizeof *map->slots);
@@ -20,7 +26,9 @@ void map_deinit(struct map *map)
 
 static const void *key_of(const struct map *map, const void *object)
 {
-    return (const uint8_t *)object + map->key_offset;
+    const uint8_t *holder = object;
+    if (map->is_key_behind) memcpy(&holder, object, sizeof holder);
+    return holder + map->key_offset;
 }
 
 static size_t home(const struct map *map, const void *key)

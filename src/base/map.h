@@ -1,12 +1,14 @@
 /* A hash table of pointers to objects that hold their own key: open addressing, linear probing,
  * backward-shift deletion (Knuth, TAOCP 3, 6.4, algorithm R), at most 3/4 full. The key is key_size
- * bytes at key_offset of the object; it must not change while the object is in the map. */
+ * bytes at key_offset of the object, or of what the object's first pointer points to; it must not
+ * change while the object is in the map. */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
 
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct map {
@@ -16,10 +18,13 @@ struct map {
     size_t count;
     size_t key_offset;
     size_t key_size;
+    bool is_key_behind; /* the object begins with a pointer to what has the key */
 };
 
 /* Borrows memory until map_deinit. Allocates nothing. */
 void map_init(struct map *map, struct memory *memory, size_t key_offset, size_t key_size);
+/* The same for objects that begin with a pointer to what holds the key, at key_offset there. */
+void map_init_behind(struct map *map, struct memory *memory, size_t key_offset, size_t key_size);
 /* Frees the table, not the objects. */
 void map_deinit(struct map *map);
 

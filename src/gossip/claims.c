@@ -104,13 +104,13 @@ static void take_about_self(struct gossip *gossip, instant now,
                             const struct claims_source *source)
 {
     const struct member *self = gossip->members.self;
-    if (!boot_equal(&claim->boot, &self->boot)) {
+    if (!boot_equal(&claim->boot, &self->fact->boot)) {
         if (claims_is_usurper(gossip, &claim->boot)) usurped(gossip, &claim->boot);
         return;
     }
     if (self->state == MEMBER_LEFT) return;
     if (claim->state == MEMBER_LEFT) {
-        usurped(gossip, &self->boot);
+        usurped(gossip, &self->fact->boot);
         return;
     }
     /* Alive with more refutations than ours is nobody's word but a forger's: outdone like an

@@ -27,10 +27,10 @@
 #include <string.h>
 
 enum {
-    HEAL_PERIODS = 4,     /* between pings to the dead: a partition heals within some periods, for a
-                             quarter of a datagram a period */
-    REAP_PERIODS = 60,    /* between searches for who is to be forgotten */
-    GOODBYE_FANOUT = 8,   /* told of our leaving directly; the rumour does the rest */
+    HEAL_PERIODS = 4,   /* between pings to the dead: a partition heals within some periods, for a
+                           quarter of a datagram a period */
+    REAP_PERIODS = 60,  /* between searches for who is to be forgotten */
+    GOODBYE_FANOUT = 8, /* told of our leaving directly; the rumour does the rest */
 };
 
 enum error gossip_init(struct gossip *gossip, const struct gossip_config *config, struct prng *prng,
@@ -43,8 +43,7 @@ enum error gossip_init(struct gossip *gossip, const struct gossip_config *config
     gossip->heal_next = gossip->reap_next = now;
     /* Nodes that are started together shall not tick together. */
     gossip->period_deadline = now + 1 + (instant)prng_below(prng, (uint64_t)config->period);
-    enum error error = members_init(&gossip->members, memory);
-    if (error != ERROR_NONE) return error;
+    members_init(&gossip->members, memory, config->facts);
     struct slice name = slice_string(config->name);
     if (name.count >= MEMBER_NAME_SIZE) name.count = MEMBER_NAME_SIZE - 1;
     struct msg_member_claim claim = {
@@ -60,7 +59,7 @@ enum error gossip_init(struct gossip *gossip, const struct gossip_config *config
         gossip_deinit(gossip);
         return ERROR_MEMORY;
     }
-    gossip->config.name = gossip->members.self->name;
+    gossip->config.name = NULL; /* it was the caller's */
     rumors_add(&gossip->rumors, gossip->members.self);
     claims_listen(gossip);
     return ERROR_NONE;
@@ -97,22 +96,12 @@ static struct member *next_in_turn(struct gossip *gossip)
     return NULL;
 }
 
-/* One of the dead, at random; NULL when there is none. Left ones stay in peace. */
-static struct member *pick_dead(struct gossip *gossip)
-{
-    const struct members *members = &gossip->members;
-    if (members->state_counts[MEMBER_DEAD] == 0) return NULL;
-    size_t skip = (size_t)prng_below(gossip->prng, members->state_counts[MEMBER_DEAD]);
-    for (size_t i = 0; i < members->order_count; i++)
-        if (members->order[i]->state == MEMBER_DEAD && skip-- == 0) return members->order[i];
-    return NULL;
-}
-
+/* One of the dead at random. Left ones stay in peace. */
 static void heal(struct gossip *gossip, instant now)
 {
     if (now < gossip->heal_next) return;
     gossip->heal_next = now + HEAL_PERIODS * gossip->config.period;
-    struct member *dead = pick_dead(gossip);
+    struct member *dead = members_pick_dead(&gossip->members, gossip->prng);
     if (dead != NULL) probe_ping(gossip, dead);
 }
 
@@ -122,9 +111,8 @@ static void reap(struct gossip *gossip, instant now)
     if (now < gossip->reap_next) return;
     gossip->reap_next = now + REAP_PERIODS * gossip->config.period;
     struct members *members = &gossip->members;
-    for (size_t i = members->order_count; i > 0; i--) {
-        struct member *member = members->order[i - 1];
-        if (member_is_living(member)) continue;
+    for (size_t i = members->gone_count; i > 0; i--) {
+        struct member *member = members->gone[i - 1];
         if (now - member->since < (instant)GOSSIP_REMEMBERED_S * SECOND) continue;
         rumors_drop(&gossip->rumors, member);
         members_remove(members, member);
@@ -194,7 +182,7 @@ void gossip_heard(struct gossip *gossip, instant now, const struct msg_member_cl
     }
     struct member *member = members_find(&gossip->members, &claim->node);
     if (member == NULL || member == gossip->members.self) return;
-    if (!boot_equal(&member->boot, &claim->boot)) return; /* the stream is of a former life */
+    if (!boot_equal(&member->fact->boot, &claim->boot)) return; /* the stream is of a former life */
     member->heard = now;
     bool is_accused = member->state == MEMBER_SUSPECT || member->state == MEMBER_DEAD;
     if (is_accused && !gossip->is_leaving) probe_ping(gossip, member);

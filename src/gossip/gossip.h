@@ -37,6 +37,7 @@ struct gossip_config {
     duration period;           /* a probe each */
     struct gossip_ports ports;
     struct trace trace;
+    struct facts *facts;       /* shared with other nodes of this process (borrowed); NULL = no */
 };
 
 /* Counters: each only grows. */
@@ -71,7 +72,7 @@ struct gossip {
     uint64_t sequence;         /* of the last ping sent */
     /* the rest is gossip's own */
     struct rumors rumors;
-    struct member *suspects;   /* a list through suspect_next */
+    struct member *suspects;   /* a list through their suspicions */
     instant suspects_next;     /* nothing is due among them before */
     instant heal_next;         /* a dead one is pinged in the first period from here on */
     instant reap_next;
@@ -80,7 +81,7 @@ struct gossip {
     uint32_t replies_count;    /* datagrams out of turn in this period */
 };
 
-/* Begins with itself alone, alive. Copies config (the name too), borrows prng and memory. */
+/* Begins with itself alone, alive. Copies config (its name is in members.self), borrows prng and memory. */
 enum error gossip_init(struct gossip *gossip, const struct gossip_config *config, struct prng *prng,
                        struct memory *memory, instant now) MUST_USE;
 void gossip_deinit(struct gossip *gossip);

@@ -49,15 +49,15 @@ enum probe_state {
 };
 
 struct probe {
-    enum probe_state state;    /* moved by move() alone */
+    enum probe_state state; /* moved by move() alone */
     enum cause evidence;
     uint64_t sequence;
     struct id target;
     instant sent;
-    instant deadline;          /* of the present state */
+    instant deadline; /* of the present state */
     instant end;
-    bool is_repeated;          /* the ping was sent twice: an ack measures nothing (Karn) */
-    bool is_graced;            /* we were late once, and waited for what may lie in the socket */
+    bool is_repeated; /* the ping was sent twice: an ack measures nothing (Karn) */
+    bool is_graced;   /* we were late once, and waited for what may lie in the socket */
     uint32_t helpers_count, nacks_count;
     struct id helpers[HELPERS_MAX];
     struct id nackers[HELPERS_MAX];
@@ -150,30 +150,32 @@ instant probe_deadline(const struct gossip *gossip)
 
 /* ---- sending ---- */
 
-static void send_ping(struct gossip *gossip, const struct member *member, uint64_t sequence)
+static void send_ping(struct gossip *gossip, const struct id *id, const struct address *address,
+                      uint64_t sequence)
 {
     struct msg_ping ping = {
         .sequence = sequence,
-        .target = member->id,
+        .target = *id,
         .log_digest = gossip->log_digest,
         .view_digest = gossip->members.view_digest,
     };
-    struct rumors_head head = {&wire_ping, &ping, &member->id, true};
-    rumors_send(gossip, &member->address, &head);
+    struct rumors_head head = {&wire_ping, &ping, id, true};
+    rumors_send(gossip, address, &head);
 }
 
 void probe_ping(struct gossip *gossip, struct member *member)
 {
-    send_ping(gossip, member, ++gossip->sequence);
+    send_ping(gossip, &member->fact->id, &member->fact->address, ++gossip->sequence);
 }
 
-/* How long we wait for an ack of this member, at full health. */
+/* How long we wait for an ack of this member (NULL = not known), at full health. */
 static duration ack_timeout(const struct gossip *gossip, const struct member *member)
 {
     duration most = gossip->config.period / 2;
     duration least = gossip->config.period / 5;
-    duration timeout = RTT_FACTOR * member->rtt;
-    if (member->rtt == 0 || timeout > most) return most;
+    duration rtt = member == NULL ? 0 : member->rtt;
+    duration timeout = RTT_FACTOR * rtt;
+    if (rtt == 0 || timeout > most) return most;
     return timeout < least ? least : timeout;
 }
 
@@ -183,13 +185,14 @@ static void ask_helpers(struct gossip *gossip, struct probe *probe, const struct
     if (probe->helpers_count > 0) return;
     struct member *helpers[HELPERS_MAX];
     size_t count =
-        members_pick(&gossip->members, gossip->prng, &target->id, true, helpers, HELPERS_MAX);
+        members_pick(&gossip->members, gossip->prng, &target->fact->id, true, helpers, HELPERS_MAX);
     if (count > 0) gossip->counters.probes_indirect++;
     for (size_t i = 0; i < count; i++) {
-        probe->helpers[probe->helpers_count++] = helpers[i]->id;
-        struct msg_ping_request request = {probe->sequence, target->id, target->address};
-        struct rumors_head head = {&wire_ping_request, &request, &helpers[i]->id, false};
-        rumors_send(gossip, &helpers[i]->address, &head);
+        probe->helpers[probe->helpers_count++] = helpers[i]->fact->id;
+        struct msg_ping_request request = {probe->sequence, target->fact->id,
+                                           target->fact->address};
+        struct rumors_head head = {&wire_ping_request, &request, &helpers[i]->fact->id, false};
+        rumors_send(gossip, &helpers[i]->fact->address, &head);
     }
 }
 
@@ -211,13 +214,13 @@ static void hurry(struct gossip *gossip, instant now, struct probe *probe,
 void probe_start(struct gossip *gossip, instant now, struct member *member, enum cause evidence)
 {
     assert(member != gossip->members.self && member_is_living(member));
-    struct probe *probe = find_ours(gossip, &member->id);
+    struct probe *probe = find_ours(gossip, &member->fact->id);
     if (probe != NULL) {
         if (evidence == CAUSE_NONE || probe->evidence != CAUSE_NONE) return;
         probe->is_repeated = true;
         probe->sent = now;
     } else {
-        probe = add(gossip, now, &member->id);
+        probe = add(gossip, now, &member->fact->id);
         if (probe == NULL) return;
         move(probe, PROBE_DIRECT);
         gossip->counters.probes++;
@@ -229,7 +232,7 @@ void probe_start(struct gossip *gossip, instant now, struct member *member, enum
         probe->deadline = now + ack_timeout(gossip, member) * stretch;
         probe->end = now + gossip->config.period * stretch;
     }
-    send_ping(gossip, member, probe->sequence);
+    send_ping(gossip, &member->fact->id, &member->fact->address, probe->sequence);
 }
 
 /* ---- receiving ---- */
@@ -260,7 +263,8 @@ void probe_on_ping(struct gossip *gossip, const struct probe_mail *mail,
 static void measure(struct member *member, duration sample)
 {
     if (sample < 1) sample = 1;
-    member->rtt = member->rtt == 0 ? sample : (7 * member->rtt + sample) / 8; /* RFC 6298's gain */
+    duration rtt = member->rtt == 0 ? sample : (7 * member->rtt + sample) / 8; /* RFC 6298's gain */
+    member->rtt = rtt < UINT32_MAX ? (uint32_t)rtt : UINT32_MAX;
 }
 
 static bool is_among(const struct id *ids, uint32_t count, const struct id *id)
@@ -295,7 +299,6 @@ void probe_on_request(struct gossip *gossip, const struct probe_mail *mail,
         send_ack(gossip, mail->sender, mail->from, request->sequence);
         return;
     }
-    struct member target = {.id = request->target, .address = request->address};
     const struct member *known = members_find(&gossip->members, &request->target);
     struct probe *probe = add(gossip, mail->now, &request->target);
     if (probe == NULL) return;
@@ -305,11 +308,11 @@ void probe_on_request(struct gossip *gossip, const struct probe_mail *mail,
     probe->asker_sequence = request->sequence;
     /* The nack must reach the asker before its probe ends: four fifths of a timeout (Lifeguard),
      * and soon enough for one with evidence. */
-    duration patience = ack_timeout(gossip, known != NULL ? known : &target) * 4 / 5;
+    duration patience = ack_timeout(gossip, known) * 4 / 5;
     duration most = gossip->config.period / 4;
     probe->deadline = mail->now + (patience < most ? patience : most);
     probe->end = mail->now + gossip->config.period;
-    send_ping(gossip, &target, probe->sequence);
+    send_ping(gossip, &request->target, &request->address, probe->sequence);
 }
 
 void probe_on_nack(struct gossip *gossip, const struct probe_mail *mail,
@@ -356,7 +359,7 @@ static void fail(struct gossip *gossip, instant now, struct probe *probe)
     doubt(gossip, &failed);
     enum cause cause = failed.evidence != CAUSE_NONE ? failed.evidence : CAUSE_PROBE_FAILED;
     suspects_accuse(gossip, now, member, cause);
-    if (failed.evidence == CAUSE_NONE) return;
+    if (failed.evidence == CAUSE_NONE || member->state != MEMBER_SUSPECT) return;
     if (failed.evidence == CAUSE_REFUSED || is_connected(gossip, &failed))
         suspects_hasten(gossip, member, now + gossip->config.period * 3 / 2);
 }
@@ -386,7 +389,7 @@ static bool expire(struct gossip *gossip, instant now, struct probe *probe)
         ask_helpers(gossip, probe, member);
         if (probe->evidence == CAUSE_NONE) return true;
         probe->is_repeated = true;
-        send_ping(gossip, member, probe->sequence);
+        send_ping(gossip, &member->fact->id, &member->fact->address, probe->sequence);
         return true;
     case PROBE_INDIRECT: fail(gossip, now, probe); return false;
     case PROBE_RELAY: {

@@ -101,7 +101,7 @@ static const char *take_sender(struct gossip *gossip, instant now, const struct 
     }
     struct member *member = members_find(&gossip->members, sender);
     if (member == NULL) return NULL;
-    int order = boot_compare(boot, &member->boot);
+    int order = boot_compare(boot, &member->fact->boot);
     if (order < 0) return "a datagram of a former boot";
     if (order > 0) claims_restarted(gossip, now, member, boot, from);
     member->heard = now;

@@ -88,7 +88,7 @@ static void told(struct rumors *rumors, struct member *member, uint32_t limit)
         return;
     }
     unlink_rumor(rumors, member);
-    member->rumor_sends = sends;
+    member->rumor_sends = (uint8_t)sends;
     push_back(&rumors->queues[sends], member);
 }
 
@@ -122,8 +122,8 @@ struct load {
 /* False when it does not fit. */
 static bool load_member(struct load *load, const struct gossip *gossip, struct member *member)
 {
-    bool is_testimony =
-        member->state == MEMBER_SUSPECT && suspicion_is_witness(member, &gossip->config.id);
+    bool is_testimony = member->state == MEMBER_SUSPECT &&
+                        suspicion_is_witness(member->suspicion, &gossip->config.id);
     uint32_t *count = is_testimony ? &load->testimony_count : &load->hearsay_count;
     if (*count == CLAIMS_MAX || load->told_count == LOAD_MAX) return false;
     struct msg_member_claim claim = member_claim(member);
@@ -139,6 +139,7 @@ static bool load_member(struct load *load, const struct gossip *gossip, struct m
 static void load_news(struct load *load, struct gossip *gossip, const struct member *receiver,
                       bool is_introduced)
 {
+    if (gossip->rumors.count == 0) return;
     uint32_t limit = rumors_limit(members_living_count(&gossip->members));
     for (uint32_t sends = 0; sends < limit; sends++) {
         struct member *member = gossip->rumors.queues[sends].first;
@@ -205,13 +206,15 @@ static void drop_beyond(struct rumors *rumors, uint32_t limit)
 
 void rumors_spread(struct gossip *gossip, instant now, size_t count)
 {
-    enum { PICKED_MAX = 16 };
+    enum {
+        PICKED_MAX = 16
+    };
     assert(count <= PICKED_MAX);
     struct member *picked[PICKED_MAX];
     size_t picked_count = members_pick(&gossip->members, gossip->prng, NULL, false, picked, count);
     for (size_t i = 0; i < picked_count; i++) {
-        struct rumors_head head = {.to = &picked[i]->id};
-        rumors_send(gossip, &picked[i]->address, &head);
+        struct rumors_head head = {.to = &picked[i]->fact->id};
+        rumors_send(gossip, &picked[i]->fact->address, &head);
     }
     gossip->rumors.spread_next = now + gossip->config.period / RUMOR_SPREADS;
 }

@@ -21,8 +21,8 @@
 #include <assert.h>
 
 enum {
-    PROBERS = 8,       /* hearers who probe at once, on average: K witnesses, and some to spare */
-    REMINDED_MAX = 8,  /* reminders a period: a flock may just have lost half of itself */
+    PROBERS = 8,      /* hearers who probe at once, on average: K witnesses, and some to spare */
+    REMINDED_MAX = 8, /* reminders a period: a flock may just have lost half of itself */
 };
 
 static void due(struct gossip *gossip, instant when)
@@ -32,21 +32,21 @@ static void due(struct gossip *gossip, instant when)
 
 static void link_suspect(struct gossip *gossip, struct member *member)
 {
-    member->suspect_previous = NULL;
-    member->suspect_next = gossip->suspects;
-    if (gossip->suspects != NULL) gossip->suspects->suspect_previous = member;
+    member->suspicion->previous = NULL;
+    member->suspicion->next = gossip->suspects;
+    if (gossip->suspects != NULL) gossip->suspects->suspicion->previous = member;
     gossip->suspects = member;
 }
 
 static void unlink_suspect(struct gossip *gossip, struct member *member)
 {
-    if (member->suspect_previous != NULL)
-        member->suspect_previous->suspect_next = member->suspect_next;
-    else gossip->suspects = member->suspect_next;
-    if (member->suspect_next != NULL)
-        member->suspect_next->suspect_previous = member->suspect_previous;
-    member->suspect_next = member->suspect_previous = NULL;
-    member->probe_now = 0;
+    if (member->suspicion->previous != NULL)
+        member->suspicion->previous->suspicion->next = member->suspicion->next;
+    else gossip->suspects = member->suspicion->next;
+    if (member->suspicion->next != NULL)
+        member->suspicion->next->suspicion->previous = member->suspicion->previous;
+    member->suspicion->next = member->suspicion->previous = NULL;
+    member->suspicion->probe_now = 0;
 }
 
 void suspects_follow(struct gossip *gossip, instant now, struct member *member, unsigned before)
@@ -55,17 +55,18 @@ void suspects_follow(struct gossip *gossip, instant now, struct member *member, 
     if (member->state != MEMBER_SUSPECT) return;
     size_t living_count = members_living_count(&gossip->members);
     link_suspect(gossip, member);
-    suspicion_start(member, now, gossip->config.period, living_count);
-    if (prng_below(gossip->prng, living_count) < PROBERS) member->probe_now = now;
-    due(gossip, member->probe_now != 0 ? member->probe_now : member->suspicion_deadline);
+    suspicion_start(member->suspicion, now, gossip->config.period, living_count);
+    if (prng_below(gossip->prng, living_count) < PROBERS) member->suspicion->probe_now = now;
+    due(gossip, member->suspicion->probe_now != 0 ? member->suspicion->probe_now
+                                                  : member->suspicion->deadline);
 }
 
 void suspects_testify(struct gossip *gossip, struct member *member, const struct id *witness)
 {
     assert(member->state == MEMBER_SUSPECT);
     size_t living_count = members_living_count(&gossip->members);
-    if (!suspicion_confirm(member, witness, gossip->config.period, living_count)) return;
-    due(gossip, member->suspicion_deadline);
+    if (!suspicion_confirm(member->suspicion, witness, gossip->config.period, living_count)) return;
+    due(gossip, member->suspicion->deadline);
 }
 
 void suspects_accuse(struct gossip *gossip, instant now, struct member *member, enum cause cause)
@@ -75,11 +76,12 @@ void suspects_accuse(struct gossip *gossip, instant now, struct member *member, 
         struct msg_member_claim claim = member_claim(member);
         claim.state = MEMBER_SUSPECT;
         claim.cause = (uint8_t)cause;
-        (void)members_apply(&gossip->members, now, &claim, false, gossip->prng);
-        member->probe_now = 0; /* we just did */
+        if (members_apply(&gossip->members, now, &claim, false, gossip->prng) != MEMBERS_WON)
+            return;                       /* no memory; the next probe will fail, too */
+        member->suspicion->probe_now = 0; /* we just did */
         gossip->counters.suspicions++;
     }
-    bool was_witness = suspicion_is_witness(member, &gossip->config.id);
+    bool was_witness = suspicion_is_witness(member->suspicion, &gossip->config.id);
     suspects_testify(gossip, member, &gossip->config.id);
     if (!was_witness) rumors_add(&gossip->rumors, member); /* testimony is news */
 }
@@ -87,8 +89,8 @@ void suspects_accuse(struct gossip *gossip, instant now, struct member *member, 
 void suspects_hasten(struct gossip *gossip, struct member *member, instant deadline)
 {
     assert(member->state == MEMBER_SUSPECT);
-    suspicion_hasten(member, deadline);
-    due(gossip, member->suspicion_deadline);
+    suspicion_hasten(member->suspicion, deadline);
+    due(gossip, member->suspicion->deadline);
 }
 
 /* It had its time. Evidence stays the cause: it says more than that time went by. */
@@ -98,8 +100,8 @@ static void condemn(struct gossip *gossip, instant now, struct member *member)
     bool is_evidence = member->cause == CAUSE_STREAM_ENDED || member->cause == CAUSE_REFUSED;
     claim.state = MEMBER_DEAD;
     claim.cause = is_evidence ? (uint8_t)member->cause : CAUSE_SUSPICION_OVER;
-    (void)members_apply(&gossip->members, now, &claim, false, gossip->prng);
-    assert(member->state == MEMBER_DEAD);
+    if (members_apply(&gossip->members, now, &claim, false, gossip->prng) == MEMBERS_WON) return;
+    suspicion_delay(member->suspicion, gossip->config.period); /* no memory now */
 }
 
 void suspects_tick(struct gossip *gossip, instant now)
@@ -108,16 +110,16 @@ void suspects_tick(struct gossip *gossip, instant now)
     gossip->suspects_next = INSTANT_NEVER;
     struct member *next;
     for (struct member *member = gossip->suspects; member != NULL; member = next) {
-        next = member->suspect_next;
-        if (now >= member->suspicion_deadline) {
+        next = member->suspicion->next;
+        if (now >= member->suspicion->deadline) {
             condemn(gossip, now, member);
-            continue;
+            if (member->state != MEMBER_SUSPECT) continue;
         }
-        if (member->probe_now != 0 && now >= member->probe_now) {
-            member->probe_now = 0;
+        if (member->suspicion->probe_now != 0 && now >= member->suspicion->probe_now) {
+            member->suspicion->probe_now = 0;
             probe_start(gossip, now, member, CAUSE_NONE);
         }
-        due(gossip, member->suspicion_deadline);
+        due(gossip, member->suspicion->deadline);
     }
 }
 
@@ -125,8 +127,8 @@ void suspects_remind(struct gossip *gossip)
 {
     unsigned reminded = 0;
     struct member *member = gossip->suspects;
-    for (; member != NULL && reminded < REMINDED_MAX; member = member->suspect_next) {
-        if (!suspicion_is_witness(member, &gossip->config.id)) continue;
+    for (; member != NULL && reminded < REMINDED_MAX; member = member->suspicion->next) {
+        if (!suspicion_is_witness(member->suspicion, &gossip->config.id)) continue;
         probe_ping(gossip, member);
         reminded++;
     }
@@ -134,6 +136,6 @@ void suspects_remind(struct gossip *gossip)
 
 void suspects_delay(struct gossip *gossip, instant before, duration slept)
 {
-    for (struct member *member = gossip->suspects; member != NULL; member = member->suspect_next)
-        if (member->suspicion_since <= before) suspicion_delay(member, slept);
+    for (struct member *member = gossip->suspects; member != NULL; member = member->suspicion->next)
+        if (member->suspicion->since <= before) suspicion_delay(member->suspicion, slept);
 }

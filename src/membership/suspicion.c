@@ -55,7 +55,9 @@ uint32_t suspicion_confirmations_max(size_t living_count)
 /* log(c + 1) / log(k + 1) in thousandths. */
 static uint32_t share_milli(uint32_t c, uint32_t k)
 {
-    enum { K = SUSPICION_CONFIRMATIONS_MAX };
+    enum {
+        K = SUSPICION_CONFIRMATIONS_MAX
+    };
     static const uint32_t shares[K + 1][K + 1] = {
         {1000, 1000, 1000, 1000}, /* nobody can confirm: wait no longer than the least */
         {0, 1000, 1000, 1000},
@@ -78,43 +80,44 @@ duration suspicion_timeout(duration period, size_t living_count, uint32_t confir
     return most - (most - least) * (duration)share / 1000;
 }
 
-void suspicion_start(struct member *member, instant now, duration period, size_t living_count)
+void suspicion_start(struct suspicion *suspicion, instant now, duration period, size_t living_count)
 {
-    member->suspicion_since = now;
-    member->suspicion_confirmations = 0;
-    member->suspicion_witnesses = 0;
-    member->suspicion_deadline = now + suspicion_timeout(period, living_count, 0);
+    suspicion->since = now;
+    suspicion->confirmations = 0;
+    suspicion->witnesses = 0;
+    suspicion->deadline = now + suspicion_timeout(period, living_count, 0);
 }
 
-bool suspicion_is_witness(const struct member *member, const struct id *id)
+bool suspicion_is_witness(const struct suspicion *suspicion, const struct id *id)
 {
-    for (uint32_t i = 0; i < member->suspicion_witnesses; i++)
-        if (id_equal(&member->suspicion_from[i], id)) return true;
+    for (uint32_t i = 0; i < suspicion->witnesses; i++)
+        if (id_equal(&suspicion->from[i], id)) return true;
     return false;
 }
 
-bool suspicion_confirm(struct member *member, const struct id *witness, duration period,
+bool suspicion_confirm(struct suspicion *suspicion, const struct id *witness, duration period,
                        size_t living_count)
 {
-    enum { PLACES = sizeof member->suspicion_from / sizeof *member->suspicion_from };
-    static_assert((int)PLACES == (int)SUSPICION_CONFIRMATIONS_MAX + 1, "the accuser and K more");
-    if (member->suspicion_witnesses == PLACES) return false;
-    if (suspicion_is_witness(member, witness)) return false;
-    member->suspicion_from[member->suspicion_witnesses++] = *witness;
-    member->suspicion_confirmations = member->suspicion_witnesses - 1;
-    duration timeout = suspicion_timeout(period, living_count, member->suspicion_confirmations);
-    suspicion_hasten(member, member->suspicion_since + timeout);
+    enum {
+        PLACES = sizeof suspicion->from / sizeof *suspicion->from
+    };
+    if (suspicion->witnesses == PLACES) return false;
+    if (suspicion_is_witness(suspicion, witness)) return false;
+    suspicion->from[suspicion->witnesses++] = *witness;
+    suspicion->confirmations = suspicion->witnesses - 1;
+    duration timeout = suspicion_timeout(period, living_count, suspicion->confirmations);
+    suspicion_hasten(suspicion, suspicion->since + timeout);
     return true;
 }
 
-void suspicion_hasten(struct member *member, instant deadline)
+void suspicion_hasten(struct suspicion *suspicion, instant deadline)
 {
-    member->suspicion_deadline = instant_min(member->suspicion_deadline, deadline);
+    suspicion->deadline = instant_min(suspicion->deadline, deadline);
 }
 
-void suspicion_delay(struct member *member, duration slept)
+void suspicion_delay(struct suspicion *suspicion, duration slept)
 {
     assert(slept >= 0);
-    member->suspicion_since += slept;
-    member->suspicion_deadline += slept;
+    suspicion->since += slept;
+    suspicion->deadline += slept;
 }

@@ -58,20 +58,14 @@ static uint32_t running_at(const struct node *node, const struct id *id)
 
 static struct msg_member_row member_row(const struct node *node, const struct member *member)
 {
-    bool is_self = id_equal(&member->id, &node->id);
+    bool is_self = id_equal(&member->fact->id, &node->id);
     bool is_behind =
         !is_self && member->log_digest != 0 && member->log_digest != log_digest(node->log);
     struct msg_member_row row = {
-        .claim = {.node = member->id,
-                  .boot = member->boot,
-                  .refutations = member->refutations,
-                  .state = (uint8_t)member->state,
-                  .cause = (uint8_t)member->cause,
-                  .address = member->address,
-                  .slots = member->slots,
-                  .name = slice_string(member->name)},
+        .claim = member_claim(member),
         .since_ms = (uint64_t)((node->now - member->since) / MILLISECOND),
-        .running = is_self ? (uint32_t)work_running_count(node) : running_at(node, &member->id),
+        .running =
+            is_self ? (uint32_t)work_running_count(node) : running_at(node, &member->fact->id),
         .lag = is_behind,
         .rtt_us = (uint64_t)member->rtt,
         .cause_text = slice_string(cause_text(member->cause)),
@@ -167,7 +161,7 @@ void answers_jobs(struct node *node, uint64_t stream, const struct msg_ask_jobs 
 static struct slice author_name(const struct node *node, const struct id *id, struct arena *arena)
 {
     const struct member *member = members_find(&node->gossip.members, id);
-    if (member != NULL) return slice_string(member->name);
+    if (member != NULL) return slice_string(member->fact->name);
     char *text = arena_take(arena, ID_SHORT_SIZE);
     return text == NULL ? slice_of(NULL, 0) : slice_string(id_short(id, text));
 }

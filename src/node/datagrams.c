@@ -148,14 +148,7 @@ static void remind(struct node *node, struct contact *contact, const struct addr
     const struct member *member = members_find(&node->gossip.members, &contact->id);
     if (member == NULL || node->now - contact->reminded < REMIND_EVERY) return;
     contact->reminded = node->now;
-    struct msg_member_claim claim = {.node = member->id,
-                                     .boot = member->boot,
-                                     .refutations = member->refutations,
-                                     .state = (uint8_t)member->state,
-                                     .cause = (uint8_t)member->cause,
-                                     .address = member->address,
-                                     .slots = member->slots,
-                                     .name = slice_string(member->name)};
+    struct msg_member_claim claim = member_claim(member);
     struct msg_rumors rumors = {.claims = {&claim, 1}};
     send_message(node, from, &wire_rumors, &rumors);
 }

@@ -66,7 +66,7 @@ static void append_failed_end(struct node *node, const struct job *job, enum tas
     struct slice command = kind == TASK_MAP ? job->spec.mapper : job->spec.reducer;
     int used = snprintf(text, sizeof text, "task %s failed %u times, last on %s: %s\ncommand: %.*s",
                         task_name(job, kind, index, 0, name), task->failures,
-                        member != NULL ? member->name : "a node that is gone", status,
+                        member != NULL ? member->fact->name : "a node that is gone", status,
                         command.count > 1000 ? 1000 : (int)command.count, (const char *)command.at);
     if (attempt != NULL && attempt->log.count > 0)
         used += snprintf(text + used, sizeof text - (size_t)used, "\nits last words:\n%.*s",

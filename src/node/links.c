@@ -95,9 +95,9 @@ struct link *links_need(struct node *node, const struct id *peer)
     struct link *link = links_to(node, peer);
     if (link == NULL) {
         const struct member *member = members_find(&node->gossip.members, peer);
-        if (member == NULL || !member_is_living(member) || address_is_none(&member->address))
+        if (member == NULL || !member_is_living(member) || address_is_none(&member->fact->address))
             return NULL;
-        struct link *asked = connect_to(node, &member->address, peer);
+        struct link *asked = connect_to(node, &member->fact->address, peer);
         if (asked != NULL) asked->is_extra = true;
         if (asked != NULL) asked->used = node->now;
         return NULL;
@@ -234,7 +234,7 @@ static void join_tick(struct node *node)
         size_t cursor = 0;
         for (struct member *m;
              !is_met && (m = members_next(&node->gossip.members, &cursor)) != NULL;)
-            is_met = member_is_living(m) && address_equal(&m->address, &seed->address);
+            is_met = member_is_living(m) && address_equal(&m->fact->address, &seed->address);
         if (is_met) {
             node->seeds[i--] = node->seeds[--node->seeds_count];
             continue;
@@ -259,7 +259,7 @@ static bool is_ours_to_connect(struct node *node, size_t self_at, size_t at, siz
         size_t distance = (at + count - self_at) % count;
         return distance >= 1 && distance <= RING_SUCCESSORS;
     }
-    if (id_compare(&node->id, &member->id) < 0) return true;
+    if (id_compare(&node->id, &member->fact->id) < 0) return true;
     return node->now - member->since > CONNECT_PATIENCE;
 }
 
@@ -272,9 +272,9 @@ static void mesh_tick(struct node *node)
     for (size_t at = 0; at < count; at++) {
         if (at == self_at || links_to(node, &living[at].id) != NULL) continue;
         const struct member *member = members_find(&node->gossip.members, &living[at].id);
-        if (member == NULL || address_is_none(&member->address)) continue;
+        if (member == NULL || address_is_none(&member->fact->address)) continue;
         if (is_ours_to_connect(node, self_at, at, count, member))
-            (void)connect_to(node, &member->address, &member->id);
+            (void)connect_to(node, &member->fact->address, &member->fact->id);
     }
 }
 

@@ -148,7 +148,7 @@ static void rebuild_living(struct node *node)
         }
         node->living = grown;
         node->living[node->living_count++] =
-            (struct schedule_node){.id = m->id, .is_suspect = m->state == MEMBER_SUSPECT};
+            (struct schedule_node){.id = m->fact->id, .is_suspect = m->state == MEMBER_SUSPECT};
     }
     sort_nodes(node->living, node->living_count);
     node->is_living_stale = false;
@@ -181,13 +181,13 @@ const struct msg_block_holder *node_holders(struct node *node, const struct dige
     placement_order(digest, sizeof *digest, order, living_count);
     if (first != NULL && node_is_living(node, first) && !id_equal(first, &node->id)) {
         const struct member *member = members_find(&node->gossip.members, first);
-        holders[(*count)++] = (struct msg_block_holder){member->id, member->address};
+        holders[(*count)++] = (struct msg_block_holder){member->fact->id, member->fact->address};
     }
     for (size_t i = 0; i < living_count && *count < HOLDERS_MAX; i++) {
         if (id_equal(&order[i].id, &node->id)) continue;
         if (first != NULL && id_equal(&order[i].id, first)) continue;
         const struct member *member = members_find(&node->gossip.members, &order[i].id);
-        holders[(*count)++] = (struct msg_block_holder){member->id, member->address};
+        holders[(*count)++] = (struct msg_block_holder){member->fact->id, member->fact->address};
     }
     return holders;
 }
@@ -225,9 +225,9 @@ static void save_peer(struct node *node, const struct member *member)
     if (key == NULL) return;
     char *text = (char *)key + KEY_SIZE;
     memcpy(key, "peer", 4);
-    memcpy(key + 4, member->id.bytes, 16);
+    memcpy(key + 4, member->fact->id.bytes, 16);
     struct storage_put put = {slice_of(key, KEY_SIZE),
-                              slice_string(address_text(&member->address, text))};
+                              slice_string(address_text(&member->fact->address, text))};
     if (member->state == MEMBER_LEFT) put.value = slice_of(NULL, 0);
     on_persist(node, node->persist_token, &put, 1);
 }
@@ -236,8 +236,8 @@ void node_changed(struct node *node, const struct member *member, unsigned befor
 {
     node->is_living_stale = true;
     node->is_work_wanted = true;
-    if (node->actions == NULL || id_equal(&member->id, &node->id)) return;
-    if (!member_is_living(member)) keeper_forget_member(node, &member->id);
+    if (node->actions == NULL || id_equal(&member->fact->id, &node->id)) return;
+    if (!member_is_living(member)) keeper_forget_member(node, &member->fact->id);
     bool is_news = before == 0 || before == MEMBER_DEAD || before == MEMBER_LEFT;
     if ((is_news && member->state == MEMBER_ALIVE) || member->state == MEMBER_LEFT)
         save_peer(node, member);

@@ -118,7 +118,7 @@ static bool fill_reduce_inputs(struct node *node, const struct work *work, uint3
         inputs[i] = (struct action_input){.block = attempt->output, .part = partition};
         const struct member *member = members_find(&node->gossip.members, &attempt->claim.node);
         if (member == NULL) continue;
-        holders[i] = (struct msg_block_holder){member->id, member->address};
+        holders[i] = (struct msg_block_holder){member->fact->id, member->fact->address};
         inputs[i].holders = &holders[i];
         inputs[i].holders_count = 1;
     }

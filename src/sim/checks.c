@@ -288,11 +288,11 @@ static void check_members(struct world *world, const struct host *host)
     for (struct member *member; (member = members_next(members, &cursor)) != NULL;) {
         bool is_real = false;
         for (size_t i = 0; i < world->checks.identities_count && !is_real; i++)
-            is_real = id_equal(&world->checks.identities[i], &member->id);
+            is_real = id_equal(&world->checks.identities[i], &member->fact->id);
         char text[ID_SHORT_SIZE];
         if (!is_real)
             world_violated(world, host->index, "S7", "member %s is nobody",
-                           id_short(&member->id, text));
+                           id_short(&member->fact->id, text));
     }
 }
 

@@ -64,14 +64,14 @@ static const char *missing_members_of(struct world *world, const struct host *ho
     char name[ID_SHORT_SIZE];
     size_t cursor = 0, living = 0, expected = 0;
     for (struct member *member; (member = members_next(members, &cursor)) != NULL;) {
-        const struct host *other = host_of(world, &member->id);
+        const struct host *other = host_of(world, &member->fact->id);
         if (other == NULL && !member_is_living(member)) continue;
         bool is_right = other != NULL && member->state == MEMBER_ALIVE &&
-                        boot_equal(&member->boot, &other->boot);
+                        boot_equal(&member->fact->boot, &other->boot);
         living++;
         if (is_right) continue;
-        snprintf(text, size, "n%u holds %s (%s) %s", host->index, id_short(&member->id, name),
-                 member->name, member_state_text(member->state));
+        snprintf(text, size, "n%u holds %s (%s) %s", host->index, id_short(&member->fact->id, name),
+                 member->fact->name, member_state_text(member->state));
         return "L3";
     }
     for (uint32_t i = 0; i < world->hosts_count; i++) expected += !world->hosts[i].is_gone;

@@ -138,7 +138,7 @@ static void on_changed(void *context, const struct member *member, unsigned befo
 {
     struct subject *self = context;
     struct lab *lab = self->lab;
-    struct subject *other = subject_of(lab, &member->id);
+    struct subject *other = subject_of(lab, &member->fact->id);
     assert_true(before <= MEMBER_LEFT);
     if (other == NULL || member->state != MEMBER_DEAD || before == MEMBER_DEAD || !lab->is_judged)
         return;

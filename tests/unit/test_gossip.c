@@ -16,7 +16,7 @@ static void all_learn_of_a_join_through_one_exchange(void **state)
         add_time(&times, time_until(lab, 8, MEMBER_ALIVE, 2 * SECOND));
         for (unsigned i = 0; i < 8; i++) {
             assert_int_equal(view(lab, i, 8)->cause, CAUSE_JOINED);
-            assert_string_equal(view(lab, i, 8)->name, "node-8");
+            assert_string_equal(view(lab, i, 8)->fact->name, "node-8");
         }
         close_lab(lab);
     }
@@ -213,7 +213,7 @@ static void restarted_node_outranks_rumours_of_its_death(void **state)
             assert_true(lab->now - begin < 3 * SECOND);
             for (i = 0; i < 8; i++) {
                 struct member *member = view(lab, i, 3);
-                if (member->state != MEMBER_ALIVE || member->boot.counter != 2) break;
+                if (member->state != MEMBER_ALIVE || member->fact->boot.counter != 2) break;
             }
         }
         add_time(&times, lab->now - begin);
@@ -237,10 +237,10 @@ static void datagram_at_a_higher_boot_is_a_restart(void **state)
     arena_init(&arena, lab->scratch, sizeof lab->scratch);
     assert_null(gossip_receive(gossip, lab->now, &lab->subjects[1].id, &boot, &from,
                                slice_of(nack, 2), &arena));
-    assert_int_equal(view(lab, 0, 1)->boot.counter, 9);
+    assert_int_equal(view(lab, 0, 1)->fact->boot.counter, 9);
     assert_int_equal(view(lab, 0, 1)->cause, CAUSE_RESTARTED);
-    assert_int_equal(view(lab, 0, 1)->address.port, 1077);
-    assert_string_equal(view(lab, 0, 1)->name, "node-1");
+    assert_int_equal(view(lab, 0, 1)->fact->address.port, 1077);
+    assert_string_equal(view(lab, 0, 1)->fact->name, "node-1");
     assert_non_null(gossip_receive(gossip, lab->now, &lab->subjects[1].id, &former, &from,
                                    slice_of(nack, 2), &arena));
     close_lab(lab);
@@ -427,7 +427,7 @@ static void other_life_with_our_id_is_usurpation_and_a_former_one_is_not(void **
     gossip_reboot(&s->gossip, lab->now, &above);
     gossip_exchange_take(&s->gossip, lab->now, &message);
     assert_int_equal(s->usurped_count, 2);
-    assert_true(boot_equal(&s->gossip.members.self->boot, &above));
+    assert_true(boot_equal(&s->gossip.members.self->fact->boot, &above));
     close_lab(lab);
 }
 

@@ -65,7 +65,7 @@ static void open_fixture(struct fixture *f)
     memset(f, 0, sizeof *f);
     memory_init(&f->memory, 64u << 20);
     prng_init(&f->prng, 1);
-    assert_int_equal(members_init(&f->members, &f->memory), ERROR_NONE);
+    members_init(&f->members, &f->memory, NULL);
     struct members_listener listener = {f, on_changed};
     struct trace trace = {on_line, f, TRACE_INFO};
     members_listen(&f->members, &listener, &trace);
@@ -142,7 +142,7 @@ static void every_order_of_claims_ends_alike(void **state)
         for (unsigned i = 0; i < 5; i++, digits /= 5) (void)apply(&f, &claims[digits % 5]);
         for (unsigned i = 0; i < 5; i++) (void)apply(&f, &claims[i]);
         struct member *member = find(&f, 1);
-        assert_int_equal(member->boot.counter, 2);
+        assert_int_equal(member->fact->boot.counter, 2);
         assert_int_equal(member->state, MEMBER_ALIVE);
         counts_are_those_of_a_walk(&f);
         close_fixture(&f);
@@ -158,9 +158,9 @@ static void own_word_corrects_the_address_at_equal_precedence(void **state)
     (void)apply(&f, &claim);
     claim.address.port = 99;
     assert_int_equal(apply(&f, &claim), MEMBERS_EQUAL);
-    assert_int_equal(find(&f, 1)->address.port, 7437);
+    assert_int_equal(find(&f, 1)->fact->address.port, 7437);
     assert_int_equal(members_apply(&f.members, 0, &claim, true, &f.prng), MEMBERS_EQUAL);
-    assert_int_equal(find(&f, 1)->address.port, 99);
+    assert_int_equal(find(&f, 1)->fact->address.port, 99);
     assert_true(f.told.is_address_new && f.told.is_details_only);
     close_fixture(&f);
 }
@@ -199,7 +199,7 @@ static void names_are_cleaned(void **state)
     struct msg_member_claim claim = claim_of(1, MEMBER_ALIVE);
     claim.name = slice_string("a b\x1b[31m\"\xc3\xa4\n~");
     (void)apply(&f, &claim);
-    assert_string_equal(find(&f, 1)->name, "a?b?[31m????~");
+    assert_string_equal(find(&f, 1)->fact->name, "a?b?[31m????~");
     close_fixture(&f);
 }
 
@@ -240,15 +240,15 @@ static void pick_gives_distinct_living_others_and_all_of_them_in_time(void **sta
     bool is_seen[11] = {false};
     for (int round = 0; round < 200; round++) {
         struct member *picked[16];
-        struct id except = find(&f, 1)->id;
+        struct id except = find(&f, 1)->fact->id;
         size_t count = members_pick(&f.members, &f.prng, &except, round % 2 == 0, picked, 3);
         assert_int_equal(count, 3);
         for (size_t i = 0; i < count; i++) {
-            assert_true(picked[i]->id.bytes[0] != 0 && picked[i]->id.bytes[0] != 1);
+            assert_true(picked[i]->fact->id.bytes[0] != 0 && picked[i]->fact->id.bytes[0] != 1);
             assert_true(picked[i]->state == MEMBER_ALIVE ||
                         (round % 2 == 1 && picked[i]->state == MEMBER_SUSPECT));
             for (size_t k = 0; k < i; k++) assert_ptr_not_equal(picked[i], picked[k]);
-            is_seen[picked[i]->id.bytes[0]] = true;
+            is_seen[picked[i]->fact->id.bytes[0]] = true;
         }
     }
     for (uint32_t i = 2; i <= 10; i++) assert_true(is_seen[i] == (i != 4));
@@ -295,6 +295,104 @@ static void allocation_failure_drops_the_member_and_leaves_the_table_whole(void 
     }
 }
 
+/* Alive, suspect, dead and back, while each allocation in turn fails: a claim is held whole or not
+ * at all. */
+static void allocation_failure_holds_no_claim_by_half(void **state)
+{
+    (void)state;
+    static const unsigned story[] = {MEMBER_ALIVE, MEMBER_SUSPECT, MEMBER_DEAD, MEMBER_LEFT};
+    for (uint64_t fail_after = 1; fail_after < 60; fail_after++) {
+        struct fixture f;
+        open_fixture(&f);
+        f.memory.fail_after = fail_after;
+        for (unsigned step = 0; step < 4; step++)
+            for (uint32_t i = 1; i <= 9; i++) {
+                struct msg_member_claim claim = claim_of(i, story[step]);
+                if (apply(&f, &claim) == MEMBERS_WON)
+                    assert_int_equal(find(&f, i)->state, story[step]);
+            }
+        assert_in_range(f.members.dropped, 0, 1);
+        size_t cursor = 0, gone = 0;
+        for (struct member *m; (m = members_next(&f.members, &cursor)) != NULL;) {
+            assert_int_equal(m->suspicion != NULL, m->state == MEMBER_SUSPECT);
+            if (m->state < MEMBER_DEAD) continue;
+            assert_ptr_equal(f.members.gone[m->gone_place], m);
+            gone++;
+        }
+        assert_int_equal(gone, f.members.gone_count);
+        counts_are_those_of_a_walk(&f);
+        close_fixture(&f);
+    }
+}
+
+static void dead_are_picked_evenly_and_the_left_never(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_fixture(&f);
+    assert_null(members_pick_dead(&f.members, &f.prng));
+    unsigned seen[8] = {0};
+    for (uint32_t i = 1; i < 8; i++) {
+        struct msg_member_claim claim = claim_of(i, i == 7 ? MEMBER_LEFT : MEMBER_DEAD);
+        assert_int_equal(apply(&f, &claim), MEMBERS_WON);
+    }
+    members_remove(&f.members, find(&f, 3));
+    struct msg_member_claim back = claim_of(5, MEMBER_ALIVE);
+    back.refutations = 1;
+    assert_int_equal(apply(&f, &back), MEMBERS_WON);
+    for (unsigned round = 0; round < 4000; round++)
+        seen[members_pick_dead(&f.members, &f.prng)->fact->id.bytes[0]]++;
+    assert_int_equal(seen[3] + seen[5] + seen[7], 0);
+    for (unsigned i = 1; i <= 6; i++)
+        if (i != 3 && i != 5) assert_in_range(seen[i], 600, 2000);
+    close_fixture(&f);
+}
+
+/* Two tables, one store: the first hears of a newer boot, the second holds the former still. */
+static void shared_facts_are_kept_once_and_change_for_each_holder_alone(void **state)
+{
+    (void)state;
+    enum {
+        COUNT = 40
+    };
+    struct memory memory;
+    struct facts facts;
+    struct prng prng;
+    const struct fact *all[COUNT];
+    struct members tables[2];
+    memory_init(&memory, 1u << 20);
+    prng_init(&prng, 1);
+    facts_init(&facts, &memory);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        struct msg_member_claim claim = claim_of(i, MEMBER_ALIVE);
+        all[i] = facts_take(&facts, &claim);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        struct msg_member_claim self = claim_of(i, MEMBER_ALIVE);
+        members_init(&tables[i], &memory, &facts);
+        assert_int_equal(members_apply(&tables[i], 1, &self, true, &prng), MEMBERS_WON);
+        assert_int_equal(members_seed(&tables[i], 1, all, COUNT, &prng), ERROR_NONE);
+        assert_int_equal(members_living_count(&tables[i]), COUNT);
+        assert_int_equal(tables[i].order_count, COUNT - 1);
+    }
+    assert_true(tables[0].view_digest == tables[1].view_digest);
+    assert_int_equal(facts.by_id.count, COUNT);
+    struct msg_member_claim newer = claim_of(9, MEMBER_ALIVE);
+    newer.boot.counter++;
+    assert_int_equal(members_apply(&tables[0], 2, &newer, false, &prng), MEMBERS_WON);
+    assert_int_equal(members_find(&tables[0], &newer.node)->fact->boot.counter, 2);
+    assert_int_equal(members_find(&tables[1], &newer.node)->fact->boot.counter, 1);
+    assert_true(tables[0].view_digest != tables[1].view_digest);
+    assert_int_equal(members_apply(&tables[1], 3, &newer, false, &prng), MEMBERS_WON);
+    assert_ptr_equal(members_find(&tables[0], &newer.node)->fact,
+                     members_find(&tables[1], &newer.node)->fact);
+    for (uint32_t i = 0; i < COUNT; i++) facts_put(&facts, all[i]);
+    members_deinit(&tables[0]);
+    members_deinit(&tables[1]);
+    facts_deinit(&facts);
+    assert_int_equal(memory.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +406,9 @@ int main(void)
         cmocka_unit_test(pick_gives_distinct_living_others_and_all_of_them_in_time),
         cmocka_unit_test(full_table_drops_the_living_newcomer_and_counts_it),
         cmocka_unit_test(allocation_failure_drops_the_member_and_leaves_the_table_whole),
+        cmocka_unit_test(allocation_failure_holds_no_claim_by_half),
+        cmocka_unit_test(dead_are_picked_evenly_and_the_left_never),
+        cmocka_unit_test(shared_facts_are_kept_once_and_change_for_each_holder_alone),
     };
     return cmocka_run_group_tests_name("members", tests, NULL, NULL);
 }

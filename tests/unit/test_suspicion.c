@@ -60,47 +60,47 @@ static void timeouts_are_those_of_the_paper(void **state)
 static void witness_counts_once_and_the_accuser_not_as_confirmation(void **state)
 {
     (void)state;
-    struct member member = {.state = MEMBER_SUSPECT};
-    suspicion_start(&member, 100 * SECOND, SECOND, 8);
-    assert_int_equal(member.suspicion_deadline, 124 * SECOND);
-    assert_true(suspicion_confirm(&member, &witnesses[0], SECOND, 8));
-    assert_false(suspicion_confirm(&member, &witnesses[0], SECOND, 8));
-    assert_int_equal(member.suspicion_deadline, 124 * SECOND);
+    struct suspicion suspicion = {.since = 0};
+    suspicion_start(&suspicion, 100 * SECOND, SECOND, 8);
+    assert_int_equal(suspicion.deadline, 124 * SECOND);
+    assert_true(suspicion_confirm(&suspicion, &witnesses[0], SECOND, 8));
+    assert_false(suspicion_confirm(&suspicion, &witnesses[0], SECOND, 8));
+    assert_int_equal(suspicion.deadline, 124 * SECOND);
     for (unsigned i = 1; i < 4; i++) {
-        assert_true(suspicion_confirm(&member, &witnesses[i], SECOND, 8));
-        assert_int_equal(member.suspicion_confirmations, i);
+        assert_true(suspicion_confirm(&suspicion, &witnesses[i], SECOND, 8));
+        assert_int_equal(suspicion.confirmations, i);
     }
-    assert_int_equal(member.suspicion_deadline, 104 * SECOND);
-    assert_false(suspicion_confirm(&member, &witnesses[4], SECOND, 8));
-    assert_true(suspicion_is_witness(&member, &witnesses[3]));
-    assert_false(suspicion_is_witness(&member, &witnesses[4]));
+    assert_int_equal(suspicion.deadline, 104 * SECOND);
+    assert_false(suspicion_confirm(&suspicion, &witnesses[4], SECOND, 8));
+    assert_true(suspicion_is_witness(&suspicion, &witnesses[3]));
+    assert_false(suspicion_is_witness(&suspicion, &witnesses[4]));
 }
 
 static void haste_only_brings_nearer_and_sleep_moves_away(void **state)
 {
     (void)state;
-    struct member member = {.state = MEMBER_SUSPECT};
-    suspicion_start(&member, 0, SECOND, 8);
-    suspicion_hasten(&member, 30 * SECOND);
-    assert_int_equal(member.suspicion_deadline, 24 * SECOND);
-    suspicion_hasten(&member, 2 * SECOND);
-    assert_int_equal(member.suspicion_deadline, 2 * SECOND);
-    suspicion_delay(&member, 10 * SECOND);
-    assert_int_equal(member.suspicion_deadline, 12 * SECOND);
+    struct suspicion suspicion = {.since = 0};
+    suspicion_start(&suspicion, 0, SECOND, 8);
+    suspicion_hasten(&suspicion, 30 * SECOND);
+    assert_int_equal(suspicion.deadline, 24 * SECOND);
+    suspicion_hasten(&suspicion, 2 * SECOND);
+    assert_int_equal(suspicion.deadline, 2 * SECOND);
+    suspicion_delay(&suspicion, 10 * SECOND);
+    assert_int_equal(suspicion.deadline, 12 * SECOND);
     /* A late witness never moves it away again. */
-    (void)suspicion_confirm(&member, &witnesses[0], SECOND, 8);
-    assert_int_equal(member.suspicion_deadline, 12 * SECOND);
+    (void)suspicion_confirm(&suspicion, &witnesses[0], SECOND, 8);
+    assert_int_equal(suspicion.deadline, 12 * SECOND);
 }
 
 static void new_suspicion_forgets_the_witnesses_of_the_former(void **state)
 {
     (void)state;
-    struct member member = {.state = MEMBER_SUSPECT};
-    suspicion_start(&member, 0, SECOND, 8);
-    (void)suspicion_confirm(&member, &witnesses[0], SECOND, 8);
-    suspicion_start(&member, SECOND, SECOND, 8);
-    assert_false(suspicion_is_witness(&member, &witnesses[0]));
-    assert_int_equal(member.suspicion_deadline, 25 * SECOND);
+    struct suspicion suspicion = {.since = 0};
+    suspicion_start(&suspicion, 0, SECOND, 8);
+    (void)suspicion_confirm(&suspicion, &witnesses[0], SECOND, 8);
+    suspicion_start(&suspicion, SECOND, SECOND, 8);
+    assert_false(suspicion_is_witness(&suspicion, &witnesses[0]));
+    assert_int_equal(suspicion.deadline, 25 * SECOND);
 }
 
 int main(void)
