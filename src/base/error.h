@@ -1,4 +1,4 @@
-/* Errors of the third kind: what the world does to us (style: "three kinds, three idioms").
+/* Errors of the third kind: what the world does to us (docs/ARCHITECTURE.md, "Errors").
  * Bugs of ours are asserts; a stranger's bytes are refused with a reason (const char *). */
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H

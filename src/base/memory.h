@@ -1,5 +1,5 @@
 /* The allocator a node lives in: a budget, and a countdown with which a test makes any allocation
- * fail. "Out of memory" is thereby an ordinary, reachable error (design, section 3). */
+ * fail. "Out of memory" is thereby an ordinary, reachable error. */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 

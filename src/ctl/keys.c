@@ -1,4 +1,4 @@
-/* The cluster key: who holds it is in (design, section 5). It is never taken from a flag or the
+/* The cluster key: who holds it is in. It is never taken from a flag or the
  * environment, where other users of the machine could read it, and never shown on a terminal. */
 #include "ctl/keys.h"
 

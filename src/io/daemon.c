@@ -3,7 +3,7 @@
  *   keys -> lock the directory -> port -> storage -> boot made durable -> names to join (2 s)
  *   -> node loaded from disk -> first packet -> `ready`
  *
- * Nothing of a node is seen by others before its boot is on the disk (design, section 4).
+ * Nothing of a node is seen by others before its boot is on the disk.
  * Everything here may block: no peer waits for us yet. */
 #include "io/daemon.h"
 
@@ -415,7 +415,7 @@ static int run_boot(const struct options *options, struct life *life, uint64_t *
 
 /* A node that hears of its own id at another boot opens a new one above it: an old disk image was
  * brought back. When that happens again and again, two nodes run with one identity, and this one
- * gives up (design, section 4). */
+ * gives up. */
 int daemon_run(const struct options *options)
 {
     struct life life = {0};

@@ -1,4 +1,4 @@
-/* A stranger's bytes get a counter and one rate-limited line, nothing else (design, section 5). */
+/* A stranger's bytes get a counter and one rate-limited line, nothing else. */
 #include "io/refusals.h"
 
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* Merging sorted parts into one sorted stream: by key, then by the number of the part, then by
- * position, so equal keys come in the order of their inputs whatever the timing (design, section
- * 9). */
+ * position, so equal keys come in the order of their inputs whatever the
+ * timing. */
 #ifndef MAPREDUCE_MERGE_H
 #define MAPREDUCE_MERGE_H
 

@@ -6,7 +6,7 @@
  * When it is full at its limit, the lines are sorted and appended to the file of runs (a *spill*),
  * one stretch per partition; an unfinished line moves to the front. A line larger than the limit
  * makes the buffer grow for as long as that line is in it. Spills depend on the bytes and the limit
- * only (design, section 9). */
+ * only, so the same input gives the same output. */
 #ifndef MAPREDUCE_RECORDS_H
 #define MAPREDUCE_RECORDS_H
 

@@ -1,7 +1,7 @@
-/* Datagrams: sealed on the way out, believed on the way in only after proof (design, section 5).
+/* Datagrams: sealed on the way out, believed on the way in only after proof (docs/PROTOCOL.md).
  *
- *   unknown (sender, boot)  --seal ok-->  challenged, its payload held  --reply ok-->  proven,
- * payload delivered
+ *   unknown (sender, boot)  --seal ok-->  challenged   --reply ok-->  proven
+ *                                         its payload is held         it is delivered
  *
  * A recording of something said earlier can't answer a challenge; a repeat within a boot falls to
  * the replay window; a former boot is refused. A stranger (no key) costs one derived key and a

@@ -1,8 +1,9 @@
 /* The end of a job: decided by an entry, written by the first living node in line.
  *
- *   all its tasks done  -> the output's manifest is stored, every block of it is on two nodes  ->
- * ended done, and a name a task failed as often as --retries allows -> ended failed, with its last
- * words
+ *   all its tasks done              ->  the output's manifest is stored, every block of it is on
+ *                                       two nodes  ->  ended (done), and a name
+ *   a task failed --retries times   ->  ended (failed), with its last words
+ *   an input block is gone for good ->  ended (failed)
  *
  * Every node would write the same manifest, byte for byte. An output that nobody holds any more is
  * `lost`, and its task runs again. */

@@ -1,12 +1,13 @@
 /* The keeper of blocks: what is here, who else has a copy, who should, and what may go.
  *
- *   wanted by a name or a running job   ->  on `replicas` living nodes, by rendezvous order of
- * (block, node) wanted by nobody, not pinned        ->  dropped
+ *   wanted by a name or a running job  ->  on `replicas` living nodes, the first in
+ *                                          rendezvous order of (block, node)
+ *   wanted by nobody, not pinned       ->  dropped
  *
  * A node that wants copies asks those who should hold them ("block_ensure": get it from these, keep
  * it, say so); nobody pushes bytes. Confirmations are believed until the member dies. A fresh
  * upload and a block that was promised to somebody are pinned for an hour, because what will
- * reference them is still on its way. */
+ * reference them is still on its way; for a minute, when the log references them already. */
 #include "node/state.h"
 
 #include "base/hash.h"
@@ -19,7 +20,7 @@ enum {
     SWEEP_SOON = 300 * MILLISECOND, /* many entries of one moment make one sweep */
     RELEASE_GRACE = 5 * SECOND,     /* a job's input after its end: time to be asked for again */
     IN_LOG_PIN = 60 * SECOND,       /* what references it is in the log, and soon here */
-    DEFAULT_PIN_MINUTES = 60,       /* design, section 9 */
+    DEFAULT_PIN_MINUTES = 60,       /* of an upload: what will reference it may take long */
     LOST_AFTER = 3, /* refusals: everyone who could know was asked and asked again */
 };
 

@@ -1,12 +1,11 @@
 /* Streams between nodes, and with mrctl: who is connected to whom.
  *
  *   small flock (up to 16):  everyone to everyone; of a pair the smaller id connects
- *   larger:                  each to its 4 successors on the ring of ids, so that everyone has
- * about 8
+ *   larger:                  each to its 4 successors on the ring of ids: everyone has about 8
  *
- * The log flows over these streams; their end without goodbye is evidence against a peer (design,
- * section 6). Joining is a stream to an address whose owner is not known yet; it is tried with
- * back-off until somebody else lives here. */
+ * The log flows over these streams; their end without goodbye is evidence against a peer
+ * (gossip_evidence). Joining is a stream to an address whose owner is not known yet; it is tried
+ * with back-off until a living member has that address. */
 #include "node/state.h"
 
 #include <assert.h>
@@ -14,7 +13,7 @@
 
 enum {
     MESH_MAX = 16,       /* 16 * 15 / 2 = 120 idle streams in the flock, 15 a node */
-    RING_SUCCESSORS = 4, /* log2 of a few thousand, halved: both directions count */
+    RING_SUCCESSORS = 4, /* 8 streams a node, both directions counted: log2 of some hundreds */
     MESH_EVERY = SECOND, /* missing streams are looked for so often */
     CONNECT_PATIENCE =
         3 * SECOND,         /* the larger id connects, too, when the smaller one did not by then */

@@ -16,8 +16,8 @@
 enum {
     MEMORY_BUDGET = 1 << 30, /* far above what a flock of hundreds needs: a fence, not a plan */
     FETCHED_PIN = 5 * SECOND,
-    AUTHOR_WAIT = 2 * SECOND, /* design, section 7: a new boot waits so long for one exchange */
-    TURN = SECOND,            /* design, section 7: the next writer in line waits so long */
+    AUTHOR_WAIT = 2 * SECOND, /* a new boot waits so long for one exchange */
+    TURN = SECOND,            /* the next writer in line waits so long */
 };
 
 static duration profile_period(enum node_profile profile)

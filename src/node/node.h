@@ -13,7 +13,7 @@
 
 struct node; /* opaque to drivers */
 
-/* How fast the flock breathes (cli: --profile). */
+/* How fast the flock breathes (mrnode --profile). */
 enum node_profile {
     PROFILE_LOCAL, /* one machine or rack: probe every 0.5 s */
     PROFILE_LAN,   /* 1 s */

@@ -1,9 +1,10 @@
 /* Requests that can't be answered at once: each is tried again whenever something it may wait for
  * has happened, and every 200 ms.
  *
- *   submit, name:  BLOCKS (every block on two living nodes) -> ENTRY (the entry on K disks) ->
- * answered unname:        ENTRY -> answered wait:          WATCH, a sign of life each second ->
- * answered when the job has ended dataset, ls:   READ, until the manifest is here -> answered
+ *   submit, name   BLOCKS (every block on two living nodes) -> ENTRY (on K disks) -> answered
+ *   unname         ENTRY -> answered
+ *   wait           WATCH (a row each second) -> answered when the job has ended
+ *   dataset        READ (until the manifest is here) -> answered
  *
  * A client that lost its peer asks another one with the same id: the same job, the same naming. */
 #include "node/state.h"

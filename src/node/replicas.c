@@ -1,9 +1,10 @@
 /* The log between nodes: new batches are pushed at once over the streams; what a push missed is
  * repaired by version vector.
  *
- *   commit here --push--> every linked peer (small flock: one hop; large: peers push on what was
- * new to them) digests in pings differ --ask--> "this I hold" --> the batches that it lacks, and
- * what the other holds
+ *   commit here           --push-->  every linked peer (above 16 members they push on what was
+ *                                    new to them)
+ *   digests of pings differ --ask->  "this I hold"  -->  the batches that it lacks, and what the
+ *                                    other holds
  *
  * Pushes may be lost (a stream ended, a peer was slow): repair needs no memory of what was sent,
  * only the two vectors. */

@@ -1,4 +1,4 @@
-/* The invariants (docs: faults and invariants): S after every step on the node that stepped, L
+/* The invariants (docs/EXPERIMENTS.md): S after every step on the node that stepped, L
  * within a bound after the heal, M when a client has read a job's output. The checks look at nodes
  * from outside only. */
 #ifndef SIM_CHECKS_H

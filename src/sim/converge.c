@@ -14,7 +14,7 @@
 
 enum {
     RANK_STEP = 25 * MILLISECOND, /* tasks/schedule.c: the next in order waits so long */
-    POISON_DEATHS = 3,            /* so many owners died of what is called poison (design, 8) */
+    POISON_DEATHS = 3,            /* so many owners died of what is called poison */
 };
 
 /* ---- L ---- */

@@ -17,7 +17,7 @@ enum {
     DUPLICATE_MAX = 100000,
     CORRUPT_MAX = 100000,
     LATE_MAX = 100000,
-    WONKY_LOSS = 500000, /* racks go wonky: 50 % (faults.md) */
+    WONKY_LOSS = 500000, /* a rack gone wonky, as reports of large clusters tell it */
     DELAY_MAX = 100 * MILLISECOND,
     LATE_LONGEST = 3 * SECOND,
     SLOW_SYNC_MIN = 50 * MILLISECOND,

@@ -1,6 +1,6 @@
 /* Lives of a node. The boot counter is durable before the first packet leaves, as the contract
  * asks; its random bits are new each time, so that an old disk image may repeat the counter and
- * never a boot (design, section 4).
+ * never a boot (docs/PROTOCOL.md).
  *
  * Restarting is where a core shows its faults: everything a node knows must come back from what it
  * wrote, in the state that a power cut at the worst moment left it. */

@@ -1,8 +1,7 @@
 /* What a driver and mrtask do with an attempt, in virtual time:
  *
- *   TASK_RUN -> look for the inputs, twice -> TASK_STARTED -> run -> TASK_FINISHED with a real
- * result
- *                        `-> INPUT_MISSING                    `-> TASK_KILL -> within 2 s -> KILLED
+ *   TASK_RUN -> look for the inputs, twice -> TASK_STARTED -> run -> TASK_FINISHED, a real result
+ *                        `-> INPUT_MISSING                      `-> TASK_KILL -> in 2 s -> KILLED
  */
 #include "sim/worker.h"
 

@@ -1,7 +1,7 @@
 /* Reading comes in three steps of rising cost, so that what is refused is refused cheaply: the
  * form (batch_read), the signature (batch_is_signed; a digest was taken already), the entries'
  * fields (batch_unfold). A kind of entry that this version does not know is no fault: it is kept
- * and passed on as bytes (design, section 7). */
+ * and passed on as bytes. */
 #include "store/batch.h"
 
 #include <assert.h>

@@ -8,7 +8,7 @@
  * Scratch may be the memory from which the ports' owner builds its answers. It is given back
  * after a batch only when nobody else took from it meanwhile.
  *
- * Our own id is special (design, section 4): a batch of our own boot that we did not write, or
+ * Our own id is special: a batch of our own boot that we did not write, or
  * of a later boot, is signed by a second owner of our key: an old disk image, a copied
  * directory. It is refused and reported. A batch of a former boot of ours is taken like
  * anyone's: that is how a node gets back what it wrote and lost before the disk had it.

@@ -2,7 +2,7 @@
  *
  * The state is a join of the entries: sets that only grow, and maxima or minima over total
  * orders. That is why no entry has to come before another, and why a late one needs no replay
- * of the rest (Shapiro et al. 2011, "Conflict-free replicated data types"; design, section 7).
+ * of the rest (Shapiro et al. 2011, "Conflict-free replicated data types").
  * The two places where one entry gives meaning to others are solved by keeping: attempts have
  * placeholders (attempt.c), and entries without tasks to land on wait (pending.c).
  *

@@ -1,7 +1,7 @@
 /* Jobs as the log tells them: a fold over the entries job, claim, done, failed, released, lost,
- * dead, opened, left and ended that does not depend on the order of arrival (design, sections 7
- * and 8). It never reads membership, time or configuration. An entry whose referent is missing
- * is kept until it comes.
+ * dead, opened, left and ended that does not depend on the order of arrival (docs/PROTOCOL.md). It
+ * never reads membership, time or configuration. An entry whose referent is missing is kept until
+ * it comes.
  *
  * Per task there is a set of attempts; an attempt is a claim entry's stamp. Derived from the
  * set, never stored as truth:
@@ -14,7 +14,7 @@
  *
  * `ended` entries join as done over failed over killed, then the least; once any is folded, the
  * job's other entries no longer count: what still ran is RELEASED with JOB_ENDED, and only the
- * winning ended entry is in the digest (design, section 7: normal form). The tasks stay in
+ * winning ended entry is in the digest (normal form). The tasks stay in
  * memory, for status and explain.
  *
  *   jobs     this file: which jobs there are, and how each ended

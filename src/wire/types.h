@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* One life of a node: a counter made durable before its first packet leaves, and random bits,
- * because an old disk image may repeat the counter, never the bits (design, section 4). */
+ * because an old disk image may repeat the counter, never the bits. */
 struct boot {
     uint64_t counter;
     uint64_t random;

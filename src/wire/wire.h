@@ -6,8 +6,8 @@
  *   u16 u32 u64    LEB128, shortest form
  *   word           8 bytes, little endian
  *   id digest      16, 32 bytes
- * address 1 byte 4, 16 or 0 (none), that many bytes, port in 2 bytes (big endian); IPv4 only
- *                  as 4; none only as 0, and its port follows all the same
+ *   address        1 byte 4, 16 or 0 (none), that many bytes, port in 2 bytes (big endian);
+ *                  IPv4 only as 4; none only as 0, and its port follows all the same
  *   boot           counter as u64, random as word
  *   BYTES          length as u32, then the bytes
  *   ITEM           the record
