@@ -125,13 +125,23 @@ static const struct msg_block_ref *lost_input(struct node *node, const struct wo
     return NULL;
 }
 
+/* Has somebody who lives taken this address: the same machine, with a new disk? */
+static bool is_replaced(const struct node *node, const struct member *dead)
+{
+    size_t cursor = 0;
+    for (struct member *m; (m = members_next(&node->gossip.members, &cursor)) != NULL;)
+        if (member_is_living(m) && address_equal(&m->fact->address, &dead->fact->address))
+            return true;
+    return false;
+}
+
 /* Are more than half of those that we know here? The smaller side of a partition must not end what
  * the other side can go on with. */
 static bool is_majority(const struct node *node)
 {
     size_t cursor = 0, dead = 0;
     for (struct member *m; (m = members_next(&node->gossip.members, &cursor)) != NULL;)
-        dead += m->state == MEMBER_DEAD;
+        dead += m->state == MEMBER_DEAD && !is_replaced(node, m);
     return members_living_count(&node->gossip.members) > dead;
 }
 
