@@ -77,6 +77,11 @@ $(BUILD)/lib/%: $(BUILD)/tests/lib/%.o $(BUILD)/libmr.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $^ -o $@ -llmdb -lsodium
 
+# The benches that drive daemons' insides: linked with the loop, too.
+$(BUILD)/bench/%: $(BUILD)/tests/bench/log/%.o $(call object,$(IO)) $(BUILD)/libmr.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ -o $@ -luv -llmdb -lsodium
+
 unit: $(UNIT_TESTS)
 
 .SECONDARY: $(UNIT_SOURCES:%.c=$(BUILD)/%.o) $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
