@@ -110,6 +110,8 @@ check-all: ## the long suites: the same under ASan and UBSan, threads under TSan
 	@$(MAKE) -s asan
 	@$(MAKE) -s tsan
 	@$(MAKE) -s sim SEED=1 SEEDS=2000
+	@STRIDE=1 $(BUILD)/unit/test_crash_points
+	@ROUNDS=200 tests/e2e/crash_live.sh
 	@$(MAKE) -s fuzz T=60
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer

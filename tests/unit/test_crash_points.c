@@ -1,0 +1,455 @@
+/* Power cuts at every storage operation. An author commits COMMITS batches, each synced before it
+ * counts as acknowledged, with a new boot now and then; every file operation that LMDB makes on
+ * the way is recorded (this program's pwrite, fdatasync, ... stand before the library's). Then, for
+ * every point between two operations, the file is made as a power cut there may leave it:
+ *
+ *   lost       nothing since the last sync reached the disk
+ *   torn       all of it did, and a part of the operation that was under way
+ *   reordered  any subset of it did
+ *
+ * Each file must open, hold every acknowledged entry and nothing else than a prefix of what was
+ * written, and no feed at a boot above the stored counter (S4, S5). Torn and reordered writes are
+ * made here, below LMDB, since above it a write is atomic (storage.h); the disk in memory has the
+ * cuts that are left there.
+ *
+ * STRIDE: every how many points (default 5; make check-all says 1). */
+#include "base/prng.h"
+#include "store/log.h"
+#include "wire/plain.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum {
+    COMMITS = 1000,
+    BOOT_EVERY = 125,
+    OPERATIONS_MAX = 20000,
+    SCRATCH_SIZE = 8 << 20,
+    MEMORY_BUDGET = 64 << 20,
+};
+
+/* ---- what LMDB does to its file ---- */
+
+struct operation {
+    uint64_t offset;
+    size_t size; /* 0: a sync */
+    uint8_t *bytes;
+    bool is_synced;     /* written through a descriptor that syncs */
+    uint32_t committed; /* acknowledged commits when it began */
+};
+
+static struct operation *operations;
+static size_t operations_count;
+static bool is_recording;
+static ino_t recorded;
+static uint32_t committed;
+
+static bool is_recorded(int file)
+{
+    struct stat stat;
+    return is_recording && fstat(file, &stat) == 0 && stat.st_ino == recorded;
+}
+
+static void record(int file, const void *bytes, size_t size, uint64_t offset)
+{
+    assert_true(operations_count < OPERATIONS_MAX);
+    struct operation *operation = &operations[operations_count++];
+    *operation = (struct operation){.offset = offset, .size = size, .committed = committed};
+    operation->is_synced = size == 0 || (fcntl(file, F_GETFL) & O_DSYNC) != 0;
+    if (size == 0) return;
+    operation->bytes = malloc(size);
+    assert_non_null(operation->bytes);
+    memcpy(operation->bytes, bytes, size);
+}
+
+ssize_t pwrite(int file, const void *bytes, size_t size, off_t offset)
+{
+    if (is_recorded(file)) record(file, bytes, size, (uint64_t)offset);
+    return syscall(SYS_pwrite64, file, bytes, size, offset);
+}
+
+ssize_t writev(int file, const struct iovec *parts, int count)
+{
+    uint64_t offset = (uint64_t)lseek(file, 0, SEEK_CUR);
+    for (int i = 0; is_recorded(file) && i < count; i++) {
+        record(file, parts[i].iov_base, parts[i].iov_len, offset);
+        offset += parts[i].iov_len;
+    }
+    return syscall(SYS_writev, file, parts, count);
+}
+
+ssize_t write(int file, const void *bytes, size_t size)
+{
+    if (is_recorded(file)) record(file, bytes, size, (uint64_t)lseek(file, 0, SEEK_CUR));
+    return syscall(SYS_write, file, bytes, size);
+}
+
+/* The disk is a file in memory here: a sync is only a mark. */
+int fdatasync(int file)
+{
+    if (is_recorded(file)) record(file, NULL, 0, 0);
+    return 0;
+}
+
+int fsync(int file) { return fdatasync(file); }
+
+/* ---- the author ---- */
+
+struct author {
+    struct crypto_pair pair;
+    struct id id;
+    struct boot boot;
+    struct memory memory;
+    struct log *log;
+    struct storage *disk;
+    uint64_t token;
+};
+
+static uint8_t scratch_bytes[SCRATCH_SIZE] __attribute__((aligned(16)));
+static struct arena scratch;
+
+static void on_entry(void *context, const struct stamped *entry)
+{
+    (void)context;
+    (void)entry;
+}
+
+static void on_persist(void *context, uint64_t token, const struct storage_put *puts, size_t count)
+{
+    struct author *author = context;
+    author->token = token;
+    assert_int_equal(storage_write(author->disk, puts, count), ERROR_NONE);
+}
+
+static void on_spread(void *context, const struct msg_log_batch *batch, const struct id *author,
+                      const struct id *from)
+{
+    (void)context;
+    (void)batch;
+    (void)author;
+    (void)from;
+}
+
+static void on_usurped(void *context, const struct boot *boot)
+{
+    (void)context;
+    (void)boot;
+}
+
+static const char boot_key[] = "meta-boot";
+
+static enum error load_pair(void *context, struct slice key, struct slice value)
+{
+    struct author *author = context;
+    arena_reset(&scratch);
+    assert_null(log_load(author->log, key, value, &scratch));
+    return ERROR_NONE;
+}
+
+static enum error load_boot(void *context, struct slice key, struct slice value)
+{
+    (void)key;
+    assert_int_equal(value.count, sizeof(uint64_t));
+    memcpy(context, value.at, sizeof(uint64_t));
+    return ERROR_NONE;
+}
+
+static uint64_t stored_boot(struct storage *disk)
+{
+    uint64_t counter = 0;
+    assert_int_equal(storage_each(disk, slice_string(boot_key), load_boot, &counter), ERROR_NONE);
+    return counter;
+}
+
+static void open_log(struct author *author)
+{
+    struct log_config config = {.crypto = &crypto_plain,
+                                .pair = &author->pair,
+                                .id = author->id,
+                                .boot = author->boot,
+                                .ports = {author, on_entry, on_persist, on_spread, on_usurped}};
+    memory_init(&author->memory, MEMORY_BUDGET);
+    author->log = log_open(&config, &author->memory);
+    assert_non_null(author->log);
+    assert_int_equal(storage_each(author->disk, slice_string("batch"), load_pair, author),
+                     ERROR_NONE);
+}
+
+/* A new boot, durable before it is used. */
+static void next_boot(struct author *author)
+{
+    uint64_t counter = stored_boot(author->disk) + 1;
+    struct storage_put put = {slice_string(boot_key), slice_of(&counter, sizeof counter)};
+    assert_int_equal(storage_write(author->disk, &put, 1), ERROR_NONE);
+    assert_int_equal(storage_sync(author->disk), ERROR_NONE);
+    author->boot = (struct boot){counter, counter * 77};
+    open_log(author);
+}
+
+static void close_log(struct author *author)
+{
+    log_close(author->log);
+    assert_int_equal(author->memory.used, 0);
+}
+
+static void author_init(struct author *author, struct storage *disk)
+{
+    *author = (struct author){.disk = disk};
+    plain_pair(1, &author->pair);
+    author->id = crypto_node_id(&crypto_plain, &author->pair.public);
+}
+
+static bool commit_one(struct author *author, uint64_t value)
+{
+    struct msg_stamp stamp;
+    struct msg_dead dead = {.node = author->id, .boot = author->boot, .sequence = value};
+    assert_int_equal(log_append(author->log, &wire_dead, &dead, &stamp), ERROR_NONE);
+    arena_reset(&scratch);
+    assert_int_equal(log_commit(author->log, &scratch), ERROR_NONE);
+    return storage_sync(author->disk) == ERROR_NONE;
+}
+
+static void write_history(struct author *author)
+{
+    for (committed = 0; committed < COMMITS;) {
+        if (committed % BOOT_EVERY == 0) {
+            if (committed > 0) close_log(author);
+            next_boot(author);
+        }
+        assert_true(commit_one(author, committed));
+        committed++;
+    }
+    close_log(author);
+}
+
+/* What is on a disk that comes out of a cut: entries held in all; asserts the rest. */
+static uint64_t check_disk(struct storage *disk)
+{
+    struct author author;
+    author_init(&author, disk);
+    uint64_t counter = stored_boot(disk), held = 0;
+    author.boot = (struct boot){counter + 1, 1};
+    open_log(&author);
+    size_t cursor = 0;
+    struct msg_feed_position position;
+    for (uint64_t boot = 1; log_feeds_next(author.log, &cursor, &position); boot++) {
+        assert_int_equal(position.boot.counter, boot); /* in order, none missing between */
+        assert_true(boot <= counter);                  /* so the next boot is a new one */
+        assert_true(boot == counter || position.have == BOOT_EVERY);
+        held += position.have;
+    }
+    close_log(&author);
+    return held;
+}
+
+/* ---- the file ---- */
+
+struct image {
+    uint8_t *bytes;
+    size_t size, capacity;
+};
+
+static void image_write(struct image *image, uint64_t offset, const uint8_t *bytes, size_t size)
+{
+    assert_true(offset + size <= image->capacity);
+    memcpy(image->bytes + offset, bytes, size);
+    if (offset + size > image->size) image->size = offset + size;
+}
+
+static void image_copy(struct image *to, const struct image *from)
+{
+    memcpy(to->bytes, from->bytes, from->size);
+    to->size = from->size;
+}
+
+static struct image image_new(void)
+{
+    enum { CAPACITY = 32 << 20 };
+    struct image image = {calloc(1, CAPACITY), 0, CAPACITY};
+    assert_non_null(image.bytes);
+    return image;
+}
+
+static void image_load(struct image *image, const char *path)
+{
+    int file = open(path, O_RDONLY);
+    assert_true(file >= 0);
+    ssize_t size = read(file, image->bytes, image->capacity);
+    assert_true(size > 0);
+    image->size = (size_t)size;
+    close(file);
+}
+
+static void image_store(const struct image *image, const char *path)
+{
+    int file = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+    assert_true(file >= 0);
+    assert_int_equal(write(file, image->bytes, image->size), (ssize_t)image->size);
+    close(file);
+}
+
+enum variant { LOST, TORN, REORDERED, VARIANTS };
+
+/* The file as it is after a cut just when operation `at` began. durable: as of operation
+ * `synced`, the first one that is not sure to be on the disk. */
+static void image_cut(struct image *image, const struct image *durable, size_t synced, size_t at,
+                      enum variant variant, struct prng *prng)
+{
+    image_copy(image, durable);
+    for (size_t i = synced; i < at && variant != LOST; i++) {
+        const struct operation *operation = &operations[i];
+        if (variant == REORDERED && prng_below(prng, 2) == 0) continue;
+        image_write(image, operation->offset, operation->bytes, operation->size);
+    }
+    const struct operation *last = &operations[at];
+    if (variant == TORN && last->size > 0)
+        image_write(image, last->offset, last->bytes, (size_t)prng_below(prng, last->size));
+}
+
+static void check_image(const char *directory, const struct image *image, uint32_t acknowledged)
+{
+    char path[128];
+    struct storage *disk;
+    snprintf(path, sizeof path, "%s/data.mdb", directory);
+    image_store(image, path);
+    assert_int_equal(storage_lmdb_open(directory, &disk), ERROR_NONE);
+    uint64_t held = check_disk(disk);
+    assert_true(held >= acknowledged);
+    assert_true(held <= acknowledged + 1u);
+    storage_close(disk);
+}
+
+static size_t stride(void)
+{
+    const char *text = getenv("STRIDE");
+    size_t stride = text == NULL ? 5 : strtoul(text, NULL, 10);
+    return stride == 0 ? 1 : stride;
+}
+
+static void remove_directory(const char *directory)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/data.mdb", directory);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/lock.mdb", directory);
+    unlink(path);
+    rmdir(directory);
+}
+
+static void make_directory(char directory[64])
+{
+    bool is_shared = access("/dev/shm", W_OK) == 0;
+    snprintf(directory, 64, "%s/crash-points-XXXXXX", is_shared ? "/dev/shm" : "/tmp");
+    assert_non_null(mkdtemp(directory));
+}
+
+/* Records the history; before: the file as it was when the recording began. */
+static void record_history(const char *directory, struct image *before)
+{
+    char path[128];
+    struct author author;
+    struct storage *disk;
+    struct stat stat_of;
+    assert_int_equal(storage_lmdb_open(directory, &disk), ERROR_NONE);
+    snprintf(path, sizeof path, "%s/data.mdb", directory);
+    image_load(before, path);
+    assert_int_equal(stat(path, &stat_of), 0);
+    recorded = stat_of.st_ino;
+    author_init(&author, disk);
+    is_recording = true;
+    write_history(&author);
+    is_recording = false;
+    storage_close(disk);
+}
+
+static void every_cut_of_the_file_is_survived(void **state)
+{
+    (void)state;
+    char directory[64];
+    struct prng prng;
+    struct image durable = image_new(), cut = image_new();
+    operations = calloc(OPERATIONS_MAX, sizeof *operations);
+    assert_non_null(operations);
+    make_directory(directory);
+    prng_init(&prng, 1);
+    record_history(directory, &durable);
+    size_t synced = 0, points = 0;
+    for (size_t at = 0; at < operations_count; at++) {
+        const struct operation *operation = &operations[at];
+        for (unsigned variant = 0; variant < VARIANTS; variant++) {
+            if ((at + variant) % stride() != 0) continue;
+            image_cut(&cut, &durable, synced, at, (enum variant)variant, &prng);
+            check_image(directory, &cut, operation->committed);
+            points++;
+        }
+        if (operation->size == 0) {
+            for (; synced < at; synced++)
+                image_write(&durable, operations[synced].offset, operations[synced].bytes,
+                            operations[synced].size);
+            synced = at + 1;
+        } else if (operation->is_synced) {
+            assert_int_equal(synced, at); /* a meta page goes out only over synced data */
+            image_write(&durable, operation->offset, operation->bytes, operation->size);
+            synced = at + 1;
+        }
+    }
+    print_message("%zu operations of %d commits, %zu cuts\n", operations_count, COMMITS, points);
+    assert_true(operations_count > 3 * COMMITS);
+    for (size_t i = 0; i < operations_count; i++) free(operations[i].bytes);
+    free(operations);
+    free(durable.bytes);
+    free(cut.bytes);
+    remove_directory(directory);
+}
+
+/* Through the seam a write is whole and in order: what is left to lose is a suffix of writes. */
+static void every_cut_of_the_disk_in_memory_is_survived(void **state)
+{
+    (void)state;
+    struct prng prng;
+    prng_init(&prng, 2);
+    for (unsigned cut = 0; cut < COMMITS; cut += (unsigned)stride()) {
+        struct storage *disk;
+        struct author author;
+        assert_int_equal(storage_memory_open(&disk), ERROR_NONE);
+        author_init(&author, disk);
+        unsigned done = 0;
+        for (; done < cut; done++) {
+            if (done % BOOT_EVERY == 0) {
+                if (done > 0) close_log(&author);
+                next_boot(&author);
+            }
+            if (done + 1 < cut) assert_true(commit_one(&author, done));
+        }
+        if (cut > 0) {
+            /* the last one is written, and its sync fails */
+            storage_memory_fail(disk, 2, ERROR_IO);
+            assert_false(commit_one(&author, done));
+            close_log(&author);
+            storage_memory_crash(disk, prng_next(&prng));
+        }
+        uint64_t held = check_disk(disk);
+        assert_true(held + 1 >= cut && held <= cut);
+        storage_close(disk);
+    }
+}
+
+int main(void)
+{
+    arena_init(&scratch, scratch_bytes, sizeof scratch_bytes);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_cut_of_the_file_is_survived),
+        cmocka_unit_test(every_cut_of_the_disk_in_memory_is_survived),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
