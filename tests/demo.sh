@@ -72,7 +72,7 @@ wait $waiter || die "mrctl, which had been waiting at node1, did not end well: $
 ctl cat "$job" >"$DIR/stormy"
 ctl status "$job" -o json |
   jq -r '"    \(.job): \(.state) in \(.elapsed_ms / 100 | floor / 10) s; \(.attempts) attempts for \(.maps + .reduces) tasks, \(.reexecuted) run again"'
-again=$(ctl tasks "$job" -o json | jq -r '[.[] | select(.attempt > 1)][0].task // empty')
+again=$(ctl tasks "$job" -o json | jq -r '[.[] | select(.number > 1)][0].task // empty')
 if [ -n "$again" ]; then
   show "mrctl explain $again"
   ctl explain "$again" | sed 's/^/    /'

@@ -3,12 +3,13 @@
 #
 #   taskspec write ──> DIR/spec ──> mrtask DIR ──> DIR/output, DIR/result ──> taskspec result
 #
-# Each case prints "ok name" or "not ok name". Uses $MRTASK and $TASKSPEC (default: in build/), and
+# Each case prints "ok name" or "not ok name". Uses $MRTASK and $TASKSPEC (default: those in MR_BUILD), and
 # as root a small tmpfs for the full disk.
 set -u -o pipefail
 export LC_ALL=C
-MRTASK=${MRTASK:-build/mrtask}
-TASKSPEC=${TASKSPEC:-build/taskspec}
+BUILD=${MR_BUILD:-build}
+MRTASK=${MRTASK:-$BUILD/mrtask}
+TASKSPEC=${TASKSPEC:-$BUILD/lib/taskspec}
 MRTASK=$(realpath "$MRTASK") && TASKSPEC=$(realpath "$TASKSPEC") || exit 2
 TOP=$(mktemp -d) || exit 2
 passed=0 failed=0

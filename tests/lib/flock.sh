@@ -98,7 +98,11 @@ not_ok() { echo "not ok $*"; FAILED=$((FAILED + 1)); }
 skip() { echo "skip $*"; SKIPPED=$((SKIPPED + 1)); }
 check() { local name=$1; shift; if "$@"; then ok "$name"; else not_ok "$name"; fi; }
 
+# What a sanitizer or an assertion says goes to the daemon's stderr; a test that kills daemons would not notice.
+daemons_sound() { ! grep -E 'Sanitizer|runtime error:|Assertion' "$DIR"/*.err; }
+
 flock_end() {
+  check "no daemon tripped over an assertion or a sanitizer" daemons_sound
   echo "$PASSED passed, $FAILED failed"
   [ "$FAILED" = 0 ]
   exit
