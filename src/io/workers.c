@@ -61,10 +61,10 @@ struct worker {
     char directory[FILE_PATH_MAX];
     void *reserve;
     struct arena arena;
-    struct worker_input *inputs;
+    struct worker_input *inputs;       /* the job's files behind the task's inputs */
     size_t inputs_count, asked_count, outstanding_count;
-    struct block **file_blocks; /* pinned; as many as rundir.files, NULL: not yet */
-    struct rundir_file *files;
+    const struct msg_job_file *files;
+    size_t files_count;
     struct rundir rundir;
     uv_process_t process;
     uv_timer_t patience;
@@ -114,9 +114,6 @@ static void release_inputs(struct worker *worker)
         input->block = NULL;
         input->file = NULL;
     }
-    for (size_t i = 0; i < worker->rundir.files_count; i++)
-        if (worker->file_blocks[i] != NULL) blocks_unpin(blocks, worker->file_blocks[i]);
-    worker->rundir.files_count = 0;
 }
 
 static void run_clean(struct chore *chore)
@@ -336,19 +333,34 @@ static bool locate_input(struct worker *worker, const struct worker_input *from,
     return to->path != NULL;
 }
 
-static void prepare(struct worker *worker)
+/* The task's inputs, then the job's files. */
+static bool locate_all(struct worker *worker)
 {
     struct rundir *rundir = &worker->rundir;
-    struct rundir_input *inputs = arena_take(&worker->arena, worker->inputs_count * sizeof *inputs);
-    bool fits = inputs != NULL;
-    for (size_t i = 0; i < worker->inputs_count && fits; i++)
-        fits = locate_input(worker, &worker->inputs[i], &inputs[i]);
-    if (!fits) {
+    size_t own_count = worker->inputs_count - worker->files_count;
+    struct rundir_input *inputs = arena_take(&worker->arena, own_count * sizeof *inputs);
+    struct rundir_file *files = arena_take(&worker->arena, worker->files_count * sizeof *files);
+    if (inputs == NULL || files == NULL) return false;
+    for (size_t i = 0; i < own_count; i++)
+        if (!locate_input(worker, &worker->inputs[i], &inputs[i])) return false;
+    for (size_t i = 0; i < worker->files_count; i++) {
+        struct rundir_input place;
+        if (!locate_input(worker, &worker->inputs[own_count + i], &place)) return false;
+        files[i] = (struct rundir_file){.path = place.path, .file = &worker->files[i]};
+    }
+    rundir->inputs = inputs;
+    rundir->inputs_count = own_count;
+    rundir->files = files;
+    rundir->files_count = worker->files_count;
+    return true;
+}
+
+static void prepare(struct worker *worker)
+{
+    if (!locate_all(worker)) {
         stop_fetching(worker, OUTCOME_NOT_STARTED, "too many inputs");
         return;
     }
-    rundir->inputs = inputs;
-    rundir->inputs_count = worker->inputs_count;
     move_to(worker, WORKER_PREPARING);
     start_chore(worker, run_prepare, done_prepare);
 }
@@ -402,46 +414,29 @@ static void on_fetched(struct fetch_want *want, enum error error, struct fetched
 
 static bool copy_inputs(struct worker *worker, const struct action_input *inputs, size_t count)
 {
-    worker->inputs = arena_take(&worker->arena, count * sizeof *worker->inputs);
-    if (worker->inputs == NULL) return false;
     for (size_t i = 0; i < count; i++) {
         size_t size = inputs[i].holders_count * sizeof *inputs[i].holders;
         struct msg_block_holder *holders = arena_take(&worker->arena, size);
         if (holders == NULL) return false;
         if (size > 0) memcpy(holders, inputs[i].holders, size);
-        worker->inputs[i] = (struct worker_input){.worker = worker, .input = inputs[i]};
-        worker->inputs[i].input.holders = holders;
-        worker->inputs_count++;
+        struct worker_input *input = &worker->inputs[worker->inputs_count++];
+        *input = (struct worker_input){.worker = worker, .input = inputs[i]};
+        input->input.holders = holders;
     }
     return true;
 }
 
-/* Job files have to be blocks here already. False: this one is not. */
-static bool find_file(struct worker *worker, size_t i, const struct msg_job_file *file)
+static bool copy_files(struct worker *worker, const struct action *action)
 {
-    char path[FILE_PATH_MAX];
-    struct msg_job_file *copy = arena_take(&worker->arena, sizeof *copy);
-    struct block *block = blocks_find(worker->workers->loop->blocks, &file->block.digest);
-    worker->rundir.missing = file->block.digest;
-    if (copy == NULL || block == NULL || !wire_copy(&wire_job_file, copy, file, &worker->arena))
-        return false;
-    const char *kept = keep_path(worker, blocks_path(worker->workers->loop->blocks, block, path));
-    if (kept == NULL) return false;
-    blocks_pin(block);
-    worker->file_blocks[i] = block;
-    worker->files[i] = (struct rundir_file){.path = kept, .file = copy};
-    worker->rundir.files_count++;
-    return true;
-}
-
-static bool find_files(struct worker *worker, const struct msg_job_file *files, size_t count)
-{
-    worker->file_blocks = arena_take(&worker->arena, count * sizeof *worker->file_blocks);
-    worker->files = arena_take(&worker->arena, count * sizeof *worker->files);
-    worker->rundir.files = worker->files;
+    size_t count = action->task_run.files_count;
+    struct msg_job_file *files = arena_take(&worker->arena, count * sizeof *files);
+    if (files == NULL) return false;
     for (size_t i = 0; i < count; i++)
-        if (!find_file(worker, i, &files[i])) return false;
-    return true;
+        if (!wire_copy(&wire_job_file, &files[i], &action->task_run.files[i], &worker->arena))
+            return false;
+    worker->files = files;
+    worker->files_count = count;
+    return copy_inputs(worker, action->task_run.files_inputs, count);
 }
 
 static bool copy_action(struct worker *worker, const struct action *action)
@@ -452,10 +447,13 @@ static bool copy_action(struct worker *worker, const struct action *action)
     worker->rundir.directory = worker->directory;
     worker->rundir.arena = &worker->arena;
     worker->rundir.talk = -1;
-    return worker->label != NULL &&
+    size_t count = action->task_run.inputs_count + action->task_run.files_count;
+    worker->inputs = arena_take(&worker->arena, count * sizeof *worker->inputs);
+    return worker->label != NULL && worker->inputs != NULL &&
            wire_copy(&wire_task_spec, &worker->rundir.spec, &action->task_run.spec,
                      &worker->arena) &&
-           copy_inputs(worker, action->task_run.inputs, action->task_run.inputs_count);
+           copy_inputs(worker, action->task_run.inputs, action->task_run.inputs_count) &&
+           copy_files(worker, action);
 }
 
 static struct worker *worker_new(struct workers *workers)
@@ -493,11 +491,8 @@ void workers_run(struct workers *workers, const struct action *action)
         loop_feed(workers->loop, &event);
         return;
     }
-    if (!copy_action(worker, action))
-        stop_fetching(worker, OUTCOME_NOT_STARTED, "too many inputs");
-    else if (!find_files(worker, action->task_run.files, action->task_run.files_count))
-        stop_fetching(worker, OUTCOME_INPUT_MISSING, "a file of the job is not on this node yet");
-    else ask_more(worker);
+    if (copy_action(worker, action)) ask_more(worker);
+    else stop_fetching(worker, OUTCOME_NOT_STARTED, "too many inputs");
 }
 
 void workers_kill(struct workers *workers, uint64_t token)

@@ -83,6 +83,7 @@ struct action {
             const struct action_input *inputs;
             size_t inputs_count;
             const struct msg_job_file *files; /* to be put into the working directory */
+            const struct action_input *files_inputs; /* where each of them may be had */
             size_t files_count;
             bool is_durable; /* fsync the output: the final one of a job */
         } task_run;

@@ -107,21 +107,34 @@ static bool has_missed_input(const struct task *task)
     return false;
 }
 
+/* Nobody who lives has it. Asks them again first. */
+static bool is_gone(struct node *node, const struct job *job, const struct msg_block_ref *block)
+{
+    keeper_want(node, block, job->spec.replicas, true, NULL);
+    return keeper_is_lost(node, &block->digest);
+}
+
 /* The block that keeps the job from going on, because nobody who lives has it; NULL: there is
  * none. */
 static const struct msg_block_ref *lost_input(struct node *node, const struct work *work)
 {
     const struct job *job = work->job;
     const struct msg_manifest *manifest = manifests_get(node, &job->spec.manifest);
+    bool has_missed = false;
     if (manifest == NULL)
         return keeper_is_lost(node, &job->spec.manifest.digest) ? &job->spec.manifest : NULL;
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     for (uint32_t i = 0; i < manifest->blocks.count && i < job->spec.maps; i++) {
         const struct task *task = &job->tasks[TASK_MAP][i];
         if (task_committed(task) != NULL || !has_missed_input(task)) continue;
-        keeper_want(node, &blocks[i].block, job->spec.replicas, true, NULL);
-        if (keeper_is_lost(node, &blocks[i].block.digest)) return &blocks[i].block;
+        if (is_gone(node, job, &blocks[i].block)) return &blocks[i].block;
+        has_missed = true;
     }
+    for (uint32_t i = 0; i < job->spec.reduces && !has_missed; i++)
+        has_missed = has_missed_input(&job->tasks[TASK_REDUCE][i]);
+    const struct msg_job_file *files = job->spec.files.at;
+    for (uint32_t i = 0; has_missed && i < job->spec.files.count; i++)
+        if (is_gone(node, job, &files[i].block)) return &files[i].block;
     return NULL;
 }
 

@@ -127,6 +127,26 @@ static bool fill_reduce_inputs(struct node *node, const struct work *work, uint3
     return true;
 }
 
+/* Job files are on as many nodes as its input is; the others fetch them as they fetch that. */
+static bool fill_files(struct node *node, const struct msg_job_spec *asked, struct action *action)
+{
+    const struct msg_job_file *files = asked->files.at;
+    size_t size = asked->files.count * sizeof(struct action_input);
+    struct action_input *inputs = arena_take(&node->actions->arena, size);
+    if (inputs == NULL) return false;
+    for (uint32_t i = 0; i < asked->files.count; i++) {
+        struct action_input *input = &inputs[i];
+        *input = (struct action_input){.block = files[i].block, .part = PART_WHOLE};
+        input->holders =
+            node_holders(node, &files[i].block.digest, NULL, &input->holders_count);
+        if (input->holders == NULL) return false;
+    }
+    action->task_run.files = files;
+    action->task_run.files_inputs = inputs;
+    action->task_run.files_count = asked->files.count;
+    return true;
+}
+
 bool run_attempt(struct node *node, const struct work *work, const struct running *running,
                  enum cause cause, uint32_t number)
 {
@@ -138,8 +158,6 @@ bool run_attempt(struct node *node, const struct work *work, const struct runnin
     struct action action = {.kind = ACTION_TASK_RUN};
     action.task_run.token = running->token;
     action.task_run.label = task_name(job, running->kind, running->task, number, label);
-    action.task_run.files = asked->files.at;
-    action.task_run.files_count = asked->files.count;
     action.task_run.is_durable = !is_map || asked->reduces == 0;
     struct msg_task_spec *spec = &action.task_run.spec;
     spec->kind = running->kind;
@@ -155,7 +173,7 @@ bool run_attempt(struct node *node, const struct work *work, const struct runnin
     if (!fill_environment(node, work, running, cause, number, spec)) return false;
     bool has_inputs = is_map ? fill_map_input(node, work, running->task, &action)
                              : fill_reduce_inputs(node, work, running->task, &action);
-    if (!has_inputs) return false;
+    if (!has_inputs || !fill_files(node, asked, &action)) return false;
     *actions_push(node->actions, ACTION_TASK_RUN) = action;
     trace_line(&node->trace, TRACE_INFO, "event=run attempt=%s cause=\"%s\"", label,
                cause_text(cause));
