@@ -221,7 +221,7 @@ int mrctl_kill(const struct options *options)
         if (code == EXIT_NO_PEER || code == EXIT_TIMED_OUT) break;
         if (code != EXIT_OK || options->is_quiet) continue;
         const struct msg_say_ok *say = reply.fields;
-        notice_line("killed %.*s", (int)say->text.count, (const char *)say->text.at);
+        notice_line("%.*s", (int)say->text.count, (const char *)say->text.at);
     }
     session_close(session);
     return worst;

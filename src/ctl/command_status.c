@@ -18,8 +18,9 @@ static void json_job(struct json *json, const struct msg_job_row *row)
 {
     char id[ID_TEXT_SIZE];
     json_open(json, '{');
-    json_field_text(json, "job", id_text(&row->job, id));
+    json_field_bytes(json, "job", row->name); /* what every command takes */
     json_field_bytes(json, "name", row->name);
+    json_field_text(json, "id", id_text(&row->job, id));
     json_field_text(json, "state", job_outcome_text(row->state));
     json_field_number(json, "maps", row->maps);
     json_field_number(json, "maps_done", row->maps_done);
@@ -153,12 +154,12 @@ static int show_one(struct session *session, const struct options *options, bool
     arena_init(&choice.arena, memory, ROW_SIZE);
     int code = each_job(session, choice.word, &choice, visit_choice);
     if (code == EXIT_OK && choice.matches == 0) {
-        notice_line("no job has the name %s; see: mrctl status", word);
+        notice_line("no job is named %s; see: mrctl status", word);
         code = EXIT_NOT_FOUND;
     } else if (code == EXIT_OK && choice.matches > 1) {
-        notice_line("%u jobs have a name that begins with %s; see: mrctl status", choice.matches,
-                    word);
-        code = EXIT_CONFLICT;
+        notice_line("%u jobs begin with %s: say more of the name; see: mrctl status",
+                    choice.matches, word);
+        code = EXIT_USAGE; /* as wait, kill, tasks, logs and explain have it */
     } else if (code == EXIT_OK) {
         print_job(options, &choice.row);
         *is_over = choice.row.state != JOB_RUNNING;

@@ -263,7 +263,11 @@ static int read_options(struct options *options, int argc, char **argv, unsigned
             snprintf(message, sizeof message, "--%s needs", row->name);
             return usage(options, message, row->argument);
         }
-        if (row->kind == OPTION_ABSENT) return usage(options, "not in this version: option", word);
+        if (row->kind == OPTION_ABSENT) {
+            char message[64];
+            snprintf(message, sizeof message, "not in this version: option --%s", row->name);
+            return usage(options, message, "");
+        }
         if (!apply(options, row, optarg)) return bad_value(options, row, optarg);
     }
     *first = optind;

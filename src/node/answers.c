@@ -30,7 +30,7 @@ struct job *answers_find_job(struct node *node, uint64_t stream, uint64_t reques
     if (job != NULL) return job;
     if (matches == 0)
         control_error(node, stream, request, CODE_NOT_FOUND,
-                      "no job is named %.*s: see `mrctl status`", shown(text),
+                      "no job is named %.*s: see: mrctl status", shown(text),
                       (const char *)text.at);
     else
         control_error(node, stream, request, CODE_USAGE,
@@ -461,7 +461,7 @@ bool answers_dataset(struct node *node, uint64_t stream, const struct msg_ask_da
     const struct naming *naming = names_find(&node->names, ask->name);
     if (naming == NULL) {
         control_error(node, stream, ask->request, CODE_NOT_FOUND,
-                      "no dataset is named %.*s: see `mrctl ls`", shown(ask->name),
+                      "no dataset is named %.*s: see: mrctl ls", shown(ask->name),
                       (const char *)ask->name.at);
         return true;
     }

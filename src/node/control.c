@@ -54,8 +54,13 @@ static void submit(struct node *node, uint64_t stream, const struct wire_message
 static void kill_job(struct node *node, uint64_t stream, const struct msg_ask_kill *ask)
 {
     const struct job *job = answers_find_job(node, stream, ask->request, ask->job);
+    char text[128];
     if (job == NULL) return;
-    if (job->outcome == JOB_RUNNING) {
+    snprintf(text, sizeof text, "killed %s", job->name);
+    if (job->outcome != JOB_RUNNING) {
+        snprintf(text, sizeof text, "%s has ended already: %s", job->name,
+                 job_outcome_text(job->outcome));
+    } else {
         struct msg_ended ended = {.job = job->id,
                                   .outcome = JOB_KILLED,
                                   .cause = CAUSE_KILLED,
@@ -64,7 +69,7 @@ static void kill_job(struct node *node, uint64_t stream, const struct msg_ask_ki
         (void)!node_append(node, &wire_ended, &ended, NULL);
         node_commit(node); /* nothing of it starts in this step any more (S6) */
     }
-    say_ok(node, stream, ask->request, job->name);
+    say_ok(node, stream, ask->request, text);
 }
 
 static void join(struct node *node, uint64_t stream, const struct msg_ask_join *ask)
