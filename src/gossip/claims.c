@@ -17,6 +17,7 @@
  * accusation, never more. */
 #include "gossip/claims.h"
 
+#include "gossip/probe.h"
 #include "gossip/suspects.h"
 
 #include <assert.h>
@@ -31,6 +32,7 @@ static void on_changed(void *context, instant now, struct member *member,
         suspects_follow(gossip, now, member, change->before);
     }
     if (member == gossip->members.self) return;
+    if (change->is_boot_new) probe_void(gossip, member);
     bool was_dead = change->before == MEMBER_DEAD;
     if (member->state == MEMBER_DEAD && !was_dead) gossip->counters.deaths++;
     /* One came back from the dead: a partition heals, perhaps, and others wait behind it. */
@@ -64,8 +66,10 @@ bool claims_may_reply(struct gossip *gossip)
 /* Says now to the accuser what we say of ourselves. */
 static void answer(struct gossip *gossip, const struct claims_source *source)
 {
-    if (source->from == NULL || !claims_may_reply(gossip)) return;
-    struct rumors_head head = {.to = source->sender, .is_introduced = true};
+    if (source->from == NULL && !source->is_stream) return;
+    if (!claims_may_reply(gossip)) return;
+    struct rumors_head head = {
+        .to = source->sender, .is_introduced = true, .is_stream = source->is_stream};
     rumors_send(gossip, source->from, &head);
 }
 

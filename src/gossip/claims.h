@@ -8,6 +8,7 @@
 struct claims_source {
     const struct id *sender;      /* NULL: an exchange */
     const struct address *from;   /* NULL: no datagram */
+    bool is_stream;               /* it came over a stream from the sender */
     bool is_testimony;            /* the sender saw it itself (rumors.c) */
 };
 

@@ -171,21 +171,23 @@ instant gossip_deadline(const struct gossip *gossip)
 
 /* ---- what the node knows ---- */
 
-void gossip_heard(struct gossip *gossip, instant now, const struct msg_member_claim *claim)
+void gossip_alive(struct gossip *gossip, instant now, const struct id *id,
+                  const struct boot *boot)
 {
     gossip->now = now;
-    struct claims_source source = {.sender = &claim->node};
-    const char *reason = claims_take(gossip, now, claim, &source);
-    if (reason != NULL) {
-        trace_line(&gossip->config.trace, TRACE_DEBUG, "event=claim-refused reason=\"%s\"", reason);
-        return;
-    }
-    struct member *member = members_find(&gossip->members, &claim->node);
-    if (member == NULL || member == gossip->members.self) return;
-    if (!boot_equal(&member->fact->boot, &claim->boot)) return; /* the stream is of a former life */
+    struct member *member = members_find(&gossip->members, id);
+    if (member == NULL || member == gossip->members.self || gossip->is_leaving) return;
+    if (!boot_equal(&member->fact->boot, boot)) return; /* the stream is of another life */
     member->heard = now;
+    probe_answered(gossip, member);
     bool is_accused = member->state == MEMBER_SUSPECT || member->state == MEMBER_DEAD;
-    if (is_accused && !gossip->is_leaving) probe_ping(gossip, member);
+    if (is_accused) probe_stream(gossip, member, ++gossip->sequence);
+}
+
+void gossip_refused(struct gossip *gossip, instant now, const struct address *address)
+{
+    gossip->now = now;
+    if (!gossip->is_leaving) probe_refused(gossip, now, address);
 }
 
 void gossip_evidence(struct gossip *gossip, instant now, const struct id *id, enum cause cause)

@@ -19,6 +19,10 @@ struct gossip_ports {
     /* One datagram with this payload (packed messages, at most FRAME_PAYLOAD_MAX) to this address.
      * Borrows. */
     void (*send)(void *context, const struct address *to, struct slice payload);
+    /* One record with this payload over a stream to this member. When there is none, one is asked
+     * for and the payload is lost: that the stream comes to be is an answer as well (gossip_alive).
+     * Borrows. NULL: there are no streams. */
+    void (*stream)(void *context, const struct id *to, struct slice payload);
     /* A member (never ourselves) is new, or its state, boot or address changed. before: its state
      * until now, 0 = it is new. */
     void (*changed)(void *context, const struct member *member, unsigned before);
@@ -46,6 +50,7 @@ struct gossip_counters {
     uint64_t probes_dropped;   /* no memory for them, or too many at once */
     uint64_t claims_refused;   /* junk of somebody with the key */
     uint64_t oversleeps;       /* ticks that came more than a period late */
+    uint64_t refusals;         /* ports that refused a ping of ours */
 };
 
 enum {
@@ -65,6 +70,7 @@ struct gossip {
     uint64_t log_digest;       /* ours, told in pings and acks; the node sets it */
     instant period_deadline;
     uint32_t health;           /* Lifeguard's local health multiplier, 0 = healthy, at most 8 */
+    uint32_t loss;             /* of our own questions and answers on the way, in thousandths */
     bool is_leaving;
     struct probe *probes;      /* direct probes in flight and those we make for others */
     size_t probes_count, probes_capacity;
@@ -91,14 +97,18 @@ void gossip_deinit(struct gossip *gossip);
 void gossip_tick(struct gossip *gossip, instant now);
 instant gossip_deadline(const struct gossip *gossip);
 
-/* An authenticated datagram's payload from this sender. NULL, or why the rest of it was refused. */
+/* An authenticated payload from this sender: a datagram's, or when from is NULL a stream record's.
+ * NULL, or why the rest of it was refused. */
 const char *gossip_receive(struct gossip *gossip, instant now, const struct id *sender,
                            const struct boot *boot, const struct address *from,
                            struct slice payload, struct arena *scratch);
 
-/* A member was heard on an authenticated stream: it lives now at this boot (and is learnt when
- * new). When it is held suspect or dead at that boot, it is told so at once, and refutes. */
-void gossip_heard(struct gossip *gossip, instant now, const struct msg_member_claim *claim);
+/* A stream to a member has just come to be: it lives now, at this boot. When it is held suspect or
+ * dead at that boot, it is told so at once, and refutes. */
+void gossip_alive(struct gossip *gossip, instant now, const struct id *id,
+                  const struct boot *boot);
+/* A datagram of ours to this address, of the last seconds, met a closed port (ICMP). */
+void gossip_refused(struct gossip *gossip, instant now, const struct address *address);
 /* Something speaks against a member (its stream ended, its port refused): probe it now. */
 void gossip_evidence(struct gossip *gossip, instant now, const struct id *id, enum cause cause);
 

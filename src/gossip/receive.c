@@ -28,7 +28,7 @@ static const char *unpack(struct parcel *parcel, struct slice payload, struct ar
         struct wire_message *message = &parcel->messages[parcel->count];
         const char *reason = wire_unpack(&payload, message, scratch);
         if (reason != NULL) return reason;
-        if (message->type > MSG_challenge_reply) return "a message that is none of gossip's";
+        if (message->type > MSG_refusal) return "a message that is none of gossip's";
         parcel->count++;
     }
     return NULL;
@@ -69,6 +69,8 @@ static void take_probes(struct gossip *gossip, const struct parcel *parcel,
         case MSG_ack: probe_on_ack(gossip, mail, message->fields); break;
         case MSG_ping_request: probe_on_request(gossip, mail, message->fields); break;
         case MSG_nack: probe_on_nack(gossip, mail, message->fields); break;
+        case MSG_ack_same: probe_on_ack_same(gossip, mail, message->fields); break;
+        case MSG_refusal: probe_on_refusal(gossip, mail, message->fields); break;
         default: break; /* rumors are taken, challenges are the node's */
         }
     }
@@ -86,7 +88,7 @@ static bool has(const struct parcel *parcel, unsigned type)
 static void tell_the_dead(struct gossip *gossip, const struct parcel *parcel, struct member *member)
 {
     if (member == NULL || member->state != MEMBER_DEAD || gossip->is_leaving) return;
-    if (has(parcel, MSG_ping) || has(parcel, MSG_ack)) return;
+    if (has(parcel, MSG_ping) || has(parcel, MSG_ack) || has(parcel, MSG_ack_same)) return;
     if (claims_may_reply(gossip)) probe_ping(gossip, member);
 }
 
@@ -103,7 +105,8 @@ static const char *take_sender(struct gossip *gossip, instant now, const struct 
     if (member == NULL) return NULL;
     int order = boot_compare(boot, &member->fact->boot);
     if (order < 0) return "a datagram of a former boot";
-    if (order > 0) claims_restarted(gossip, now, member, boot, from);
+    if (order > 0)
+        claims_restarted(gossip, now, member, boot, from != NULL ? from : &member->fact->address);
     member->heard = now;
     return NULL;
 }
@@ -121,7 +124,7 @@ const char *gossip_receive(struct gossip *gossip, instant now, const struct id *
     if (cut != NULL && parcel.count == 0) return cut;
     const char *reason = take_sender(gossip, now, sender, boot, from);
     if (reason != NULL) return reason;
-    struct claims_source source = {.sender = sender, .from = from};
+    struct claims_source source = {.sender = sender, .from = from, .is_stream = from == NULL};
     const char *refused = take_rumors(gossip, now, &parcel, &source);
     struct probe_mail mail = {now, sender, from, members_find(&gossip->members, sender)};
     take_probes(gossip, &parcel, &mail);

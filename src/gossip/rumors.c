@@ -168,7 +168,9 @@ static void pack_load(struct load *load, struct writer *writer)
 void rumors_send(struct gossip *gossip, const struct address *address,
                  const struct rumors_head *head)
 {
-    if (address_is_none(address) || address->port == 0) return;
+    const struct gossip_ports *ports = &gossip->config.ports;
+    if (head->is_stream ? ports->stream == NULL : address_is_none(address) || address->port == 0)
+        return;
     uint8_t bytes[FRAME_PAYLOAD_MAX];
     struct writer writer = writer_of(bytes, sizeof bytes);
     if (head->schema != NULL) {
@@ -190,8 +192,10 @@ void rumors_send(struct gossip *gossip, const struct address *address,
     for (size_t i = 0; i < load.told_count; i++)
         if (load.told[i]->is_rumor) told(&gossip->rumors, load.told[i], limit);
     gossip->counters.rumors_sent += load.testimony_count + load.hearsay_count;
-    const struct gossip_ports *ports = &gossip->config.ports;
-    if (writer.written > 0) ports->send(ports->context, address, slice_of(bytes, writer.written));
+    if (writer.written == 0) return;
+    struct slice payload = slice_of(bytes, writer.written);
+    if (head->is_stream) ports->stream(ports->context, head->to, payload);
+    else ports->send(ports->context, address, payload);
 }
 
 /* ---- spread ---- */

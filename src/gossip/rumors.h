@@ -41,9 +41,11 @@ struct rumors_head {
     const void *message;
     const struct id *to; /* the receiver, NULL = not known; if not held alive, it is told so */
     bool is_introduced;               /* with our own claim */
+    bool is_stream; /* over a stream to `to`, not in a datagram: it may take long, but arrives */
 };
 
-/* Sends head and as much news as fits, fewest told first, then newest. */
+/* Sends head and as much news as fits, fewest told first, then newest. address: NULL when is_stream.
+ */
 void rumors_send(struct gossip *gossip, const struct address *address,
                  const struct rumors_head *head);
 /* The latest news cannot wait for the next round: somebody's work is to be taken over. */

@@ -155,6 +155,7 @@ static bool can_wait(const struct event *event)
     case EVENT_RESOLVED: return event->resolved.count == 0;
     case EVENT_TICK:
     case EVENT_DATAGRAM:
+    case EVENT_REFUSED:
     case EVENT_STREAM_OPENED:
     case EVENT_STREAM_RECORD:
     case EVENT_PERSISTED:

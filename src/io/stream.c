@@ -455,6 +455,17 @@ static void on_connection(uv_stream_t *listener, int status)
 
 /* ---- deadlines ---- */
 
+/* What the kernel still holds to send is void: it would go on trying for minutes, and news of long
+ * ago would arrive when a partition heals. */
+static void abandon(struct stream *stream)
+{
+    uv_os_fd_t descriptor;
+    struct linger none = {.l_onoff = 1, .l_linger = 0};
+    if (uv_fileno((uv_handle_t *)&stream->tcp, &descriptor) == 0)
+        (void)setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    stream_fail(stream, ERROR_TIMEOUT, "took too long");
+}
+
 /* Closing a stream takes it out of the list only later (on_closed), so the walk is safe; what a
  * user does meanwhile only appends. */
 static bool sweep_all(struct streams *streams, instant now)
@@ -465,7 +476,7 @@ static bool sweep_all(struct streams *streams, instant now)
         if (stream->deadline > now) has_deadlines = true;
         else if (stream->state == STREAM_SHAKING && stream->is_inbound)
             refuse(stream, "handshake took too long");
-        else stream_fail(stream, ERROR_TIMEOUT, "took too long");
+        else abandon(stream);
     }
     return has_deadlines;
 }

@@ -228,6 +228,9 @@ static void move(struct members *members, instant now, struct member *member,
     member->refutations = claim->refutations;
     member->state = claim->state;
     member->cause = claim->cause;
+    /* A new boot of one we know is a restart, however we come to hear of it. */
+    bool is_restart = before != 0 && change.is_boot_new && claim->state == MEMBER_ALIVE;
+    if (is_restart && member->refutations == 0) member->cause = CAUSE_RESTARTED;
     if (before != claim->state || change.is_boot_new) member->since = now;
     members->state_counts[member->state]++;
     members->view_digest += view_part(member);

@@ -5,7 +5,7 @@
  * timeout, and each independent accuser makes it shorter:
  *
  *   timeout = max(Min, Max - (Max - Min) * log(C + 1) / log(K + 1))
- *   Min = alpha * max(1, log10(n)) * period        Max = beta * Min
+ *   Min = alpha * max(1, log100(n)) * period       Max = beta * Min
  *
  *   Max |*
  *       |    *                      C: witnesses but the first, who have seen
@@ -16,6 +16,9 @@
  * A witness counts by what it saw, never by what it passes on: else one sick accuser's rumour would
  * confirm itself. The table of witnesses has K + 1 places, of which the first is the accuser.
  *
+ * The paper has log10. Here the accused hears from its accusers themselves, not by a rumour that
+ * takes log(n) rounds, so half of it is enough.
+ *
  * No floating point: the same on every machine, and the simulator's digests depend on it. */
 #include "membership/suspicion.h"
 
@@ -24,7 +27,7 @@
 enum {
     ALPHA = 4, /* periods that a refutation needs there and back with some loss; as in memberlist */
     BETA = 6,  /* the paper's best trade of false positives against latency */
-    LOG2_OF_10_MILLI = 3322,
+    LOG2_OF_100_MILLI = 6644,
 };
 
 uint32_t suspicion_log2_milli(size_t n)
@@ -72,9 +75,9 @@ duration suspicion_timeout(duration period, size_t living_count, uint32_t confir
 {
     assert(period > 0);
     uint32_t log2_milli = suspicion_log2_milli(living_count > 0 ? living_count : 1);
-    uint32_t log10_milli = 1000 * log2_milli / LOG2_OF_10_MILLI;
-    if (log10_milli < 1000) log10_milli = 1000;
-    duration least = ALPHA * period * (duration)log10_milli / 1000;
+    uint32_t log100_milli = 1000 * log2_milli / LOG2_OF_100_MILLI;
+    if (log100_milli < 1000) log100_milli = 1000;
+    duration least = ALPHA * period * (duration)log100_milli / 1000;
     duration most = BETA * least;
     uint32_t share = share_milli(confirmations, suspicion_confirmations_max(living_count));
     return most - (most - least) * (duration)share / 1000;

@@ -15,8 +15,41 @@ enum {
     CONTACTS_MAX = 16384, /* as many as members */
     CHALLENGE_EVERY =
         200 * MILLISECOND, /* a lost challenge is repeated at the next datagram after this */
+    REFUSAL_AGE = 5 * SECOND, /* design, section 6 */
     REMIND_EVERY = SECOND, /* so often a former boot hears, at most, that it is one */
 };
+
+/* Bytes that only we and those with the key can know, and they don't guess them. */
+static uint64_t sealed_bytes(struct slice datagram)
+{
+    uint64_t bytes;
+    memcpy(&bytes, datagram.at + FRAME_HEADER_SIZE, sizeof bytes);
+    return bytes;
+}
+
+static void remember(struct node *node, const struct address *to, uint64_t counter,
+                     struct slice datagram)
+{
+    node->sents[counter % SENTS_MAX] = (struct sent){
+        .when = node->now, .to = *to, .counter = counter, .sealed = sealed_bytes(datagram)};
+}
+
+static bool is_sent(const struct node *node, const struct address *to, struct slice quoted)
+{
+    struct frame_header header;
+    if (quoted.count < FRAME_HEADER_SIZE + CRYPTO_TAG_SIZE || frame_peek(quoted, &header) != NULL)
+        return false;
+    const struct sent *sent = &node->sents[header.counter % SENTS_MAX];
+    return sent->counter == header.counter && address_equal(&sent->to, to) &&
+           sent->sealed == sealed_bytes(quoted) && node->now - sent->when <= REFUSAL_AGE;
+}
+
+void datagrams_refused(struct node *node, const struct address *address, struct slice quoted)
+{
+    bool is_ours = is_sent(node, address, quoted);
+    node_count(node, is_ours ? METRIC_ports_refused : METRIC_ports_refused_forged);
+    if (is_ours) gossip_refused(&node->gossip, node->now, address);
+}
 
 static void seal_and_send(struct node *node, const struct address *to, struct slice payload)
 {
@@ -30,6 +63,7 @@ static void seal_and_send(struct node *node, const struct address *to, struct sl
     struct action *action = actions_push(node->actions, ACTION_SEND);
     action->send.to = *to;
     action->send.bytes = slice_of(out, size);
+    remember(node, to, header.counter, action->send.bytes);
     node_count(node, METRIC_datagrams_sent);
 }
 

@@ -11,6 +11,7 @@
 enum event_kind {
     EVENT_TICK,          /* time went on; at node_deadline or later, or whenever the driver likes */
     EVENT_DATAGRAM,      /* sealed bytes, as they came */
+    EVENT_REFUSED,       /* a datagram of ours met a closed port (ICMP) */
     EVENT_STREAM_OPENED, /* handshake done: to us (PEER or CLIENT; the driver serves BULK itself) or
                             by us */
     EVENT_STREAM_RECORD, /* one decrypted record: packed messages */
@@ -37,6 +38,10 @@ struct event {
             struct address from;
             struct slice bytes;
         } datagram;
+        struct {
+            struct address address; /* where it was sent to */
+            struct slice quoted;    /* as much of the datagram as came back */
+        } refused;
         struct {
             uint64_t stream; /* ours: as in ACTION_STREAM_OPEN (even); theirs: the driver's (odd) */
             enum channel_purpose purpose;      /* CHANNEL_PEER or CHANNEL_CLIENT */

@@ -105,6 +105,20 @@ struct link *links_need(struct node *node, const struct id *peer)
     return link;
 }
 
+void links_gossip(void *context, const struct id *to, struct slice payload)
+{
+    struct node *node = context;
+    if (node->actions == NULL) return;
+    struct link *link = links_need(node, to);
+    if (link == NULL) return;
+    uint8_t *copy = arena_take(&node->actions->arena, payload.count);
+    if (copy == NULL) return;
+    memcpy(copy, payload.at, payload.count);
+    struct action *action = actions_push(node->actions, ACTION_STREAM_SEND);
+    action->stream_send.stream = link->stream;
+    action->stream_send.bytes = slice_of(copy, payload.count);
+}
+
 bool links_send(struct node *node, uint64_t stream, const struct wire_schema *schema,
                 const void *message)
 {
@@ -174,6 +188,7 @@ void links_opened(struct node *node, const struct event *event)
     link->boot = party->boot;
     link->address = party->address;
     datagrams_proven(node, &party->node, &party->boot);
+    gossip_alive(&node->gossip, node->now, &party->node, &party->boot);
     append_joined(node, party);
     send_exchange(node, link);
     replicas_hello(node, link);

@@ -260,7 +260,7 @@ static enum error open_parts(struct node *node, const struct node_config *config
         .name = node->name,
         .slots = node->slots,
         .period = profile_period(config->profile),
-        .ports = {node, datagrams_send, on_changed, on_usurped},
+        .ports = {node, datagrams_send, links_gossip, on_changed, on_usurped},
         .trace = config->trace,
     };
     struct log_config log = {
@@ -453,10 +453,30 @@ static void tick(struct node *node)
     leave_tick(node);
 }
 
+/* Gossip's own messages have the lowest types, and fill a record of their own. */
+static bool is_gossip(const struct link *link, struct slice bytes)
+{
+    return link != NULL && link->state == LINK_OPEN && link->purpose == CHANNEL_PEER &&
+           bytes.count > 0 && bytes.at[0] < MSG_exchange;
+}
+
+static void stream_gossip(struct node *node, const struct link *link, struct slice bytes)
+{
+    const struct id peer = link->peer;
+    const struct boot boot = link->boot;
+    const char *reason = gossip_receive(&node->gossip, node->now, &peer, &boot, NULL, bytes,
+                                        &node->actions->arena);
+    if (reason != NULL) node_count(node, METRIC_records_refused);
+}
+
 static void stream_record(struct node *node, uint64_t stream, struct slice bytes)
 {
     node_count(node, METRIC_records_received);
     struct link *link = links_find(node, stream);
+    if (is_gossip(link, bytes)) {
+        stream_gossip(node, link, bytes);
+        return;
+    }
     while (link != NULL && link->state == LINK_OPEN && bytes.count > 0) {
         struct wire_message message;
         const char *reason = wire_unpack(&bytes, &message, &node->actions->arena);
@@ -489,6 +509,9 @@ static void take_event(struct node *node, const struct event *event)
     case EVENT_TICK: break;
     case EVENT_DATAGRAM:
         datagrams_receive(node, &event->datagram.from, event->datagram.bytes);
+        break;
+    case EVENT_REFUSED:
+        datagrams_refused(node, &event->refused.address, event->refused.quoted);
         break;
     case EVENT_STREAM_OPENED: links_opened(node, event); break;
     case EVENT_STREAM_RECORD:

@@ -25,6 +25,7 @@ enum {
     KEYS_MAX = 8,       /* cluster keys accepted at once */
     SAFE_COPIES = 2,    /* nothing is acknowledged with fewer copies, while so many members live */
     JOIN_MAX = 64,      /* addresses to join through */
+    SENTS_MAX = 64,     /* datagrams remembered: those of some seconds, and more in a storm */
 };
 
 /* Who has proven to be alive and to hold the key, at which boot: datagrams.c. */
@@ -40,6 +41,14 @@ struct contact {
     uint8_t *held; /* the payload that waits for the proof */
     size_t held_size;
     struct address held_from;
+};
+
+/* A datagram that we sent, to be recognised when it comes back: datagrams.c. */
+struct sent {
+    instant when;
+    struct address to;
+    uint64_t counter;
+    uint64_t sealed; /* the first bytes of what is sealed: nobody on the outside can know them */
 };
 
 /* A stream: links.c. */
@@ -196,6 +205,7 @@ struct node {
     size_t keys_count;
     struct crypto_key own_subkey;
     uint64_t datagram_counter;
+    struct sent sents[SENTS_MAX]; /* a ring by counter */
     struct map contacts;
 
     struct gossip gossip;
@@ -272,6 +282,8 @@ void node_changed(struct node *node, const struct member *member, unsigned befor
 
 /* datagrams.c */
 void datagrams_send(void *context, const struct address *to, struct slice payload);
+/* A closed port sent this back. Believed only when we sent it, there, within seconds. */
+void datagrams_refused(struct node *node, const struct address *address, struct slice quoted);
 void datagrams_receive(struct node *node, const struct address *from, struct slice bytes);
 /* A stream's handshake proved this peer. */
 void datagrams_proven(struct node *node, const struct id *id, const struct boot *boot);
@@ -291,6 +303,8 @@ void links_join(struct node *node, const struct address *address, bool is_saved)
 /* One message as a record. False when there is no room in the step or the stream is gone. */
 bool links_send(struct node *node, uint64_t stream, const struct wire_schema *schema,
                 const void *message);
+/* Gossip's payload over a stream to this member, or a stream is asked for (struct gossip_ports). */
+void links_gossip(void *context, const struct id *to, struct slice payload);
 void links_close_all(struct node *node);
 
 /* replicas.c: the log between nodes */

@@ -28,6 +28,7 @@ struct packet {
     unsigned from, to;
     struct id sender;
     struct boot boot;
+    bool is_refusal; /* no datagram: the port that it was for is closed */
     size_t size;
     uint8_t bytes[FRAME_PAYLOAD_MAX];
 };
@@ -57,6 +58,7 @@ struct lab {
     uint64_t sent_count, order;
     unsigned false_deaths; /* somebody who runs, in nobody's way, was held dead */
     bool is_judged;        /* false deaths are counted */
+    unsigned refusing;     /* the first so many machines say that the port of a dead one is closed */
     bool is_tick_first;    /* who wakes looks at the clock before he reads his socket */
     unsigned count;
     struct subject subjects[NODES_MAX];
@@ -124,8 +126,13 @@ static void on_send(void *context, const struct address *to, struct slice payloa
     packet->to = number;
     packet->sender = from->id;
     packet->boot = from->boot;
+    packet->is_refusal = !lab->subjects[number].is_running;
     packet->size = payload.count;
     memcpy(packet->bytes, payload.at, payload.count);
+    if (packet->is_refusal) {
+        packet->from = number;
+        packet->to = from->number;
+    }
     push_packet(lab, packet);
 }
 
@@ -174,7 +181,10 @@ static void start(struct lab *lab, unsigned number)
         .name = name,
         .slots = 2,
         .period = PERIOD,
-        .ports = {s, on_send, on_changed, on_usurped},
+        .ports = {.context = s,
+                  .send = on_send,
+                  .changed = on_changed,
+                  .usurped = on_usurped},
     };
     assert_int_equal(gossip_init(&s->gossip, &config, &s->prng, &s->memory, lab->now), ERROR_NONE);
 }
@@ -219,7 +229,11 @@ static void deliver(struct lab *lab)
         push_packet(lab, packet);
         return;
     }
-    if (to->is_running) {
+    if (packet->is_refusal) {
+        struct address port = address_of(packet->from);
+        if (to->is_running && packet->to < lab->refusing)
+            gossip_refused(&to->gossip, lab->now, &port);
+    } else if (to->is_running) {
         struct arena arena;
         struct address from = address_of(packet->from);
         arena_init(&arena, lab->scratch, sizeof lab->scratch);
@@ -321,6 +335,13 @@ static duration time_until_all_alive(struct lab *lab, duration most)
         run(lab, 20 * MILLISECOND);
     }
     return lab->now - begin;
+}
+
+/* What a ping calls its target. */
+static uint32_t short_of(const struct id *id)
+{
+    return id->bytes[0] | (uint32_t)id->bytes[1] << 8 | (uint32_t)id->bytes[2] << 16 |
+           (uint32_t)id->bytes[3] << 24;
 }
 
 /* A flock in which all know all, and that has calmed down. */

@@ -50,16 +50,16 @@ static void unknown_sender_is_learnt_by_its_claim_not_by_its_datagram(void **sta
     struct arena arena;
     uint8_t bytes[256];
     struct writer writer = writer_of(bytes, sizeof bytes);
-    struct msg_ping ping = {.sequence = 5, .target = lab->subjects[0].id};
+    struct msg_ping ping = {.sequence = 5, .target = short_of(&lab->subjects[0].id)};
     assert_true(wire_pack(&wire_ping, &ping, &writer));
     arena_init(&arena, lab->scratch, sizeof lab->scratch);
     assert_null(gossip_receive(gossip, lab->now, &stranger->id, &stranger->boot, &from,
                                slice_of(bytes, writer.written), &arena));
     assert_null(view(lab, 0, 1));
     assert_int_equal(lab->sent_count, 1); /* yet it gets its ack */
-    struct msg_member_claim claim = gossip_self_claim(&stranger->gossip);
-    gossip_heard(gossip, lab->now, &claim);
+    exchange(lab, 1, 0);
     assert_int_equal(view(lab, 0, 1)->state, MEMBER_ALIVE);
+    gossip_alive(gossip, lab->now, &stranger->id, &stranger->boot);
     assert_int_equal(view(lab, 0, 1)->heard, lab->now);
     close_lab(lab);
 }
@@ -109,6 +109,50 @@ static void evidence_makes_detection_quick(void **state)
         snprintf(what, sizeof what, "killed with evidence, known to all of %u", n);
         print_times(what, &times);
     }
+}
+
+static void port_closed_to_three_is_death_at_once(void **state)
+{
+    (void)state;
+    static const unsigned sizes[] = {2, 3, 4, 8, 32};
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        unsigned n = sizes[k];
+        struct lab *lab = open_flock(n, k + 1);
+        lab->refusing = n;
+        stop(lab, n - 1);
+        gossip_evidence(&lab->subjects[0].gossip, lab->now, &lab->subjects[n - 1].id,
+                        CAUSE_STREAM_ENDED);
+        duration time = time_until(lab, n - 1, MEMBER_DEAD, SECOND);
+        assert_in_range(time, 200 * MILLISECOND, 700 * MILLISECOND);
+        assert_int_equal(view(lab, 0, n - 1)->cause, CAUSE_REFUSED);
+        close_lab(lab);
+    }
+}
+
+static void port_closed_to_one_alone_is_suspicion(void **state)
+{
+    (void)state;
+    struct lab *lab = open_flock(8, 3);
+    lab->refusing = 1;
+    stop(lab, 7);
+    gossip_evidence(&lab->subjects[0].gossip, lab->now, &lab->subjects[7].id, CAUSE_STREAM_ENDED);
+    run(lab, 700 * MILLISECOND);
+    assert_int_equal(view(lab, 0, 7)->state, MEMBER_SUSPECT);
+    (void)time_until(lab, 7, MEMBER_DEAD, 3 * SECOND);
+    close_lab(lab);
+}
+
+static void port_that_refuses_while_its_node_answers_proves_nothing(void **state)
+{
+    (void)state;
+    struct lab *lab = open_flock(4, 3);
+    struct address port = address_of(1);
+    for (unsigned i = 0; i < 400; i++) { /* forged ones, for ever */
+        gossip_refused(&lab->subjects[0].gossip, lab->now, &port);
+        run(lab, 50 * MILLISECOND);
+        assert_true(all_alive(lab));
+    }
+    close_lab(lab);
 }
 
 static void evidence_against_the_living_comes_to_nothing(void **state)
@@ -474,10 +518,10 @@ static void ping_for_another_gets_no_ack(void **state)
     (void)state;
     struct lab *lab = open_flock(2, 1);
     uint64_t before = lab->sent_count;
-    struct msg_ping ping = {.sequence = 1, .target = {{9}}};
+    struct msg_ping ping = {.sequence = 1, .target = 9};
     gossip_of_one_type(lab, &wire_ping, &ping, &lab->subjects[1].id);
     assert_int_equal(lab->sent_count, before);
-    ping.target = lab->subjects[0].id;
+    ping.target = short_of(&lab->subjects[0].id);
     ping.log_digest = 1234;
     gossip_of_one_type(lab, &wire_ping, &ping, &lab->subjects[1].id);
     assert_int_equal(lab->sent_count, before + 1);
@@ -606,6 +650,9 @@ int main(void)
         cmocka_unit_test(unknown_sender_is_learnt_by_its_claim_not_by_its_datagram),
         cmocka_unit_test(killed_one_is_known_dead_by_all_within_the_bound),
         cmocka_unit_test(evidence_makes_detection_quick),
+        cmocka_unit_test(port_closed_to_three_is_death_at_once),
+        cmocka_unit_test(port_closed_to_one_alone_is_suspicion),
+        cmocka_unit_test(port_that_refuses_while_its_node_answers_proves_nothing),
         cmocka_unit_test(evidence_against_the_living_comes_to_nothing),
         cmocka_unit_test(cut_off_node_does_not_condemn_quickly_when_its_streams_end),
         cmocka_unit_test(nobody_is_wrongly_held_dead_without_loss),

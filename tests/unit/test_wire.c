@@ -418,13 +418,13 @@ static void a_ping_is_these_bytes(void **state)
     static const uint8_t wanted[] = {
         1,                                                    /* type */
         0xac, 0x02,                                           /* 300 */
-        7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8,       /* target */
+        0x80, 0x01,                                           /* target, 128 */
         8, 7, 6, 5, 4, 3, 2, 1,                               /* log_digest, little endian */
         0, 0, 0, 0, 0, 0, 0, 0x80,                            /* view_digest */
     };
     struct msg_ping ping = {
         .sequence = 300,
-        .target = {{[0] = 7, [15] = 8}},
+        .target = 128,
         .log_digest = 0x0102030405060708,
         .view_digest = UINT64_C(1) << 63,
     };
