@@ -8,6 +8,7 @@
  * submission fails elsewhere, and everything is uploaded once more, if it can be read once more. */
 #include "ctl/commands.h"
 
+#include "ctl/bag.h"
 #include "ctl/dataset.h"
 #include "ctl/download.h"
 #include "ctl/exits.h"
@@ -81,6 +82,8 @@ static int submit_once(struct session *session, struct submission *submission,
     struct wire_message reply;
     struct dataset_plan plan = {
         .inputs = &submission->inputs, .split_size = options->split_size, .files = &options->files};
+    if (options->bag != NULL)
+        plan.split_size = bag_split_size(options->bag, session_slots(session), options->bunch);
     *is_lost = false;
     int code = dataset_make(&dataset, session, &plan);
     if (code != EXIT_OK) return code;
@@ -120,8 +123,7 @@ static int submission_send(struct submission *submission, struct session *sessio
     return session_complain(session, code);
 }
 
-/* Submits what the options say. EXIT_OK: name is the job's; *session is open. */
-static int submit(const struct options *options, struct session **session, char name[JOB_NAME_SIZE])
+int jobs_submit(const struct options *options, struct session **session, char *name)
 {
     struct submission *submission = malloc(sizeof *submission);
     if (submission == NULL) abort();
@@ -135,11 +137,17 @@ static int submit(const struct options *options, struct session **session, char 
     return code;
 }
 
+static bool is_bag(const struct options *options)
+{
+    return options->task != NULL || options->is_retry_failed;
+}
+
 int mrctl_submit(const struct options *options)
 {
+    if (is_bag(options)) return mrctl_bag(options, false);
     struct session *session;
     char name[JOB_NAME_SIZE];
-    int code = submit(options, &session, name);
+    int code = jobs_submit(options, &session, name);
     if (code == EXIT_OK) {
         printf("%s\n", name);
         code = commands_flush();
@@ -153,7 +161,7 @@ int mrctl_submit(const struct options *options)
     return code;
 }
 
-static int remove_output(struct session *session, const char *name)
+int jobs_remove_output(struct session *session, const char *name)
 {
     struct msg_ask_unname ask = {.name = slice_string(name)};
     struct wire_message reply;
@@ -178,14 +186,15 @@ static int print_output(struct session *session, const struct options *options,
         notice_line("the result is kept: mrctl cat %s", output);
         return code;
     }
-    return options->output_name == NULL ? remove_output(session, output) : EXIT_OK;
+    return options->output_name == NULL ? jobs_remove_output(session, output) : EXIT_OK;
 }
 
 int mrctl_run(const struct options *options)
 {
+    if (is_bag(options)) return mrctl_bag(options, true);
     struct session *session;
     char name[JOB_NAME_SIZE];
-    int code = submit(options, &session, name);
+    int code = jobs_submit(options, &session, name);
     if (code == EXIT_OK) {
         struct followed followed;
         if (!options->is_quiet) notice_line("job %s", name);

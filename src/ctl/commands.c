@@ -17,7 +17,9 @@ const struct command commands_table[] = {
     {"run", "[PATH|NAME...]", GROUP_JOB, 0, WORDS_MAX, "run a job, print its result",
      "  mrctl run -m @wordcount -i book.txt\n"
      "  mrctl run -m 'tr -cs A-Za-z \"\\n\"' -r 'uniq -c' -R 4 logs/*.txt\n"
-     "  zcat big.gz | mrctl run -m 'grep -c ERROR'\n",
+     "  zcat big.gz | mrctl run -m 'grep -c ERROR'\n"
+     "  mrctl run -t 'gzip -9 <{} | wc -c' --tag --joblog log ::: *.txt\n"
+     "  seq 100000 | mrctl run -t ./simulate --joblog log --resume\n",
      mrctl_run},
     {"submit", "[PATH|NAME...]", GROUP_JOB, 0, WORDS_MAX, "submit a job, print its name",
      "  mrctl submit -m @sort -i big.txt -O sorted\n"
@@ -36,6 +38,8 @@ const struct command commands_table[] = {
     {"explain", "TASK", 0, 1, 1, "a task's story: who claimed it, and why again",
      "  mrctl explain wc-3f7a/m12\n", mrctl_explain},
     {"kill", "JOB...", 0, 1, WORDS_MAX, "end jobs now", "  mrctl kill wc-3f7a\n", mrctl_kill},
+    {"joblog", "JOB", 0, 1, 1, "what became of each command of a bag (run -t)",
+     "  mrctl joblog simulate-3f7a >log\n", mrctl_joblog},
     {"members", "", 0, 0, 0, "who is there",
      "  mrctl members\n  mrctl members -w\n  mrctl members -o json\n", mrctl_members},
     {"ping", "", 0, 0, 0, "does a peer answer, and how fast",
@@ -60,7 +64,7 @@ const struct command commands_table[] = {
 #define ABSENT(name) {name, "", 0, 0, 0, NULL, NULL, NULL}
     ABSENT("retry"), ABSENT("fail"), ABSENT("top"), ABSENT("events"), ABSENT("rtt"),
     ABSENT("reach"), ABSENT("doctor"), ABSENT("du"), ABSENT("head"), ABSENT("drain"),
-    ABSENT("undrain"), ABSENT("forget"), ABSENT("keys"), ABSENT("invite"), ABSENT("joblog"),
+    ABSENT("undrain"), ABSENT("forget"), ABSENT("keys"), ABSENT("invite"),
     ABSENT("report"), ABSENT("debug"), ABSENT("plan"), ABSENT("init"), ABSENT("completion"),
     ABSENT("config"),
 #undef ABSENT

@@ -16,6 +16,14 @@ int mrctl_run(const struct options *options);
 int mrctl_submit(const struct options *options);
 int mrctl_wait(const struct options *options);
 int mrctl_kill(const struct options *options);
+/* Submits what the options say. EXIT_OK: name (65 bytes) is the job's. *session is open, or NULL;
+ * session_close is due either way. */
+int jobs_submit(const struct options *options, struct session **session, char *name);
+/* Takes the name of a printed result away; that it can't is said, and no failure. */
+int jobs_remove_output(struct session *session, const char *name);
+/* command_bag.c: run -t (waits: prints what the commands printed), submit -t */
+int mrctl_bag(const struct options *options, bool waits);
+int mrctl_joblog(const struct options *options);
 /* command_status.c */
 int mrctl_status(const struct options *options);
 /* command_tasks.c */

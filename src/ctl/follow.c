@@ -75,6 +75,7 @@ int follow_job(struct session *session, const char *name, bool is_new, struct fo
     *followed = (struct followed){0};
     arena_init(&followed->arena, memory, ROW_SIZE);
     progress_init(&progress, session_options(session)->is_quiet);
+    if (session_options(session)->is_bar) progress.is_terminal = true;
     session_catch_interrupts(session);
     int code = wait_once(session, name, followed, &progress);
     while (code == EXIT_NOT_FOUND) {

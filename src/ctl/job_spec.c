@@ -14,7 +14,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { STEM_MAX = 48 }; /* with "-3f7a" well within a name */
+enum {
+    STEM_MAX = 48, /* with "-3f7a" well within a name */
+    RETRIES = 4,   /* as Hadoop has it: enough for a bad machine, few enough for a bad program */
+};
 
 void job_name_stem(const char *command, char stem[JOB_NAME_SIZE])
 {
@@ -181,7 +184,7 @@ int job_draft_init(struct job_draft *draft, const struct options *options)
         spec->output = slice_string(options->output_name); /* else the job's name */
     }
     spec->overwrite = options->is_overwrite;
-    spec->retries = (uint8_t)options->retries;
+    spec->retries = (uint8_t)(options->retries == 0 ? RETRIES : options->retries);
     spec->task_timeout_ms = options->task_timeout_ms;
     spec->replicas = (uint8_t)options->replicas;
     spec->sort = (uint8_t)options->sort;

@@ -84,7 +84,7 @@ static const struct option_row rows[] = {
     {"split", 0, OPTION_SIZE, GROUP_JOB | GROUP_PUT, AT(split_size), "SIZE", 0, 0,
      "bytes a block, cut at line ends (default: by size and slots, 1M to 32M)"},
     {"retries", 0, OPTION_COUNT, GROUP_JOB, AT(retries), "N", 1, 255,
-     "failed attempts of one task that end the job (default 4)"},
+     "failed attempts of one task that end the job (default 4); -t: tries of each command (1)"},
     {"task-timeout", 0, OPTION_DURATION, GROUP_JOB, AT(task_timeout_ms), "DUR", 0, 0,
      "stop an attempt that runs longer"},
     {"ok-exit", 0, OPTION_TEXT, GROUP_JOB, AT(ok_exits), "N[,N...]", 0, 0,
@@ -103,13 +103,28 @@ static const struct option_row rows[] = {
      "nodes that must have the job on disk (default 2)"},
     {"mem", 0, OPTION_SIZE, GROUP_JOB, AT(memory_size), "SIZE", 0, 0, "memory for sorting, a task"},
 
+    {"task", 't', OPTION_TEXT, GROUP_JOB, AT(task), "CMD", 0, 0,
+     "a bag of tasks: CMD once for each word behind ::: (or line of stdin or -i), put in for {}"},
+    {"tag", 0, OPTION_FLAG, GROUP_JOB, AT(is_tag), NULL, 0, 0,
+     "-t: each line of output behind its argument"},
+    {"bar", 0, OPTION_FLAG, GROUP_JOB, AT(is_bar), NULL, 0, 0, "a bar even when not on a terminal"},
+    {"joblog", 0, OPTION_TEXT, GROUP_JOB, AT(joblog), "FILE", 0, 0,
+     "-t: a line for each command, as GNU parallel writes them"},
+    {"keep-order", 'k', OPTION_FLAG, GROUP_JOB, AT(is_keep_order), NULL, 0, 0,
+     "-t: output in the order of the arguments (it always is)"},
+    {"resume", 0, OPTION_FLAG, GROUP_JOB, AT(is_resume), NULL, 0, 0,
+     "-t: leave out what is in the joblog"},
+    {"retry-failed", 0, OPTION_FLAG, GROUP_JOB, AT(is_retry_failed), NULL, 0, 0,
+     "run again what failed according to the joblog"},
+    {"bunch", 0, OPTION_COUNT, GROUP_JOB, AT(bunch), "N", 1, 100000,
+     "-t: commands that one attempt runs (default: by number and slots, 1 to 256)"},
+
     {"follow", 'f', OPTION_FLAG, GROUP_LOGS, AT(is_follow), NULL, 0, 0, "go on until the job ends"},
     {"previous", 'p', OPTION_FLAG, GROUP_LOGS, AT(is_previous), NULL, 0, 0,
      "only attempts before each task's last"},
     {"tail", 0, OPTION_COUNT, GROUP_LOGS, AT(tail), "N", 0, 1000000,
      "the last lines of each alone"},
 
-    {"task", 't', OPTION_ABSENT, GROUP_JOB, 0, "CMD", 0, 0, NULL},
     {"spec", 0, OPTION_ABSENT, GROUP_JOB, 0, "FILE", 0, 0, NULL},
     {"local", 0, OPTION_ABSENT, GROUP_JOB, 0, NULL, 0, 0, NULL},
     {"hadoop-env", 0, OPTION_ABSENT, GROUP_JOB, 0, NULL, 0, 0, NULL},
@@ -310,7 +325,6 @@ static void set_defaults(struct options *options, int argc)
     const char *node = getenv("MR_NODE"), *key_file = getenv("MR_KEY_FILE");
     *options = (struct options){
         .reduces = OPTION_NONE,
-        .retries = 4,
         .ack = 2,
         .replicas = 3,
         .weight = 1,
@@ -321,17 +335,29 @@ static void set_defaults(struct options *options, int argc)
     };
     /* No list can hold more words than there are. */
     struct words *lists[] = {&options->inputs, &options->files, &options->environment,
-                             &options->arguments};
+                             &options->arguments, &options->task_arguments};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         lists[i]->items = calloc((size_t)argc + 1, sizeof *lists[i]->items);
         if (lists[i]->items == NULL) abort();
     }
 }
 
+/* Words behind ":::" are a bag's arguments, whatever they look like. Returns what is left. */
+static int take_task_arguments(struct options *options, int argc, char **argv)
+{
+    int at = 1;
+    while (at < argc && strcmp(argv[at], ":::") != 0) at++;
+    options->has_task_arguments = at < argc;
+    struct words *words = &options->task_arguments;
+    for (int i = at + 1; i < argc; i++) words->items[words->count++] = argv[i];
+    return at;
+}
+
 int options_parse(struct options *options, int argc, char **argv, const struct command *commands)
 {
     int first;
     set_defaults(options, argc);
+    argc = take_task_arguments(options, argc, argv);
     int code = read_options(options, argc, argv, GROUP_COMMON, &first);
     if (code != EXIT_OK || options->is_help || options->is_version) return code;
     if (first >= argc) {
@@ -356,6 +382,7 @@ void options_deinit(struct options *options)
     free(options->files.items);
     free(options->environment.items);
     free(options->arguments.items);
+    free(options->task_arguments.items);
     *options = (struct options){0};
 }
 

@@ -54,13 +54,25 @@ struct options {
     struct words files;
     struct words environment;
     uint32_t reduces;              /* OPTION_NONE: not given */
-    uint32_t retries;
+    uint32_t retries;              /* 0: not given */
     uint32_t ack;
     uint32_t weight;
     uint32_t sort;                 /* enum sort_kind */
     uint32_t partition;            /* 0: by hash */
     uint64_t task_timeout_ms;
     uint64_t memory_size;
+    /* of a bag of tasks */
+    const char *task;
+    const char *joblog;
+    bool is_tag;
+    bool is_bar;
+    bool is_keep_order;
+    bool is_resume;
+    bool is_retry_failed;
+    bool has_task_arguments;       /* ":::" was given */
+    uint32_t bunch;                /* 0: chosen */
+    struct words task_arguments;   /* the words behind ":::" */
+    const struct bag *bag;         /* not an option: what command_bag.c made of them */
     /* of a job and put */
     uint32_t replicas;
     uint64_t split_size;           /* 0: chosen */

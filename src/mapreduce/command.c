@@ -100,7 +100,13 @@ static void take_out(struct pump *pump, struct slice bytes)
 
 static void take_err(struct pump *pump, struct slice bytes)
 {
-    report_take(pump->command->report, bytes);
+    const struct outflow *err = &pump->command->err;
+    if (err->take == NULL) {
+        report_take(pump->command->report, bytes);
+        return;
+    }
+    enum error error = is_wanted(pump) ? err->take(err->context, bytes) : ERROR_NONE;
+    if (error != ERROR_NONE) stop(pump, error, PUMP_KILLED);
 }
 
 /* Reads what is there, up to so many times; at the end of the pipe *fd is closed and -1. */
@@ -150,9 +156,10 @@ static void write_in(struct pump *pump)
 /* Takes in signals, exits and times. */
 static void look_around(struct pump *pump)
 {
-    process_reap(&pump->process);
     struct watch *watch = pump->command->scratch->watch;
     enum error error = watch_check(watch);
+    /* Only now: watch_check takes SIGCHLD, and an end that it has taken must not be missed by us. */
+    process_reap(&pump->process);
     if (error != ERROR_NONE) stop(pump, error, watch->is_orphan ? PUMP_KILLED : PUMP_STOPPING);
     bool is_late = pump->deadline != INSTANT_NEVER && watch_now() >= pump->deadline;
     if (pump->state == PUMP_STOPPING && (is_late || watch->is_orphan))

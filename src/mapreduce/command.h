@@ -15,6 +15,7 @@ struct command {
     char *const *environment; /* "K=V", NULL at the end */
     uint64_t output_size_max; /* 0 = no limit */
     struct report *report;    /* gets its stderr */
+    struct outflow err;       /* does instead, when it has a take */
     struct scratch *scratch;  /* its watch must be started */
 };
 

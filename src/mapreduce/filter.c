@@ -1,5 +1,6 @@
 /* Judging how a command ended: done, to be tried again, or an error of the user's. */
 #include "mapreduce/attempt.h"
+#include "mapreduce/bag.h"
 #include "mapreduce/builtin.h"
 #include "mapreduce/command.h"
 #include "wire/kinds.h"
@@ -86,6 +87,7 @@ static enum error run_command(struct attempt *attempt, struct slice command, con
 enum error filter_run(struct attempt *attempt, struct slice command, bool is_map, const char *role,
                       struct inflow in, struct outflow out)
 {
+    if (is_map && bag_is_meant(command)) return bag_run(attempt, command, in, out);
     if (!builtin_is_meant(command) && command.count > 0)
         return run_command(attempt, command, role, in, out);
     const char *why;

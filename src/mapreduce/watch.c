@@ -52,11 +52,16 @@ void watch_stop(struct watch *watch)
     watch->signals = -1;
 }
 
+void watch_limit_from(struct watch *watch, instant from, uint64_t timeout_ms)
+{
+    uint64_t longest_ms = (uint64_t)(INSTANT_NEVER - from) / MILLISECOND;
+    if (timeout_ms == 0 || timeout_ms >= longest_ms) watch->deadline = INSTANT_NEVER;
+    else watch->deadline = from + (duration)timeout_ms * MILLISECOND;
+}
+
 void watch_limit(struct watch *watch, uint64_t timeout_ms)
 {
-    uint64_t longest_ms = (uint64_t)(INSTANT_NEVER - watch->started) / MILLISECOND;
-    if (timeout_ms == 0 || timeout_ms >= longest_ms) watch->deadline = INSTANT_NEVER;
-    else watch->deadline = watch->started + (duration)timeout_ms * MILLISECOND;
+    watch_limit_from(watch, watch->started, timeout_ms);
 }
 
 enum error watch_check(struct watch *watch)

@@ -28,6 +28,8 @@ void watch_stop(struct watch *watch);
 
 /* The attempt may take so long, counted from watch_start; 0 = for ever. */
 void watch_limit(struct watch *watch, uint64_t timeout_ms);
+/* The same, counted from this instant. */
+void watch_limit_from(struct watch *watch, instant from, uint64_t timeout_ms);
 
 /* Takes in what signals came. ERROR_CLOSED: told to stop; ERROR_TIMEOUT: the time is over. Says the
  * same on every later call. Never blocks. */

@@ -354,6 +354,16 @@ static const struct golden goldens[] = {
     {"ended", 0x012bcdffeb791601,
      "8c06311e47fe603405e6272fbd4b16869fcecc46a7bbe3364106c4b0b4acbaf8b0d4929b50adae2bd66c12b9"
      "f29b711269658dfbe8e888ef0193abedbc27ac91fa8cb5a96d0839666d2d73386f5f"},
+    {"line_begun", 0x7ce303939dc0765c,
+     "ac0393aaaf90fe012396566a5d567f67b89461455e7eda931b5d99925fac798280ef6b3e3a80e92034b6d616"
+     "0e3539347a61692f7379326f685f72"},
+    {"line_bytes", 0x87a8061fcfa01b39,
+     "ff2bc32d4bd648967b2804eba580fc34bce8ce286a4beebce0013f2d8f2fe2ad68a8168591a388f62db03ab4"
+     "92"},
+    {"line_ended", 0x3056d130daae3fe4,
+     "04f64fe385916e00d4a3caa40d"},
+    {"line_again", 0x8310f0e27587f858,
+     "db0a"},
 };
 
 #endif
