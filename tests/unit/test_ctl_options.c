@@ -109,7 +109,7 @@ static void mistakes_are_usage_errors_that_say_what(void **state)
         {"run -R -1", "a number from 0"},
         {"top", "not in this version: command top"},
         {"run --local", "not in this version: option --local"},
-        {"run -t x", "not in this version: option"},
+        {"run -t", "--task needs CMD"},
         {"wait", "wait needs JOB"},
         {"wait a b", "too many words"},
         {"members x", "takes no arguments"},
