@@ -46,7 +46,7 @@ $(BUILD)/mrnode: $(call object,cmd/mrnode.c $(IO) $(CORE))
 $(BUILD)/mrctl: $(call object,cmd/mrctl.c $(CTL) $(MAPREDUCE) $(BASE) $(WIRE))
 	$(CC) $(LDFLAGS) $^ -o $@ -lsodium
 
-$(BUILD)/mrsim: $(call object,cmd/mrsim.c $(SIM) $(filter-out %_lmdb.c,$(CORE)))
+$(BUILD)/mrsim: $(call object,$(wildcard cmd/mrsim*.c) $(SIM) $(filter-out %_lmdb.c,$(CORE)))
 	$(CC) $(LDFLAGS) $^ -o $@ -lsodium
 
 $(BUILD)/mrtask: $(call object,cmd/mrtask.c $(MAPREDUCE) $(BASE) $(WIRE))

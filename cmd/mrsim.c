@@ -1,6 +1,8 @@
 /* mrsim: runs seeds of the laboratory. Each run is a child process of its own, so that an assertion
  * that fails in the core, or a run that never ends, is a result with a seed like any other
  * violation, and several run at once. */
+#include "mrsim_membership.h"
+#include "mrsim_parse.h"
 #include "sim/scenarios.h"
 #include "sim/sim.h"
 #include "wire/seal.h"
@@ -18,8 +20,6 @@ enum {
     REPEAT_EVERY = 50, /* one seed in so many runs twice: its digests must agree */
     PARALLEL_MAX = 64,
     HANG_AFTER_S = 300, /* of real time: far above what any run takes */
-    EXIT_VIOLATED = 1,
-    EXIT_USAGE = 2,
 };
 
 struct settings {
@@ -43,6 +43,7 @@ static const char help[] =
     "  mrsim --seed 42 --verbose           every trace line, with the virtual time\n"
     "  mrsim --scenario kill-two --seed 7  a fixed story\n"
     "  mrsim --canary reuse-sequence --seeds 20   with a planted bug: must be violated\n"
+    "  mrsim membership --help             thousands of nodes, of their membership alone\n"
     "\n"
     "  --seed N            the (first) seed (1)\n"
     "  --seeds COUNT       so many seeds; every 50th runs twice, and its digests must agree\n"
@@ -58,42 +59,6 @@ static const char help[] =
     "Exit status: 0 all held, 1 an invariant was violated, 2 usage.\n";
 
 /* ---- options ---- */
-
-static int usage(const char *what, const char *value)
-{
-    fprintf(stderr, "mrsim: %s: '%s'; mrsim --help shows examples\n", what, value);
-    return EXIT_USAGE;
-}
-
-static bool parse_number(const char *text, uint64_t least, uint64_t most, uint64_t *number)
-{
-    char *end;
-    if (*text < '0' || *text > '9') return false;
-    *number = strtoull(text, &end, 10);
-    return *end == '\0' && *number >= least && *number <= most;
-}
-
-/* "250ms", "90s", "2m", "1h"; a bare number is seconds. */
-static bool parse_duration(const char *text, duration *result)
-{
-    static const struct {
-        const char *unit;
-        duration size;
-    } units[] = {{"", SECOND},
-                 {"ms", MILLISECOND},
-                 {"s", SECOND},
-                 {"m", 60 * SECOND},
-                 {"h", 3600 * (duration)SECOND}};
-    char *end;
-    if (*text < '0' || *text > '9') return false;
-    unsigned long long number = strtoull(text, &end, 10);
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (strcmp(end, units[i].unit) == 0 && number > 0 && number < 1000000) {
-            *result = (duration)number * units[i].size;
-            return true;
-        }
-    return false;
-}
 
 static bool parse_canary(const char *text, enum canary *canary)
 {
@@ -339,6 +304,8 @@ static uint64_t run_all(const struct settings *settings)
 
 int main(int count, char **arguments)
 {
+    if (count > 1 && strcmp(arguments[1], "membership") == 0)
+        return membership_main(count - 1, arguments + 1);
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct settings settings = {.sim = {.seed = 1}, .seeds = 1};
     settings.parallel = processors < 1              ? 1

@@ -50,10 +50,10 @@ void *map_get(const struct map *map, const void *key)
     return map->slots_count == 0 ? NULL : map->slots[find(map, key)];
 }
 
-static enum error grow(struct map *map)
+static enum error grow(struct map *map, size_t slots_count)
 {
     struct map larger = *map;
-    larger.slots_count = map->slots_count == 0 ? 16 : 2 * map->slots_count;
+    larger.slots_count = slots_count;
     larger.slots = memory_take(map->memory, larger.slots_count * sizeof *larger.slots);
     if (larger.slots == NULL) return ERROR_MEMORY;
     for (size_t i = 0; i < map->slots_count; i++)
@@ -64,10 +64,17 @@ static enum error grow(struct map *map)
     return ERROR_NONE;
 }
 
+enum error map_reserve(struct map *map, size_t count)
+{
+    size_t slots_count = map->slots_count == 0 ? 16 : map->slots_count;
+    while (4 * count > 3 * slots_count) slots_count *= 2;
+    return slots_count > map->slots_count ? grow(map, slots_count) : ERROR_NONE;
+}
+
 enum error map_add(struct map *map, void *object)
 {
     if (4 * (map->count + 1) > 3 * map->slots_count) {
-        enum error error = grow(map);
+        enum error error = grow(map, map->slots_count == 0 ? 16 : 2 * map->slots_count);
         if (error != ERROR_NONE) return error;
     }
     size_t at = find(map, key_of(map, object));

@@ -25,6 +25,8 @@ struct map {
 void map_init(struct map *map, struct memory *memory, size_t key_offset, size_t key_size);
 /* The same for objects that begin with a pointer to what holds the key, at key_offset there. */
 void map_init_behind(struct map *map, struct memory *memory, size_t key_offset, size_t key_size);
+/* Makes room for so many objects in all. ERROR_MEMORY. */
+enum error map_reserve(struct map *map, size_t count) MUST_USE;
 /* Frees the table, not the objects. */
 void map_deinit(struct map *map);
 

@@ -73,6 +73,13 @@ void gossip_deinit(struct gossip *gossip)
     gossip->suspects = NULL;
 }
 
+enum error gossip_seed(struct gossip *gossip, instant now, const struct fact *const *facts,
+                       size_t count)
+{
+    rumors_drop(&gossip->rumors, gossip->members.self);
+    return members_seed(&gossip->members, now, facts, count, gossip->prng);
+}
+
 struct msg_member_claim gossip_self_claim(const struct gossip *gossip)
 {
     return member_claim(gossip->members.self);

@@ -91,6 +91,9 @@ struct gossip {
 enum error gossip_init(struct gossip *gossip, const struct gossip_config *config, struct prng *prng,
                        struct memory *memory, instant now) MUST_USE;
 void gossip_deinit(struct gossip *gossip);
+/* Just initialised: these members, too, have long been known (members_seed), and we to them. */
+enum error gossip_seed(struct gossip *gossip, instant now, const struct fact *const *facts,
+                       size_t count) MUST_USE;
 
 /* Does what is due at now: the period's probe, indirect probes, suspicions that ran out, reaping.
  * Cheap when nothing is. */

@@ -307,6 +307,7 @@ enum error members_seed(struct members *members, instant now, const struct fact 
     if (order == NULL || !add_chunk(members, count)) return ERROR_MEMORY;
     members->order = order;
     members->order_capacity = count;
+    if (map_reserve(&members->by_id, count) != ERROR_NONE) return ERROR_MEMORY;
     for (size_t i = 0; i < count; i++) {
         if (id_equal(&facts[i]->id, &members->self->fact->id)) continue;
         struct member *member = add(members, facts[i], prng);
