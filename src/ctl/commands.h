@@ -30,6 +30,9 @@ int mrctl_status(const struct options *options);
 int mrctl_tasks(const struct options *options);
 int mrctl_logs(const struct options *options);
 int mrctl_explain(const struct options *options);
+/* command_log.c */
+int mrctl_log(const struct options *options);
+int mrctl_events(const struct options *options);
 /* command_data.c */
 int mrctl_put(const struct options *options);
 int mrctl_get(const struct options *options);

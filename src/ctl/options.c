@@ -120,6 +120,8 @@ static const struct option_row rows[] = {
      "-t: commands that one attempt runs (default: by number and slots, 1 to 256)"},
 
     {"follow", 'f', OPTION_FLAG, GROUP_LOGS, AT(is_follow), NULL, 0, 0, "go on until the job ends"},
+    {"follow", 'f', OPTION_FLAG, GROUP_LOG, AT(is_follow), NULL, 0, 0, "go on with what comes"},
+    {"job", 0, OPTION_TEXT, GROUP_LOG, AT(job), "JOB", 0, 0, "entries of this job alone"},
     {"previous", 'p', OPTION_FLAG, GROUP_LOGS, AT(is_previous), NULL, 0, 0,
      "only attempts before each task's last"},
     {"tail", 0, OPTION_COUNT, GROUP_LOGS, AT(tail), "N", 0, 1000000,

@@ -21,6 +21,7 @@ enum option_group {
     GROUP_JOB = 2,     /* run and submit */
     GROUP_PUT = 4,
     GROUP_LOGS = 8,
+    GROUP_LOG = 16,    /* log and events */
 };
 
 /* Words in the order given. Borrowed from argv. */
@@ -77,7 +78,9 @@ struct options {
     uint32_t replicas;
     uint64_t split_size;           /* 0: chosen */
     bool is_overwrite;
-    /* of logs */
+    /* of log and events */
+    const char *job;               /* NULL: all */
+    /* of logs (and -f of log and events) */
     bool is_follow;
     bool is_previous;
     uint32_t tail;                 /* OPTION_NONE: all */

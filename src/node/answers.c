@@ -59,14 +59,12 @@ static uint32_t running_at(const struct node *node, const struct id *id)
 static struct msg_member_row member_row(const struct node *node, const struct member *member)
 {
     bool is_self = id_equal(&member->fact->id, &node->id);
-    bool is_behind =
-        !is_self && member->log_digest != 0 && member->log_digest != log_digest(node->log);
     struct msg_member_row row = {
         .claim = member_claim(member),
         .since_ms = (uint64_t)((node->now - member->since) / MILLISECOND),
         .running =
             is_self ? (uint32_t)work_running_count(node) : running_at(node, &member->fact->id),
-        .lag = is_behind,
+        .lag = heard_lag(node, member),
         .rtt_us = (uint64_t)member->rtt,
         .cause_text = slice_string(cause_text(member->cause)),
     };
@@ -158,7 +156,7 @@ void answers_jobs(struct node *node, uint64_t stream, const struct msg_ask_jobs 
 
 /* ---- tasks ---- */
 
-static struct slice author_name(const struct node *node, const struct id *id, struct arena *arena)
+struct slice answers_author(const struct node *node, const struct id *id, struct arena *arena)
 {
     const struct member *member = members_find(&node->gossip.members, id);
     if (member != NULL) return slice_string(member->fact->name);
@@ -176,7 +174,7 @@ static struct msg_attempt_row attempt_row(struct node *node, enum task_kind kind
         .state = (uint8_t)attempt->state,
         .cause = (uint8_t)(attempt->state == ATTEMPT_RUNNING ? attempt->cause : attempt->end_cause),
         .node = attempt->claim.node,
-        .node_name = author_name(node, &attempt->claim.node, &node->actions->arena),
+        .node_name = answers_author(node, &attempt->claim.node, &node->actions->arena),
         .status = attempt->status,
         .elapsed_ms = attempt->elapsed_ms,
         .records = attempt->records,
@@ -292,7 +290,7 @@ __attribute__((format(printf, 4, 5))) static void tell(struct story *story,
     struct msg_story_line *line = &story->lines[story->count++];
     *line = (struct msg_story_line){.text = slice_string(copy)};
     if (stamp != NULL) line->stamp = *stamp;
-    if (author != NULL) line->author_name = author_name(story->node, author, arena);
+    if (author != NULL) line->author_name = answers_author(story->node, author, arena);
 }
 
 static void tell_end(struct story *story, const struct attempt *a)

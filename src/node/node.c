@@ -301,6 +301,7 @@ struct node *node_open(const struct node_config *config, instant now)
         frame_key_init(&node->keys[node->keys_count++], node->crypto, &config->keys[i]);
     frame_subkey(node->crypto, &node->keys[0], &node->id, &node->boot, &node->own_subkey);
     map_init(&node->contacts, &node->memory, offsetof(struct contact, id), sizeof(struct id));
+    heard_open(node);
     map_init(&node->roster, &node->memory, offsetof(struct roster_item, id), sizeof(struct id));
     map_init(&node->manifests, &node->memory, offsetof(struct manifest, digest),
              sizeof(struct digest));
@@ -331,6 +332,7 @@ void node_close(struct node *node)
     for (struct roster_item *item; (item = map_next(&node->roster, &cursor)) != NULL;)
         memory_put(&node->memory, item, sizeof *item);
     map_deinit(&node->roster);
+    heard_close(node);
     jobs_deinit(&node->jobs);
     names_deinit(&node->names);
     if (node->log != NULL) log_close(node->log);

@@ -73,6 +73,7 @@ static void give(void *context, const struct msg_log_batch *batch)
 void replicas_vector(struct node *node, struct link *link, const struct msg_log_vector *vector)
 {
     pending_vector(node, &link->peer, vector);
+    heard_vector(node, &link->peer, vector);
     node->may_author = true;
     if (!vector->complete) {
         if (vector->wants_reply) replicas_ask(node, link, false);

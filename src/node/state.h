@@ -212,6 +212,7 @@ struct node {
     struct log *log;
     struct names names;
     struct jobs jobs;
+    struct map heard;  /* by id: the vectors that peers have told: heard.c */
     struct map roster; /* struct roster_item: who has ever joined */
     uint64_t persist_token;
     bool is_ack_wanted; /* an entry came whose author waits for our disk */
@@ -386,6 +387,20 @@ void answers_jobs(struct node *node, uint64_t stream, const struct msg_ask_jobs 
 void answers_tasks(struct node *node, uint64_t stream, const struct msg_ask_tasks *ask);
 void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_explain *ask);
 void answers_info(struct node *node, uint64_t stream, const struct msg_ask_info *ask);
+/* The name of a member, for people; empty when it is not known. */
+struct slice answers_author(const struct node *node, const struct id *id, struct arena *arena);
+
+/* heard.c */
+void heard_open(struct node *node);
+void heard_close(struct node *node);
+void heard_vector(struct node *node, const struct id *peer, const struct msg_log_vector *vector);
+/* Entries of ours that this member lacks, as far as it has told. */
+uint64_t heard_lag(const struct node *node, const struct member *member);
+/* Of this feed, how much is known to be on the disk of every node of the roster. */
+uint64_t heard_stable(const struct node *node, const struct id *id, const struct boot *boot);
+
+/* chronicle.c */
+void chronicle_answer(struct node *node, uint64_t stream, const struct msg_ask_log *ask);
 void answers_names(struct node *node, uint64_t stream, const struct msg_ask_names *ask);
 /* False: the manifest is not here yet. */
 bool answers_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask);

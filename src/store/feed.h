@@ -68,6 +68,9 @@ bool feeds_vector(struct feeds *feeds, bool changed_only, struct msg_log_vector 
                   struct arena *arena);
 bool feeds_missing(const struct feeds *feeds, const struct msg_log_vector *vector, size_t size_max,
                    void (*give)(void *context, const struct msg_log_batch *batch), void *context);
+/* walk.c: see log.h. */
+bool feeds_walk(const struct feeds *feeds, const struct msg_log_vector *vector, struct arena *arena,
+                bool (*visit)(void *context, const struct stamped *entry), void *context);
 bool feeds_is_behind(const struct feeds *feeds, const struct msg_log_vector *vector);
 
 static inline struct msg_feed_position feed_position(const struct log_feed *feed)

@@ -400,6 +400,12 @@ bool log_missing(const struct log *log, const struct msg_log_vector *vector,
     return feeds_missing(&log->feeds, vector, LOG_REPLY_SIZE_MAX, give, context);
 }
 
+bool log_walk(const struct log *log, const struct msg_log_vector *vector, struct arena *arena,
+              bool (*visit)(void *context, const struct stamped *entry), void *context)
+{
+    return feeds_walk(&log->feeds, vector, arena, visit, context);
+}
+
 bool log_is_behind(const struct log *log, const struct msg_log_vector *vector)
 {
     return feeds_is_behind(&log->feeds, vector);

@@ -115,6 +115,11 @@ bool log_vector_fill(struct log *log, bool changed_only, struct msg_log_vector *
  * complete, feeds not in it are sent from their beginning. Returns true when all was given. */
 bool log_missing(const struct log *log, const struct msg_log_vector *vector,
                  void (*give)(void *context, const struct msg_log_batch *batch), void *context);
+/* Visits the entries that we hold and the vector lacks (feeds not in it: from their beginning) in
+ * total order, until visit returns false. What it is shown lives in the arena. True when it has
+ * seen all; false: visit had enough, or the arena was full. */
+bool log_walk(const struct log *log, const struct msg_log_vector *vector, struct arena *arena,
+              bool (*visit)(void *context, const struct stamped *entry), void *context);
 /* True when the vector has something that we lack (and would take: frozen feeds do not count). */
 bool log_is_behind(const struct log *log, const struct msg_log_vector *vector);
 

@@ -1,0 +1,106 @@
+/* log, events: the replicated log's entries in total order. -f goes on with what comes; what came
+ * late, from the other side of a healed partition, is printed when it comes. */
+#include "ctl/commands.h"
+
+#include "ctl/clock.h"
+#include "ctl/exits.h"
+#include "ctl/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    POSITIONS_MAX = 65536, /* as ask_log */
+    LOOK_EVERY = SECOND / 4,
+};
+
+struct reading {
+    const struct options *options;
+    struct msg_ask_log ask;
+    struct msg_feed_position *behind;
+};
+
+static void print_json(const struct msg_log_line *line)
+{
+    struct json json;
+    char node[ID_TEXT_SIZE];
+    json_begin(&json, stdout);
+    json_open(&json, '{');
+    json_field_number(&json, "time", line->stamp.time);
+    json_field_text(&json, "node", id_text(&line->stamp.node, node));
+    json_field_bytes(&json, "node_name", line->author_name);
+    json_field_number(&json, "boot", line->stamp.boot.counter);
+    json_field_number(&json, "sequence", line->stamp.sequence);
+    json_field_number(&json, "kind", line->kind);
+    json_field_bytes(&json, "text", line->text);
+    json_close(&json, '}');
+    json_end(&json);
+}
+
+static void print_line(const struct reading *reading, const struct msg_log_line *line)
+{
+    char node[ID_SHORT_SIZE];
+    if (reading->options->output == OUTPUT_JSON) {
+        print_json(line);
+        return;
+    }
+    struct slice name = line->author_name;
+    if (name.count == 0) name = slice_string(id_short(&line->stamp.node, node));
+    printf("%8llu %-12.*s ", (unsigned long long)line->stamp.time, (int)name.count,
+           (const char *)name.at);
+    for (size_t i = 0; i < line->text.count; i++) {
+        uint8_t byte = line->text.at[i];
+        putchar(byte >= ' ' && byte != 0x7f ? byte : '?');
+    }
+    putchar('\n');
+}
+
+/* One page: prints it and moves on. */
+static int read_page(struct session *session, struct reading *reading, bool *has_more)
+{
+    struct wire_message reply;
+    int code = session_call(session, &wire_ask_log, &reading->ask, MSG_say_log, &reply);
+    if (code != EXIT_OK) return code;
+    const struct msg_say_log *say = reply.fields;
+    const struct msg_log_line *lines = say->lines.at;
+    for (uint32_t i = 0; i < say->lines.count; i++) print_line(reading, &lines[i]);
+    if (say->behind.count > 0)
+        memcpy(reading->behind, say->behind.at, say->behind.count * sizeof *reading->behind);
+    reading->ask.behind = (struct list){reading->behind, say->behind.count};
+    *has_more = say->more;
+    return EXIT_OK;
+}
+
+static int read_all(struct session *session, struct reading *reading)
+{
+    bool has_more = true;
+    for (;;) {
+        int code = read_page(session, reading, &has_more);
+        if (code != EXIT_OK) return code;
+        bool is_written = fflush(stdout) == 0 && ferror(stdout) == 0;
+        if (!is_written) return commands_flush();
+        if (has_more) continue;
+        if (!reading->options->is_follow) return EXIT_OK;
+        if (clock_now() >= session_connections(session)->deadline) return EXIT_TIMED_OUT;
+        clock_sleep(LOOK_EVERY);
+    }
+}
+
+static int show(const struct options *options, bool events_only)
+{
+    struct session *session;
+    struct reading reading = {.options = options};
+    reading.behind = calloc(POSITIONS_MAX, sizeof *reading.behind);
+    if (reading.behind == NULL) abort();
+    reading.ask.events_only = events_only;
+    if (options->job != NULL) reading.ask.job = slice_string(options->job);
+    int code = session_open(&session, options);
+    if (code == EXIT_OK) code = read_all(session, &reading);
+    session_close(session);
+    free(reading.behind);
+    return code;
+}
+
+int mrctl_log(const struct options *options) { return show(options, false); }
+
+int mrctl_events(const struct options *options) { return show(options, true); }
