@@ -36,6 +36,7 @@ static const char help[] =
     "      --log-level LEVEL       debug, info, warn or error (info)\n"
     "      --log-format FORMAT     logfmt or json (logfmt)\n"
     "      --check                 check options, key, directory and port; then exit\n"
+    "      --check-store DIR       verify every byte of a stopped node's log; then exit\n"
     "  -q, -v                      --log-level warn, --log-level debug\n"
     "  -h, --help                  this text\n"
     "      --version               the version\n"
@@ -57,6 +58,7 @@ enum {
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
     OPTION_CHECK,
+    OPTION_CHECK_STORE,
     OPTION_VERSION,
 };
 
@@ -75,6 +77,7 @@ static const struct option table[] = {
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
     {"check", no_argument, NULL, OPTION_CHECK},
+    {"check-store", required_argument, NULL, OPTION_CHECK_STORE},
     {"quiet", no_argument, NULL, 'q'},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
@@ -292,6 +295,7 @@ static enum options_verdict take_one(struct options *options, int option)
     case OPTION_TAG: return check_tag(optarg);
     case OPTION_LOG_LEVEL: return set_level(options, optarg);
     case OPTION_LOG_FORMAT: return set_format(options, optarg);
+    case OPTION_CHECK_STORE: options->checked_store = optarg; return OPTIONS_RUN;
     case OPTION_CHECK: options->is_check = true; return OPTIONS_RUN;
     case OPTION_VERSION: return show("mrnode " MR_VERSION "\n");
     }

@@ -26,6 +26,7 @@ struct options {
     enum trace_level level;
     enum logfmt_format format;
     bool is_check;
+    const char *checked_store;   /* --check-store; NULL: run */
 };
 
 enum options_verdict {

@@ -57,7 +57,5 @@ for n in 1 2 3; do check "node $n knows every acknowledged job, and they are don
 check "no feed has forked" [ "$(cat "$DIR"/*.err | grep -c 'fork node=')" = 0 ]
 check "no log was damaged" [ "$(cat "$DIR"/*.err | grep -c 'load_failed')" = 0 ]
 for n in 1 2 3; do flock_kill $n TERM; done
-if "$BUILD/mrnode" --help | grep -q -- --check-store; then
-  for n in 1 2 3; do check "node $n's store is sound" "$BUILD/mrnode" -d "$DIR/node$n" --check-store; done
-fi
+for n in 1 2 3; do check "node $n's store is sound" "$BUILD/mrnode" --check-store "$DIR/node$n"; done
 flock_end

@@ -364,6 +364,17 @@ static const struct golden goldens[] = {
      "04f64fe385916e00d4a3caa40d"},
     {"line_again", 0x8310f0e27587f858,
      "db0a"},
+    {"ask_log", 0x0dcdbf1b60b5cfc8,
+     "dbec9deb98e8d4ee9f0120ccd0b8db568609bba74b1ac66cc8fa98989731bd7e5c5a955ab96e84fc5889e701"
+     "027854d999f2a3d88d58530e9731ad49b2491eb5aa882381c792f9baa59df9cdc79801ddc3e0a81bf3866aa5"
+     "1e724eb07f30a2b6eaad0c99de95843c733e41b3d1f345d71dadb503"},
+    {"log_line", 0x99749754451e9b8e,
+     "042d1761cc3c7fafd884d2f27bac9e592fada2a9e4e995d8010ac2d65514061712cec3e8a9faa457092f1d83"
+     "3730b5c6c95084338b763dd81d8195f44784a6960afb6d8341160b48356952a5b1f1a5903751d8bcd9b9e9db"
+     "ab17fd2e318233a921ab70ecdd7381"},
+    {"say_log", 0x46f76faf20c06ec7,
+     "be0e01000175fb4bfccac2b2c4d8447b77424f3313f1075bc844a443264b16e3bcc8f994f6ddac06858ab1eb"
+     "c4c895cf0b"},
 };
 
 #endif
