@@ -13,7 +13,7 @@ OPT      ?= -O2
 SANITIZE ?=
 CFLAGS   ?= $(OPT) -g
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
-override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARN) -fno-strict-aliasing -Isrc -pthread $(SANITIZE)
+override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARN) -fno-strict-aliasing -Isrc -I. -pthread $(SANITIZE)
 override LDFLAGS += -pthread $(SANITIZE)
 
 BASE       := $(wildcard src/base/*.c)

@@ -79,7 +79,7 @@ sources=$(git ls-files --cached --others --exclude-standard 'src/*.[ch]' 'cmd/*.
 # shellcheck disable=SC2086
 {
   wc -l $sources | awk '$2 != "total" && $1 > 700 {print $2 ": " $1 " lines"}' | rule "no file above 700 lines"
-  awk 'length($0) > 120 {print FILENAME ":" FNR ": " length($0) " columns"}' $sources | rule "no line above 120 columns"
+  awk 'length($0) > 100 {print FILENAME ":" FNR ": " length($0) " columns"}' $sources | rule "no line above 100 columns"
   awk 'FNR == 1 {start = 0}
        /^[a-zA-Z_].*\)$/ || /^[a-zA-Z_].*,$/ || /^ .*\)$/ {head = FNR}
        /^\{/ {start = FNR}

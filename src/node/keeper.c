@@ -155,6 +155,7 @@ void keeper_want(struct node *node, const struct msg_block_ref *ref, uint8_t rep
 {
     struct block *block = block_at(node, ref);
     if (block == NULL || (block->asked != 0 && node->now - block->asked < ASK_AGAIN)) return;
+    if (!node_has_room(node)) return; /* the next tick goes on */
     size_t living_count = members_living_count(&node->gossip.members);
     size_t wanted = replicas < living_count ? replicas : living_count;
     if (keeper_copies(node, &ref->digest) >= wanted) return;
@@ -307,8 +308,7 @@ static void mark(struct node *node, const struct msg_block_ref *ref, uint8_t rep
 
 static void mark_dataset(struct node *node, const struct msg_block_ref *ref, uint8_t replicas)
 {
-    /* Every node that should hold a block of it must know the list, so all get to see the manifest.
-     */
+    /* Every node that should hold a block of it must know the list. */
     const struct msg_manifest *manifest = manifests_get(node, ref);
     mark(node, ref, replicas);
     if (manifest == NULL) return;
@@ -361,6 +361,10 @@ static void settle(struct node *node, struct block *block, bool may_drop)
         return;
     }
     if (!may_drop || !block->is_here || block->pinned_until > node->now) return;
+    if (!node_has_room(node)) {
+        node->sweep_wanted = true; /* many at once: the next sweep goes on */
+        return;
+    }
     block->is_here = false;
     block->was_referenced = false;
     node_count(node, METRIC_blocks_dropped);
@@ -371,9 +375,7 @@ static void settle(struct node *node, struct block *block, bool may_drop)
  * kept. Collected first: the table must not change while it is walked. */
 static void forget_strangers(struct node *node)
 {
-    enum {
-        FORGET_MAX = 256
-    }; /* a sweep; the next one goes on */
+    enum { FORGET_MAX = 256 }; /* a sweep; the next one goes on */
     struct block *idle[FORGET_MAX];
     size_t idle_count = 0, cursor = 0;
     for (struct block *block; (block = map_next(&node->blocks, &cursor)) != NULL;) {

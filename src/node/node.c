@@ -38,6 +38,12 @@ void node_fail(struct node *node, enum error error, const char *what)
                what);
 }
 
+bool node_has_room(const struct node *node)
+{
+    const struct actions *actions = node->actions;
+    return actions->count < actions->capacity / 2 && actions->arena.used < actions->arena.size / 2;
+}
+
 /* ---- folds: what the log tells ---- */
 
 static void fold_roster(struct node *node, const struct id *id)
@@ -471,37 +477,49 @@ static void stream_gossip(struct node *node, const struct link *link, struct sli
     if (reason != NULL) node_count(node, METRIC_records_refused);
 }
 
+static void peer_message(struct node *node, struct link *link, const struct wire_message *message)
+{
+    switch (message->type) {
+    case MSG_exchange: {
+        const struct msg_exchange *exchange = message->fields;
+        gossip_exchange_take(&node->gossip, node->now, exchange);
+        if (exchange->wants_reply) replicas_hello(node, link);
+        node->may_author = true;
+        return;
+    }
+    case MSG_log_vector: replicas_vector(node, link, message->fields); return;
+    case MSG_log_batch: replicas_batch(node, link, message->fields); return;
+    case MSG_block_ensure:
+    case MSG_block_held:
+    case MSG_block_query: keeper_message(node, link, message); return;
+    default: node_count(node, METRIC_records_refused);
+    }
+}
+
+/* One record may hold many messages; a step answers as many as it has room for, and a record that
+ * asks for more is nobody's honest one. */
 static void stream_record(struct node *node, uint64_t stream, struct slice bytes)
 {
     node_count(node, METRIC_records_received);
-    struct link *link = links_find(node, stream);
-    if (is_gossip(link, bytes)) {
-        stream_gossip(node, link, bytes);
+    const struct link *from = links_find(node, stream);
+    if (is_gossip(from, bytes)) {
+        stream_gossip(node, from, bytes);
         return;
     }
-    while (link != NULL && link->state == LINK_OPEN && bytes.count > 0) {
+    while (bytes.count > 0) {
+        struct link *link = links_find(node, stream); /* an answer may have closed it */
+        if (link == NULL || link->state != LINK_OPEN) return;
         struct wire_message message;
-        const char *reason = wire_unpack(&bytes, &message, &node->actions->arena);
+        const char *reason = node_has_room(node)
+                                 ? wire_unpack(&bytes, &message, &node->actions->arena)
+                                 : "more messages than one record may hold";
         if (reason != NULL) {
             node_count(node, METRIC_records_refused);
             trace_line(&node->trace, TRACE_DEBUG, "event=record-refused reason=\"%s\"", reason);
             return;
         }
-        bool is_client = link->purpose == CHANNEL_CLIENT;
-        if (message.type >= 160 && is_client) control_request(node, link, &message);
-        else if (message.type == MSG_exchange && !is_client) {
-            const struct msg_exchange *exchange = message.fields;
-            gossip_exchange_take(&node->gossip, node->now, exchange);
-            if (exchange->wants_reply) replicas_hello(node, link);
-            node->may_author = true;
-        } else if (message.type == MSG_log_vector && !is_client)
-            replicas_vector(node, link, message.fields);
-        else if (message.type == MSG_log_batch && !is_client)
-            replicas_batch(node, link, message.fields);
-        else if (message.type >= MSG_block_ensure && message.type <= MSG_block_query && !is_client)
-            keeper_message(node, link, &message);
-        else node_count(node, METRIC_records_refused);
-        link = links_find(node, stream);
+        if (link->purpose == CHANNEL_CLIENT) control_request(node, link, &message);
+        else peer_message(node, link, &message);
     }
 }
 

@@ -259,6 +259,9 @@ struct roster_item {
 /* node.c */
 void node_fail(struct node *node, enum error error, const char *what);
 static inline void node_count(struct node *node, enum metric metric) { node->metrics[metric]++; }
+/* The step can still take many actions: what can wait for the next one asks first, so that a
+ * hundred thousand blocks are worked off over many steps. */
+bool node_has_room(const struct node *node);
 /* The living, by id; self is among them. Borrowed until members change. */
 const struct schedule_node *node_living(struct node *node, size_t *count);
 bool node_is_living(const struct node *node, const struct id *id);
