@@ -1,7 +1,7 @@
 /* Processes of an attempt: one is started, in a session of its own; in the end not one is left.
  *
- *   mrtask ── /bin/sh -c COMMAND   its session, its group: TERM and KILL reach most of it
- *     └────── orphans              double forks, setsid: they fall back to mrtask, their reaper */
+ *   mrtask -- /bin/sh -c COMMAND   its session, its group: TERM and KILL reach most of it
+ *     `------ orphans              double forks, setsid: they fall back to mrtask, their reaper */
 #ifndef MAPREDUCE_PROCESS_H
 #define MAPREDUCE_PROCESS_H
 

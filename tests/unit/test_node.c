@@ -24,8 +24,8 @@ static void a_record_of_many_requests_is_answered_in_part_and_breaks_nothing(voi
     lone_node_open(&lone, 1);
     lone_node_stream(&lone, CLIENT, CHANNEL_CLIENT, 0);
     struct writer writer = writer_of(record, sizeof record);
-    struct msg_ask_members ask = {.request = 1};
-    while (wire_pack(&wire_ask_members, &ask, &writer)) continue;
+    struct msg_ask_kill ask = {.request = 1, .job = slice_string("x")}; /* small, and so the answer */
+    while (wire_pack(&wire_ask_kill, &ask, &writer)) continue;
     lone_node_record(&lone, CLIENT, slice_of(record, (size_t)(writer.at - record)));
     assert_true(count_actions(&lone, ACTION_STREAM_SEND) > 0);
     struct event tick = {.kind = EVENT_TICK};
