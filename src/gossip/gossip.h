@@ -87,7 +87,8 @@ struct gossip {
     uint32_t replies_count;    /* datagrams out of turn in this period */
 };
 
-/* Begins with itself alone, alive. Copies config (its name is in members.self), borrows prng and memory. */
+/* Begins with itself alone, alive. Copies config (its name is in members.self), borrows prng and
+ * memory. */
 enum error gossip_init(struct gossip *gossip, const struct gossip_config *config, struct prng *prng,
                        struct memory *memory, instant now) MUST_USE;
 void gossip_deinit(struct gossip *gossip);
