@@ -3,9 +3,9 @@
  * digest may be dropped and stored again at the same moment. The fsync of the bytes, the slow part,
  * is made before, in parallel.
  *
- * An output that is not durable is not fsynced (a map's output can be computed again). Its mode says
- * so, and when the machine, not just this process, has started anew since, such files are deleted
- * unread: their bytes may be holes. DIR/machine-boot keeps the kernel's boot id to tell. */
+ * An output that is not durable is not fsynced (a map's output can be computed again). Its mode
+ * says so, and when the machine, not just this process, has started anew since, such files are
+ * deleted unread: their bytes may be holes. DIR/machine-boot keeps the kernel's boot id to tell. */
 #include "io/blocks.h"
 
 #include "base/map.h"
