@@ -44,8 +44,8 @@ struct rumors_head {
     bool is_stream; /* over a stream to `to`, not in a datagram: it may take long, but arrives */
 };
 
-/* Sends head and as much news as fits, fewest told first, then newest. address: NULL when is_stream.
- */
+/* Sends head and as much news as fits, fewest told first, then newest. address: NULL when
+ * is_stream. */
 void rumors_send(struct gossip *gossip, const struct address *address,
                  const struct rumors_head *head);
 /* The latest news cannot wait for the next round: somebody's work is to be taken over. */
