@@ -158,7 +158,8 @@ static void look_around(struct pump *pump)
 {
     struct watch *watch = pump->command->scratch->watch;
     enum error error = watch_check(watch);
-    /* Only now: watch_check takes SIGCHLD, and an end that it has taken must not be missed by us. */
+    /* Only now: watch_check takes SIGCHLD, and an end that it has taken must not be missed by us.
+     */
     process_reap(&pump->process);
     if (error != ERROR_NONE) stop(pump, error, watch->is_orphan ? PUMP_KILLED : PUMP_STOPPING);
     bool is_late = pump->deadline != INSTANT_NEVER && watch_now() >= pump->deadline;
