@@ -367,6 +367,10 @@ static void settle(struct node *node, struct block *block, bool may_drop)
     }
     block->is_here = false;
     block->was_referenced = false;
+    /* Others drop it too. The same bytes may come again (empty outputs do), and are to be copied
+     * again at once. */
+    block->copies_count = 0;
+    block->asked = 0;
     node_count(node, METRIC_blocks_dropped);
     actions_push(node->actions, ACTION_BLOCK_DROP)->block_drop.digest = block->digest;
 }
