@@ -18,7 +18,8 @@ die() { echo "demo: $*" >&2; exit 1; }
 
 flock_begin demo
 if [ -n "$input" ]; then
-  [ -f "$input" ] && [ -r "$input" ] || die "cannot read $input"
+  [ -f "$input" ] || die "no file $input"
+  [ -r "$input" ] || die "cannot read $input"
   ln -s "$input" "$DIR/text"
 else
   text "$DIR/text" 48 || die "found no text below /usr/share; say which: make demo INPUT=path"
@@ -47,7 +48,7 @@ bar() { # job: a line that moves on a terminal, a few lines elsewhere
     sleep 0.1
   done
   [ -t 1 ] && echo
-  [ "$until" = half ] || [ "$state" = done ] || die "$job ended $state"
+  [ "$until" = half ] || [ "$state" = "done" ] || die "$job ended $state"
 }
 
 say "undisturbed"
@@ -71,7 +72,7 @@ bar "$job" end
 wait $waiter || die "mrctl, which had been waiting at node1, did not end well: $(cat "$DIR/waited")"
 ctl cat "$job" >"$DIR/stormy"
 ctl status "$job" -o json |
-  jq -r '"    \(.job): \(.state) in \(.elapsed_ms / 100 | floor / 10) s; \(.attempts) attempts for \(.maps + .reduces) tasks, \(.reexecuted) run again"'
+  jq -r '"    \(.name): \(.state) in \(.elapsed_ms / 100 | floor / 10) s; \(.attempts) attempts for \(.maps + .reduces) tasks, \(.reexecuted) run again"'
 again=$(ctl tasks "$job" -o json | jq -r '[.[] | select(.number > 1)][0].task // empty')
 if [ -n "$again" ]; then
   show "mrctl explain $again"
