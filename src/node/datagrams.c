@@ -15,7 +15,7 @@ enum {
     CONTACTS_MAX = 16384, /* as many as members */
     CHALLENGE_EVERY =
         200 * MILLISECOND, /* a lost challenge is repeated at the next datagram after this */
-    REFUSAL_AGE = 5 * SECOND, /* design, section 6 */
+    REFUSAL_AGE = 5 * SECOND, /* older news of a closed port says little of now */
     REMIND_EVERY = SECOND, /* so often a former boot hears, at most, that it is one */
 };
 
