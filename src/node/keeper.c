@@ -52,9 +52,12 @@ static struct block *block_at(struct node *node, const struct msg_block_ref *ref
     return block;
 }
 
+/* `pinned` tells release whether somebody asked for the block since a job was seen, for a reason of
+ * his own. Shorter pins have theirs in the log: would they count, what a brief job lets go of would
+ * stay for an hour. */
 static void pin(struct node *node, struct block *block, duration length)
 {
-    block->pinned = node->now;
+    if (length >= default_pin()) block->pinned = node->now;
     if (node->now + length > block->pinned_until) block->pinned_until = node->now + length;
 }
 

@@ -111,7 +111,7 @@ struct block {
     uint8_t replicas;  /* copies wanted */
     uint32_t refusals; /* members that said they can't get it, since the last that could */
     instant pinned_until;
-    instant pinned;               /* when that pin was made */
+    instant pinned;               /* when the last full-length pin was made */
     instant asked;                /* when holders were last asked */
     struct id copies[COPIES_MAX]; /* members that confirmed one */
     size_t copies_count;
