@@ -319,6 +319,8 @@ enum error members_seed(struct members *members, instant now, const struct fact 
         members->state_counts[MEMBER_ALIVE]++;
         members->view_digest += view_part(member);
     }
+    for (size_t i = 0; i < members->order_count; i++)
+        members->order[i]->view_digest = members->view_digest;
     return ERROR_NONE;
 }
 

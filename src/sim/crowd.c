@@ -1,14 +1,10 @@
-/* The crowd's clock, network and script.
+/* The crowd's clock and script (its network: crowd_net.c).
  *
  *   node --send--> [lost? apart?] --delay--> post --> gossip_receive --> timers: its new deadline
  *      ^-- gossip_tick, when its timer is the first --------------------------'
  *
  *   |- warm-up -|- calm: a quarter -|- kills, pauses, joins, evenly: half -|- the rest: a quarter
  * -|
- *
- * Streams are modelled by what gossip hears of them: each node has some to its neighbours on the
- * ring of ids (as src/node/links.c), they carry what is sent whole, and they end at once when a
- * process is killed.
  *
  * Facts are shared: 10^8 members are 10^8 times 80 bytes, a pointer in a map and one in the probe
  * order. */
@@ -20,12 +16,7 @@
 
 enum {
     PORT = 7437,
-    DELAY = 200, /* microseconds, and up to so much more: one rack (network.c) */
-    JITTER = 300,
-    WARM_UP = 5,       /* periods */
-    WAITING_MAX = 256, /* datagrams in a socket: 212,992 bytes of Linux's buffers, 832 each */
-    MESH_MAX = 16,     /* up to so many nodes each has a stream to each, */
-    SUCCESSORS = 4,    /* above to its next ones on the ring; as in links.c */
+    WARM_UP = 5, /* periods */
     SCRATCH_LEAST = 1 << 16,
     MEMORY_MAX = 64 << 20, /* a node's budget */
 };
@@ -51,42 +42,6 @@ static struct address address_of(uint32_t number)
     return address_ipv4(10, (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number, PORT);
 }
 
-static uint32_t number_at(const struct address *address)
-{
-    return (uint32_t)address->ip[13] << 16 | (uint32_t)address->ip[14] << 8 | address->ip[15];
-}
-
-static instant arrival(struct crowd *crowd)
-{
-    return crowd->now + DELAY + (instant)prng_below(&crowd->prng, JITTER + 1);
-}
-
-/* ---- ports ---- */
-
-static void on_send(void *context, const struct address *to, struct slice payload)
-{
-    struct crowd_node *node = context;
-    struct crowd *crowd = node->crowd;
-    uint32_t number = number_at(to);
-    node->load.messages++;
-    node->load.bytes += payload.count + FRAME_OVERHEAD_MAX + CROWD_IP_SIZE;
-    if (crowd->options.loss > 0 && prng_chance(&crowd->prng, crowd->options.loss)) return;
-    if (number >= crowd->nodes_count || crowd_is_apart(crowd, node->number, number)) return;
-    post_send(&crowd->post, arrival(crowd), LETTER_DATAGRAM, node->number, number, payload);
-}
-
-static void on_changed(void *context, const struct member *member, unsigned before)
-{
-    struct crowd_node *node = context;
-    census_changed(node->crowd, node->number, member, before);
-}
-
-static void on_usurped(void *context, const struct boot *boot)
-{
-    (void)context, (void)boot; /* ids and boots are ours to give: only a core's bug ends here */
-    assert(false);
-}
-
 /* ---- nodes ---- */
 
 static void start(struct crowd *crowd, uint32_t number)
@@ -104,7 +59,7 @@ static void start(struct crowd *crowd, uint32_t number)
         .name = name,
         .slots = 4,
         .period = crowd->options.period,
-        .ports = {.context = node, .send = on_send, .changed = on_changed, .usurped = on_usurped},
+        .ports = crowd_ports(node),
         .facts = &crowd->facts,
     };
     enum error error = gossip_init(&node->gossip, &config, &node->prng, &node->memory, crowd->now);
@@ -135,8 +90,7 @@ static void seed(struct crowd *crowd)
     free(facts);
 }
 
-/* It took a step. */
-static void follow(struct crowd *crowd, struct crowd_node *node)
+void crowd_follow(struct crowd *crowd, struct crowd_node *node)
 {
     timers_set(&crowd->timers, node->number, gossip_deadline(&node->gossip));
     census_look(crowd, node);
@@ -146,63 +100,10 @@ static void tick(struct crowd *crowd, struct crowd_node *node)
 {
     gossip_tick(&node->gossip, crowd->now);
     assert(gossip_deadline(&node->gossip) > crowd->now);
-    follow(crowd, node);
-}
-
-static void deliver(struct crowd *crowd)
-{
-    struct letter *letter = post_take(&crowd->post);
-    struct crowd_node *node = &crowd->nodes[letter->to];
-    if (node->state == CROWD_PAUSED && node->waiting < WAITING_MAX) {
-        node->waiting++;
-        post_again(&crowd->post, node->paused_until, letter);
-        return;
-    }
-    if (node->state != CROWD_RUNNING) {
-        post_put(&crowd->post, letter);
-        return;
-    }
-    const struct gossip_config *sender = &crowd->nodes[letter->from].gossip.config;
-    struct slice payload = slice_of(letter->bytes, letter->size);
-    struct arena arena;
-    arena_init(&arena, crowd->scratch, crowd->scratch_size);
-    switch (letter->kind) {
-    case LETTER_DATAGRAM:
-        (void)!gossip_receive(&node->gossip, crowd->now, &sender->id, &sender->boot,
-                              &sender->address, payload, &arena);
-        break;
-    case LETTER_ENDED:
-        gossip_evidence(&node->gossip, crowd->now, &sender->id, CAUSE_STREAM_ENDED);
-        break;
-    }
-    post_put(&crowd->post, letter);
-    follow(crowd, node);
+    crowd_follow(crowd, node);
 }
 
 /* ---- deeds ---- */
-
-static bool is_there(const struct crowd *crowd, uint32_t number)
-{
-    enum crowd_state state = crowd->nodes[number].state;
-    return state == CROWD_RUNNING || state == CROWD_PAUSED;
-}
-
-/* The streams of a killed one end: its neighbours on the ring hear it. */
-static void end_streams(struct crowd *crowd, uint32_t number)
-{
-    uint32_t count = crowd->nodes_count;
-    uint32_t side = crowd->options.nodes <= MESH_MAX ? count : SUCCESSORS;
-    for (int sign = -1; sign <= 1; sign += 2) {
-        uint32_t found = 0;
-        for (uint32_t far = 1; far <= count / 2 && found < side; far++) {
-            uint32_t peer = sign < 0 ? (number + count - far) % count : (number + far) % count;
-            if (!is_there(crowd, peer)) continue;
-            found++;
-            if (sign > 0 && 2 * far == count) continue; /* met from the other side */
-            post_send(&crowd->post, arrival(crowd), LETTER_ENDED, number, peer, slice_of(NULL, 0));
-        }
-    }
-}
 
 static void stop(struct crowd *crowd, uint32_t number, enum crowd_state state)
 {
@@ -212,7 +113,7 @@ static void stop(struct crowd *crowd, uint32_t number, enum crowd_state state)
     timers_set(&crowd->timers, number, INSTANT_NEVER);
     census_leave(crowd, number);
     census_begin(crowd, state == CROWD_KILLED ? STORY_KILL : STORY_PAUSE, number);
-    if (state == CROWD_KILLED) end_streams(crowd, number);
+    if (state == CROWD_KILLED) crowd_end_streams(crowd, number);
 }
 
 static void resume(struct crowd *crowd, uint32_t number)
@@ -238,7 +139,7 @@ static void exchange(struct crowd *crowd, struct crowd_node *from, struct crowd_
     from->load.records++;
     from->load.record_bytes += wire_packed_size(&wire_exchange, &message);
     gossip_exchange_take(&to->gossip, crowd->now, &message);
-    follow(crowd, to);
+    crowd_follow(crowd, to);
 }
 
 static void join(struct crowd *crowd, uint32_t number)
@@ -374,7 +275,7 @@ void crowd_run(struct crowd *crowd)
         if (next > crowd->now) crowd->now = next;
         if (deed == next) do_deed(crowd, &crowd->deeds[crowd->deeds_next++]);
         else if (timer->at == next) tick(crowd, &crowd->nodes[timer->owner]);
-        else deliver(crowd);
+        else crowd_deliver(crowd);
     }
     crowd->now = end;
 }

@@ -15,7 +15,7 @@
 enum {
     CROWD_NODES_MAX = 10000,
     CROWD_EVENTS_MAX = 1000, /* kills, pauses and joins, each */
-    CROWD_IP_SIZE = 28,      /* IPv4 and UDP headers, counted as an interface does */
+    CROWD_EXTRAS = 16,       /* streams of a node that were opened because gossip needed them */
 };
 
 struct crowd_options {
@@ -39,11 +39,18 @@ enum crowd_state {
 
 struct crowd;
 
+/* A stream that gossip asked for. */
+struct crowd_extra {
+    uint32_t peer;
+    instant used; /* 0 = this place is free */
+};
+
 struct crowd_node {
     struct crowd *crowd;
     uint32_t number;
     enum crowd_state state;
-    uint32_t waiting; /* datagrams in the socket while it is paused */
+    uint32_t waiting; /* letters in the sockets while it is paused */
+    struct crowd_extra extras[CROWD_EXTRAS];
     instant paused_until;
     bool is_right;    /* its view of who lives is the truth */
     struct load load; /* since it was last set to zero */
@@ -95,6 +102,13 @@ void crowd_close(struct crowd *crowd);
 
 /* Bytes that cores and facts hold. */
 uint64_t crowd_memory_used(const struct crowd *crowd);
+/* crowd_net.c: what the cores send with; the next letter's arrival; a killed one's streams. */
+struct gossip_ports crowd_ports(struct crowd_node *node);
+void crowd_deliver(struct crowd *crowd);
+void crowd_end_streams(struct crowd *crowd, uint32_t number);
+/* The node's core took a step: its timer and the census follow. */
+void crowd_follow(struct crowd *crowd, struct crowd_node *node);
+
 /* Whose id this is. */
 uint32_t crowd_number(const struct id *id);
 /* Two halves, by number: even and odd. */

@@ -8,7 +8,11 @@
 
 enum letter_kind {
     LETTER_DATAGRAM,
-    LETTER_ENDED, /* a stream to from ended without goodbye */
+    LETTER_RECORD,  /* over a stream */
+    LETTER_HELLO,   /* from connects */
+    LETTER_OPENED,  /* the stream to from is there */
+    LETTER_REFUSED, /* from's kernel: nobody listens at that port */
+    LETTER_ENDED,   /* a stream to from ended without goodbye */
 };
 
 struct letter {

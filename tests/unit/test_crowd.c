@@ -113,43 +113,52 @@ static void same_seed_gives_the_same_run(void **state)
     assert_true(events[0] != events[2]);
 }
 
+static void check_by_a_walk(const struct crowd *crowd)
+{
+    uint32_t running = 0;
+    for (uint32_t i = 0; i < crowd->nodes_count; i++) {
+        if (crowd->nodes[i].state != CROWD_RUNNING) continue;
+        running++;
+        for (uint32_t k = 0; k < crowd->nodes_count; k++) {
+            const struct id *id = &crowd->nodes[k].gossip.config.id;
+            const struct member *member = members_find(&crowd->nodes[i].gossip.members, id);
+            bool is_alive = crowd->nodes[k].state == CROWD_RUNNING;
+            assert_non_null(member);
+            assert_int_equal(member->state, is_alive ? MEMBER_ALIVE : MEMBER_DEAD);
+        }
+    }
+    assert_int_equal(crowd->census.running_count, running);
+    assert_int_equal(crowd->census.right_count, running);
+}
+
 /* Whatever happens, all know at the end, and the counts of the census are those of a walk. */
 static void stories_end_and_their_counts_are_those_of_a_walk(void **state)
 {
     (void)state;
-    struct crowd crowd;
-    struct crowd_options options = {.nodes = 60,
-                                    .seed = 2,
-                                    .kills = 3,
-                                    .pauses = 3,
-                                    .joins = 3,
-                                    .time = 160 * SECOND,
-                                    .period = SECOND};
-    run(&crowd, &options);
-    unsigned seen[STORY_KINDS] = {0};
-    for (size_t i = 0; i < crowd.census.stories_count; i++) {
-        const struct story *story = &crowd.census.stories[i];
-        seen[story->kind]++;
-        assert_false(story->is_open);
-        assert_true(story->first <= story->half && story->half <= story->all);
-    }
-    for (enum story_kind kind = STORY_KILL; kind <= STORY_JOIN; kind++)
-        assert_int_equal(seen[kind], 3);
-    uint32_t running = 0;
-    for (uint32_t i = 0; i < crowd.nodes_count; i++) {
-        if (crowd.nodes[i].state != CROWD_RUNNING) continue;
-        running++;
-        for (uint32_t k = 0; k < crowd.nodes_count; k++) {
-            const struct id *id = &crowd.nodes[k].gossip.config.id;
-            const struct member *member = members_find(&crowd.nodes[i].gossip.members, id);
-            bool is_alive = crowd.nodes[k].state == CROWD_RUNNING;
-            assert_int_equal(member->state, is_alive ? MEMBER_ALIVE : MEMBER_DEAD);
+    for (uint32_t turn = 0; turn < 2; turn++) { /* silence, then newcomers */
+        struct crowd crowd;
+        struct crowd_options options = {.nodes = 60,
+                                        .seed = 2,
+                                        .kills = 3,
+                                        .pauses = 3 * (1 - turn),
+                                        .joins = 3 * turn,
+                                        .time = 160 * SECOND,
+                                        .period = SECOND};
+        run(&crowd, &options);
+        unsigned seen[STORY_KINDS] = {0};
+        for (size_t i = 0; i < crowd.census.stories_count; i++) {
+            const struct story *story = &crowd.census.stories[i];
+            seen[story->kind]++;
+            assert_false(story->is_open);
+            assert_true(story->first <= story->half && story->half <= story->all);
         }
+        assert_int_equal(seen[STORY_KILL], 3);
+        assert_int_equal(seen[STORY_PAUSE], options.pauses);
+        assert_int_equal(seen[STORY_RETURN], options.pauses);
+        assert_int_equal(seen[STORY_JOIN], options.joins);
+        check_by_a_walk(&crowd);
+        crowd_close(&crowd);
     }
-    assert_int_equal(running, 60);
-    assert_int_equal(crowd.census.running_count, 60);
-    assert_int_equal(crowd.census.right_count, 60);
-    crowd_close(&crowd);
 }
 
 static void halves_apart_heal(void **state)
