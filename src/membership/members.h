@@ -111,8 +111,9 @@ enum members_verdict members_apply(struct members *members, instant now,
                                    struct prng *prng);
 
 /* A flock that has long converged, at once: everyone of these facts but self is held alive since
- * now, and to hold the same, at random places, and nobody is told. None but self may be held yet (asserted), and the
- * facts must be of the shared store. ERROR_MEMORY: some may be held then. For laboratories. */
+ * now, and to hold the same, at random places, and nobody is told. None but self may be held yet
+ * (asserted), and the facts must be of the shared store. ERROR_MEMORY: some may be held then. For
+ * laboratories. */
 enum error members_seed(struct members *members, instant now, const struct fact *const *facts,
                         size_t count, struct prng *prng) MUST_USE;
 
