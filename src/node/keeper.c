@@ -19,7 +19,7 @@ enum {
     SWEEP_EVERY = 10 * SECOND,      /* without news; with news at once */
     SWEEP_SOON = 300 * MILLISECOND, /* many entries of one moment make one sweep */
     RELEASE_GRACE = 5 * SECOND,     /* a job's input after its end: time to be asked for again */
-    IN_LOG_PIN = 60 * SECOND,       /* what references it is in the log, and soon here */
+    IN_LOG_PIN = 15 * SECOND,       /* what wants it is in the log, and soon here */
     DEFAULT_PIN_MINUTES = 60,       /* of an upload: what will reference it may take long */
     LOST_AFTER = 3, /* refusals: everyone who could know was asked and asked again */
 };
