@@ -6,10 +6,10 @@
 
 /* Who says it, and how. */
 struct claims_source {
-    const struct id *sender;      /* NULL: an exchange */
-    const struct address *from;   /* NULL: no datagram */
-    bool is_stream;               /* it came over a stream from the sender */
-    bool is_testimony;            /* the sender saw it itself (rumors.c) */
+    const struct id *sender;    /* NULL: an exchange */
+    const struct address *from; /* NULL: no datagram */
+    bool is_stream;             /* it came over a stream from the sender */
+    bool is_testimony;          /* the sender saw it itself (rumors.c) */
 };
 
 /* Holds a claim if it wins. About ourselves: refutes it. NULL, or why it is junk. */

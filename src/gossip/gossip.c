@@ -20,6 +20,7 @@
 #include "gossip/gossip.h"
 
 #include "gossip/claims.h"
+#include "gossip/exchange.h"
 #include "gossip/probe.h"
 #include "gossip/suspects.h"
 
@@ -62,12 +63,14 @@ enum error gossip_init(struct gossip *gossip, const struct gossip_config *config
     gossip->config.name = NULL; /* it was the caller's */
     rumors_add(&gossip->rumors, gossip->members.self);
     claims_listen(gossip);
+    exchange_init(gossip);
     return ERROR_NONE;
 }
 
 void gossip_deinit(struct gossip *gossip)
 {
     probe_deinit(gossip);
+    rpc_deinit(&gossip->rpc);
     members_deinit(&gossip->members);
     gossip->rumors = (struct rumors){.count = 0};
     gossip->suspects = NULL;
@@ -164,6 +167,7 @@ void gossip_tick(struct gossip *gossip, instant now)
     probe_tick(gossip, now);
     suspects_tick(gossip, now);
     begin_period(gossip, now);
+    rpc_tick(&gossip->rpc, now);
     rumors_tick(gossip, now);
 }
 
@@ -173,13 +177,13 @@ instant gossip_deadline(const struct gossip *gossip)
     if (gossip->is_leaving) return instant_min(next, gossip->goodbye_deadline);
     next = instant_min(next, gossip->period_deadline);
     next = instant_min(next, probe_deadline(gossip));
+    next = instant_min(next, rpc_deadline(&gossip->rpc));
     return instant_min(next, gossip->suspects_next);
 }
 
 /* ---- what the node knows ---- */
 
-void gossip_alive(struct gossip *gossip, instant now, const struct id *id,
-                  const struct boot *boot)
+void gossip_alive(struct gossip *gossip, instant now, const struct id *id, const struct boot *boot)
 {
     gossip->now = now;
     struct member *member = members_find(&gossip->members, id);

@@ -9,6 +9,7 @@
 #include "base/prng.h"
 #include "base/time.h"
 #include "base/trace.h"
+#include "gossip/rpc.h"
 #include "gossip/rumors.h"
 #include "membership/members.h"
 
@@ -36,21 +37,22 @@ struct gossip_config {
     struct id id;
     struct boot boot;
     struct address address;
-    const char *name;          /* not empty; cut at 64 bytes */
+    const char *name; /* not empty; cut at 64 bytes */
     uint16_t slots;
-    duration period;           /* a probe each */
+    duration period; /* a probe each */
     struct gossip_ports ports;
     struct trace trace;
-    struct facts *facts;       /* shared with other nodes of this process (borrowed); NULL = no */
+    struct facts *facts; /* shared with other nodes of this process (borrowed); NULL = no */
 };
 
 /* Counters: each only grows. */
 struct gossip_counters {
     uint64_t probes, probes_failed, probes_indirect, suspicions, refutations, deaths, rumors_sent;
-    uint64_t probes_dropped;   /* no memory for them, or too many at once */
-    uint64_t claims_refused;   /* junk of somebody with the key */
-    uint64_t oversleeps;       /* ticks that came more than a period late */
-    uint64_t refusals;         /* ports that refused a ping of ours */
+    uint64_t probes_dropped; /* no memory for them, or too many at once */
+    uint64_t claims_refused; /* junk of somebody with the key */
+    uint64_t oversleeps;     /* ticks that came more than a period late */
+    uint64_t pulls;          /* views that differed, and were asked for */
+    uint64_t refusals;       /* ports that refused a ping of ours */
 };
 
 enum {
@@ -64,27 +66,31 @@ enum {
 struct gossip {
     struct gossip_config config;
     struct members members;
-    struct prng *prng;         /* the node's */
+    struct prng *prng; /* the node's */
     struct memory *memory;
     struct gossip_counters counters;
-    uint64_t log_digest;       /* ours, told in pings and acks; the node sets it */
+    uint64_t log_digest; /* ours, told in pings and acks; the node sets it */
     instant period_deadline;
-    uint32_t health;           /* Lifeguard's local health multiplier, 0 = healthy, at most 8 */
-    uint32_t loss;             /* of our own questions and answers on the way, in thousandths */
+    uint32_t health; /* Lifeguard's local health multiplier, 0 = healthy, at most 8 */
+    uint32_t loss;   /* of our own questions and answers on the way, in thousandths */
     bool is_leaving;
-    struct probe *probes;      /* direct probes in flight and those we make for others */
+    struct probe *probes; /* direct probes in flight and those we make for others */
     size_t probes_count, probes_capacity;
-    size_t order_next;         /* where the round robin stands */
-    uint64_t sequence;         /* of the last ping sent */
+    size_t order_next; /* where the round robin stands */
+    uint64_t sequence; /* of the last ping sent */
     /* the rest is gossip's own */
     struct rumors rumors;
-    struct member *suspects;   /* a list through their suspicions */
-    instant suspects_next;     /* nothing is due among them before */
-    instant heal_next;         /* a dead one is pinged in the first period from here on */
+    struct rpc rpc; /* small pulls: exchange.c */
+    bool is_pulling;
+    instant pull_next;
+    instant differs_since; /* nobody heard from since then had our view; INSTANT_NEVER = one had */
+    struct member *suspects; /* a list through their suspicions */
+    instant suspects_next;   /* nothing is due among them before */
+    instant heal_next;       /* a dead one is pinged in the first period from here on */
     instant reap_next;
-    instant goodbye_deadline;  /* leaving: all is said then; INSTANT_NEVER behind it */
-    instant now;               /* of the latest call */
-    uint32_t replies_count;    /* datagrams out of turn in this period */
+    instant goodbye_deadline; /* leaving: all is said then; INSTANT_NEVER behind it */
+    instant now;              /* of the latest call */
+    uint32_t replies_count;   /* datagrams out of turn in this period */
 };
 
 /* Begins with itself alone, alive. Copies config (its name is in members.self), borrows prng and
@@ -109,8 +115,7 @@ const char *gossip_receive(struct gossip *gossip, instant now, const struct id *
 
 /* A stream to a member has just come to be: it lives now, at this boot. When it is held suspect or
  * dead at that boot, it is told so at once, and refutes. */
-void gossip_alive(struct gossip *gossip, instant now, const struct id *id,
-                  const struct boot *boot);
+void gossip_alive(struct gossip *gossip, instant now, const struct id *id, const struct boot *boot);
 /* A datagram of ours to this address, of the last seconds, met a closed port (ICMP). */
 void gossip_refused(struct gossip *gossip, instant now, const struct address *address);
 /* Something speaks against a member (its stream ended, its port refused): probe it now. */

@@ -32,6 +32,7 @@
  * That does not hold with evidence: its last words may have been under way when it died. */
 #include "gossip/probe.h"
 
+#include "gossip/exchange.h"
 #include "gossip/suspects.h"
 
 #include <assert.h>
@@ -62,9 +63,9 @@ struct probe {
     instant sent;
     instant deadline; /* of the present state */
     instant end;
-    bool is_repeated; /* the ping was sent twice: an ack measures nothing (Karn) */
-    bool is_graced;   /* we were late once, and waited for what may lie in the socket */
-    struct address address;           /* where the ping went */
+    bool is_repeated;       /* the ping was sent twice: an ack measures nothing (Karn) */
+    bool is_graced;         /* we were late once, and waited for what may lie in the socket */
+    struct address address; /* where the ping went */
     uint64_t log_digest, view_digest; /* as the ping said them */
     instant refused;                  /* when its port first refused; 0 = it did not */
     instant again;   /* when the ping is repeated to see whether it still does; 0 = no */
@@ -184,8 +185,8 @@ static void send_ping(struct gossip *gossip, const struct id *id, const struct a
         .view_digest = gossip->members.view_digest,
     };
     const struct member *known = members_find(&gossip->members, id);
-    bool is_same = known != NULL && known->state == MEMBER_ALIVE &&
-                   known->view_digest == ping.view_digest;
+    bool is_same =
+        known != NULL && known->state == MEMBER_ALIVE && known->view_digest == ping.view_digest;
     struct rumors_head head = {
         .schema = &wire_ping,
         .message = &ping,
@@ -301,20 +302,22 @@ static void send_ack(struct gossip *gossip, const struct id *to, const struct ad
     answer(gossip, to, address, &wire_ack, &ack);
 }
 
-static void note_digests(struct member *member, uint64_t log_digest, uint64_t view_digest)
+static void note_digests(struct gossip *gossip, instant now, struct member *member,
+                         uint64_t log_digest, uint64_t view_digest)
 {
     if (member == NULL) return;
     member->log_digest = log_digest;
     member->view_digest = view_digest;
+    exchange_compare(gossip, now, member);
 }
 
 void probe_on_ping(struct gossip *gossip, const struct probe_mail *mail,
                    const struct msg_ping *ping)
 {
-    note_digests(mail->member, ping->log_digest, ping->view_digest);
+    note_digests(gossip, mail->now, mail->member, ping->log_digest, ping->view_digest);
     if (ping->target != short_id(&gossip->config.id)) return; /* for who had our address */
-    bool is_same = ping->log_digest == gossip->log_digest &&
-                   ping->view_digest == gossip->members.view_digest;
+    bool is_same =
+        ping->log_digest == gossip->log_digest && ping->view_digest == gossip->members.view_digest;
     struct msg_ack_same same = {ping->sequence};
     if (is_same) answer(gossip, mail->sender, mail->from, &wire_ack_same, &same);
     else send_ack(gossip, mail->sender, mail->from, ping->sequence);
@@ -360,7 +363,7 @@ static void take_answer(struct gossip *gossip, const struct probe_mail *mail, st
 
 void probe_on_ack(struct gossip *gossip, const struct probe_mail *mail, const struct msg_ack *ack)
 {
-    note_digests(mail->member, ack->log_digest, ack->view_digest);
+    note_digests(gossip, mail->now, mail->member, ack->log_digest, ack->view_digest);
     struct probe *probe = find_sequence(gossip, ack->sequence);
     if (probe != NULL) take_answer(gossip, mail, probe);
 }
@@ -371,7 +374,7 @@ void probe_on_ack_same(struct gossip *gossip, const struct probe_mail *mail,
     struct probe *probe = find_sequence(gossip, ack->sequence);
     if (probe == NULL) return;
     if (id_equal(&probe->target, mail->sender))
-        note_digests(mail->member, probe->log_digest, probe->view_digest);
+        note_digests(gossip, mail->now, mail->member, probe->log_digest, probe->view_digest);
     take_answer(gossip, mail, probe);
 }
 

@@ -28,7 +28,7 @@ static const char *unpack(struct parcel *parcel, struct slice payload, struct ar
         struct wire_message *message = &parcel->messages[parcel->count];
         const char *reason = wire_unpack(&payload, message, scratch);
         if (reason != NULL) return reason;
-        if (message->type > MSG_refusal) return "a message that is none of gossip's";
+        if (message->type > MSG_request_taken) return "a message that is none of gossip's";
         parcel->count++;
     }
     return NULL;
@@ -59,6 +59,20 @@ static const char *take_rumors(struct gossip *gossip, instant now, const struct 
     return refused;
 }
 
+/* Calls are for members, in datagrams. */
+static void take_call(struct gossip *gossip, const struct probe_mail *mail,
+                      const struct wire_message *message)
+{
+    if (mail->member == NULL || mail->from == NULL) return;
+    instant now = mail->now;
+    struct rpc *rpc = &gossip->rpc;
+    if (message->type == MSG_request)
+        rpc_on_request(rpc, now, mail->sender, mail->from, message->fields);
+    else if (message->type == MSG_response)
+        rpc_on_response(rpc, now, mail->sender, message->fields);
+    else rpc_on_taken(rpc, now, mail->sender, message->fields);
+}
+
 static void take_probes(struct gossip *gossip, const struct parcel *parcel,
                         const struct probe_mail *mail)
 {
@@ -71,6 +85,9 @@ static void take_probes(struct gossip *gossip, const struct parcel *parcel,
         case MSG_nack: probe_on_nack(gossip, mail, message->fields); break;
         case MSG_ack_same: probe_on_ack_same(gossip, mail, message->fields); break;
         case MSG_refusal: probe_on_refusal(gossip, mail, message->fields); break;
+        case MSG_request:
+        case MSG_response:
+        case MSG_request_taken: take_call(gossip, mail, message); break;
         default: break; /* rumors are taken, challenges are the node's */
         }
     }

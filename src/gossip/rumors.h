@@ -24,8 +24,8 @@ struct rumor_queue {
 /* News by the number of times it was told. */
 struct rumors {
     struct rumor_queue queues[RUMOR_QUEUES];
-    size_t count;         /* in all queues */
-    instant spread_next;  /* the next round of datagrams that carry nothing but news */
+    size_t count;        /* in all queues */
+    instant spread_next; /* the next round of datagrams that carry nothing but news */
 };
 
 /* The claim held of this member is news: it is told from now on, before all older news. */
@@ -40,7 +40,7 @@ struct rumors_head {
     const struct wire_schema *schema; /* NULL: nothing but rumours */
     const void *message;
     const struct id *to; /* the receiver, NULL = not known; if not held alive, it is told so */
-    bool is_introduced;               /* with our own claim */
+    bool is_introduced;  /* with our own claim */
     bool is_stream; /* over a stream to `to`, not in a datagram: it may take long, but arrives */
 };
 

@@ -125,8 +125,8 @@ static bool reprieve(struct gossip *gossip, struct member *member)
     if (is_evidence && !is_heard) return false;
     size_t living_count = members_living_count(&gossip->members);
     instant since = is_heard ? member->heard : suspicion->since;
-    duration timeout = suspicion_timeout(suspects_patience(gossip), living_count,
-                                         suspicion->confirmations);
+    duration timeout =
+        suspicion_timeout(suspects_patience(gossip), living_count, suspicion->confirmations);
     if (since + timeout <= gossip->now) return false;
     suspicion->deadline = since + timeout;
     return true;

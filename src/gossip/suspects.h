@@ -14,8 +14,7 @@ void suspects_accuse(struct gossip *gossip, instant now, struct member *member, 
 /* This node, and not only its rumour, says that the suspect fails its probes. */
 void suspects_testify(struct gossip *gossip, struct member *member, const struct id *witness);
 /* It is dead, and this is why. */
-void suspects_condemn(struct gossip *gossip, instant now, struct member *member,
-                      enum cause cause);
+void suspects_condemn(struct gossip *gossip, instant now, struct member *member, enum cause cause);
 /* What stands for the period in a suspicion's timeout. */
 duration suspects_patience(const struct gossip *gossip);
 /* The verdict on a suspect falls within this time: evidence speaks against it, too. */

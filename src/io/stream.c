@@ -36,6 +36,7 @@ struct streams {
     uv_tcp_t listener;
     uv_timer_t sweep;
     struct channel_config identity;
+    struct address bound; /* where we listen */
     const struct stream_user *users[CHANNEL_BULK + 1];
     void *contexts[CHANNEL_BULK + 1];
     struct stream *oldest, *newest;
@@ -127,8 +128,8 @@ void stream_fail(struct stream *stream, enum error error, const char *reason)
 static void refuse(struct stream *stream, const char *reason)
 {
     struct loop *loop = stream->streams->loop;
-    bool is_denial = reason == channel_wrong_key || reason == channel_other_version ||
-                     reason == silent_refusal;
+    bool is_denial =
+        reason == channel_wrong_key || reason == channel_other_version || reason == silent_refusal;
     refusals_note(&loop->refusals, &loop->trace, loop_now(), reason, &stream->address);
     stream_fail(stream, is_denial ? ERROR_DENIED : ERROR_INVALID, reason);
 }
@@ -363,8 +364,8 @@ static void shake(struct stream *stream)
     move_to(stream, STREAM_SHAKING);
     (void)uv_tcp_nodelay(&stream->tcp, 1);
     (void)uv_tcp_keepalive(&stream->tcp, 1, KEEPALIVE_S);
-    stream->channel = channel_open(&streams->loop->memory, &config, !stream->is_inbound,
-                                   stream->purpose);
+    stream->channel =
+        channel_open(&streams->loop->memory, &config, !stream->is_inbound, stream->purpose);
     sodium_memzero(config.seed, sizeof config.seed);
     if (stream->channel == NULL) {
         stream_fail(stream, ERROR_MEMORY, "no memory for a channel");
@@ -382,6 +383,23 @@ static void on_connected(uv_connect_t *request, int status)
     else shake(stream);
 }
 
+/* From the address that we listen at, if it is one: so a machine of several addresses has one face,
+ * for firewalls and for people. Else the kernel chooses. */
+static void bind_source(struct stream *stream, const struct address *to)
+{
+    static const uint8_t zeros[16];
+    struct address from = stream->streams->bound;
+    struct sockaddr_storage name;
+    bool is_any = address_is_ipv4(&from) ? memcmp(from.ip + 12, zeros, 4) == 0
+                                         : memcmp(from.ip, zeros, sizeof zeros) == 0;
+    bool is_same = address_is_ipv4(&from) == address_is_ipv4(to) &&
+                   address_is_loopback(&from) == address_is_loopback(to);
+    if (is_any || !is_same) return;
+    from.port = 0;
+    (void)sockaddr_from(&from, sockaddr_family(&from), &name);
+    (void)uv_tcp_bind(&stream->tcp, (struct sockaddr *)&name, 0);
+}
+
 struct stream *stream_connect(struct streams *streams, const struct address *to,
                               enum channel_purpose purpose, const struct stream_user *user,
                               void *context)
@@ -393,6 +411,7 @@ struct stream *stream_connect(struct streams *streams, const struct address *to,
     if (stream == NULL) return NULL;
     stream->address = *to;
     stream->purpose = purpose;
+    bind_source(stream, to);
     if (uv_tcp_connect(&stream->connect, &stream->tcp, (struct sockaddr *)&name, on_connected) !=
         0) {
         close_quietly(stream);
@@ -449,8 +468,7 @@ static void on_connection(uv_stream_t *listener, int status)
     static const struct address nobody;
     if (status != 0)
         refusals_note(&loop->refusals, &loop->trace, loop_now(), "accept failed", &nobody);
-    else if (!streams->is_closing)
-        accept_one(streams);
+    else if (!streams->is_closing) accept_one(streams);
 }
 
 /* ---- deadlines ---- */
@@ -511,6 +529,10 @@ enum error streams_open(struct loop *loop, const struct channel_config *identity
     if (streams == NULL) return ERROR_MEMORY;
     streams->loop = loop;
     streams->identity = *identity;
+    struct sockaddr_storage name;
+    socklen_t size = sizeof name;
+    if (getsockname(listener, (struct sockaddr *)&name, &size) == 0)
+        streams->bound = sockaddr_address((struct sockaddr *)&name);
     if (uv_tcp_init(&loop->uv, &streams->listener) != 0 ||
         uv_timer_init(&loop->uv, &streams->sweep) != 0)
         abort(); /* both only fill in structs */
@@ -530,7 +552,9 @@ void streams_serve(struct streams *streams, enum channel_purpose purpose,
 
 enum error streams_listen(struct streams *streams)
 {
-    enum { BACKLOG = 1024 };
+    enum {
+        BACKLOG = 1024
+    };
     int status = uv_listen((uv_stream_t *)&streams->listener, BACKLOG, on_connection);
     return status == 0 ? ERROR_NONE : ERROR_SYSTEM;
 }

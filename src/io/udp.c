@@ -43,8 +43,8 @@ enum error udp_open(struct loop *loop, int descriptor, int family, struct udp **
     struct udp *udp = calloc(1, sizeof *udp);
     if (udp == NULL) return ERROR_MEMORY;
     *udp = (struct udp){.loop = loop, .family = family};
-    udp->buffer = mmap(NULL, UDP_BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                       -1, 0);
+    udp->buffer =
+        mmap(NULL, UDP_BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (udp->buffer == MAP_FAILED ||
         uv_udp_init_ex(&loop->uv, &udp->socket, AF_UNSPEC | UV_UDP_RECVMMSG) != 0) {
         if (udp->buffer != MAP_FAILED) munmap(udp->buffer, UDP_BUFFER_SIZE);

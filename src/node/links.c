@@ -223,7 +223,13 @@ void links_closed(struct node *node, const struct event *event)
     bool is_goodbye = event->stream_closed.error == ERROR_NONE;
     if (gone.state == LINK_OPEN && !is_goodbye && links_to(node, &gone.peer) == NULL)
         gossip_evidence(&node->gossip, node->now, &gone.peer, CAUSE_STREAM_ENDED);
-    node->mesh_next = instant_min(node->mesh_next, node->now + JOIN_FIRST);
+    links_look(node, JOIN_FIRST);
+}
+
+void links_look(struct node *node, duration within)
+{
+    node->is_mesh_wanted = true;
+    node->mesh_next = instant_min(node->mesh_next, node->now + within);
 }
 
 void links_join(struct node *node, const struct address *address, bool is_saved)
@@ -234,7 +240,7 @@ void links_join(struct node *node, const struct address *address, bool is_saved)
     if (node->seeds_count == JOIN_MAX) return;
     node->seeds[node->seeds_count++] = (struct seed){
         .address = *address, .next_try = node->now, .backoff = JOIN_FIRST, .is_saved = is_saved};
-    node->mesh_next = node->now;
+    links_look(node, 0);
 }
 
 /* Seeds are tried until each is a living member's address (or the flock has been found and it was
@@ -287,8 +293,9 @@ static void mesh_tick(struct node *node)
         if (at == self_at || links_to(node, &living[at].id) != NULL) continue;
         const struct member *member = members_find(&node->gossip.members, &living[at].id);
         if (member == NULL || address_is_none(&member->fact->address)) continue;
-        if (is_ours_to_connect(node, self_at, at, count, member))
-            (void)connect_to(node, &member->fact->address, &member->fact->id);
+        bool is_ours = is_ours_to_connect(node, self_at, at, count, member);
+        if (is_ours || count <= MESH_MAX) node->is_mesh_wanted = true;
+        if (is_ours) (void)connect_to(node, &member->fact->address, &member->fact->id);
     }
 }
 
@@ -305,6 +312,7 @@ void links_tick(struct node *node)
 {
     if (node->now < node->mesh_next) return;
     node->mesh_next = node->now + MESH_EVERY;
+    node->is_mesh_wanted = node->seeds_count > 0;
     if (node->is_leaving) return;
     join_tick(node);
     mesh_tick(node);

@@ -247,7 +247,7 @@ void node_changed(struct node *node, const struct member *member, unsigned befor
     bool is_news = before == 0 || before == MEMBER_DEAD || before == MEMBER_LEFT;
     if ((is_news && member->state == MEMBER_ALIVE) || member->state == MEMBER_LEFT)
         save_peer(node, member);
-    node->mesh_next = node->now;
+    links_look(node, 0);
 }
 
 static void on_changed(void *context, const struct member *member, unsigned before)
@@ -581,8 +581,9 @@ instant node_deadline(const struct node *node)
     if (node->is_stopped) return INSTANT_NEVER;
     if (node->is_work_wanted) return node->now;
     instant next = gossip_deadline(&node->gossip);
-    next = instant_min(next, node->mesh_next);
-    next = instant_min(next, node->spread_next);
+    /* Nobody needs to wake for what a complete mesh or equal logs would find: nothing. What changes
+     * that comes by an event, and each step looks. */
+    if (node->is_mesh_wanted) next = instant_min(next, node->mesh_next);
     next = instant_min(next, node->sweep_next);
     next = instant_min(next, node->work_next);
     if (node->pendings != NULL) next = instant_min(next, node->pending_next);

@@ -222,6 +222,7 @@ struct node {
     struct seed seeds[JOIN_MAX];
     size_t seeds_count;
     instant mesh_next;
+    bool is_mesh_wanted; /* a stream or a seed is missing, or may be */
     instant spread_next;
 
     struct map manifests;
@@ -302,6 +303,8 @@ struct link *links_to(const struct node *node, const struct id *peer);
 /* As links_to; when there is none, one is asked for: the caller tries again later. Closed when
  * idle. */
 struct link *links_need(struct node *node, const struct id *peer);
+/* Within this time, see what streams are missing. */
+void links_look(struct node *node, duration within);
 void links_tick(struct node *node);
 void links_join(struct node *node, const struct address *address, bool is_saved);
 /* One message as a record. False when there is no room in the step or the stream is gone. */

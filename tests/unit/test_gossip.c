@@ -383,6 +383,41 @@ static void one_who_does_not_hear_costs_few_refutations(void **state)
     close_lab(lab);
 }
 
+/* One alone holds somebody that nobody else has heard of, and it is news no more. */
+static void views_that_differ_are_repaired_by_a_small_pull(void **state)
+{
+    (void)state;
+    struct times times = {0};
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct lab *lab = open_flock(8, seed);
+        lab->is_judged = false;
+        for (unsigned i = 0; i < 8; i++)
+            assert_int_equal(lab->subjects[i].gossip.counters.pulls, 0);
+        struct gossip *gossip = &lab->subjects[0].gossip;
+        struct msg_member_claim claim = gossip_self_claim(gossip);
+        claim.node = (struct id){{200}};
+        claim.address = address_of(200);
+        claim.name = slice_string("stranger");
+        struct msg_exchange message = {.members = {&claim, 1}};
+        gossip_exchange_take(gossip, lab->now, &message);
+        rumors_drop(&gossip->rumors, members_find(&gossip->members, &claim.node));
+        instant begin = lab->now;
+        unsigned known = 0;
+        while (known < 8) {
+            run(lab, 20 * MILLISECOND);
+            assert_true(lab->now - begin < 6 * SECOND);
+            for (known = 0; known < 8; known++)
+                if (members_find(&lab->subjects[known].gossip.members, &claim.node) == NULL) break;
+        }
+        add_time(&times, lab->now - begin);
+        uint64_t pulls = 0;
+        for (unsigned i = 0; i < 8; i++) pulls += lab->subjects[i].gossip.counters.pulls;
+        assert_in_range(pulls, 0, 40);
+        close_lab(lab);
+    }
+    print_times("views differ, repaired among 8", &times);
+}
+
 static void paused_node_does_not_get_others_declared_dead(void **state)
 {
     (void)state;
@@ -664,6 +699,7 @@ int main(void)
         cmocka_unit_test(dead_one_who_speaks_is_told_so),
         cmocka_unit_test(partition_heals_by_itself),
         cmocka_unit_test(one_who_does_not_hear_costs_few_refutations),
+        cmocka_unit_test(views_that_differ_are_repaired_by_a_small_pull),
         cmocka_unit_test(paused_node_does_not_get_others_declared_dead),
         cmocka_unit_test(busy_node_that_looks_at_the_clock_late_accuses_nobody),
         cmocka_unit_test(goodbye_is_seen_by_all_as_left),
