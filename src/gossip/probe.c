@@ -174,7 +174,7 @@ static uint32_t short_id(const struct id *id)
 }
 
 /* address: NULL = over a stream. Who holds the same view as we do knows us already, and is spared
- * our claim. */
+ * our claim; so is who has not yet said what it holds: its ack will. */
 static void send_ping(struct gossip *gossip, const struct id *id, const struct address *address,
                       uint64_t sequence)
 {
@@ -186,7 +186,8 @@ static void send_ping(struct gossip *gossip, const struct id *id, const struct a
     };
     const struct member *known = members_find(&gossip->members, id);
     bool is_same =
-        known != NULL && known->state == MEMBER_ALIVE && known->view_digest == ping.view_digest;
+        known != NULL && known->state == MEMBER_ALIVE &&
+                   (known->view_digest == 0 || known->view_digest == ping.view_digest);
     struct rumors_head head = {
         .schema = &wire_ping,
         .message = &ping,

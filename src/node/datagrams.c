@@ -131,13 +131,20 @@ static void hold(struct node *node, struct contact *contact, const struct addres
     contact->held_from = *from;
 }
 
-static void challenge(struct node *node, struct contact *contact, const struct address *from)
+/* Not too soon after the last; then contact->token is what to ask for. */
+static bool may_challenge(struct node *node, struct contact *contact)
 {
-    if (contact->token != 0 && node->now - contact->challenged < CHALLENGE_EVERY) return;
+    if (contact->token != 0 && node->now - contact->challenged < CHALLENGE_EVERY) return false;
     if (contact->token == 0) contact->token = prng_next(&node->prng) | 1;
     contact->challenged = node->now;
-    struct msg_challenge ask = {.token = contact->token};
     node_count(node, METRIC_challenges_sent);
+    return true;
+}
+
+static void challenge(struct node *node, struct contact *contact, const struct address *from)
+{
+    if (!may_challenge(node, contact)) return;
+    struct msg_challenge ask = {.token = contact->token};
     send_message(node, from, &wire_challenge, &ask);
 }
 
@@ -151,28 +158,52 @@ static void deliver(struct node *node, struct contact *contact, const struct add
     trace_line(&node->trace, TRACE_DEBUG, "event=datagram-refused reason=\"%s\"", reason);
 }
 
+/* Proves ourselves; who is not proven here either is challenged by the same datagram. */
+static void answer_challenge(struct node *node, struct contact *contact,
+                             const struct address *from, const struct msg_challenge *challenge)
+{
+    enum { SIZE_MAX_OF_BOTH = 32 };
+    uint8_t bytes[SIZE_MAX_OF_BOTH];
+    struct writer writer = writer_of(bytes, sizeof bytes);
+    struct msg_challenge_reply reply = {.token = challenge->token};
+    bool fits = wire_pack(&wire_challenge_reply, &reply, &writer);
+    if (!contact->is_proven && may_challenge(node, contact)) {
+        struct msg_challenge ask = {.token = contact->token};
+        fits = wire_pack(&wire_challenge, &ask, &writer) && fits;
+    }
+    assert(fits);
+    seal_and_send(node, from, slice_of(bytes, writer.written));
+}
+
+/* The answer to our challenge. A challenge behind it is answered before what waited here is: then
+ * what we say is believed at once. */
+static void take_proof(struct node *node, struct contact *contact, const struct address *from,
+                       uint64_t token, struct slice rest)
+{
+    struct wire_message message;
+    if (contact->is_proven || contact->token == 0 || token != contact->token) return;
+    contact->is_proven = true;
+    contact->token = 0;
+    if (rest.count > 0 && wire_unpack(&rest, &message, &node->actions->arena) == NULL &&
+        message.type == MSG_challenge)
+        answer_challenge(node, contact, from, message.fields);
+    if (contact->held == NULL) return;
+    deliver(node, contact, &contact->held_from, slice_of(contact->held, contact->held_size));
+    drop_held(node, contact);
+}
+
 /* A payload that is a challenge or its answer is handled here; everything else is gossip's. */
 static bool take_handshake(struct node *node, struct contact *contact, const struct address *from,
                            struct slice payload)
 {
     struct wire_message message;
     if (wire_unpack(&payload, &message, &node->actions->arena) != NULL) return false;
-    if (message.type == MSG_challenge) {
-        struct msg_challenge_reply reply = {
-            .token = ((const struct msg_challenge *)message.fields)->token};
-        send_message(node, from, &wire_challenge_reply, &reply);
-        return true;
+    if (message.type == MSG_challenge) answer_challenge(node, contact, from, message.fields);
+    if (message.type == MSG_challenge_reply) {
+        const struct msg_challenge_reply *reply = message.fields;
+        take_proof(node, contact, from, reply->token, payload);
     }
-    if (message.type != MSG_challenge_reply) return false;
-    uint64_t token = ((const struct msg_challenge_reply *)message.fields)->token;
-    if (contact->is_proven || contact->token == 0 || token != contact->token) return true;
-    contact->is_proven = true;
-    contact->token = 0;
-    if (contact->held != NULL) {
-        deliver(node, contact, &contact->held_from, slice_of(contact->held, contact->held_size));
-        drop_held(node, contact);
-    }
-    return true;
+    return message.type == MSG_challenge || message.type == MSG_challenge_reply;
 }
 
 /* Who still speaks at a former boot is told of the newer one: a copy of a data directory then finds
