@@ -1,38 +1,38 @@
-/* mrsim: runs seeds of the laboratory. Each run is a child process of its own, so that an assertion
- * that fails in the core, or a run that never ends, is a result with a seed like any other
- * violation, and several run at once. */
+/* mrsim: runs seeds and scenario files of the laboratory, and makes failing runs small. */
 #include "mrsim_membership.h"
 #include "mrsim_parse.h"
-#include "sim/scenarios.h"
-#include "sim/sim.h"
+#include "sim/child.h"
+#include "sim/scn.h"
+#include "sim/shrink.h"
 #include "wire/seal.h"
 
 #include <getopt.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
-    NODES_DEFAULT = 5,
     REPEAT_EVERY = 50, /* one seed in so many runs twice: its digests must agree */
     PARALLEL_MAX = 64,
-    HANG_AFTER_S = 300, /* of real time: far above what any run takes */
+    SHRINK_SECONDS = 300, /* without a person, while he fetches a coffee */
+};
+
+enum command {
+    COMMAND_SEEDS,
+    COMMAND_RUN,
+    COMMAND_SHRINK,
+    COMMAND_PRINT,
 };
 
 struct settings {
+    enum command command;
     struct sim_options sim;
+    struct plan plan; /* of the file */
+    const char *file;
+    const char *output; /* of shrink; NULL: stdout */
+    bool has_seed;
     uint64_t seeds;
     unsigned parallel;
-};
-
-/* One seed in flight. */
-struct child {
-    pid_t pid; /* 0: this place is free */
-    int pipe;
-    uint64_t seed;
 };
 
 static const char help[] =
@@ -41,41 +41,28 @@ static const char help[] =
     "  mrsim --seed 42                     one run; prints its line, or what was violated\n"
     "  mrsim --seed 1 --seeds 1000         seeds 1 to 1000\n"
     "  mrsim --seed 42 --verbose           every trace line, with the virtual time\n"
-    "  mrsim --scenario kill-two --seed 7  a fixed story\n"
+    "  mrsim run FILE.scn --seed 7         a scenario file (docs/EXPERIMENTS.md)\n"
+    "  mrsim shrink --seed 42 -o FILE.scn  the smallest scenario that fails as this seed does\n"
+    "  mrsim print --seed 42               the seed's plan, as a scenario file\n"
     "  mrsim --canary reuse-sequence --seeds 20   with a planted bug: must be violated\n"
     "  mrsim membership --help             thousands of nodes, of their membership alone\n"
     "\n"
-    "  --seed N            the (first) seed (1)\n"
-    "  --seeds COUNT       so many seeds; every 50th runs twice, and its digests must agree\n"
-    "  --nodes N           nodes of the flock (5)\n"
+    "  --seed N            the (first) seed (1, or the file's)\n"
+    "  --seeds COUNT       so many seeds; every 50th runs twice, and its digests must agree.\n"
+    "                      shrink: takes the first of them that fails\n"
+    "  --nodes N           nodes of the flock (5, or the file's)\n"
     "  --jobs N            jobs (the seed chooses)\n"
     "  --duration DUR      how long faults go on: 90s, 2m (the seed chooses, 60 to 120 s)\n"
-    "  --scenario NAME     a fixed story instead of random faults; --list-scenarios lists them\n"
     "  --canary NAME       plant a bug; --list-canaries lists them\n"
     "  --digest-every DUR  print the run's digest so often: two runs part where these do\n"
     "  --parallel N        runs at once (the processors)\n"
+    "  --output FILE       where shrink writes (stdout); also -o\n"
     "  --verbose           trace lines; twice: debug lines, too\n"
     "\n"
-    "Exit status: 0 all held, 1 an invariant was violated, 2 usage.\n";
+    "Exit status: 0 all held (shrink: it is smaller), 1 an invariant was violated (shrink: none\n"
+    "was), 2 usage.\n";
 
 /* ---- options ---- */
-
-static bool parse_canary(const char *text, enum canary *canary)
-{
-    for (int i = CANARY_NONE + 1; i < CANARY_COUNT; i++)
-        if (strcmp(text, canary_text((enum canary)i)) == 0) {
-            *canary = (enum canary)i;
-            return true;
-        }
-    return false;
-}
-
-static void list_scenarios(void)
-{
-    const struct scenario *scenario;
-    for (unsigned i = 0; (scenario = scenario_each(i)) != NULL; i++)
-        printf("%-20s %s\n", scenario->name, scenario->about);
-}
 
 static void list_canaries(void)
 {
@@ -89,11 +76,9 @@ enum option_number {
     OPTION_NODES,
     OPTION_JOBS,
     OPTION_DURATION,
-    OPTION_SCENARIO,
     OPTION_CANARY,
     OPTION_DIGEST_EVERY,
     OPTION_PARALLEL,
-    OPTION_LIST_SCENARIOS,
     OPTION_LIST_CANARIES,
 };
 
@@ -103,11 +88,10 @@ static const struct option options[] = {
     {"nodes", required_argument, NULL, OPTION_NODES},
     {"jobs", required_argument, NULL, OPTION_JOBS},
     {"duration", required_argument, NULL, OPTION_DURATION},
-    {"scenario", required_argument, NULL, OPTION_SCENARIO},
     {"canary", required_argument, NULL, OPTION_CANARY},
     {"digest-every", required_argument, NULL, OPTION_DIGEST_EVERY},
     {"parallel", required_argument, NULL, OPTION_PARALLEL},
-    {"list-scenarios", no_argument, NULL, OPTION_LIST_SCENARIOS},
+    {"output", required_argument, NULL, 'o'},
     {"list-canaries", no_argument, NULL, OPTION_LIST_CANARIES},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
@@ -121,7 +105,9 @@ static bool take_option(struct settings *settings, int option, const char *value
     uint64_t number = 0;
     bool is_right = true;
     switch (option) {
-    case OPTION_SEED: return parse_number(value, 0, UINT64_MAX, &sim->seed);
+    case OPTION_SEED:
+        settings->has_seed = true;
+        return parse_number(value, 0, UINT64_MAX, &sim->seed);
     case OPTION_SEEDS: return parse_number(value, 1, UINT32_MAX, &settings->seeds);
     case OPTION_NODES:
         is_right = parse_number(value, 1, NODES_MAX, &number);
@@ -137,8 +123,8 @@ static bool take_option(struct settings *settings, int option, const char *value
         return is_right;
     case OPTION_DURATION: return parse_duration(value, &sim->safety);
     case OPTION_DIGEST_EVERY: return parse_duration(value, &sim->digest_every);
-    case OPTION_CANARY: return parse_canary(value, &sim->canary);
-    case OPTION_SCENARIO: sim->scenario = scenario_find(value); return sim->scenario != NULL;
+    case OPTION_CANARY: return scn_canary(value, &sim->canary);
+    case 'o': settings->output = value; return true;
     default: return false;
     }
 }
@@ -149,7 +135,6 @@ static int take_command(struct settings *settings, int option)
     switch (option) {
     case 'h': fputs(help, stdout); return EXIT_SUCCESS;
     case 'V': printf("mrsim %s\n", MR_VERSION); return EXIT_SUCCESS;
-    case OPTION_LIST_SCENARIOS: list_scenarios(); return EXIT_SUCCESS;
     case OPTION_LIST_CANARIES: list_canaries(); return EXIT_SUCCESS;
     case 'v':
         settings->sim.trace_level = settings->sim.is_verbose ? TRACE_DEBUG : TRACE_INFO;
@@ -160,10 +145,25 @@ static int take_command(struct settings *settings, int option)
     return -1;
 }
 
+/* The file of run, or of shrink. Returns -1 to go on. */
+static int load(struct settings *settings, const char *path)
+{
+    char reason[SCN_REASON_SIZE];
+    settings->file = path;
+    if (!scn_load(&settings->plan, path, reason)) {
+        fprintf(stderr, "mrsim: %s: %s\n", path, reason);
+        return EXIT_USAGE;
+    }
+    settings->sim.plan = &settings->plan;
+    if (!settings->has_seed && settings->plan.has_seed) settings->sim.seed = settings->plan.seed;
+    return -1;
+}
+
 static int parse(int count, char **arguments, struct settings *settings)
 {
+    static const char *const commands[] = {"", "run", "shrink", "print"};
     int option;
-    while ((option = getopt_long(count, arguments, "vh", options, NULL)) != -1) {
+    while ((option = getopt_long(count, arguments, "vho:", options, NULL)) != -1) {
         if (option == '?')
             return usage("unknown option, or its value is missing", arguments[optind - 1]);
         int status = take_command(settings, option);
@@ -171,12 +171,15 @@ static int parse(int count, char **arguments, struct settings *settings)
         if (optarg != NULL && !take_option(settings, option, optarg))
             return usage("not a value that this option takes", optarg);
     }
-    if (optind < count) return usage("takes no such argument", arguments[optind]);
-    struct sim_options *sim = &settings->sim;
-    const struct scenario *scenario = sim->scenario;
-    if (sim->nodes == 0) sim->nodes = scenario != NULL ? scenario->nodes : NODES_DEFAULT;
-    if (sim->jobs == 0 && scenario != NULL) sim->jobs = scenario->jobs;
-    return -1;
+    for (int i = COMMAND_RUN; optind < count && i <= COMMAND_PRINT; i++)
+        if (strcmp(arguments[optind], commands[i]) == 0) settings->command = (enum command)i;
+    if (settings->command != COMMAND_SEEDS) optind++;
+    if (settings->command == COMMAND_RUN && optind == count) return usage("takes a file", "run");
+    int status = -1;
+    if (settings->command != COMMAND_SEEDS && optind < count)
+        status = load(settings, arguments[optind++]);
+    if (status < 0 && optind < count) return usage("takes no such argument", arguments[optind]);
+    return status;
 }
 
 /* ---- runs ---- */
@@ -184,30 +187,26 @@ static int parse(int count, char **arguments, struct settings *settings)
 static void print_options(const struct settings *settings)
 {
     const struct sim_options *sim = &settings->sim;
-    printf(" --nodes %u", sim->nodes);
+    if (sim->nodes > 0) printf(" --nodes %u", sim->nodes);
     if (sim->jobs > 0) printf(" --jobs %u", sim->jobs);
     if (sim->safety > 0) printf(" --duration %lldms", (long long)(sim->safety / MILLISECOND));
-    if (sim->scenario != NULL) printf(" --scenario %s", sim->scenario->name);
     if (sim->canary != CANARY_NONE) printf(" --canary %s", canary_text(sim->canary));
 }
 
 static void print_violation(const struct settings *settings, uint64_t seed, const char *text)
 {
-    printf("%s\n  again: mrsim --seed %llu", text, (unsigned long long)seed);
+    const char *file = settings->file;
+    printf("%s\n  again: mrsim %s%s%s--seed %llu", text, file == NULL ? "" : "run ",
+           file == NULL ? "" : file, file == NULL ? "" : " ", (unsigned long long)seed);
     print_options(settings);
     printf("\n");
 }
 
-static void print_result(const struct settings *settings, uint64_t seed,
-                         const struct sim_result *result)
+static void print_result(uint64_t seed, const struct sim_result *result)
 {
-    if (!result->is_ok) {
-        print_violation(settings, seed, result->violation);
-        return;
-    }
     printf("seed=%llu nodes=%u steps=%llu virtual=%llds jobs=%u done=%u failed=%u killed=%u "
            "faults=%llu lost=%llu/%llu programs=%llu vain=%llu digest=%016llx ok\n",
-           (unsigned long long)seed, settings->sim.nodes, (unsigned long long)result->steps,
+           (unsigned long long)seed, result->nodes, (unsigned long long)result->steps,
            (long long)(result->end / SECOND), result->jobs, result->jobs_done, result->jobs_failed,
            result->jobs_killed, (unsigned long long)result->faults,
            (unsigned long long)result->datagrams_lost, (unsigned long long)result->datagrams,
@@ -215,73 +214,32 @@ static void print_result(const struct settings *settings, uint64_t seed,
            (unsigned long long)result->digest);
 }
 
-static void run_seed(const struct settings *settings, uint64_t seed, bool is_twice,
-                     struct sim_result *result)
+/* Prints what came of it; true when it is what was expected. */
+static bool judge(const struct settings *settings, uint64_t seed, const struct sim_result *result)
 {
-    struct sim_options sim = settings->sim;
-    sim.seed = seed;
-    sim_run(&sim, result);
-    if (!is_twice || !result->is_ok) return;
-    struct sim_result again;
-    sim_run(&sim, &again);
-    if (again.digest == result->digest) return;
-    result->is_ok = false;
-    snprintf(result->violation, sizeof result->violation,
-             "violated determinism: digest %016llx, and %016llx when run again",
-             (unsigned long long)result->digest, (unsigned long long)again.digest);
-}
-
-static void child_main(const struct settings *settings, uint64_t seed, bool is_twice, int to)
-{
-    struct sim_result result;
-    alarm(HANG_AFTER_S);
-    run_seed(settings, seed, is_twice, &result);
-    fflush(stdout);
-    ssize_t written = write(to, &result, sizeof result);
-    _exit(written == (ssize_t)sizeof result ? 0 : EXIT_VIOLATED);
-}
-
-static bool child_start(const struct settings *settings, struct child *child, uint64_t seed,
-                        bool is_twice)
-{
-    int ends[2];
-    if (pipe(ends) != 0) return false;
-    fflush(stdout);
-    child->pid = fork();
-    if (child->pid == 0) {
-        close(ends[0]);
-        child_main(settings, seed, is_twice, ends[1]);
+    const struct expectation *expects = &settings->plan.expects;
+    char name[INVARIANT_SIZE];
+    child_invariant(result, name);
+    if (!result->is_ok && strcmp(name, expects->violates) == 0) {
+        printf("seed=%llu violates %s, as expected ok\n", (unsigned long long)seed, name);
+        return true;
     }
-    close(ends[1]);
-    child->pipe = ends[0];
-    child->seed = seed;
-    return child->pid > 0;
-}
-
-/* Reads what the child says; true when its run was good. */
-static bool child_end(const struct settings *settings, struct child *child)
-{
-    struct sim_result result = {0};
-    size_t have = 0;
-    while (have < sizeof result) {
-        ssize_t count = read(child->pipe, (char *)&result + have, sizeof result - have);
-        if (count <= 0) break;
-        have += (size_t)count;
-    }
-    close(child->pipe);
-    int status = 0;
-    waitpid(child->pid, &status, 0);
-    child->pid = 0;
-    if (have < sizeof result) {
-        char text[128];
-        int signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-        snprintf(text, sizeof text, "violated assertion: the run ended by signal %d (%s)",
-                 signal_number, signal_number == SIGALRM ? "it hung" : strsignal(signal_number));
-        print_violation(settings, child->seed, text);
+    if (!result->is_ok) {
+        print_violation(settings, seed, result->violation);
         return false;
     }
-    print_result(settings, child->seed, &result);
-    return result.is_ok;
+    char text[128] = "";
+    if (expects->violates[0] != '\0')
+        snprintf(text, sizeof text, "violated expectation: %s is not violated", expects->violates);
+    else if (result->jobs_done < expects->done_min)
+        snprintf(text, sizeof text, "violated expectation: %u jobs done, %llu expected",
+                 result->jobs_done, (unsigned long long)expects->done_min);
+    else if (result->vain > expects->vain_max)
+        snprintf(text, sizeof text, "violated expectation: %llu programs in vain, at most %llu",
+                 (unsigned long long)result->vain, (unsigned long long)expects->vain_max);
+    if (*text == '\0') print_result(seed, result);
+    else print_violation(settings, seed, text);
+    return *text == '\0';
 }
 
 /* Seeds in order of their start; a slow one holds up at most `parallel` others. */
@@ -291,15 +249,82 @@ static uint64_t run_all(const struct settings *settings)
     uint64_t failed = 0;
     for (uint64_t i = 0; i < settings->seeds + settings->parallel; i++) {
         struct child *child = &children[i % settings->parallel];
-        if (child->pid > 0 && !child_end(settings, child)) failed++;
+        if (child->pid > 0) {
+            struct sim_result result;
+            child_end(child, &result);
+            failed += !judge(settings, child->seed, &result);
+        }
         if (i >= settings->seeds) continue;
+        struct sim_options sim = settings->sim;
+        sim.seed += i;
         bool is_twice = settings->seeds > 1 && i % REPEAT_EVERY == 0;
-        if (!child_start(settings, child, settings->sim.seed + i, is_twice)) {
+        if (!child_start(child, &sim, is_twice)) {
             perror("mrsim: cannot start a run");
             exit(EXIT_VIOLATED);
         }
     }
     return failed;
+}
+
+/* ---- plans ---- */
+
+static int write_plan(const struct settings *settings, const struct plan *plan, const char *comment)
+{
+    FILE *file = settings->output == NULL ? stdout : fopen(settings->output, "w");
+    if (file == NULL) {
+        perror(settings->output);
+        return EXIT_USAGE;
+    }
+    scn_write(plan, comment, file);
+    if (file != stdout) fclose(file);
+    return EXIT_SUCCESS;
+}
+
+static int print_plan(const struct settings *settings)
+{
+    struct plan plan;
+    plan_make(&plan, &settings->sim);
+    int status = write_plan(settings, &plan, NULL);
+    plan_deinit(&plan);
+    return status;
+}
+
+static int shrink(const struct settings *settings)
+{
+    for (uint64_t i = 0; i < settings->seeds; i++) {
+        struct sim_options sim = settings->sim;
+        struct plan plan;
+        struct shrunk shrunk;
+        sim.seed += i;
+        plan_make(&plan, &sim);
+        if (!shrink_plan(&plan, SHRINK_SECONDS, &shrunk)) {
+            plan_deinit(&plan);
+            continue;
+        }
+        fprintf(stderr,
+                "seed=%llu %s\n%llu runs: faults %llu -> %zu, jobs %llu -> %zu, "
+                "nodes %u -> %u\n",
+                (unsigned long long)sim.seed, shrunk.violation, (unsigned long long)shrunk.runs,
+                (unsigned long long)shrunk.strikes_before, plan.strikes_count,
+                (unsigned long long)shrunk.jobs_before, plan.jobs_count, shrunk.nodes_before,
+                plan.nodes);
+        int status = write_plan(settings, &plan, shrunk.violation);
+        plan_deinit(&plan);
+        return status;
+    }
+    fprintf(stderr, "mrsim: all held: there is nothing to shrink\n");
+    return EXIT_VIOLATED;
+}
+
+static int run(const struct settings *settings)
+{
+    if (settings->command == COMMAND_PRINT) return print_plan(settings);
+    if (settings->command == COMMAND_SHRINK) return shrink(settings);
+    uint64_t failed = run_all(settings);
+    if (settings->seeds > 1)
+        printf("%llu seeds, %llu failed\n", (unsigned long long)settings->seeds,
+               (unsigned long long)failed);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_VIOLATED;
 }
 
 int main(int count, char **arguments)
@@ -308,18 +333,16 @@ int main(int count, char **arguments)
         return membership_main(count - 1, arguments + 1);
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct settings settings = {.sim = {.seed = 1}, .seeds = 1};
+    plan_init(&settings.plan);
     settings.parallel = processors < 1              ? 1
                         : processors > PARALLEL_MAX ? PARALLEL_MAX
                                                     : (unsigned)processors;
     int status = parse(count, arguments, &settings);
-    if (status >= 0) return status;
-    if (!seal_init()) {
+    if (status < 0 && !seal_init()) {
         fprintf(stderr, "mrsim: libsodium cannot start: this system gives no random bytes\n");
-        return EXIT_VIOLATED;
+        status = EXIT_VIOLATED;
     }
-    uint64_t failed = run_all(&settings);
-    if (settings.seeds > 1)
-        printf("%llu seeds, %llu failed\n", (unsigned long long)settings.seeds,
-               (unsigned long long)failed);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_VIOLATED;
+    if (status < 0) status = run(&settings);
+    plan_deinit(&settings.plan);
+    return status;
 }

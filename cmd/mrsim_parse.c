@@ -1,6 +1,8 @@
 /* Numbers, durations and shares as people type them. Whatever follows is refused: "5x" is no 5. */
 #include "mrsim_parse.h"
 
+#include "sim/scn.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,31 +15,12 @@ int usage(const char *what, const char *value)
 
 bool parse_number(const char *text, uint64_t least, uint64_t most, uint64_t *number)
 {
-    char *end;
-    if (*text < '0' || *text > '9') return false;
-    *number = strtoull(text, &end, 10);
-    return *end == '\0' && *number >= least && *number <= most;
+    return scn_number(text, least, most, number);
 }
 
 bool parse_duration(const char *text, duration *result)
 {
-    static const struct {
-        const char *unit;
-        duration size;
-    } units[] = {{"", SECOND},
-                 {"ms", MILLISECOND},
-                 {"s", SECOND},
-                 {"m", 60 * SECOND},
-                 {"h", 3600 * (duration)SECOND}};
-    char *end;
-    if (*text < '0' || *text > '9') return false;
-    unsigned long long number = strtoull(text, &end, 10);
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (strcmp(end, units[i].unit) == 0 && number > 0 && number < 1000000) {
-            *result = (duration)number * units[i].size;
-            return true;
-        }
-    return false;
+    return scn_duration(text, result) && *result > 0;
 }
 
 bool parse_share(const char *text, uint32_t *per_million)

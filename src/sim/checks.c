@@ -45,9 +45,9 @@ void checks_init(struct world *world, uint32_t jobs)
     map_init(&checks->chains, &world->memory, offsetof(struct chain_item, key),
              sizeof(((struct chain_item *)0)->key));
     checks->jobs_count = jobs;
-    checks->hosts = calloc(world->options.nodes, sizeof *checks->hosts);
+    checks->hosts = calloc(world->plan.nodes, sizeof *checks->hosts);
     assert(checks->hosts != NULL);
-    for (uint32_t i = 0; i < world->options.nodes; i++) {
+    for (uint32_t i = 0; i < world->plan.nodes; i++) {
         checks->hosts[i].ends = calloc(jobs + 1, sizeof *checks->hosts[i].ends);
         checks->hosts[i].holds = calloc(jobs + 1, sizeof *checks->hosts[i].holds);
         assert(checks->hosts[i].ends != NULL && checks->hosts[i].holds != NULL);

@@ -91,6 +91,16 @@ static void make_expected(struct world *world, struct sim_job *job)
     free(inputs);
 }
 
+static void choose_as_planned(struct sim_job *job, const struct job_plan *plan)
+{
+    if (plan->maps != COUNT_DRAWN) job->maps = plan->maps;
+    if (plan->reduces != COUNT_DRAWN) job->reduces = plan->reduces;
+    if (plan->command[0] == '\0') return;
+    snprintf(job->command, sizeof job->command, "%s", plan->command);
+    job->model = model_parse(slice_string(job->command), &job->percent);
+    job->wants_kill = job->is_hasty = false;
+}
+
 static void job_init(struct world *world, struct sim_job *job, uint32_t index, struct prng *prng)
 {
     *job = (struct sim_job){.index = index, .retries = RETRIES};
@@ -99,6 +109,7 @@ static void job_init(struct world *world, struct sim_job *job, uint32_t index, s
     choose_model(job, prng);
     job->maps = 1 + (uint32_t)prng_below(prng, MAPS_MAX);
     job->reduces = prng_chance(prng, 150000) ? 0 : 1 + (uint32_t)prng_below(prng, REDUCES_MAX);
+    choose_as_planned(job, &world->plan.jobs[index]);
     make_inputs(world, job, prng);
     make_expected(world, job);
     for (int kind = 0; kind < 2; kind++) {
@@ -109,16 +120,32 @@ static void job_init(struct world *world, struct sim_job *job, uint32_t index, s
     }
 }
 
-void clients_init(struct world *world, uint32_t count, uint64_t seed)
+/* The job begins at its time, through its node first. */
+static void begin(struct world *world, uint32_t index, const struct job_plan *plan)
 {
+    bool is_any = plan->node == NODE_ANY;
+    world->jobs[index].peer = is_any ? UINT32_MAX : plan->node % world->hosts_count;
+    queue_push(&world->queue, (struct happening){
+                                  .at = plan->at,
+                                  .kind = HAPPEN_CLIENT,
+                                  .host = UINT32_MAX,
+                                  .number = index,
+                              });
+}
+
+void clients_init(struct world *world, uint64_t seed)
+{
+    uint32_t count = (uint32_t)world->plan.jobs_count;
     prng_init(&world->clients_prng, seed);
     world->jobs = calloc(count + 1, sizeof *world->jobs);
     assert(world->jobs != NULL);
     world->jobs_count = count;
     for (uint32_t i = 0; i < count; i++) {
+        const struct job_plan *plan = &world->plan.jobs[i];
         struct prng prng; /* its own, so that a job does not depend on the number of them */
-        prng_init(&prng, seed + 1 + i);
+        prng_init(&prng, seed + 1 + plan->draw);
         job_init(world, &world->jobs[i], i, &prng);
+        begin(world, i, plan);
     }
 }
 
@@ -257,17 +284,6 @@ static void be_hasty(struct world *world, struct sim_job *job)
 {
     if (!job->is_hasty || !prng_chance(&world->clients_prng, 500000)) return;
     leave(world, job, (duration)prng_below(&world->clients_prng, HASTE_MAX));
-}
-
-void client_begin(struct world *world, uint32_t index, instant at, uint32_t peer)
-{
-    world->jobs[index].peer = peer;
-    queue_push(&world->queue, (struct happening){
-                                  .at = at,
-                                  .kind = HAPPEN_CLIENT,
-                                  .host = UINT32_MAX,
-                                  .number = index,
-                              });
 }
 
 void client_turn(struct world *world, uint32_t index, uint32_t epoch)

@@ -59,10 +59,9 @@ struct sim_job {
     enum job_outcome told; /* what it was told of the end */
 };
 
-void clients_init(struct world *world, uint32_t count, uint64_t seed);
+/* The jobs of the plan, which begin at their times. */
+void clients_init(struct world *world, uint64_t seed);
 void clients_deinit(struct world *world);
-/* The job begins at `at`, through this node first (UINT32_MAX: any). */
-void client_begin(struct world *world, uint32_t index, instant at, uint32_t peer);
 
 struct sim_job *client_job(struct world *world, const struct id *id);
 bool clients_are_over(const struct world *world);

@@ -61,7 +61,7 @@ void disk_synced(struct world *world, struct host *host, uint64_t token)
 {
     host->syncing_token = 0;
     /* The canary reports what it has not done. */
-    bool is_skipped = world->options.canary == CANARY_LOSE_ACKNOWLEDGED;
+    bool is_skipped = world->plan.canary == CANARY_LOSE_ACKNOWLEDGED;
     enum error error = is_skipped ? ERROR_NONE : storage_sync(host->storage);
     if (error != ERROR_NONE) {
         failed(world, host, error);

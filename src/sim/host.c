@@ -170,7 +170,7 @@ static enum error load_pair(void *context, struct slice key, struct slice value)
 
 static void new_boot(struct world *world, struct host *host)
 {
-    if (world->options.canary == CANARY_REUSE_SEQUENCE && host->boot.counter > 0) return;
+    if (world->plan.canary == CANARY_REUSE_SEQUENCE && host->boot.counter > 0) return;
     host->boot.counter++;
     host->boot.random = prng_next(&world->prng);
 }
@@ -179,6 +179,7 @@ void host_start(struct world *world, struct host *host)
 {
     if (host->state != HOST_DOWN || host->is_gone || world->is_violated) return;
     host->life++;
+    host->is_leaving = false;
     host->state = HOST_UP;
     new_boot(world, host);
     world_say(world, host->index, "start boot=%llu", (unsigned long long)host->boot.counter);
@@ -218,6 +219,13 @@ void host_crash(struct world *world, struct host *host, enum crash_kind kind)
         host->boot = (struct boot){0};
         draw_pair(world, host);
     }
+}
+
+void host_return(struct world *world, struct host *host)
+{
+    host->is_leaving = false;
+    host->is_gone = false;
+    if (host->state == HOST_DOWN) host_start(world, host);
 }
 
 void host_pause(struct world *world, struct host *host)

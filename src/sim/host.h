@@ -37,6 +37,7 @@ struct host {
     uint32_t index;
     uint32_t life; /* grows with each start and stop; never LIFE_ANY */
     enum host_state state;
+    bool is_leaving;   /* told to leave */
     bool is_gone;      /* it left, or stays down for ever */
     bool was_down;     /* since the last heal: for S6's grace */
     struct node *node; /* NULL when down */
@@ -72,6 +73,8 @@ void host_deinit(struct world *world, struct host *host);
 /* Starts its node at a new boot with what the disk holds. Nothing when it is not down. */
 void host_start(struct world *world, struct host *host);
 void host_crash(struct world *world, struct host *host, enum crash_kind kind);
+/* It had left, or was about to: it is back, as somebody who starts again. */
+void host_return(struct world *world, struct host *host);
 void host_pause(struct world *world, struct host *host);
 void host_resume(struct world *world, struct host *host);
 

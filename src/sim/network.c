@@ -84,6 +84,7 @@ static bool is_cut_by(enum layout layout, uint32_t from, uint32_t to, const uint
     case LAYOUT_BRIDGE: return from != 0 && to != 0 && group[from] != group[to];
     case LAYOUT_RING: return apart != 1 && apart != count - 1;
     case LAYOUT_ONE_WAY: return group[from] == 0 && group[to] == 1;
+    case LAYOUT_ONE_WAY_RING: return to != (from + 1) % count;
     case LAYOUT_PAIRS:
     case LAYOUT_ONE_WAY_PAIRS:
     case LAYOUT_COUNT: break;
@@ -102,15 +103,10 @@ static void cut_pairs(struct network *network, enum layout layout, struct prng *
         }
 }
 
-void network_partition(struct network *network, enum layout layout, struct prng *prng, instant now)
+static void choose_group(const struct network *network, enum layout layout, struct prng *prng,
+                         uint8_t *group)
 {
-    if (layout == LAYOUT_PAIRS || layout == LAYOUT_ONE_WAY_PAIRS) {
-        cut_pairs(network, layout, prng, now);
-        return;
-    }
     uint32_t count = network->count;
-    uint8_t *group = calloc(count, 1);
-    assert(group != NULL);
     uint32_t members = layout == LAYOUT_ONE ? 1 : layout == LAYOUT_THIRD ? count / 3 : count / 2;
     for (uint32_t left = members; left > 0;) {
         uint32_t index = (uint32_t)prng_below(prng, count);
@@ -118,10 +114,39 @@ void network_partition(struct network *network, enum layout layout, struct prng 
         group[index] = 1;
         left--;
     }
+}
+
+void network_partition(struct network *network, enum layout layout, uint64_t group,
+                       struct prng *prng, instant now)
+{
+    if (layout == LAYOUT_PAIRS || layout == LAYOUT_ONE_WAY_PAIRS) {
+        cut_pairs(network, layout, prng, now);
+        return;
+    }
+    uint32_t count = network->count;
+    uint8_t *is_in = calloc(count, 1);
+    assert(is_in != NULL);
+    if (group == 0) choose_group(network, layout, prng, is_in);
+    for (uint32_t i = 0; group != 0 && i < count && i < 64; i++) is_in[i] = group >> i & 1;
     for (uint32_t from = 0; from < count; from++)
         for (uint32_t to = 0; to < count; to++)
-            if (is_cut_by(layout, from, to, group, count)) network_cut(network, from, to, now);
-    free(group);
+            if (is_cut_by(layout, from, to, is_in, count)) network_cut(network, from, to, now);
+    free(is_in);
+}
+
+const char *layout_text(enum layout layout)
+{
+    static const char *const texts[LAYOUT_COUNT] = {"halves",  "one",           "third",
+                                                    "bridge",  "ring",          "pairs",
+                                                    "one-way", "one-way-pairs", "one-way-ring"};
+    assert(layout < LAYOUT_COUNT);
+    return texts[layout];
+}
+
+void network_calm(struct network *network)
+{
+    network->delay = CALM_DELAY;
+    network->jitter = CALM_JITTER;
 }
 
 void network_heal(struct network *network, bool is_calm)
@@ -131,8 +156,7 @@ void network_heal(struct network *network, bool is_calm)
     network->cuts = 0;
     if (!is_calm) return;
     network->loss = network->duplicate = network->corrupt = network->late = 0;
-    network->delay = CALM_DELAY;
-    network->jitter = CALM_JITTER;
+    network_calm(network);
     memset(network->wonky, 0, network->count * sizeof *network->wonky);
 }
 

@@ -21,6 +21,7 @@ enum layout {
     LAYOUT_PAIRS,   /* random pairs (network maintenance) */
     LAYOUT_ONE_WAY, /* a group is heard, and hears nobody */
     LAYOUT_ONE_WAY_PAIRS,
+    LAYOUT_ONE_WAY_RING, /* each hears the one before it only: nothing is transitive */
     LAYOUT_COUNT
 };
 
@@ -58,7 +59,13 @@ bool network_is_cut(const struct network *network, uint32_t from, uint32_t to);
 bool network_is_cut_since(const struct network *network, uint32_t a, uint32_t b, instant before);
 
 void network_cut(struct network *network, uint32_t from, uint32_t to, instant now);
-void network_partition(struct network *network, enum layout layout, struct prng *prng, instant now);
+/* group: bit i = node i is in it; 0 = by chance. */
+void network_partition(struct network *network, enum layout layout, uint64_t group,
+                       struct prng *prng, instant now);
+/* "halves", ...; the words of scenario files. */
+const char *layout_text(enum layout layout);
+/* Ordinary delays. */
+void network_calm(struct network *network);
 /* All links whole again; rates of faults zero, delays ordinary when is_calm. */
 void network_heal(struct network *network, bool is_calm);
 

@@ -30,12 +30,11 @@ enum happening_kind {
     HAPPEN_RESUME,    /* a paused one goes on */
     HAPPEN_SWEEP,     /* streams across a partition */
     HAPPEN_CLIENT,    /* number: client; side: its epoch */
-    HAPPEN_FAULT,     /* number: enum fault */
-    HAPPEN_FAULT_END, /* number: enum fault */
+    HAPPEN_FAULT,     /* number: of the strike in the plan */
+    HAPPEN_FAULT_END, /* number: of the strike in the plan */
     HAPPEN_HEAL,      /* the liveness phase begins */
     HAPPEN_CHECK,     /* global invariants */
     HAPPEN_GONE,      /* number: job index; S6: nothing of it runs here any more */
-    HAPPEN_SCENE,     /* number: step of a scenario */
     HAPPEN_COUNT
 };
 

@@ -24,18 +24,18 @@ enum canary {
 const char *canary_text(enum canary canary);
 const char *canary_about(enum canary canary);
 
-struct scenario; /* a fixed story: scenarios.h */
+struct plan; /* plan.h */
 
 struct sim_options {
     uint64_t seed;
-    uint32_t nodes;               /* 1 to NODES_MAX */
-    uint32_t jobs;                /* 0: the seed chooses */
+    uint32_t nodes;               /* 1 to NODES_MAX; 0: as planned */
+    uint32_t jobs;                /* 0: as planned, else the seed chooses */
     duration safety;              /* how long faults go on; 0: the seed chooses, 60 to 120 s */
     duration digest_every;        /* print a state digest so often; 0 = never */
     bool is_verbose;              /* trace lines on stdout */
     enum trace_level trace_level; /* of the nodes, when verbose */
     enum canary canary;
-    const struct scenario *scenario; /* NULL: random faults */
+    const struct plan *plan; /* of a scenario file; NULL: the seed makes all of it */
 };
 
 enum {
@@ -50,6 +50,7 @@ struct sim_result {
     uint64_t digest;                /* of all that happened: kinds, times, nodes, final states */
     uint64_t steps;                 /* of node_step */
     instant end;                    /* virtual */
+    uint32_t nodes;
     uint32_t jobs, jobs_done, jobs_failed, jobs_killed;
     uint64_t faults; /* injected: crashes, partitions, pauses, ... (not each lost datagram) */
     uint64_t datagrams, datagrams_lost;

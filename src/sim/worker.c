@@ -156,7 +156,7 @@ void worker_kill(struct world *world, struct host *host, uint64_t token)
 {
     struct run *run = find_token(world, host->index, token);
     if (run == NULL || run->state == RUN_KILLED) return;
-    if (world->options.canary == CANARY_IGNORE_KILL) return;
+    if (world->plan.canary == CANARY_IGNORE_KILL) return;
     run->state = RUN_KILLED;
     later(world, run, HAPPEN_FINISH, (duration)prng_below(&world->worker.prng, KILL_MAX));
 }
@@ -240,7 +240,7 @@ static void compute(struct world *world, const struct run *run, struct output *o
         model_map(world->crypto, run->inputs_count == 0 ? (struct slice){0} : slices[0],
                   run->partitions, output);
     free(slices);
-    if (world->options.canary != CANARY_WRONG_BYTES || run->kind != TASK_REDUCE) return;
+    if (world->plan.canary != CANARY_WRONG_BYTES || run->kind != TASK_REDUCE) return;
     if (output->size == 0 || !prng_chance(&world->worker.prng, WRONG_BYTES_CHANCE)) return;
     output->bytes[0] ^= 1;
     world->crypto->digest(slice_of(output->bytes, output->size), &output->digest);
@@ -267,8 +267,8 @@ static void finish_run(struct world *world, struct run *run)
     if (run->state == RUN_KILLED) {
         result.outcome = OUTCOME_KILLED;
         result.text = slice_string("killed");
-    } else if (exits_badly(world, run) || world->options.canary == CANARY_FALSE_FAILURE) {
-        bool is_true = world->options.canary != CANARY_FALSE_FAILURE;
+    } else if (exits_badly(world, run) || world->plan.canary == CANARY_FALSE_FAILURE) {
+        bool is_true = world->plan.canary != CANARY_FALSE_FAILURE;
         if (run->job != NULL && is_true) client_count_run(run->job, run->kind, run->task, true);
         result.outcome = OUTCOME_EXITED;
         result.status = 1;

@@ -6,7 +6,6 @@
 #include "base/hash.h"
 #include "sim/client.h"
 #include "sim/disk.h"
-#include "sim/scenarios.h"
 #include "wire/plain.h"
 #include "wire/seal.h"
 
@@ -19,10 +18,6 @@
 enum {
     SCRATCH_SIZE = 64 << 20,      /* a decoded record at its worst; untouched pages cost nothing */
     STEPS_MAX = 20 * 1000 * 1000, /* a run that takes more has run wild */
-    SODIUM_SHARE = 10,            /* one seed in so many runs with real cryptography */
-    JOBS_CHOSEN_MAX = 6,
-    SAFETY_MIN = 60 * SECOND,
-    SAFETY_SPREAD = 60 * SECOND,
 };
 
 const char *canary_text(enum canary canary)
@@ -69,47 +64,32 @@ static void init_memory(struct world *world)
 
 static void init_hosts(struct world *world)
 {
-    world->hosts_count = world->options.nodes;
+    world->hosts_count = world->plan.nodes;
     world->hosts = calloc(world->hosts_count, sizeof *world->hosts);
     assert(world->hosts != NULL);
     for (uint32_t i = 0; i < world->hosts_count; i++) host_init(world, &world->hosts[i], i);
 }
 
-/* What the seed chooses is drawn in one fixed order, whatever the options say: an option does not
- * change the rest. */
-static uint32_t draw_options(struct world *world)
-{
-    struct sim_options *options = &world->options;
-    uint32_t jobs = 1 + (uint32_t)prng_below(&world->prng, JOBS_CHOSEN_MAX);
-    duration safety = SAFETY_MIN + (duration)prng_below(&world->prng, SAFETY_SPREAD);
-    bool is_lan = prng_chance(&world->prng, 500000);
-    prng_fill(&world->prng, world->key.bytes, sizeof world->key.bytes);
-    if (options->jobs > 0) jobs = options->jobs;
-    if (options->safety == 0) options->safety = safety;
-    world->profile = is_lan ? PROFILE_LAN : PROFILE_LOCAL;
-    world->crypto = options->seed % SODIUM_SHARE == 0 ? &crypto_sodium : &crypto_plain;
-    return jobs;
-}
-
 void world_init(struct world *world, const struct sim_options *options, struct sim_result *result)
 {
-    assert(options->nodes > 0 && options->nodes <= NODES_MAX && options->jobs <= JOBS_MAX);
     *world = (struct world){.options = *options, .result = result};
     *result = (struct sim_result){0};
-    uint64_t seed = options->seed;
+    plan_make(&world->plan, options);
+    const struct plan *plan = &world->plan;
+    uint64_t seed = plan->seed;
     prng_init(&world->prng, hash64(&seed, sizeof seed, 1));
+    prng_fill(&world->prng, world->key.bytes, sizeof world->key.bytes);
+    world->profile = plan->profile == CHOICE_SECOND ? PROFILE_LAN : PROFILE_LOCAL;
+    world->crypto = plan->crypto == CHOICE_SECOND ? &crypto_sodium : &crypto_plain;
     init_memory(world);
-    uint32_t jobs = draw_options(world);
-    network_init(&world->network, options->nodes, hash64(&seed, sizeof seed, 2));
+    network_init(&world->network, plan->nodes, hash64(&seed, sizeof seed, 2));
     streams_init(&world->streams, &world->memory);
     blocks_init(&world->blocks, &world->memory);
     worker_init(world, hash64(&seed, sizeof seed, 3));
-    checks_init(world, jobs);
+    checks_init(world, (uint32_t)plan->jobs_count);
     init_hosts(world);
-    clients_init(world, jobs, hash64(&seed, sizeof seed, 4));
-    faults_init(world, hash64(&seed, sizeof seed, 5));
-    if (options->scenario != NULL) scenario_begin(world, options->scenario);
-    else faults_begin(world);
+    clients_init(world, hash64(&seed, sizeof seed, 4));
+    faults_begin(world);
     queue_push(&world->queue, (struct happening){.at = SECOND, .kind = HAPPEN_CHECK});
 }
 
@@ -124,6 +104,7 @@ void world_deinit(struct world *world)
     network_deinit(&world->network);
     checks_deinit(world);
     queue_deinit(&world->queue);
+    plan_deinit(&world->plan);
     free(world->actions_memory);
     free(world->items_memory);
     free(world->scratch_memory);
@@ -173,7 +154,6 @@ void world_heal(struct world *world)
     world->phase = PHASE_LIVENESS;
     world->healed = world->now;
     world_say(world, UINT32_MAX, "heal");
-    faults_heal(world);
     network_heal(&world->network, true);
     for (uint32_t i = 0; i < world->hosts_count; i++) {
         struct host *host = &world->hosts[i];
@@ -183,7 +163,7 @@ void world_heal(struct world *world)
         disk_fail(host, 0, ERROR_IO); /* none fails any more */
         if (host->state == HOST_DOWN) host_start(world, host);
     }
-    if (world->options.canary != CANARY_STAY_CUT) return;
+    if (world->plan.canary != CANARY_STAY_CUT) return;
     for (uint32_t i = 1; i < world->hosts_count; i++) {
         network_cut(&world->network, 0, i, world->now);
         network_cut(&world->network, i, 0, world->now);
@@ -248,7 +228,6 @@ static void happen(struct world *world, const struct happening *happening)
     case HAPPEN_FAULT_END: faults_end(world, happening); return;
     case HAPPEN_HEAL: world_heal(world); return;
     case HAPPEN_CHECK: checks_regular(world); return;
-    case HAPPEN_SCENE: scenario_scene(world, happening->number); return;
     default: happen_to_host(world, &world->hosts[happening->host], happening);
     }
 }
@@ -298,6 +277,7 @@ static void finish(struct world *world)
     result->digest = world->digest;
     result->steps = world->steps;
     result->end = world->now;
+    result->nodes = world->hosts_count;
     result->jobs = world->jobs_count;
     for (uint32_t i = 0; i < world->jobs_count; i++) {
         result->jobs_done += world->jobs[i].told == JOB_DONE;
@@ -320,7 +300,7 @@ void world_run(struct world *world)
         bool is_of_host = happening.host < world->hosts_count;
         if (is_of_host && host_holds(&world->hosts[happening.host], &happening)) continue;
         digest_happening(world, &happening);
-        if (world->options.canary == CANARY_RANDOM_CLOCK) disturb(world);
+        if (world->plan.canary == CANARY_RANDOM_CLOCK) disturb(world);
         happen(world, &happening);
         free(happening.bytes);
         if (world->steps > STEPS_MAX)

@@ -21,6 +21,7 @@ enum phase {
 
 struct world {
     struct sim_options options;
+    struct plan plan; /* complete */
     struct sim_result *result;
     instant now;
     struct queue queue;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Simulated flocks from seeds: faults at random, invariants after every step. The first half of the seeds is fixed, the second
-# follows the commit, so that every commit tries something new and everyone can repeat it. A case a seed.
+# follows the commit, so that every commit tries something new and everyone can repeat it. A case a seed. Then every story
+# (tests/sim/FILE.scn) twice.
 # Usage: tests/sim/seeds.sh BUILD COUNT
 set -u
 build=$1 count=$2
@@ -19,8 +20,8 @@ run() { "$build/mrsim" "$@" || status=1; }
   /^violated/ {print "not ok " $0; bad = 1; next}
   {print}
   END {exit bad}'
-for name in $("$build/mrsim" --list-scenarios | awk '{print $1}'); do
-  if out=$("$build/mrsim" --scenario "$name" --seed 1 2>&1); then echo "ok scenario $name"
-  else echo "not ok scenario $name"; echo "$out" | tail -n 5 | sed 's/^/  /'; status=1; fi
+for file in tests/sim/*.scn; do
+  if out=$("$build/mrsim" run "$file" --seed 1 --seeds 2 2>&1); then echo "ok $file"
+  else echo "not ok $file"; echo "$out" | tail -n 5 | sed 's/^/  /'; status=1; fi
 done
 exit $status

@@ -1,7 +1,8 @@
-/* The laboratory itself: a seed gives the same run twice, the fixed stories end well, and each
- * planted bug is found within few seeds, so that a quiet night run means something. */
-#include "sim/scenarios.h"
-#include "sim/sim.h"
+/* The laboratory itself: a seed gives the same run twice, a plan survives being written down, and
+ * each planted bug is found within few seeds and made small, so that a quiet night run means
+ * something. The stories (tests/sim/FILE.scn) are run by tests/sim/seeds.sh. */
+#include "sim/scn.h"
+#include "sim/shrink.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,32 +54,92 @@ static void other_seeds_give_other_runs(void **state)
     assert_int_not_equal(one.digest, two.digest);
 }
 
-static void every_story_ends_well(void **state)
+/* A plan as the file that it makes. */
+static void print_plan(const struct plan *plan, char *text, size_t size)
 {
-    (void)state;
-    const struct scenario *scenario;
-    for (unsigned i = 0; (scenario = scenario_each(i)) != NULL; i++)
-        for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-            struct sim_options options = options_of(seed);
-            struct sim_result result;
-            options.scenario = scenario;
-            options.nodes = scenario->nodes;
-            options.jobs = scenario->jobs;
-            if (!holds(&options, &result)) fail_msg("scenario %s", scenario->name);
-            assert_int_equal(result.jobs, scenario->jobs);
-        }
+    FILE *file = fmemopen(text, size, "w");
+    assert_non_null(file);
+    scn_write(plan, "words", file);
+    fclose(file);
 }
 
-static void nothing_is_run_in_vain_when_all_is_calm(void **state)
+static void a_plan_that_is_written_down_is_the_same_run(void **state)
 {
     (void)state;
+    static char text[1 << 16], again[1 << 16];
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         struct sim_options options = options_of(seed);
-        struct sim_result result;
-        options.scenario = scenario_find("calm");
-        options.jobs = options.scenario->jobs;
-        assert_true(holds(&options, &result));
-        assert_int_equal(result.vain, 0);
+        struct plan plan, read;
+        struct sim_result one, two;
+        char reason[SCN_REASON_SIZE] = "";
+        plan_make(&plan, &options);
+        print_plan(&plan, text, sizeof text);
+        memcpy(again, text, sizeof text);
+        plan_init(&read);
+        if (!scn_read(&read, again, reason)) fail_msg("%s", reason);
+        print_plan(&read, again, sizeof again);
+        assert_string_equal(again, text);
+        sim_run(&options, &one);
+        options.plan = &read;
+        options.nodes = 0;
+        sim_run(&options, &two);
+        assert_int_equal(one.digest, two.digest);
+        plan_deinit(&plan);
+        plan_deinit(&read);
+    }
+}
+
+static void a_file_that_is_wrong_is_refused_with_its_line(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "nodes = 5",
+        "[flock]\nnodes = 0",
+        "[flock]\nkey = 1",
+        "[what]",
+        "[jobs]\nsoon",
+        "[jobs]\n3s node",
+        "[jobs]\n3s maps=0",
+        "[faults]\n3s quake",
+        "[faults]\n3s kill rate=1",
+        "[faults]\n3s",
+        "[expect]\nfails = no",
+        "[faults]\n1s partition layout=x",
+        "[flock]\nheal = soon",
+        "[expect]\ndone = some",
+        "[faults]\n1s partition group=0+64",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct plan plan;
+        char text[64], reason[SCN_REASON_SIZE] = "";
+        snprintf(text, sizeof text, "%s", wrong[i]);
+        plan_init(&plan);
+        if (scn_read(&plan, text, reason)) fail_msg("taken: %s", wrong[i]);
+        assert_memory_equal(reason, "line ", 5);
+        plan_deinit(&plan);
+    }
+}
+
+static void a_planted_bug_is_made_small(void **state)
+{
+    (void)state;
+    static const enum canary canaries[] = {CANARY_REUSE_SEQUENCE, CANARY_LOSE_ACKNOWLEDGED};
+    static const size_t strikes_max[] = {4, 2};
+    for (size_t i = 0; i < sizeof canaries / sizeof *canaries; i++) {
+        struct sim_options options = options_of(1);
+        struct plan plan;
+        struct shrunk shrunk;
+        options.canary = canaries[i];
+        plan_make(&plan, &options);
+        while (!shrink_plan(&plan, 20, &shrunk) && options.seed < CANARY_SEEDS) {
+            plan_deinit(&plan);
+            options.seed++;
+            plan_make(&plan, &options);
+        }
+        assert_string_equal(shrunk.invariant, i == 0 ? "S5" : "S4");
+        assert_in_range(plan.strikes_count, 0, strikes_max[i]);
+        assert_in_range(plan.jobs_count, 0, 1);
+        plan_deinit(&plan);
     }
 }
 
@@ -123,8 +184,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_seed_gives_the_same_run),
         cmocka_unit_test(other_seeds_give_other_runs),
-        cmocka_unit_test(every_story_ends_well),
-        cmocka_unit_test(nothing_is_run_in_vain_when_all_is_calm),
+        cmocka_unit_test(a_plan_that_is_written_down_is_the_same_run),
+        cmocka_unit_test(a_file_that_is_wrong_is_refused_with_its_line),
+        cmocka_unit_test(a_planted_bug_is_made_small),
         cmocka_unit_test(flocks_of_many_sizes_hold),
         cmocka_unit_test(every_planted_bug_is_found),
     };
