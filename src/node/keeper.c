@@ -7,7 +7,7 @@
  * A node that wants copies asks those who should hold them ("block_ensure": get it from these, keep
  * it, say so); nobody pushes bytes. Confirmations are believed until the member dies. A fresh
  * upload and a block that was promised to somebody are pinned for an hour, because what will
- * reference them is still on its way; for a minute, when the log references them already. */
+ * reference them is still on its way; for some seconds, when the log references them already. */
 #include "node/state.h"
 
 #include "base/hash.h"

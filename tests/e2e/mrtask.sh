@@ -76,7 +76,8 @@ size=$(stat -c %s "$TOP/text")
 tr -s '[:space:]' '\n' <"$TOP/text" | sed '/^$/d' | sort | uniq -c | sort >"$TOP/expected"
 
 word_count() { # extra keys for the maps
-    local half=$(head -n 10000 "$TOP/text" | wc -c) one two p
+    local half one two p
+    half=$(head -n 10000 "$TOP/text" | wc -c)
     run kind=map "command=$WORDS" partitions=3 part="$TOP/text:0:$half" "$@" || return 1
     one=$D
     run kind=map "command=$WORDS" partitions=3 part="$TOP/text:$half:$((size - half))" "$@" ||

@@ -64,7 +64,7 @@ check "at least 10,000 garbage datagrams were sent" [ "$(cat "$DIR/sent")" -ge 1
 refused=$(($(metric datagrams_refused_form) + $(metric datagrams_refused_key) + $(metric datagrams_refused_seal)))
 check "they are counted ($refused)" [ "$refused" -ge 1000 ]
 check "nobody is held dead or suspect for it" flock_whole 3
-check "the node is small still" [ "$(awk '/VmRSS/ {print $2}' /proc/${PID[1]}/status)" -le "${RSS_LIMIT:-60000}" ]
+check "the node is small still" [ "$(awk '/VmRSS/ {print $2}' "/proc/${PID[1]}/status")" -le "${RSS_LIMIT:-60000}" ]
 
 "$BUILD/mrctl" keygen "$DIR/other.key" >/dev/null
 MR_KEY_FILE=$DIR/other.key ctl members >"$DIR/out" 2>"$DIR/err"
