@@ -193,10 +193,11 @@ static struct slice tail(struct slice text, uint32_t lines)
 {
     size_t at = text.count;
     if (lines == OPTION_NONE) return text;
+    if (lines == 0) return slice_of(text.at, 0);
     if (at > 0 && text.at[at - 1] == '\n') at--;
     for (; at > 0; at--)
-        if (text.at[at - 1] == '\n' && (lines == 0 || --lines == 0)) break;
-    return lines == 0 || at > 0 ? slice_of(text.at + at, text.count - at) : text;
+        if (text.at[at - 1] == '\n' && --lines == 0) break;
+    return slice_of(text.at + at, text.count - at);
 }
 
 static void print_lines(const char *name, struct slice text)
