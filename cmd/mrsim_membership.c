@@ -141,18 +141,26 @@ static double wall_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static double cpu_seconds(const struct rusage *used)
+{
+    return (double)(used->ru_utime.tv_sec + used->ru_stime.tv_sec) +
+           (double)(used->ru_utime.tv_usec + used->ru_stime.tv_usec) / 1e6;
+}
+
 static void run(struct crowd *crowd, const struct crowd_options *crowd_options,
                 struct run_cost *cost)
 {
+    struct rusage before, after;
     double begin = wall_seconds();
+    getrusage(RUSAGE_SELF, &before);
     crowd_open(crowd, crowd_options);
     crowd_run(crowd);
-    struct rusage usage_of_us;
-    getrusage(RUSAGE_SELF, &usage_of_us);
+    getrusage(RUSAGE_SELF, &after);
     *cost = (struct run_cost){
         .wall_seconds = wall_seconds() - begin,
+        .cpu_seconds = cpu_seconds(&after) - cpu_seconds(&before),
         .core_bytes = crowd_memory_used(crowd),
-        .resident_bytes = (uint64_t)usage_of_us.ru_maxrss * 1024,
+        .resident_bytes = (uint64_t)after.ru_maxrss * 1024,
     };
 }
 

@@ -10,6 +10,7 @@ int membership_main(int count, char **arguments);
 /* What a run cost us. */
 struct run_cost {
     double wall_seconds;
+    double cpu_seconds;      /* of one core: ours and the kernel's for us */
     uint64_t core_bytes;     /* of the cores, as they count it themselves */
     uint64_t resident_bytes; /* of the process, at most */
 };

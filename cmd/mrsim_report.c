@@ -141,9 +141,9 @@ void report_table(const struct crowd *crowd, const struct run_cost *cost)
            "; suspicions %" PRIu64 ", refutations %" PRIu64 "\n",
            census->wrong_failures, census->wrong_victims, sums.probes, sums.probes_failed,
            sums.suspicions, sums.refutations);
-    printf("%.1f s on one core, %.1f million steps; memory %.2f GiB, of it cores %.2f GiB, "
+    printf("%.1f s, %.1f s of one core; %.1f million steps; memory %.2f GiB, of it cores %.2f GiB, "
            "%.0f bytes a pair\n",
-           cost->wall_seconds, (double)crowd->events / 1e6,
+           cost->wall_seconds, cost->cpu_seconds, (double)crowd->events / 1e6,
            (double)cost->resident_bytes / (1 << 30), (double)cost->core_bytes / (1 << 30),
            pair_bytes(crowd, cost));
 }
@@ -153,7 +153,7 @@ void report_scale_row(const struct crowd *crowd, const struct run_cost *cost)
     if (crowd == NULL) {
         printf(
             "       |  calm, a node and second   |     killed, s     |     silent, s     | bound |"
-            "  wrong |   wall | memory\n"
+            "  wrong |   core | memory\n"
             " nodes | datagr.  bytes  most bytes |  first  half   all |  first  half   all |"
             "   all | failed |      s |    GiB\n");
         return;
@@ -168,7 +168,7 @@ void report_scale_row(const struct crowd *crowd, const struct run_cost *cost)
         printf(" |");
     }
     printf(" %5.1f | %6" PRIu64 " | %6.1f | %6.2f\n", bound_of(crowd).all, census->wrong_failures,
-           cost->wall_seconds, (double)cost->core_bytes / (1 << 30));
+           cost->cpu_seconds, (double)cost->core_bytes / (1 << 30));
 }
 
 /* ---- for programs ---- */
@@ -222,10 +222,10 @@ void report_json(const struct crowd *crowd, const struct run_cost *cost)
            ",\"probes_failed\":%" PRIu64 ",\"suspicions\":%" PRIu64 ",\"refutations\":%" PRIu64,
            census->wrong_failures, census->wrong_victims, sums.probes, sums.probes_failed,
            sums.suspicions, sums.refutations);
-    printf(",\"cost\":{\"wall_s\":%.3f,\"steps\":%" PRIu64 ",\"resident_bytes\":%" PRIu64
-           ",\"core_bytes\":%" PRIu64 ",\"bytes_per_pair\":%.1f}}\n",
-           cost->wall_seconds, crowd->events, cost->resident_bytes, cost->core_bytes,
-           pair_bytes(crowd, cost));
+    printf(",\"cost\":{\"wall_s\":%.3f,\"cpu_s\":%.3f,\"steps\":%" PRIu64
+           ",\"resident_bytes\":%" PRIu64 ",\"core_bytes\":%" PRIu64 ",\"bytes_per_pair\":%.1f}}\n",
+           cost->wall_seconds, cost->cpu_seconds, crowd->events, cost->resident_bytes,
+           cost->core_bytes, pair_bytes(crowd, cost));
 }
 
 void report_csv_loads(const struct crowd *crowd, FILE *csv)

@@ -23,18 +23,21 @@ enum {
 
 /* ---- who is who ---- */
 
-/* The first four bytes order the ring; the rest tells an id from a number. */
-static struct id id_of(uint32_t number)
+/* In order on the ring as their numbers are, and spread evenly over it, as real ids are: gossip
+ * parts its members by their ids' first bits. */
+static struct id id_of(const struct crowd *crowd, uint32_t number)
 {
-    struct id id = {{(uint8_t)(number >> 24), (uint8_t)(number >> 16), (uint8_t)(number >> 8),
-                     (uint8_t)number, 0xc0, 0x3d}};
+    uint32_t place = (uint32_t)(((uint64_t)number << 32) / crowd->nodes_count);
+    struct id id = {{(uint8_t)(place >> 24), (uint8_t)(place >> 16), (uint8_t)(place >> 8),
+                     (uint8_t)place, (uint8_t)(number >> 24), (uint8_t)(number >> 16),
+                     (uint8_t)(number >> 8), (uint8_t)number, 0xc0}};
     return id;
 }
 
 uint32_t crowd_number(const struct id *id)
 {
-    return (uint32_t)id->bytes[0] << 24 | (uint32_t)id->bytes[1] << 16 |
-           (uint32_t)id->bytes[2] << 8 | id->bytes[3];
+    return (uint32_t)id->bytes[4] << 24 | (uint32_t)id->bytes[5] << 16 |
+           (uint32_t)id->bytes[6] << 8 | id->bytes[7];
 }
 
 static struct address address_of(uint32_t number)
@@ -53,7 +56,7 @@ static void start(struct crowd *crowd, uint32_t number)
     memory_init(&node->memory, MEMORY_MAX);
     prng_init(&node->prng, prng_next(&crowd->prng));
     struct gossip_config config = {
-        .id = id_of(number),
+        .id = id_of(crowd, number),
         .boot = {1, number + 1},
         .address = address_of(number),
         .name = name,
