@@ -92,7 +92,7 @@ deps: ## install the Debian packages that are needed (apt-get, as root or by sud
 	@tests/deps.sh all
 
 demo: ## watch five nodes count the words of real text, one of them killed half-way (INPUT=path for your own)
-	@tests/deps.sh build
+	@tests/deps.sh demo
 	@$(MAKE) -s -j2 all
 	@tests/demo.sh "$(BUILD)" $(INPUT)
 

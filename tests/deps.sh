@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building, testing and the demo need and that are missing. As root or by sudo;
-# otherwise prints the one line to run and stops. Usage: tests/deps.sh [build|test|bench]
+# otherwise prints the one line to run and stops. Usage: tests/deps.sh [build|demo|test|all|bench]
 set -u
 build="gcc make pkg-config libuv1-dev liblmdb-dev libsodium-dev libxxhash-dev"
 check="libcmocka-dev python3 jq iproute2 nftables procps"
@@ -9,10 +9,11 @@ bench="parallel time"
 
 case ${1:-build} in
 build) wanted=$build ;;
+demo) wanted="$build jq" ;;
 test) wanted="$build $check" ;;
 all) wanted="$build $check $fuzz $bench" ;;
 bench) wanted="$build $check $bench" ;;
-*) echo "usage: $0 [build|test|all|bench]" >&2; exit 2 ;;
+*) echo "usage: $0 [build|demo|test|all|bench]" >&2; exit 2 ;;
 esac
 
 missing=
