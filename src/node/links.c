@@ -18,6 +18,7 @@ enum {
     CONNECT_PATIENCE =
         3 * SECOND,         /* the larger id connects, too, when the smaller one did not by then */
     IDLE_MAX = 30 * SECOND, /* an extra stream that nobody needs: copies of blocks come in bursts */
+    DEAD_MAX = 60 * SECOND, /* a stream to the dead: who was only cut off has used it again by then */
     JOIN_FIRST = 200 * MILLISECOND,
     JOIN_LAST = 5 * SECOND, /* a flock that starts all at once finds itself within this */
 };
@@ -303,8 +304,11 @@ static void idle_tick(struct node *node)
 {
     for (struct link *link = node->links, *next; link != NULL; link = next) {
         next = link->next;
+        if (link->state != LINK_OPEN || link->purpose != CHANNEL_PEER) continue;
+        const struct member *peer = members_find(&node->gossip.members, &link->peer);
         bool is_idle = link->is_extra && node->now - link->used > IDLE_MAX;
-        if (is_idle && link->state == LINK_OPEN) link_close(node, link);
+        bool is_dead = peer != NULL && !member_is_living(peer) && node->now - peer->since > DEAD_MAX;
+        if (is_idle || is_dead) link_close(node, link);
     }
 }
 

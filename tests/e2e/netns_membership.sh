@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Who is held dead, and who is not, behind bad networks.
+#
+#   node1 --- node2         lossy: 40 % of all datagrams and of TCP
+#     |  \   /  |           deaf: node 3 receives no datagram, streams work
+#     |  node3  |           one way: nothing passes from 1 to 2
+#     |  /   \  |           not transitive: nothing passes between 1 and 2, all else does
+#   node4 --- node5         halves: {1,2} | {3,4,5}
+#
+. "$(dirname "$0")/../lib/netns.sh"
+. "$(dirname "$0")/../lib/flock.sh"
+flock_begin netns
+for n in 1 2 3 4 5; do net_start $n || not_ok "node $n starts"; done
+check "five nodes find each other" flock_whole 5
+
+quiet() { # name seconds: within these nobody is held dead by anybody
+  local before
+  before=$(deaths)
+  sleep "$2"
+  check "$1" [ "$(deaths)" = "$before" ]
+  net_heal
+  check "$1: all well after" wait_for 5 members_in_state alive 5
+}
+net_loss 40
+quiet "40 % lost, of datagrams and TCP: nobody is held dead" 6
+net_cut '{1,2,4,5}' 3 && net_heal
+nft add rule ip mr input ip daddr 127.0.1.3 udp dport 7946 drop
+quiet "a node that receives no datagrams, but streams: nobody is held dead" 5
+net_cut 1 2
+quiet "nothing passes from 1 to 2: nobody is held dead" 5
+net_cut 1 2
+net_cut 2 1
+quiet "nothing passes between 1 and 2, all else does: nobody is held dead" 5
+
+net_cut '{1,2}' '{3,4,5}'
+net_cut '{3,4,5}' '{1,2}'
+check "halves: 1 holds 4 dead" wait_for 25 all_hold 4 dead 1 2
+check "halves: the others hold 1 dead" wait_for 25 all_hold 1 dead 3 4 5
+check "halves: 2 and 1 know each other" all_hold 2 alive 1 2
+net_heal
+check "halves, healed: all well within 5 s" wait_for 5 all_hold 4 alive 1 2 3
+check "halves, healed: all hold 1 alive" wait_for 5 all_hold 1 alive 3 4 5
+
+start=$SECONDS
+flock_kill 5
+check "killed: its port refuses, and all know within 2 s" wait_for 2 all_hold 5 dead 1 2 3 4
+check "killed: the cause is told" grep -q 'name=node5 .*state=dead .*cause="its port refused"' "$DIR/1.err"
+net_start 5
+check "started anew: all know" wait_for 3 all_hold 5 alive 1 2 3 4
+check "started anew: that it did" grep -q 'name=node5 .*state=alive .*cause="it started anew"' "$DIR/1.err"
+flock_end
