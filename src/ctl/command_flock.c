@@ -183,6 +183,16 @@ int mrctl_leave(const struct options *options)
     return call_ok(options, &wire_ask_leave, &ask);
 }
 
+int mrctl_forget(const struct options *options)
+{
+    struct msg_ask_forget ask = {.node = slice_string(options->arguments.items[0])};
+    if (ask.node.count == 0 || ask.node.count > 64) {
+        notice_line("forget takes a member's name or id");
+        return EXIT_USAGE;
+    }
+    return call_ok(options, &wire_ask_forget, &ask);
+}
+
 /* ---- ping ---- */
 
 static void json_info(const struct msg_say_info *info, duration elapsed)

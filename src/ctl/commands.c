@@ -53,6 +53,8 @@ const struct command commands_table[] = {
      "  mrctl join 10.0.0.7:7437\n", mrctl_join},
     {"leave", "", 0, 0, 0, "make the peer leave its flock", "  mrctl leave -n 10.0.0.7:7437\n",
      mrctl_leave},
+    {"forget", "NODE", 0, 1, 1, "a dead member never comes back",
+     "  mrctl forget beta\n  mrctl forget 3f7a91c0\n", mrctl_forget},
     {"put", "PATH NAME", GROUP_PUT, 2, 2, "store a file, a directory or - as a dataset",
      "  mrctl put access.log logs\n  zcat big.gz | mrctl put - big --replicas 2\n", mrctl_put},
     {"get", "NAME PATH", 0, 2, 2, "write a dataset to a file or -",
@@ -68,7 +70,7 @@ const struct command commands_table[] = {
 #define ABSENT(name) {name, "", 0, 0, 0, NULL, NULL, NULL}
     ABSENT("retry"), ABSENT("fail"), ABSENT("top"), ABSENT("rtt"),
     ABSENT("reach"), ABSENT("doctor"), ABSENT("du"), ABSENT("head"), ABSENT("drain"),
-    ABSENT("undrain"), ABSENT("forget"), ABSENT("keys"), ABSENT("invite"),
+    ABSENT("undrain"), ABSENT("keys"), ABSENT("invite"),
     ABSENT("report"), ABSENT("debug"), ABSENT("plan"), ABSENT("init"), ABSENT("completion"),
     ABSENT("config"),
 #undef ABSENT

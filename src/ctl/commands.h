@@ -43,6 +43,7 @@ int mrctl_rm(const struct options *options);
 int mrctl_members(const struct options *options);
 int mrctl_join(const struct options *options);
 int mrctl_leave(const struct options *options);
+int mrctl_forget(const struct options *options);
 int mrctl_ping(const struct options *options);
 int mrctl_keygen(const struct options *options);
 

@@ -120,6 +120,10 @@ static void take_about_self(struct gossip *gossip, instant now,
     /* Alive with more refutations than ours is nobody's word but a forger's: outdone like an
      * accusation. */
     bool is_above = claim->refutations > self->refutations;
+    if (claim->state == MEMBER_DEAD && claim->refutations >= gossip->death_next) {
+        gossip->death_next = claim->refutations + 1;
+        gossip->counters.deaths_refuted++;
+    }
     bool is_accused = claim->state != MEMBER_ALIVE;
     if (is_above || (is_accused && claim->refutations == self->refutations))
         refute(gossip, now, claim);

@@ -31,6 +31,8 @@ enum {
     HEAL_PERIODS = 4,   /* between pings to the dead: a partition heals within some periods, for a
                            quarter of a datagram a period */
     REAP_PERIODS = 60,  /* between searches for who is to be forgotten */
+    BLOCKED_PERIODS = 10, /* without a datagram, though members answer by stream, */
+    BLOCKED_ANSWERS = 5,  /* so many */
     GOODBYE_FANOUT = 8, /* told of our leaving directly; the rumour does the rest */
 };
 
@@ -41,7 +43,7 @@ enum error gossip_init(struct gossip *gossip, const struct gossip_config *config
     assert(config->name != NULL && config->name[0] != '\0');
     *gossip = (struct gossip){.config = *config, .prng = prng, .memory = memory, .now = now};
     gossip->suspects_next = INSTANT_NEVER;
-    gossip->heal_next = gossip->reap_next = now;
+    gossip->heal_next = gossip->reap_next = gossip->datagram_heard = now;
     /* Nodes that are started together shall not tick together. */
     gossip->period_deadline = now + 1 + (instant)prng_below(prng, (uint64_t)config->period);
     members_init(&gossip->members, memory, config->facts);
@@ -141,6 +143,18 @@ static void wake(struct gossip *gossip, instant now)
     suspects_delay(gossip, gossip->period_deadline, slept);
 }
 
+/* Firewalls that forget UDP are common: flocks live with it, slowly, and somebody should know. */
+static void tell_blocked(struct gossip *gossip, instant now)
+{
+    bool is_long = now - gossip->datagram_heard >= BLOCKED_PERIODS * gossip->config.period;
+    if (gossip->is_blocked_told || !is_long || gossip->stream_answers < BLOCKED_ANSWERS) return;
+    gossip->is_blocked_told = true;
+    trace_line(&gossip->config.trace, TRACE_WARN,
+               "event=udp-blocked port=%u text=\"members answer over TCP, but no datagram comes"
+               " through: let UDP pass on the same port, both ways\"",
+               gossip->config.address.port);
+}
+
 static void begin_period(struct gossip *gossip, instant now)
 {
     if (now < gossip->period_deadline) return;
@@ -150,6 +164,7 @@ static void begin_period(struct gossip *gossip, instant now)
     struct member *member = next_in_turn(gossip);
     if (member != NULL) probe_start(gossip, now, member, CAUSE_NONE);
     suspects_remind(gossip);
+    tell_blocked(gossip, now);
     heal(gossip, now);
     reap(gossip, now);
 }
@@ -223,6 +238,17 @@ void gossip_reboot(struct gossip *gossip, instant now, const struct boot *boot)
         claim.cause = CAUSE_RESTARTED;
     }
     claims_own(gossip, now, &claim);
+}
+
+void gossip_forget(struct gossip *gossip, instant now, const struct id *id)
+{
+    gossip->now = now;
+    const struct member *member = members_find(&gossip->members, id);
+    assert(member != NULL && !member_is_living(member));
+    struct msg_member_claim claim = member_claim(member);
+    claim.state = MEMBER_LEFT;
+    claim.cause = CAUSE_FORGOTTEN;
+    (void)members_apply(&gossip->members, now, &claim, false, gossip->prng);
 }
 
 void gossip_leave(struct gossip *gossip, instant now)

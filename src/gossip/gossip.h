@@ -51,6 +51,7 @@ struct gossip_counters {
     uint64_t probes_dropped; /* no memory for them, or too many at once */
     uint64_t claims_refused; /* junk of somebody with the key */
     uint64_t oversleeps;     /* ticks that came more than a period late */
+    uint64_t deaths_refuted;   /* times we were held dead, and are not */
     uint64_t pulls;          /* views that differed, and were asked for */
     uint64_t refusals;       /* ports that refused a ping of ours */
 };
@@ -88,6 +89,10 @@ struct gossip {
     instant suspects_next;   /* nothing is due among them before */
     instant heal_next;       /* a dead one is pinged in the first period from here on */
     instant reap_next;
+    uint32_t death_next;       /* we were held dead with fewer refutations, and know it */
+    instant datagram_heard;    /* from anybody */
+    uint32_t stream_answers;   /* members that answered by stream alone, since then */
+    bool is_blocked_told;      /* people know that datagrams do not come through */
     instant goodbye_deadline; /* leaving: all is said then; INSTANT_NEVER behind it */
     instant now;              /* of the latest call */
     uint32_t replies_count;   /* datagrams out of turn in this period */
@@ -130,6 +135,10 @@ void gossip_exchange_take(struct gossip *gossip, instant now, const struct msg_e
 
 /* Our own claim about ourselves, as of now. Its name borrows from gossip. */
 struct msg_member_claim gossip_self_claim(const struct gossip *gossip);
+
+/* A dead member never comes back (an operator says so): all hold it left. Asserts that it is not
+ * held living. */
+void gossip_forget(struct gossip *gossip, instant now, const struct id *id);
 
 /* From now on we are at this boot (not lower than the former: asserted): all are told. */
 void gossip_reboot(struct gossip *gossip, instant now, const struct boot *boot);

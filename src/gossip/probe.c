@@ -354,6 +354,7 @@ static void take_answer(struct gossip *gossip, const struct probe_mail *mail, st
         if (is_direct && mail->member != NULL && !probe->is_repeated)
             measure(mail->member, mail->now - probe->sent);
         note_loss(gossip, !is_direct);
+        if (mail->from == NULL) gossip->stream_answers++;
         if (gossip->health > 0) gossip->health--;
     } else {
         if (!is_target) return;

@@ -125,6 +125,9 @@ static const char *take_sender(struct gossip *gossip, instant now, const struct 
     if (order > 0)
         claims_restarted(gossip, now, member, boot, from != NULL ? from : &member->fact->address);
     member->heard = now;
+    if (from == NULL) return NULL;
+    gossip->datagram_heard = now;
+    gossip->stream_answers = 0;
     return NULL;
 }
 

@@ -68,6 +68,10 @@ static struct msg_member_row member_row(const struct node *node, const struct me
         .rtt_us = (uint64_t)member->rtt,
         .cause_text = slice_string(cause_text(member->cause)),
     };
+    if (member->state == MEMBER_ALIVE && standing_is_degraded(node, &member->fact->id)) {
+        row.claim.state = MEMBER_DEGRADED;
+        row.cause_text = slice_string("held dead and back again and again: no new work");
+    }
     return row;
 }
 
@@ -79,8 +83,8 @@ void answers_members(struct node *node, uint64_t stream, const struct msg_ask_me
     size_t cursor = 0;
     const struct member *member = members_next(&node->gossip.members, &cursor);
     do {
-        for (count = 0; member != NULL && count < MEMBERS_PAGE; count++) {
-            rows[count] = member_row(node, member);
+        for (count = 0; member != NULL && count < MEMBERS_PAGE;) {
+            if (member->cause != CAUSE_FORGOTTEN) rows[count++] = member_row(node, member);
             member = members_next(&node->gossip.members, &cursor);
         }
         struct msg_say_members reply = {

@@ -121,6 +121,12 @@ void control_request(struct node *node, struct link *link, const struct wire_mes
         node_leave(node);
         break;
     }
+    case MSG_ask_forget: {
+        const struct msg_ask_forget *ask = message->fields;
+        const char *name = standing_forget(node, stream, ask);
+        if (name != NULL) say_ok(node, stream, ask->request, name);
+        break;
+    }
     default: node_count(node, METRIC_requests_refused); break;
     }
 }

@@ -18,7 +18,7 @@ enum {
     CONNECT_PATIENCE =
         3 * SECOND,         /* the larger id connects, too, when the smaller one did not by then */
     IDLE_MAX = 30 * SECOND, /* an extra stream that nobody needs: copies of blocks come in bursts */
-    DEAD_MAX = 60 * SECOND, /* a stream to the dead: who was only cut off has used it again by then */
+    DEAD_MAX = 60 * SECOND, /* a stream to the dead: who was only cut off has used it by then */
     JOIN_FIRST = 200 * MILLISECOND,
     JOIN_LAST = 5 * SECOND, /* a flock that starts all at once finds itself within this */
 };
@@ -307,8 +307,8 @@ static void idle_tick(struct node *node)
         if (link->state != LINK_OPEN || link->purpose != CHANNEL_PEER) continue;
         const struct member *peer = members_find(&node->gossip.members, &link->peer);
         bool is_idle = link->is_extra && node->now - link->used > IDLE_MAX;
-        bool is_dead = peer != NULL && !member_is_living(peer) && node->now - peer->since > DEAD_MAX;
-        if (is_idle || is_dead) link_close(node, link);
+        bool is_gone = peer != NULL && !member_is_living(peer);
+        if (is_idle || (is_gone && node->now - peer->since > DEAD_MAX)) link_close(node, link);
     }
 }
 

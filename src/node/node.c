@@ -154,7 +154,8 @@ static void rebuild_living(struct node *node)
         }
         node->living = grown;
         node->living[node->living_count++] =
-            (struct schedule_node){.id = m->fact->id, .is_suspect = m->state == MEMBER_SUSPECT};
+            (struct schedule_node){.id = m->fact->id, .is_suspect = m->state == MEMBER_SUSPECT ||
+                                          standing_is_degraded(node, &m->fact->id)};
     }
     sort_nodes(node->living, node->living_count);
     node->is_living_stale = false;
@@ -242,6 +243,7 @@ void node_changed(struct node *node, const struct member *member, unsigned befor
 {
     node->is_living_stale = true;
     node->is_work_wanted = true;
+    standing_changed(node, member, before);
     if (node->actions == NULL || id_equal(&member->fact->id, &node->id)) return;
     if (!member_is_living(member)) keeper_forget_member(node, &member->fact->id);
     bool is_news = before == 0 || before == MEMBER_DEAD || before == MEMBER_LEFT;
@@ -452,6 +454,7 @@ static void tick(struct node *node)
 {
     if (!node->may_author && node->now >= node->author_deadline) node->may_author = true;
     if (node->now >= gossip_deadline(&node->gossip)) gossip_tick(&node->gossip, node->now);
+    standing_tick(node);
     links_tick(node);
     replicas_tick(node);
     manifests_tick(node);

@@ -241,6 +241,8 @@ struct node {
     instant author_deadline;
     bool is_leaving;
     instant leave_deadline;
+    uint64_t deaths_refuted; /* of gossip's counter, those seen */
+    instant degraded_until;  /* nobody is from then on; 0 = nobody is now */
     bool is_stopped;
 
     struct pending *pendings;
@@ -255,6 +257,8 @@ struct node {
 
 struct roster_item {
     struct id id;
+    uint32_t flaps;  /* how often it was held dead and came back, of late: standing.c */
+    instant flapped; /* the last time */
 };
 
 /* node.c */
@@ -382,6 +386,13 @@ void pending_vector(struct node *node, const struct id *peer, const struct msg_l
 void pending_drop_stream(struct node *node, uint64_t stream);
 void pending_tick(struct node *node);
 void pending_close(struct node *node);
+
+/* standing.c */
+bool standing_is_degraded(const struct node *node, const struct id *id);
+void standing_changed(struct node *node, const struct member *member, unsigned before);
+void standing_tick(struct node *node);
+/* The name of who was forgotten; NULL: the client has been told why not. */
+const char *standing_forget(struct node *node, uint64_t stream, const struct msg_ask_forget *ask);
 
 /* control.c, answers.c: mrctl */
 void control_request(struct node *node, struct link *link, const struct wire_message *message);

@@ -275,6 +275,14 @@ static void claim(struct node *node, struct work *work, const struct schedule_pi
     }
 }
 
+/* Somebody neither suspect nor degraded is there. */
+static bool has_better(const struct schedule_node *nodes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!nodes[i].is_suspect) return true;
+    return false;
+}
+
 static void claim_some(struct node *node)
 {
     size_t slots_free = node->slots - work_running_count(node);
@@ -284,6 +292,7 @@ static void claim_some(struct node *node)
     if (slots_free == 0 || works_count == 0 || node->is_leaving || !node->may_author) return;
     size_t nodes_count;
     const struct schedule_node *nodes = node_living(node, &nodes_count);
+    if (standing_is_degraded(node, &node->id) && has_better(nodes, nodes_count)) return;
     size_t share = (slots_free + works_count - 1) / works_count;
     size_t skip = works_count > 1 ? prng_below(&node->prng, works_count) : 0;
     for (int pass = 0; pass < 2; pass++) {

@@ -23,6 +23,7 @@ const char *member_state_text(unsigned state)
         [MEMBER_SUSPECT] = "suspect",
         [MEMBER_DEAD] = "dead",
         [MEMBER_LEFT] = "left",
+        [MEMBER_DEGRADED] = "degraded",
     };
     return text_of(texts, sizeof texts / sizeof *texts, state);
 }

@@ -21,6 +21,9 @@ enum member_state {
     MEMBER_LEFT = 4,
 };
 
+/* Shown by mrctl of a member that lives and flaps (node/standing.c); no claim has it. */
+#define MEMBER_DEGRADED 5
+
 /* "alive", "suspect", ... */
 const char *member_state_text(unsigned state);
 

@@ -23,9 +23,9 @@ quiet() { # name seconds: within these nobody is held dead by anybody
 }
 net_loss 40
 quiet "40 % lost, of datagrams and TCP: nobody is held dead" 6
-net_cut '{1,2,4,5}' 3 && net_heal
 nft add rule ip mr input ip daddr 127.0.1.3 udp dport 7946 drop
-quiet "a node that receives no datagrams, but streams: nobody is held dead" 5
+quiet "a node that receives no datagrams, but streams: nobody is held dead" 7
+check "and it says so, once" [ "$(grep -c event=udp-blocked "$DIR/3.err")" = 1 ]
 net_cut 1 2
 quiet "nothing passes from 1 to 2: nobody is held dead" 5
 net_cut 1 2
@@ -48,4 +48,22 @@ check "killed: the cause is told" grep -q 'name=node5 .*state=dead .*cause="its 
 net_start 5
 check "started anew: all know" wait_for 3 all_hold 5 alive 1 2 3 4
 check "started anew: that it did" grep -q 'name=node5 .*state=alive .*cause="it started anew"' "$DIR/1.err"
+
+flock_kill 5
+check "killed again" wait_for 2 all_hold 5 dead 1 2 3 4
+check "a living one is not forgotten" eval '! ctl forget node4 2>/dev/null'
+check "the dead one is" ctl -q forget node5
+gone_from_list() { [ "$(AT=${ADDR[2]} ctl members -o json | jq length)" = 4 ]; }
+check "forgotten: it is on no list" wait_for 2 gone_from_list
+net_start 5
+check "forgotten, and back: welcome" wait_for 3 all_hold 5 alive 1 2 3 4
+
+for _ in 1 2 3; do
+  kill -STOP "${PID[4]}"
+  wait_for 10 all_hold 4 dead 1 2 3 5
+  kill -CONT "${PID[4]}"
+  wait_for 5 eval 'holds 1 4 alive || holds 1 4 degraded'
+done
+check "held dead and back three times: degraded" wait_for 3 all_hold 4 degraded 1 2 3
+check "and it knows that itself" wait_for 3 holds 4 4 degraded
 flock_end

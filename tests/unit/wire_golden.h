@@ -53,6 +53,8 @@ static const struct golden goldens[] = {
      "d9e3b5c101ada6045371060000000000746aeb75d8400800"},
     {"ack_same", 0xb5eb31a552340f15,
      "e5b0c5a7b20b"},
+    {"ask_forget", 0x63d3e1f970393532,
+     "d9d8f8f0fc170530306e7a35"},
     {"refusal", 0x0696aa8a8507a433,
      "d69efb9cf4a1ebd838"},
     {"request", 0x1c13c0b354352807,
