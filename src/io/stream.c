@@ -26,8 +26,8 @@ enum {
     CLOSING_TIMEOUT = 1 * SECOND, /* of goodbyes, when the node goes */
     SWEEP_MS = 250,               /* deadlines are kept to this */
     READ_SIZE = 64 << 10,         /* libuv's own suggestion */
-    KEEPALIVE_S = 600, /* for mrctl on a machine that vanished: gossip tells of peers. Every 30 s, on
-                          15 streams, they were half as many bytes as all gossip */
+    KEEPALIVE_S = 600, /* for mrctl on a machine that vanished: gossip tells of peers. Every 30 s,
+                          on 15 streams, they were half as many bytes as all gossip */
 };
 
 static const char silent_refusal[] = "no answer to the handshake: another cluster key or version?";
