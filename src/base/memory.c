@@ -33,3 +33,16 @@ void *memory_grow(struct memory *memory, void *items, size_t *capacity, size_t c
     if (moved != NULL) *capacity = larger;
     return moved;
 }
+
+void *memory_shrink(struct memory *memory, void *items, size_t *capacity, size_t count,
+                    size_t item_size)
+{
+    size_t smaller = *capacity;
+    assert(count <= *capacity);
+    while (smaller > 8 && count < smaller / 4) smaller /= 2;
+    if (smaller == *capacity) return items;
+    void *moved = memory_resize(memory, items, *capacity * item_size, smaller * item_size);
+    if (moved == NULL) return items;
+    *capacity = smaller;
+    return moved;
+}

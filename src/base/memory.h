@@ -36,5 +36,9 @@ static inline void memory_put(struct memory *memory, void *piece, size_t size)
  * Returns the array, moved perhaps; NULL, everything untouched, when out of memory. */
 void *memory_grow(struct memory *memory, void *items, size_t *capacity, size_t count,
                   size_t item_size);
+/* The other way, after many items went: of an array less than a quarter full half of the room is
+ * given back, again and again. Returns the array; never fails. */
+void *memory_shrink(struct memory *memory, void *items, size_t *capacity, size_t count,
+                    size_t item_size);
 
 #endif

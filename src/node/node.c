@@ -302,6 +302,8 @@ struct node *node_open(const struct node_config *config, instant now)
     snprintf(node->name, sizeof node->name, "%s", config->name);
     node->slots = config->slots;
     node->wall_ms = config->wall_ms;
+    node->compact_every = config->compact_every;
+    node->details_kept = config->details_kept;
     node->started = node->now = now;
     node->trace = config->trace;
     prng_init(&node->prng, config->seed);
@@ -355,7 +357,10 @@ void node_close(struct node *node)
 const char *node_load(struct node *node, struct slice key, struct slice value,
                       struct arena *scratch)
 {
-    if (key.count > 5 && memcmp(key.at, "batch", 5) == 0)
+    bool is_log = key.count > 5 && (memcmp(key.at, "batch", 5) == 0 ||
+                                    memcmp(key.at, "base", 4) == 0 ||
+                                    memcmp(key.at, "kept", 4) == 0);
+    if (is_log)
         return log_load(node->log, key, value, scratch);
     if (key.count == 20 && memcmp(key.at, "peer", 4) == 0) {
         char text[ADDRESS_TEXT_SIZE];
@@ -461,6 +466,7 @@ static void tick(struct node *node)
     keeper_tick(node);
     work_tick(node);
     pending_tick(node);
+    compaction_tick(node);
     leave_tick(node);
 }
 
@@ -492,6 +498,8 @@ static void peer_message(struct node *node, struct link *link, const struct wire
     }
     case MSG_log_vector: replicas_vector(node, link, message->fields); return;
     case MSG_log_batch: replicas_batch(node, link, message->fields); return;
+    case MSG_log_snapshot: compaction_page(node, link, message->fields); return;
+    case MSG_log_ask_snapshot: compaction_asked(node, link, message->fields); return;
     case MSG_block_ensure:
     case MSG_block_held:
     case MSG_block_query: keeper_message(node, link, message); return;
@@ -589,6 +597,7 @@ instant node_deadline(const struct node *node)
     if (node->is_mesh_wanted) next = instant_min(next, node->mesh_next);
     next = instant_min(next, node->sweep_next);
     next = instant_min(next, node->work_next);
+    if (node->sweep_cut) next = instant_min(next, node->sweep_cut_next);
     if (node->pendings != NULL) next = instant_min(next, node->pending_next);
     if (!node->may_author) next = instant_min(next, node->author_deadline);
     return next;

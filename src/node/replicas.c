@@ -79,6 +79,7 @@ void replicas_vector(struct node *node, struct link *link, const struct msg_log_
         if (vector->wants_reply) replicas_ask(node, link, false);
         return;
     }
+    compaction_offer(node, link, vector);
     struct giving giving = {node, link};
     bool is_all = log_missing(node->log, vector, give, &giving);
     /* Our own vector tells them the next page, and brings what we lack. */

@@ -217,6 +217,15 @@ struct node {
     uint64_t persist_token;
     bool is_ack_wanted; /* an entry came whose author waits for our disk */
 
+    duration compact_every;   /* compaction.c; 0 = its own number */
+    duration details_kept;
+    instant compact_next;
+    bool sweep_cut;           /* batches that were cut are still on the disk */
+    instant sweep_cut_next;
+    instant snapshot_read;    /* when somebody last read a page of ours */
+    instant snapshot_asked;   /* when we last asked for a page */
+    uint64_t snapshot_number; /* of which snapshot; 0 = none */
+
     struct link *links;
     uint64_t stream_next; /* even */
     struct seed seeds[JOIN_MAX];
@@ -415,6 +424,13 @@ void heard_vector(struct node *node, const struct id *peer, const struct msg_log
 uint64_t heard_lag(const struct node *node, const struct member *member);
 /* Of this feed, how much is known to be on the disk of every node of the roster. */
 uint64_t heard_stable(const struct node *node, const struct id *id, const struct boot *boot);
+
+/* compaction.c */
+void compaction_tick(struct node *node);
+/* Offers our snapshot to a peer whose vector ends before our cut. */
+void compaction_offer(struct node *node, struct link *link, const struct msg_log_vector *vector);
+void compaction_asked(struct node *node, struct link *link, const struct msg_log_ask_snapshot *ask);
+void compaction_page(struct node *node, struct link *link, const struct msg_log_snapshot *page);
 
 /* chronicle.c */
 void chronicle_answer(struct node *node, uint64_t stream, const struct msg_ask_log *ask);

@@ -106,8 +106,12 @@ const char *converge_missing(struct world *world, char *text, size_t size)
 
 /* ---- S2, S4 at the end ---- */
 
+/* Of an ended job the end stands for its tasks, of which a replica may know some or none. */
 static bool is_same_commit(const struct job *a, const struct job *b)
 {
+    if (a->outcome != JOB_RUNNING && b->outcome != JOB_RUNNING)
+        return stamp_equal(&a->ended, &b->ended) &&
+               digest_equal(&a->manifest.digest, &b->manifest.digest);
     for (int kind = 0; kind < 2; kind++) {
         uint32_t count = kind == TASK_MAP ? a->spec.maps : a->spec.reduces;
         for (uint32_t i = 0; i < count && a->tasks[kind] != NULL && b->tasks[kind] != NULL; i++) {

@@ -32,6 +32,23 @@ void batch_key(const struct id *node, const struct boot *boot, uint64_t sequence
     assert(at == key + BATCH_KEY_SIZE);
 }
 
+void batch_base_key(const struct id *node, const struct boot *boot, uint8_t key[BASE_KEY_SIZE])
+{
+    memcpy(key, "base", 4);
+    memcpy(key + 4, node->bytes, sizeof node->bytes);
+    (void)put_big_endian(put_big_endian(key + 20, boot->counter), boot->random);
+}
+
+void batch_kept_key(const struct id *node, const struct boot *boot, uint64_t sequence,
+                    uint8_t key[KEPT_KEY_SIZE])
+{
+    batch_base_key(node, boot, key);
+    memcpy(key, "kept", 4);
+    (void)put_big_endian(key + BASE_KEY_SIZE, sequence);
+}
+
+bool batch_is_kind(uint8_t kind) { return kind >= KIND_FIRST && kind <= KIND_LAST; }
+
 /* Sequences and times: dense and increasing are what the numbers of a batch can be. */
 static const char *check_order(const struct content *content)
 {

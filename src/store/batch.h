@@ -43,10 +43,18 @@ struct content {
     struct stamped *stamped;     /* count of them, by batch_unfold */
 };
 
+/* The storage keys of compaction: "base", node, boot; and "kept", node, boot, sequence. */
+enum { BASE_KEY_SIZE = 4 + 16 + 2 * 8, KEPT_KEY_SIZE = BASE_KEY_SIZE + 8 };
+
+void batch_base_key(const struct id *node, const struct boot *boot, uint8_t key[BASE_KEY_SIZE]);
+void batch_kept_key(const struct id *node, const struct boot *boot, uint64_t sequence,
+                    uint8_t key[KEPT_KEY_SIZE]);
 /* The storage key: "batch", node, boot and sequence, big endian, so that a feed reads in order. */
 void batch_key(const struct id *node, const struct boot *boot, uint64_t sequence,
                uint8_t key[BATCH_KEY_SIZE]);
 
+/* Is this a message type of log entries, known here or not? */
+bool batch_is_kind(uint8_t kind);
 /* Checks all that can be known from the batch alone but its signature and its entries' fields.
  * NULL or the reason. */
 const char *batch_read(struct content *content, const struct msg_log_batch *message,

@@ -43,6 +43,10 @@ void feeds_init(struct feeds *feeds, struct memory *memory)
 
 static void feed_free(struct log_feed *feed, struct memory *memory)
 {
+    for (size_t i = 0; i < feed->kept_count; i++)
+        memory_put(memory, feed->kept[i], sizeof(struct kept) + feed->kept[i]->size);
+    memory_put(memory, feed->kept, feed->kept_capacity * sizeof(struct kept *));
+    memory_put(memory, feed->doomed, feed->doomed_capacity * sizeof *feed->doomed);
     for (size_t i = 0; i < feed->batches_count; i++) batch_drop(&feed->batches[i], memory);
     memory_put(memory, feed->batches, feed->batches_capacity * sizeof *feed->batches);
     memory_put(memory, feed, sizeof *feed);
@@ -77,7 +81,7 @@ const struct log_feed *feeds_newest(const struct feeds *feeds, const struct id *
 
 const struct batch *feed_batch(const struct log_feed *feed, uint64_t sequence)
 {
-    if (sequence == 0 || sequence > feed->have) return NULL;
+    if (sequence <= feed->base || sequence > feed->have) return NULL;
     size_t low = 0, high = feed->batches_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -93,6 +97,9 @@ enum place feed_place(const struct log_feed *feed, const struct content *content
     uint64_t first = content->body.first;
     if (feed == NULL) return first == 1 ? PLACE_NEXT : PLACE_GAP;
     if (first - 1 > feed->have) return PLACE_GAP;
+    if (first <= feed->base) return PLACE_HELD;
+    /* Of the disk, in key order: the base comes before the batch that it stands under. */
+    if (feed->batches_count == 0 && first - 1 == feed->base) return PLACE_NEXT;
     if (first - 1 == feed->have)
         return digest_equal(&content->body.previous, &feed->previous) ? PLACE_NEXT : PLACE_FORK;
     const struct batch *held = feed_batch(feed, first);
@@ -122,25 +129,39 @@ static void insert(struct feeds *feeds, struct log_feed *feed)
     feeds->count++;
 }
 
+struct log_feed *feeds_get(struct feeds *feeds, const struct id *node, const struct boot *boot)
+{
+    struct log_feed *feed = feeds_find(feeds, node, boot);
+    if (feed != NULL) return feed;
+    if (!reserve(feeds)) return NULL;
+    feed = memory_take(feeds->memory, sizeof *feed);
+    if (feed == NULL) return NULL;
+    feed->node = *node;
+    feed->boot = *boot;
+    insert(feeds, feed);
+    return feed;
+}
+
+static void remove_feed(struct feeds *feeds, struct log_feed *feed)
+{
+    struct log_feed **place = feeds->items + lower_bound(feeds, &feed->node, &feed->boot);
+    assert(*place == feed);
+    feeds->count--;
+    memmove(place, place + 1, (size_t)(feeds->items + feeds->count - place) * sizeof *place);
+    feed_free(feed, feeds->memory);
+}
+
 /* The feed of this batch, a new one when there is none; with room for one batch more. */
 static struct log_feed *prepare(struct feeds *feeds, const struct msg_batch_body *body)
 {
-    struct log_feed *feed = feeds_find(feeds, &body->node, &body->boot);
-    bool is_new = feed == NULL;
-    if (is_new) {
-        if (!reserve(feeds)) return NULL;
-        feed = memory_take(feeds->memory, sizeof *feed);
-        if (feed == NULL) return NULL;
-        feed->node = body->node;
-        feed->boot = body->boot;
-    }
+    bool is_new = feeds_find(feeds, &body->node, &body->boot) == NULL;
+    struct log_feed *feed = feeds_get(feeds, &body->node, &body->boot);
+    if (feed == NULL) return NULL;
     struct batch *batches = memory_grow(feeds->memory, feed->batches, &feed->batches_capacity,
                                         feed->batches_count, sizeof *batches);
     if (batches != NULL) feed->batches = batches;
-    else if (is_new) feed_free(feed, feeds->memory);
-    if (batches == NULL) return NULL;
-    if (is_new) insert(feeds, feed);
-    return feed;
+    else if (is_new) remove_feed(feeds, feed);
+    return batches == NULL ? NULL : feed;
 }
 
 static void wait_for_disk(struct feeds *feeds, struct log_feed *feed)
@@ -163,7 +184,8 @@ struct log_feed *feeds_add(struct feeds *feeds, const struct content *content,
         return NULL;
     }
     assert(batch.first == feed->have + 1);
-    assert(digest_equal(&feed->previous, &content->body.previous));
+    assert(feed->batches_count == 0 ||
+           digest_equal(&feed->previous, &content->body.previous));
     if (feed->have > 0) feeds->digest -= digest_of(feed);
     feed->batches[feed->batches_count++] = batch;
     feed->have = batch.last;
@@ -178,6 +200,94 @@ struct log_feed *feeds_add(struct feeds *feeds, const struct content *content,
         feed->durable = feed->have;
     }
     return feed;
+}
+
+/* ---- what is cut ---- */
+
+bool feed_doom_reserve(struct feeds *feeds, struct log_feed *feed, size_t count)
+{
+    size_t capacity = feed->doomed_capacity == 0 ? 8 : feed->doomed_capacity;
+    while (capacity - feed->doomed_count < count) capacity *= 2;
+    if (capacity == feed->doomed_capacity) return true;
+    uint64_t *moved =
+        memory_resize(feeds->memory, feed->doomed, feed->doomed_capacity * sizeof *moved,
+                      capacity * sizeof *moved);
+    if (moved == NULL) return false;
+    feed->doomed = moved;
+    feed->doomed_capacity = capacity;
+    return true;
+}
+
+bool feed_doom(struct feeds *feeds, struct log_feed *feed, uint64_t first)
+{
+    if (!feed_doom_reserve(feeds, feed, 1)) return false;
+    feed->doomed[feed->doomed_count++] = first;
+    return true;
+}
+
+static bool doom(struct feeds *feeds, struct log_feed *feed, size_t count)
+{
+    if (!feed_doom_reserve(feeds, feed, count)) return false;
+    for (size_t i = 0; i < count; i++)
+        feed->doomed[feed->doomed_count++] = feed->batches[i].first;
+    return true;
+}
+
+bool feed_drop(struct feeds *feeds, struct log_feed *feed, size_t count)
+{
+    assert(count <= feed->durable_count); /* what is on its way to the disk is not called back */
+    if (count == 0) return true;
+    if (!doom(feeds, feed, count)) return false;
+    feed->base = feed->batches[count - 1].last;
+    for (size_t i = 0; i < count; i++) batch_drop(&feed->batches[i], feeds->memory);
+    feed->batches_count -= count;
+    feed->durable_count -= count;
+    memmove(feed->batches, feed->batches + count, feed->batches_count * sizeof *feed->batches);
+    feed->batches = memory_shrink(feeds->memory, feed->batches, &feed->batches_capacity,
+                                  feed->batches_count, sizeof *feed->batches);
+    return true;
+}
+
+bool feed_rebase(struct feeds *feeds, struct log_feed *feed, uint64_t base)
+{
+    assert(base >= feed->have);
+    if (!doom(feeds, feed, feed->batches_count)) return false;
+    for (size_t i = 0; i < feed->batches_count; i++) batch_drop(&feed->batches[i], feeds->memory);
+    if (feed->have > 0) feeds->digest -= digest_of(feed);
+    feed->batches_count = feed->durable_count = 0;
+    feed->base = feed->have = base;
+    feed->previous = (struct digest){{0}};
+    feeds->digest += digest_of(feed);
+    return true;
+}
+
+const struct kept *feed_keep(struct feeds *feeds, struct log_feed *feed,
+                             const struct msg_log_kept *entry)
+{
+    size_t packed = wire_packed_size(&wire_log_kept, entry), size = KEPT_KEY_SIZE + packed;
+    assert(feed->kept_count == 0 ||
+           feed->kept[feed->kept_count - 1]->sequence < entry->stamp.sequence);
+    struct kept **grown = memory_grow(feeds->memory, feed->kept, &feed->kept_capacity,
+                                      feed->kept_count, sizeof *grown);
+    if (grown == NULL) return NULL;
+    feed->kept = grown;
+    struct kept *kept = memory_take(feeds->memory, sizeof *kept + size);
+    if (kept == NULL) return NULL;
+    kept->sequence = entry->stamp.sequence;
+    kept->size = size;
+    batch_kept_key(&feed->node, &feed->boot, kept->sequence, kept->bytes);
+    struct writer writer = writer_of(kept->bytes + KEPT_KEY_SIZE, packed);
+    bool fits = wire_pack(&wire_log_kept, entry, &writer);
+    assert(fits && writer.left == 0);
+    return feed->kept[feed->kept_count++] = kept;
+}
+
+void feed_unkeep(struct feeds *feeds, struct log_feed *feed, size_t count)
+{
+    while (feed->kept_count > count) {
+        struct kept *kept = feed->kept[--feed->kept_count];
+        memory_put(feeds->memory, kept, sizeof *kept + kept->size);
+    }
 }
 
 /* Moves `durable`; true when batches are still under way. */

@@ -6,11 +6,29 @@
 #define STORE_FEED_H
 
 #include "store/batch.h"
+#include "store/log.h"
+
+/* An entry of a cut prefix that still counts: one piece of memory, its storage key and value. */
+struct kept {
+    uint64_t sequence;
+    size_t size;
+    uint8_t bytes[]; /* KEPT_KEY_SIZE of key, then the packed log_kept */
+};
 
 struct log_feed {
     struct id node;
     struct boot boot;
-    uint64_t have;             /* sequences 1 to have are held */
+    uint64_t base;             /* 1 to base are cut: what counts of them is in kept */
+    struct kept **kept;        /* by sequence */
+    size_t kept_count;
+    size_t kept_capacity;
+    uint64_t *doomed;          /* first sequences of cut batches that are still on the disk */
+    size_t doomed_count;
+    size_t doomed_capacity;
+    size_t waits;              /* kept entries that may be dropped yet; at least */
+    uint64_t marked;           /* cut.c: what was held at the last pass: old enough to be cut */
+    size_t cut;                /* cut.c: batches that this pass cuts */
+    uint64_t have;             /* sequences base + 1 to have are held */
     uint64_t durable;          /* 1 to durable are on our disk */
     uint64_t told;             /* the `durable` that a changed-only vector last stated */
     uint64_t time;             /* of entry `have` */
@@ -39,7 +57,7 @@ struct feeds {
 /* Where a batch falls in its feed. */
 enum place {
     PLACE_NEXT, /* it continues what is held */
-    PLACE_HELD, /* it is held */
+    PLACE_HELD, /* it is held, or was before it was cut */
     PLACE_GAP,  /* something before it is missing */
     PLACE_FORK, /* it contradicts what is held: another body at a sequence held, or another past */
 };
@@ -60,8 +78,39 @@ const struct batch *feed_batch(const struct log_feed *feed, uint64_t sequence);
  * changed. */
 struct log_feed *feeds_add(struct feeds *feeds, const struct content *content,
                            const struct msg_log_batch *message, uint64_t token);
+/* The feed, made when it is not there. NULL when out of memory. */
+struct log_feed *feeds_get(struct feeds *feeds, const struct id *node, const struct boot *boot);
+/* The first `count` batches go; base moves to the end of the last of them. What was doomed is to
+ * be deleted from the disk some time. False, and nothing changed, when out of memory. */
+bool feed_drop(struct feeds *feeds, struct log_feed *feed, size_t count);
+/* Room to remember so many. */
+bool feed_doom_reserve(struct feeds *feeds, struct log_feed *feed, size_t count);
+/* One batch more that is cut and still on the disk. */
+bool feed_doom(struct feeds *feeds, struct log_feed *feed, uint64_t first);
+/* A feed whose prefix is cut at base: of the disk, or of a snapshot. It holds no batch then; all of
+ * it that was held is doomed. False when out of memory. */
+bool feed_rebase(struct feeds *feeds, struct log_feed *feed, uint64_t base);
+/* Keeps an entry of the cut prefix. NULL when out of memory. Those of a feed come in order. */
+const struct kept *feed_keep(struct feeds *feeds, struct log_feed *feed,
+                             const struct msg_log_kept *entry);
 /* All batches with a token up to this one are on the disk. */
 void feeds_persisted(struct feeds *feeds, uint64_t token);
+
+/* Forgets what feed_keep added beyond the first `count`. */
+void feed_unkeep(struct feeds *feeds, struct log_feed *feed, size_t count);
+
+/* cut.c: sets each feed's `cut`; returns how many batches that is. *looked_at: entries judged. */
+size_t feeds_choose(struct feeds *feeds, const struct log_judge *judge, uint64_t *looked_at,
+                    struct arena *scratch);
+/* Keeps what the judge says of the batches chosen. False, and nothing kept: out of memory. */
+bool feed_keep_cut(struct feeds *feeds, struct log_feed *feed, const struct log_judge *judge,
+                   struct arena *scratch);
+/* Drops kept entries that have become void, at most max; `gone` sees each before. How many. */
+size_t feed_prune(struct feeds *feeds, struct log_feed *feed, const struct log_judge *judge,
+                  size_t max, void (*gone)(void *context, const struct kept *kept), void *context,
+                  struct arena *scratch);
+/* Names where the feeds are cut: the same number, the same cut. 0: nowhere. */
+uint64_t feeds_cut_number(const struct feeds *feeds);
 
 /* vector.c: see log.h. */
 bool feeds_vector(struct feeds *feeds, bool changed_only, struct msg_log_vector *vector,

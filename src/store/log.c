@@ -12,13 +12,10 @@
  * of a later boot, is signed by a second owner of our key: an old disk image, a copied
  * directory. It is refused and reported. A batch of a former boot of ours is taken like
  * anyone's: that is how a node gets back what it wrote and lost before the disk had it.
- *
- * log_load does not verify signatures: Ed25519 would make a start with a long log last minutes,
- * every batch was verified before it was stored, the storage checks each value's checksum, and
- * the chain of digests is checked here. */
+ */
 #include "store/log.h"
 
-#include "store/feed.h"
+#include "store/log_state.h"
 
 #include <assert.h>
 
@@ -28,29 +25,6 @@ const char *const log_memory = "out of memory";
 const char *const log_fork = "contradicts the feed held";
 const char *const log_quarantined = "feed is quarantined";
 const char *const log_usurped = "written by another with our key";
-
-/* An entry appended, not committed. Its encoded fields are in log.open_bytes, in the same order. */
-struct open_entry {
-    uint64_t time;
-    uint8_t kind;
-    size_t size;
-};
-
-struct log {
-    struct log_config config;
-    struct memory *memory;
-    struct feeds feeds;
-    struct lamport clock;
-    uint64_t token; /* the last one given to ports.persist */
-    struct open_entry *open;
-    size_t open_count;
-    size_t open_capacity;
-    uint8_t *open_bytes;
-    size_t open_size;
-    size_t open_bytes_capacity;
-    bool is_delivering; /* ports.entry is being called: no other batch now */
-    struct log_counters counters;
-};
 
 struct log *log_open(const struct log_config *config, struct memory *memory)
 {
@@ -66,6 +40,7 @@ struct log *log_open(const struct log_config *config, struct memory *memory)
 
 void log_close(struct log *log)
 {
+    intake_reset(&log->intake, 0, log->memory);
     feeds_deinit(&log->feeds);
     memory_put(log->memory, log->open, log->open_capacity * sizeof *log->open);
     memory_put(log->memory, log->open_bytes, log->open_bytes_capacity);
@@ -74,7 +49,7 @@ void log_close(struct log *log)
 
 /* ---- a batch goes in ---- */
 
-static void deliver(struct log *log, const struct content *content)
+void log_deliver(struct log *log, const struct content *content)
 {
     assert(!log->is_delivering);
     log->is_delivering = true;
@@ -83,9 +58,8 @@ static void deliver(struct log *log, const struct content *content)
     log->is_delivering = false;
 }
 
-/* Keeps a batch that was read, unfolded and comes next in its feed. NULL when out of memory. */
-static const struct batch *keep(struct log *log, const struct content *content,
-                                const struct msg_log_batch *message, uint64_t token)
+const struct batch *log_keep(struct log *log, const struct content *content,
+                             const struct msg_log_batch *message, uint64_t token)
 {
     const struct log_feed *feed = feeds_add(&log->feeds, content, message, token);
     if (feed == NULL) return NULL;
@@ -105,7 +79,7 @@ static void take_in(struct log *log, const struct content *content, const struct
     struct storage_put put = {batch_stored_key(batch), batch_stored_value(batch)};
     struct msg_log_batch message = batch->message;
     uint64_t token = batch->token;
-    deliver(log, content);
+    log_deliver(log, content);
     ports->persist(ports->context, token, &put, 1);
     ports->spread(ports->context, &message, &content->body.node, from);
 }
@@ -227,7 +201,7 @@ static enum error commit_batch(struct log *log, size_t wanted, size_t *count,
     /* What we wrote reads well: only scratch can be too small here. */
     if (batch_read(&content, &message, log->config.crypto, scratch) != NULL) return ERROR_MEMORY;
     if (batch_unfold(&content, scratch) != NULL) return ERROR_MEMORY;
-    const struct batch *batch = keep(log, &content, &message, log->token + 1);
+    const struct batch *batch = log_keep(log, &content, &message, log->token + 1);
     if (batch == NULL) return ERROR_MEMORY;
     log->token++;
     open_drop(log, *count, size);
@@ -259,7 +233,7 @@ bool log_is_offence(const char *reason)
            reason != log_fork && reason != log_quarantined && reason != log_usurped;
 }
 
-static const char *found_fork(struct log *log, struct log_feed *feed)
+const char *log_found_fork(struct log *log, struct log_feed *feed)
 {
     char node[ID_SHORT_SIZE];
     feed->is_quarantined = true;
@@ -269,7 +243,7 @@ static const char *found_fork(struct log *log, struct log_feed *feed)
     return log_fork;
 }
 
-static const char *found_usurper(struct log *log, const struct boot *boot)
+const char *log_found_usurper(struct log *log, const struct boot *boot)
 {
     const struct log_ports *ports = &log->config.ports;
     trace_line(&log->config.trace, TRACE_WARN, "usurped boot=%llu: somebody writes with our key",
@@ -291,8 +265,8 @@ static const char *judge(struct log *log, struct log_feed *feed, struct content 
     if (feed != NULL && feed->is_quarantined) return log_quarantined;
     if (place == PLACE_GAP && !is_later_self) return log_gap;
     if (!batch_is_signed(config->crypto, content, message)) return "signature is wrong";
-    if (is_later_self) return found_usurper(log, &body->boot);
-    if (place == PLACE_FORK) return found_fork(log, feed);
+    if (is_later_self) return log_found_usurper(log, &body->boot);
+    if (place == PLACE_FORK) return log_found_fork(log, feed);
     assert(place == PLACE_NEXT);
     if (feed != NULL && content->entries[0].time <= feed->time) return "times do not increase";
     uint64_t latest = content->entries[content->count - 1].time;
@@ -300,7 +274,7 @@ static const char *judge(struct log *log, struct log_feed *feed, struct content 
     return batch_unfold(content, scratch);
 }
 
-static void count_refusal(struct log *log, const char *reason, const struct id *from)
+void log_count_refusal(struct log *log, const char *reason, const struct id *from)
 {
     char text[ID_SHORT_SIZE];
     if (reason == log_gap) log->counters.gaps++;
@@ -326,7 +300,7 @@ const char *log_receive(struct log *log, const struct msg_log_batch *batch, cons
         if (!is_duplicate) reason = judge(log, feed, &content, batch, scratch);
     }
     if (reason == NULL && !is_duplicate) {
-        kept = keep(log, &content, batch, log->token + 1);
+        kept = log_keep(log, &content, batch, log->token + 1);
         if (kept == NULL) reason = log_memory;
     }
     size_t filled = scratch->used;
@@ -335,51 +309,7 @@ const char *log_receive(struct log *log, const struct msg_log_batch *batch, cons
         take_in(log, &content, kept, from);
     }
     if (is_duplicate) log->counters.duplicates++;
-    if (reason != NULL) count_refusal(log, reason, from);
-    if (scratch->used == filled) scratch->used = mark;
-    return reason;
-}
-
-/* ---- from the disk ---- */
-
-static const char *load(struct log *log, struct slice key, const struct msg_log_batch *message,
-                        struct content *content, struct arena *scratch)
-{
-    const char *reason = batch_read(content, message, log->config.crypto, scratch);
-    if (reason != NULL) return reason;
-    const struct msg_batch_body *body = &content->body;
-    uint8_t expected[BATCH_KEY_SIZE];
-    batch_key(&body->node, &body->boot, body->first, expected);
-    if (!slice_equal(key, slice_of(expected, sizeof expected))) return "stored under another key";
-    const struct log_feed *feed = feeds_find(&log->feeds, &body->node, &body->boot);
-    switch (feed_place(feed, content)) {
-    case PLACE_NEXT: break;
-    case PLACE_HELD: return "stored twice";
-    case PLACE_GAP: return log_gap;
-    case PLACE_FORK: return log_fork;
-    }
-    reason = batch_unfold(content, scratch);
-    if (reason != NULL) return reason;
-    return keep(log, content, message, 0) == NULL ? log_memory : NULL;
-}
-
-const char *log_load(struct log *log, struct slice key, struct slice value, struct arena *scratch)
-{
-    size_t mark = scratch->used;
-    struct wire_message message;
-    struct content content;
-    const char *reason = wire_unpack(&value, &message, scratch);
-    if (reason == NULL && (message.type != MSG_log_batch || value.count > 0))
-        reason = "not a batch";
-    if (reason == NULL) reason = load(log, key, message.fields, &content, scratch);
-    size_t filled = scratch->used;
-    if (reason == NULL) {
-        const struct msg_batch_body *body = &content.body;
-        deliver(log, &content);
-        if (id_equal(&body->node, &log->config.id) &&
-            boot_compare(&body->boot, &log->config.boot) >= 0)
-            (void)found_usurper(log, &body->boot);
-    }
+    if (reason != NULL) log_count_refusal(log, reason, from);
     if (scratch->used == filled) scratch->used = mark;
     return reason;
 }

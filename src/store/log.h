@@ -57,8 +57,22 @@ struct log_config {
 
 struct log_counters {
     uint64_t entries, batches, bytes; /* held: own, received and loaded; bytes as stored */
+    uint64_t cut, kept;               /* batches cut, entries kept of them */
     uint64_t duplicates, gaps, horizon, forks;
     uint64_t refused;                 /* for any other reason */
+};
+
+/* What compaction does with an entry. */
+enum log_fate {
+    LOG_KEPT,    /* for ever, by itself when its batch goes */
+    LOG_WAITS,   /* kept so for now */
+    LOG_DROPPED, /* it counts no more, because of the entry `needs` */
+};
+
+/* Looks at an entry's kind and encoded fields. */
+struct log_judge {
+    void *context;
+    enum log_fate (*judge)(void *context, const struct msg_entry *entry, struct msg_stamp *needs);
 };
 
 struct log;
@@ -122,6 +136,31 @@ bool log_walk(const struct log *log, const struct msg_log_vector *vector, struct
               bool (*visit)(void *context, const struct stamped *entry), void *context);
 /* True when the vector has something that we lack (and would take: frozen feeds do not count). */
 bool log_is_behind(const struct log *log, const struct msg_log_vector *vector);
+
+/* ---- compaction: cut.c says what may be cut, snapshot.c how the cut is handed on ---- */
+
+/* Cuts what has been held since the last call, is on our disk, and may go by the judge. One write.
+ * Returns how many batches went; 0 also without memory for it. *looked_at: entries judged. */
+size_t log_cut(struct log *log, const struct log_judge *judge, uint64_t *looked_at,
+               struct arena *scratch);
+/* Drops up to max of the kept entries that have become void; how many. */
+size_t log_prune(struct log *log, const struct log_judge *judge, size_t max,
+                 struct arena *scratch);
+/* Deletes from the disk up to `max` batches that were cut; true when there are more. */
+bool log_sweep(struct log *log, size_t max, struct arena *scratch);
+/* True when the vector ends before a cut: only a snapshot helps. */
+bool log_is_cut_off(const struct log *log, const struct msg_log_vector *vector);
+/* Which cut this is; 0: none. */
+uint64_t log_cut_number(const struct log *log);
+/* A page of the snapshot, behind its first `first` items; false when the arena is full. */
+bool log_snapshot_fill(const struct log *log, uint64_t first, struct msg_log_snapshot *page,
+                       struct arena *arena);
+/* A page from a peer, in order; an offer (a page of no items) of another number begins anew.
+ * *wanted: how many items are here, when more are to be asked for; UINT64_MAX: no more. With the
+ * last page the cut is taken over (entry, persist). NULL or why it was refused as a whole;
+ * log_memory: the log and the fold are void. */
+const char *log_snapshot_take(struct log *log, const struct msg_log_snapshot *page,
+                              const struct id *from, uint64_t *wanted, struct arena *scratch);
 
 /* Highest sequence held of this feed (0 = none), and on our disk. */
 uint64_t log_have(const struct log *log, const struct id *node, const struct boot *boot);

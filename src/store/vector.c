@@ -63,9 +63,11 @@ static void sift_down(struct log_feed **heap, size_t count, size_t at)
     }
 }
 
-/* The index of the first batch behind this sequence. */
+/* The index of the first batch behind this sequence. A peer behind the cut gets none: its next one
+ * is gone, and it needs the snapshot. */
 static size_t batch_behind(const struct log_feed *feed, uint64_t sequence)
 {
+    if (sequence < feed->base) return feed->batches_count;
     if (sequence >= feed->have) return feed->batches_count;
     return (size_t)(feed_batch(feed, sequence + 1) - feed->batches);
 }
@@ -74,8 +76,10 @@ static size_t batch_behind(const struct log_feed *feed, uint64_t sequence)
  * something. */
 static size_t collect(const struct feeds *feeds, const struct msg_log_vector *vector)
 {
-    for (size_t i = 0; i < feeds->count; i++)
-        feeds->items[i]->reply = vector->complete ? 0 : feeds->items[i]->batches_count;
+    for (size_t i = 0; i < feeds->count; i++) {
+        struct log_feed *feed = feeds->items[i];
+        feed->reply = vector->complete ? batch_behind(feed, 0) : feed->batches_count;
+    }
     const struct msg_feed_position *position = vector->feeds.at;
     for (uint32_t i = 0; i < vector->feeds.count; i++, position++) {
         struct log_feed *feed = feeds_find(feeds, &position->node, &position->boot);

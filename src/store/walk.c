@@ -64,6 +64,7 @@ static uint64_t position_in(const struct msg_log_vector *vector, const struct lo
 static int begin(struct walker *walker, const struct log_feed *feed, uint64_t have,
                  struct arena *arena)
 {
+    if (have < feed->base) have = feed->base;
     if (have >= feed->have) return 0;
     const struct batch *batch = feed_batch(feed, have + 1);
     *walker = (struct walker){.feed = feed, .batch = (size_t)(batch - feed->batches)};

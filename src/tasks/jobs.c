@@ -159,7 +159,7 @@ static enum error job_adopt(struct jobs *jobs, struct job *job, const struct msg
     job->spec_memory = copy;
     job->spec_memory_size = size;
     job_name(job);
-    if (is_resized) attempt_recount(job);
+    if (is_resized && !job->is_trimmed) attempt_recount(job);
     job_changed(jobs, job);
     return ERROR_NONE;
 }
@@ -171,13 +171,29 @@ static enum error apply_job(struct jobs *jobs, const struct msg_stamp *stamp,
     struct job *job;
     if (spec->maps > TASKS_MAX || spec->reduces > TASKS_MAX) return ERROR_NONE;
     enum error error = job_get(jobs, &entry->job, &job);
-    if (error == ERROR_NONE) error = tasks_grow(jobs, job, TASK_MAP, spec->maps);
-    if (error == ERROR_NONE) error = tasks_grow(jobs, job, TASK_REDUCE, spec->reduces);
+    if (error != ERROR_NONE) return error;
+    if (!job->is_trimmed) error = tasks_grow(jobs, job, TASK_MAP, spec->maps);
+    if (error == ERROR_NONE && !job->is_trimmed)
+        error = tasks_grow(jobs, job, TASK_REDUCE, spec->reduces);
     if (error != ERROR_NONE) return error;
     if (!job->is_known || stamp_compare(stamp, &job->stamp) < 0)
         error = job_adopt(jobs, job, stamp, spec);
     if (error != ERROR_NONE) return error;
     return pending_replay(jobs, job);
+}
+
+void jobs_trim(struct jobs *jobs, struct job *job)
+{
+    assert(job->outcome != JOB_RUNNING);
+    for (int kind = 0; kind < 2; kind++) {
+        tasks_put(jobs, job, (enum task_kind)kind);
+        job->tasks[kind] = NULL;
+        job->free[kind] = NULL;
+        job->tasks_size[kind] = 0;
+    }
+    pending_put_all(jobs, job);
+    job->is_trimmed = true;
+    job_changed(jobs, job);
 }
 
 /* ---- how a job ends ---- */
@@ -229,7 +245,7 @@ static enum error apply_to_tasks(struct jobs *jobs, const struct stamped *entry)
 {
     struct job *job;
     enum error error = job_get(jobs, claims_job(entry), &job);
-    if (error != ERROR_NONE) return error;
+    if (error != ERROR_NONE || job->is_trimmed) return error;
     if (claims_exceed(job, entry)) error = pending_keep(jobs, job, entry);
     return error == ERROR_NONE ? claims_apply(jobs, job, entry) : error;
 }

@@ -108,6 +108,8 @@ struct job {
     uint64_t output_size;
     struct slice error;           /* owned copy of the ended text */
     uint64_t revision;            /* grows whenever anything of the job changes */
+    bool is_trimmed;              /* ended, and its tasks are forgotten: they no longer count */
+    int64_t retired;              /* its user's: when it was seen to have ended; 0 = not yet */
     struct pending *pending;      /* entries that name tasks which no job entry has brought yet */
 };
 
@@ -127,6 +129,10 @@ void jobs_deinit(struct jobs *jobs);
 /* Folds one entry; kinds that are not of tasks are ignored. ERROR_MEMORY (then the fold is
  * void). */
 enum error jobs_apply(struct jobs *jobs, const struct stamped *entry) MUST_USE;
+
+/* Forgets the tasks of a job that has ended; its counts stay as they are. Entries about them are
+ * ignored from now on: they count for nothing in normal form. */
+void jobs_trim(struct jobs *jobs, struct job *job);
 
 /* NULL: no entry has named it. It may be there and not be known (is_known) when its job entry
  * has not come. */

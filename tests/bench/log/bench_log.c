@@ -6,6 +6,9 @@
  *   bench_log flock DIR NODES AUTHORS ENTRIES STEP  until all hold all of it on disk
  *   bench_log newcomer DIR ENTRIES                  one node writes; another one then joins it
  *
+ *   bench_log compact DIR NODES TASKS               memory when finished jobs are compacted, then a
+ *                                                   newcomer behind their snapshot
+ *
  * STEP: entries an author appends at once: they become one batch. Each node is a process; what
  * they tell each other for the measurement is in shared memory. */
 #include "io/daemon.h"
@@ -47,6 +50,7 @@ struct shared {
     struct shown nodes[NODES_MAX];
     uint32_t count;
     uint32_t step;
+    duration compact_every;
     _Atomic bool is_over;
 };
 
@@ -228,6 +232,8 @@ static void open_node(struct rig *rig, const char *directory)
     config.join = &rig->shared->nodes[0].address;
     config.join_count = rig->index > 0;
     config.memory_budget = (size_t)8 << 30;
+    config.compact_every = rig->shared->compact_every;
+    config.details_kept = rig->shared->compact_every;
     config.trace = trace;
     randombytes_buf(&config.seed, sizeof config.seed);
     rig->node = node_open(&config, loop_now());
@@ -333,6 +339,37 @@ static void measure_newcomer(const char *directory, uint64_t entries)
     while (wait(NULL) > 0) continue;
 }
 
+static bool is_compact(const struct shared *shared)
+{
+    for (uint32_t i = 0; i < shared->count; i++)
+        if (shared->nodes[i].memory > (4 << 20)) return false;
+    return true;
+}
+
+static void measure_compact(const char *directory, uint32_t count, uint64_t tasks)
+{
+    enum { PATIENCE = 30 };
+    struct shared *shared = share(count, 100);
+    /* Whole jobs: a job entry, a claim and a done a task, an end. */
+    uint64_t jobs = tasks / JOB_TASKS, entries = jobs * (2 * (uint64_t)JOB_TASKS + 2);
+    shared->compact_every = SECOND;
+    for (uint32_t i = 0; i < count; i++) (void)spawn(shared, i, directory);
+    double start = seconds();
+    shared->nodes[0].wanted = entries;
+    while (!is_everywhere(shared, 1, entries)) usleep(2000);
+    report(shared, "written, compacting meanwhile", entries, seconds() - start);
+    start = seconds();
+    while (!is_compact(shared) && seconds() - start < PATIENCE) usleep(10000);
+    report(shared, "compacted, so much later", entries, seconds() - start);
+    start = seconds();
+    (void)spawn(shared, shared->count, directory);
+    shared->count++;
+    while (!is_everywhere(shared, 1, entries)) usleep(2000);
+    report(shared, "a newcomer behind that", entries, seconds() - start);
+    shared->is_over = true;
+    while (wait(NULL) > 0) continue;
+}
+
 static void measure_disk(const char *directory)
 {
     enum { ROUNDS = 300, SIZE = 250 };
@@ -368,6 +405,8 @@ int main(int count, char *arguments[])
     if (strcmp(what, "disk") == 0) measure_disk(directory);
     else if (strcmp(what, "newcomer") == 0 && count == 4)
         measure_newcomer(directory, strtoull(arguments[3], NULL, 10));
+    else if (strcmp(what, "compact") == 0 && count == 5)
+        measure_compact(directory, (uint32_t)atoi(arguments[3]), strtoull(arguments[4], NULL, 10));
     else if (strcmp(what, "flock") == 0 && count == 7)
         measure_flock(directory, (uint32_t)atoi(arguments[3]), (uint32_t)atoi(arguments[4]),
                       strtoull(arguments[5], NULL, 10), (uint32_t)atoi(arguments[6]));

@@ -19,3 +19,4 @@ bench flock 4 4 200000 2
 bench flock 4 4 400000 20
 bench flock 4 4 1000000 100
 bench newcomer 1000000
+bench compact 2 1000000

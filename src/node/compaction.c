@@ -1,0 +1,146 @@
+/* When the log is cut, and how a peer behind the cut catches up (design, section 7).
+ *
+ *   each pass   jobs that ended long enough ago lose their tasks in memory (`details`);
+ *               what was held at the last pass already, and no longer counts, is cut;
+ *               nobody is waited for
+ *   a vector from behind our cut --> offer --> the pages, asked for one by one --> vectors again
+ *
+ * Passes rest while somebody reads our snapshot: a new cut would begin it anew. */
+#include "node/state.h"
+
+#include <string.h>
+
+enum {
+    PASS_EVERY = 20 * SECOND,      /* and a batch is at least so old when it goes */
+    DETAILS_KEPT = 600 * SECOND,   /* `mrctl tasks` and `explain` of an ended job, at least */
+    DETAILS_MAX = 200000,          /* attempts of ended jobs: then the oldest lose them sooner */
+    PRUNE_MAX = 20000,             /* kept entries deleted a pass */
+    LOOKED_AT_EASILY = 50000,      /* entries: some 10 ms */
+    READER_REST = 5 * SECOND,
+    SWEEP_EVERY = 20 * MILLISECOND,
+    SWEEP_MAX = 1000,              /* deletions of one write: a few milliseconds of the disk */
+    ASK_AGAIN = SECOND,            /* a page that does not come */
+};
+
+/* ---- what may go ---- */
+
+/* The entries of tasks and `ended` begin with the job's id. */
+static const struct job *job_of(const struct node *node, const struct msg_entry *entry)
+{
+    struct id id;
+    if (entry->body.count < sizeof id) return NULL;
+    memcpy(id.bytes, entry->body.at, sizeof id.bytes);
+    return jobs_find(&node->jobs, &id);
+}
+
+static enum log_fate judge(void *context, const struct msg_entry *entry, struct msg_stamp *needs)
+{
+    const struct node *node = context;
+    switch (entry->kind) {
+    case MSG_claim:
+    case MSG_done:
+    case MSG_failed:
+    case MSG_released:
+    case MSG_lost: break;
+    default: return LOG_KEPT;
+    }
+    const struct job *job = job_of(node, entry);
+    if (job == NULL || job->outcome == JOB_RUNNING) return LOG_WAITS;
+    *needs = job->ended;
+    return LOG_DROPPED;
+}
+
+/* ---- tasks of ended jobs ---- */
+
+static void trim_jobs(struct node *node)
+{
+    uint64_t attempts = 0;
+    duration kept = node->details_kept > 0 ? node->details_kept : DETAILS_KEPT;
+    for (struct job *job = node->jobs.all; job != NULL; job = job->next) {
+        if (job->outcome == JOB_RUNNING || job->is_trimmed) continue;
+        if (job->retired == 0) job->retired = node->now;
+        attempts += job->claims_count;
+    }
+    for (struct job *job = node->jobs.all; job != NULL; job = job->next) {
+        if (job->outcome == JOB_RUNNING || job->is_trimmed || job->retired == node->now) continue;
+        bool is_due = node->now - job->retired >= kept || attempts > DETAILS_MAX;
+        if (!is_due) continue;
+        attempts -= job->claims_count < attempts ? job->claims_count : attempts;
+        jobs_trim(&node->jobs, job);
+    }
+}
+
+void compaction_tick(struct node *node)
+{
+    if (node->sweep_cut && node->now >= node->sweep_cut_next) {
+        node->sweep_cut = log_sweep(node->log, SWEEP_MAX, &node->actions->arena);
+        node->sweep_cut_next = node->now + SWEEP_EVERY;
+    }
+    if (node->now < node->compact_next) return;
+    duration every = node->compact_every > 0 ? node->compact_every : PASS_EVERY;
+    node->compact_next = node->now + every;
+    if (node->now - node->snapshot_read < READER_REST && node->snapshot_read > 0) return;
+    trim_jobs(node);
+    struct log_judge by = {node, judge};
+    (void)log_prune(node->log, &by, PRUNE_MAX, &node->actions->arena);
+    uint64_t looked_at = 0;
+    if (log_cut(node->log, &by, &looked_at, &node->actions->arena) == 0) {
+        /* Much was looked at for nothing, a job runs: the more there is, the later again. */
+        node->compact_next += every * (duration)(looked_at / LOOKED_AT_EASILY);
+        return;
+    }
+    node_count(node, METRIC_cuts);
+    node->sweep_cut = true;
+    node->sweep_cut_next = node->now + SWEEP_EVERY;
+}
+
+/* ---- peers behind the cut ---- */
+
+void compaction_offer(struct node *node, struct link *link, const struct msg_log_vector *vector)
+{
+    if (!log_is_cut_off(node->log, vector)) return;
+    struct msg_log_snapshot offer = {.number = log_cut_number(node->log), .more = true};
+    links_send(node, link->stream, &wire_log_snapshot, &offer);
+}
+
+void compaction_asked(struct node *node, struct link *link, const struct msg_log_ask_snapshot *ask)
+{
+    struct msg_log_snapshot page = {.number = log_cut_number(node->log), .more = true};
+    if (page.number == 0) return;
+    if (ask->number == page.number) {
+        node->snapshot_read = node->now;
+        if (!log_snapshot_fill(node->log, ask->first, &page, &node->actions->arena)) return;
+        node_count(node, METRIC_snapshot_pages_sent);
+    }
+    links_send(node, link->stream, &wire_log_snapshot, &page);
+}
+
+static void ask_page(struct node *node, struct link *link, uint64_t number, uint64_t first)
+{
+    struct msg_log_ask_snapshot ask = {.number = number, .first = first};
+    node->snapshot_asked = node->now;
+    node->snapshot_number = number;
+    links_send(node, link->stream, &wire_log_ask_snapshot, &ask);
+}
+
+void compaction_page(struct node *node, struct link *link, const struct msg_log_snapshot *page)
+{
+    uint64_t wanted;
+    bool is_offer = page->anchors.count + page->entries.count == 0;
+    /* One transfer at a time; offers come with every vector. */
+    bool is_under_way = node->snapshot_number != 0 && node->now - node->snapshot_asked < ASK_AGAIN;
+    if (is_offer && is_under_way) return;
+    const char *reason =
+        log_snapshot_take(node->log, page, &link->peer, &wanted, &node->actions->arena);
+    if (reason == log_memory) node_fail(node, ERROR_MEMORY, "snapshot");
+    if (reason != NULL && log_is_offence(reason)) node_count(node, METRIC_records_refused);
+    if (reason != NULL)
+        trace_line(&node->trace, TRACE_WARN, "event=snapshot-refused reason=\"%s\"", reason);
+    if (wanted != UINT64_MAX) {
+        ask_page(node, link, page->number, wanted);
+    } else if (node->snapshot_number == page->number) {
+        node->snapshot_number = 0;
+        if (reason == NULL) node_count(node, METRIC_snapshots_taken);
+        if (reason == NULL) replicas_ask(node, link, true); /* what came behind the cut */
+    }
+}

@@ -1,0 +1,171 @@
+/* Which prefixes of the feeds go, and what of them is kept (design, section 7: an ended job is its
+ * summary).
+ *
+ *   feed    [ 1 ... base ][ anchor ][ batch ][ batch ]
+ *             kept          signed, and proves how far the author came
+ *
+ * An entry of a job that has ended counts no more and is dropped; any other is kept by itself, for
+ * ever or until its job ends. A cut must be closed: where entries are dropped, the `ended` that
+ * makes them void must itself be among what is kept or in an anchor. Then a replica that takes over
+ * kept and anchors (snapshot.c) has the state that everyone has who holds the same prefixes whole,
+ * at once and not only later (S1). So an entry whose `ended` is not covered yet is kept, too, and
+ * dropped by a later pass. Two closed cuts joined feed by feed are closed: replicas may cut when
+ * and where they like.
+ *
+ * All feeds are cut when at least half of all those entries would be dropped: then the work is paid
+ * for, and what only waits keeps the signatures of its batches. */
+#include "base/hash.h"
+#include "store/feed.h"
+
+#include <assert.h>
+
+/* Old enough: held since the last pass, on our disk, and never the last batch, whose signature
+ * proves how far the author came. */
+static size_t limit_of(const struct log_feed *feed)
+{
+    size_t count = 0;
+    if (feed->is_quarantined) return 0;
+    while (count + 1 < feed->durable_count && feed->batches[count].last <= feed->marked) count++;
+    return count;
+}
+
+/* Is this entry void, its `ended` lying before or in an anchor, as this pass leaves it? */
+static bool is_covered(const struct feeds *feeds, const struct msg_stamp *stamp)
+{
+    const struct log_feed *feed = feeds_find(feeds, &stamp->node, &stamp->boot);
+    if (feed == NULL) return false;
+    return feed->batches_count > 0 && stamp->sequence <= feed->batches[feed->cut].last;
+}
+
+struct tally {
+    uint64_t dropped, total;
+};
+
+static void tally(const struct log_feed *feed, const struct log_judge *judge, struct tally *sum,
+                  struct arena *scratch)
+{
+    for (size_t b = 0; b < feed->cut; b++) {
+        struct msg_batch_body body;
+        struct msg_stamp needs;
+        size_t mark = scratch->used;
+        if (wire_decode_all(&wire_batch_body, &body, feed->batches[b].message.body, scratch) !=
+            NULL)
+            return; /* no room for it now */
+        const struct msg_entry *entries = body.entries.at;
+        for (uint32_t i = 0; i < body.entries.count; i++)
+            sum->dropped += judge->judge(judge->context, &entries[i], &needs) == LOG_DROPPED;
+        sum->total += body.entries.count;
+        scratch->used = mark;
+    }
+}
+
+size_t feeds_choose(struct feeds *feeds, const struct log_judge *judge, uint64_t *looked_at,
+                    struct arena *scratch)
+{
+    struct tally sum = {0, 0};
+    size_t total = 0;
+    for (size_t i = 0; i < feeds->count; i++) {
+        struct log_feed *feed = feeds->items[i];
+        feed->cut = limit_of(feed);
+        feed->marked = feed->have;
+        tally(feed, judge, &sum, scratch);
+        total += feed->cut;
+    }
+    *looked_at = sum.total;
+    if (sum.dropped > 0 && 2 * sum.dropped >= sum.total) return total;
+    for (size_t i = 0; i < feeds->count; i++) feeds->items[i]->cut = 0;
+    return 0;
+}
+
+/* Keeps what counts of one batch that is about to go. */
+static bool keep_batch(struct feeds *feeds, struct log_feed *feed, const struct batch *batch,
+                       const struct log_judge *judge, struct arena *scratch)
+{
+    struct msg_batch_body body;
+    size_t mark = scratch->used;
+    if (wire_decode_all(&wire_batch_body, &body, batch->message.body, scratch) != NULL)
+        return false;
+    const struct msg_entry *entries = body.entries.at;
+    bool fits = true;
+    for (uint32_t i = 0; fits && i < body.entries.count; i++) {
+        struct msg_stamp needs;
+        enum log_fate fate = judge->judge(judge->context, &entries[i], &needs);
+        if (fate == LOG_DROPPED && is_covered(feeds, &needs)) continue;
+        struct msg_stamp stamp = {entries[i].time, feed->node, feed->boot, batch->first + i};
+        struct msg_log_kept kept = {stamp, entries[i].kind, entries[i].body};
+        fits = feed_keep(feeds, feed, &kept) != NULL;
+        feed->waits += fate != LOG_KEPT;
+    }
+    scratch->used = mark;
+    return fits;
+}
+
+bool feed_keep_cut(struct feeds *feeds, struct log_feed *feed, const struct log_judge *judge,
+                   struct arena *scratch)
+{
+    size_t before = feed->kept_count;
+    bool fits = true;
+    for (size_t b = 0; fits && b < feed->cut; b++)
+        fits = keep_batch(feeds, feed, &feed->batches[b], judge, scratch);
+    if (!fits) feed_unkeep(feeds, feed, before);
+    return fits;
+}
+
+/* Is this kept entry void by now? *waits: it may become so. */
+static bool is_void(const struct feeds *feeds, const struct kept *kept,
+                    const struct log_judge *judge, bool *waits, struct arena *scratch)
+{
+    struct slice value = slice_of(kept->bytes + KEPT_KEY_SIZE, kept->size - KEPT_KEY_SIZE);
+    struct wire_message message;
+    struct msg_stamp needs;
+    size_t mark = scratch->used;
+    bool is = false;
+    if (wire_unpack(&value, &message, scratch) == NULL) {
+        const struct msg_log_kept *fields = message.fields;
+        struct msg_entry entry = {fields->stamp.time, fields->kind, fields->body};
+        enum log_fate fate = judge->judge(judge->context, &entry, &needs);
+        is = fate == LOG_DROPPED && is_covered(feeds, &needs);
+        *waits = fate != LOG_KEPT;
+    }
+    scratch->used = mark;
+    return is;
+}
+
+size_t feed_prune(struct feeds *feeds, struct log_feed *feed, const struct log_judge *judge,
+                  size_t max, void (*gone)(void *context, const struct kept *kept), void *context,
+                  struct arena *scratch)
+{
+    size_t count = 0, left = 0, waits_count = 0;
+    if (feed->waits == 0) return 0;
+    for (size_t k = 0; k < feed->kept_count; k++) {
+        struct kept *kept = feed->kept[k];
+        bool waits = false;
+        if (count < max && is_void(feeds, kept, judge, &waits, scratch)) {
+            gone(context, kept);
+            memory_put(feeds->memory, kept, sizeof *kept + kept->size);
+            count++;
+            continue;
+        }
+        waits_count += waits || count == max;
+        feed->kept[left++] = kept;
+    }
+    feed->kept_count = left;
+    feed->kept = memory_shrink(feeds->memory, feed->kept, &feed->kept_capacity, left,
+                               sizeof *feed->kept);
+    feed->waits = waits_count;
+    return count;
+}
+
+uint64_t feeds_cut_number(const struct feeds *feeds)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < feeds->count; i++) {
+        uint8_t key[BATCH_KEY_SIZE];
+        const struct log_feed *feed = feeds->items[i];
+        batch_key(&feed->node, &feed->boot, feed->base, key);
+        number = hash64(key, sizeof key, number);
+        for (size_t k = 0; k < feed->kept_count; k++)
+            number = number * UINT64_C(0x9e3779b97f4a7c15) + feed->kept[k]->sequence;
+    }
+    return number;
+}
