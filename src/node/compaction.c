@@ -11,15 +11,15 @@
 #include <string.h>
 
 enum {
-    PASS_EVERY = 20 * SECOND,      /* and a batch is at least so old when it goes */
-    DETAILS_KEPT = 600 * SECOND,   /* `mrctl tasks` and `explain` of an ended job, at least */
-    DETAILS_MAX = 200000,          /* attempts of ended jobs: then the oldest lose them sooner */
-    PRUNE_MAX = 20000,             /* kept entries deleted a pass */
-    LOOKED_AT_EASILY = 50000,      /* entries: some 10 ms */
+    PASS_EVERY = 20 * SECOND,    /* and a batch is at least so old when it goes */
+    DETAILS_KEPT = 600 * SECOND, /* `mrctl tasks` and `explain` of an ended job, at least */
+    DETAILS_MAX = 200000,        /* attempts of ended jobs: then the oldest lose them sooner */
+    PRUNE_MAX = 20000,           /* kept entries deleted a pass */
+    LOOKED_AT_EASILY = 50000,    /* entries: some 10 ms */
     READER_REST = 5 * SECOND,
     SWEEP_EVERY = 20 * MILLISECOND,
-    SWEEP_MAX = 1000,              /* deletions of one write: a few milliseconds of the disk */
-    ASK_AGAIN = SECOND,            /* a page that does not come */
+    SWEEP_MAX = 1000,   /* deletions of one write: a few milliseconds of the disk */
+    ASK_AGAIN = SECOND, /* a page that does not come */
 };
 
 /* ---- what may go ---- */

@@ -146,7 +146,8 @@ static struct node *open_node(struct world *world, struct host *host)
         .seed = prng_next(&world->prng),
         .wall_ms = UINT64_C(1700000000000) + (uint64_t)world->now / 1000,
     };
-    /* Half of the seeds compact as fast as they can; the draws of the others stay what they were. */
+    /* Half of the seeds compact as fast as they can; the draws of the others stay what they were.
+     */
     if (world->options.seed % 2 == 0) {
         config.compact_every = 300 * MILLISECOND;
         config.details_kept = 1;

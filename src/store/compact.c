@@ -68,7 +68,8 @@ static bool cut_prepare(struct log *log, const struct log_judge *judge, struct p
     for (size_t i = 0; fits && i < feeds->count; i++) {
         const struct log_feed *feed = feeds->items[i];
         if (feed->cut == 0) continue;
-        fits = puts_base(puts, &feed->node, &feed->boot, feed->batches[feed->cut - 1].last, scratch);
+        fits =
+            puts_base(puts, &feed->node, &feed->boot, feed->batches[feed->cut - 1].last, scratch);
         for (size_t k = before[i]; k < feed->kept_count; k++) puts_kept(puts, feed->kept[k]);
     }
     if (fits) log->counters.kept += kept;
@@ -214,8 +215,7 @@ static const char *plan_anchor(struct log *log, const struct piece *piece, struc
 static bool is_in_order(const struct plan *a, const struct plan *b)
 {
     int order = id_compare(&a->content.body.node, &b->content.body.node);
-    return order != 0 ? order < 0
-                      : boot_compare(&a->content.body.boot, &b->content.body.boot) < 0;
+    return order != 0 ? order < 0 : boot_compare(&a->content.body.boot, &b->content.body.boot) < 0;
 }
 
 static const char *plan_all(struct log *log, struct plan *plans, size_t *count,
@@ -274,9 +274,7 @@ static bool adopt_feeds(struct log *log, struct plan *plans, size_t count, struc
         if (feed == NULL) return false;
         if (plan->base > 0 && !puts_base(puts, &body->node, &body->boot, plan->base, scratch))
             return false;
-        size_t gone = plan->is_ahead
-                          ? 0
-                          : (size_t)(feed_batch(feed, body->first) - feed->batches);
+        size_t gone = plan->is_ahead ? 0 : (size_t)(feed_batch(feed, body->first) - feed->batches);
         bool fits = plan->base == 0  ? true
                     : plan->is_ahead ? feed_rebase(feeds, feed, plan->base)
                                      : feed_drop(feeds, feed, gone);
@@ -290,8 +288,8 @@ static bool adopt_feeds(struct log *log, struct plan *plans, size_t count, struc
             piece->is_anchor ? NULL : plan_of(plans, count, piece, &entry, &fields, scratch);
         if (plan != NULL) {
             const struct log_feed *feed = plan->feed;
-            bool is_next = feed->kept_count == 0 || feed->kept[feed->kept_count - 1]->sequence <
-                                                        fields.stamp.sequence;
+            bool is_next = feed->kept_count == 0 ||
+                           feed->kept[feed->kept_count - 1]->sequence < fields.stamp.sequence;
             const struct kept *kept = is_next ? feed_keep(feeds, plan->feed, &fields) : NULL;
             plan->feed->waits++; /* its next pruning tells */
             if (is_next && kept == NULL) return false;
@@ -306,7 +304,8 @@ static bool adopt_anchors(struct log *log, struct plan *plans, size_t count, str
 {
     for (size_t i = 0; i < count; i++) {
         if (!plans[i].is_ahead) continue;
-        const struct batch *batch = log_keep(log, &plans[i].content, &plans[i].message, log->token + 1);
+        const struct batch *batch =
+            log_keep(log, &plans[i].content, &plans[i].message, log->token + 1);
         if (batch == NULL) return false;
         puts_add(puts, batch_stored_key(batch), batch_stored_value(batch));
     }
@@ -361,7 +360,7 @@ const char *log_snapshot_take(struct log *log, const struct msg_log_snapshot *pa
     *wanted = UINT64_MAX;
     if (intake->number != page->number && page->first > 0) return NULL; /* of a cut forgotten */
     if (intake->number != page->number) intake_reset(intake, page->number, log->memory);
-    if (!is_offer && page->first != intake->count) return NULL; /* asked for twice */
+    if (!is_offer && page->first != intake->count) return NULL;              /* asked for twice */
     if (!is_offer && !intake_add(intake, page, log->memory)) return log_gap; /* again, later */
     *wanted = is_offer || page->more ? intake->count : UINT64_MAX;
     if (*wanted != UINT64_MAX) return NULL;

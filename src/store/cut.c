@@ -150,8 +150,8 @@ size_t feed_prune(struct feeds *feeds, struct log_feed *feed, const struct log_j
         feed->kept[left++] = kept;
     }
     feed->kept_count = left;
-    feed->kept = memory_shrink(feeds->memory, feed->kept, &feed->kept_capacity, left,
-                               sizeof *feed->kept);
+    feed->kept =
+        memory_shrink(feeds->memory, feed->kept, &feed->kept_capacity, left, sizeof *feed->kept);
     feed->waits = waits_count;
     return count;
 }

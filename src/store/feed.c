@@ -184,8 +184,7 @@ struct log_feed *feeds_add(struct feeds *feeds, const struct content *content,
         return NULL;
     }
     assert(batch.first == feed->have + 1);
-    assert(feed->batches_count == 0 ||
-           digest_equal(&feed->previous, &content->body.previous));
+    assert(feed->batches_count == 0 || digest_equal(&feed->previous, &content->body.previous));
     if (feed->have > 0) feeds->digest -= digest_of(feed);
     feed->batches[feed->batches_count++] = batch;
     feed->have = batch.last;
@@ -228,8 +227,7 @@ bool feed_doom(struct feeds *feeds, struct log_feed *feed, uint64_t first)
 static bool doom(struct feeds *feeds, struct log_feed *feed, size_t count)
 {
     if (!feed_doom_reserve(feeds, feed, count)) return false;
-    for (size_t i = 0; i < count; i++)
-        feed->doomed[feed->doomed_count++] = feed->batches[i].first;
+    for (size_t i = 0; i < count; i++) feed->doomed[feed->doomed_count++] = feed->batches[i].first;
     return true;
 }
 

@@ -105,8 +105,8 @@ enum error log_append(struct log *log, const struct wire_schema *schema, const v
     (void)wire_encode(schema, message, &writer);
     size_t size = writer.written;
     if (size > LOG_ENTRY_SIZE_MAX) return ERROR_INVALID;
-    struct open_entry *open = memory_grow(log->memory, log->open, &log->open_capacity,
-                                          log->open_count, sizeof *open);
+    struct open_entry *open =
+        memory_grow(log->memory, log->open, &log->open_capacity, log->open_count, sizeof *open);
     if (open == NULL) return ERROR_MEMORY;
     log->open = open;
     if (!reserve_bytes(log, size)) return ERROR_MEMORY;
@@ -128,7 +128,10 @@ size_t log_open_count(const struct log *log) { return log->open_count; }
 static size_t batch_cut(const struct log *log, size_t wanted, size_t *size)
 {
     /* Above what batch_body and entry put around the fields. */
-    enum { HEAD_MAX = 160, ENTRY_HEAD_MAX = 16 };
+    enum {
+        HEAD_MAX = 160,
+        ENTRY_HEAD_MAX = 16
+    };
     size_t total = HEAD_MAX, count = 0;
     *size = 0;
     while (count < wanted && count < BATCH_ENTRIES_MAX) {
@@ -189,8 +192,7 @@ static void open_drop(struct log *log, size_t count, size_t size)
 }
 
 /* One batch of at most `wanted` open entries; *count gets how many. */
-static enum error commit_batch(struct log *log, size_t wanted, size_t *count,
-                               struct arena *scratch)
+static enum error commit_batch(struct log *log, size_t wanted, size_t *count, struct arena *scratch)
 {
     static const struct id own = {{0}};
     struct msg_log_batch message;

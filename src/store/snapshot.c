@@ -21,7 +21,9 @@ static bool is_full(const struct msg_log_snapshot *page, size_t size)
 }
 
 /* What an item takes beside its bytes. */
-enum { ITEM_HEAD_SIZE = 80 };
+enum {
+    ITEM_HEAD_SIZE = 80
+};
 
 static void fill_anchors(const struct feeds *feeds, uint64_t *skip, struct msg_log_snapshot *page,
                          struct msg_log_batch *anchors, size_t *size)

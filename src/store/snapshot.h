@@ -14,8 +14,8 @@ struct piece {
 };
 
 struct intake {
-    uint64_t number;      /* of the cut; 0 = none is coming in */
-    uint64_t count;       /* items that are here */
+    uint64_t number; /* of the cut; 0 = none is coming in */
+    uint64_t count;  /* items that are here */
     struct piece *first;
     struct piece **last;
 };
@@ -26,13 +26,13 @@ bool intake_add(struct intake *intake, const struct msg_log_snapshot *page, stru
 
 /* What is to become of one feed. */
 struct plan {
-    struct log_feed *feed;        /* NULL: none here yet */
-    struct content content;       /* of the anchor, unfolded when is_ahead */
+    struct log_feed *feed;  /* NULL: none here yet */
+    struct content content; /* of the anchor, unfolded when is_ahead */
     struct msg_log_batch message;
-    uint64_t base;                /* to come */
-    uint64_t had;                 /* held before: what is up to there has been delivered */
+    uint64_t base; /* to come */
+    uint64_t had;  /* held before: what is up to there has been delivered */
     uint64_t had_base;
-    bool is_ahead;                /* we lack the anchor, and take it; else we hold it, and cut */
+    bool is_ahead; /* we lack the anchor, and take it; else we hold it, and cut */
 };
 
 /* The page of our own cut behind so many items; in the arena. False when it does not fit. */
