@@ -194,7 +194,9 @@ static int list_pages(struct session *session, const struct options *options, st
     char after[256] = "";
     const char *prefix = options->arguments.count > 0 ? options->arguments.items[0] : "";
     for (;;) {
-        struct msg_ask_names ask = {.prefix = slice_string(prefix), .after = slice_string(after)};
+        struct msg_ask_names ask = {.prefix = slice_string(prefix),
+                                    .after = slice_string(after),
+                                    .counts_copies = options->output != OUTPUT_NAME};
         struct wire_message reply;
         int code = session_call(session, &wire_ask_names, &ask, MSG_say_names, &reply);
         if (code != EXIT_OK) return code;

@@ -12,12 +12,7 @@ enum {
     MEMBERS_PAGE = 1024,
     JOBS_PAGE = 64,
     ATTEMPTS_PAGE = 256,
-    NAMES_PAGE = 128,
-    NAMES_MAX = 512,  /* as msg_say_names: many namings of one name */
-    BLOCKS_PAGE = 64, /* with 16 holders each: 50 KiB */
     LINES_MAX = 1024,
-    CODE_USAGE = 2,
-    CODE_NOT_FOUND = 4,
 };
 
 static int shown(struct slice text) { return text.count > 200 ? 200 : (int)text.count; }
@@ -367,122 +362,6 @@ void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_ex
     if (job->tasks[kind] != NULL) tell_present(&story, job, kind, index);
     struct msg_say_story reply = {.request = ask->request, .lines = {story.lines, story.count}};
     links_send(node, stream, &wire_say_story, &reply);
-}
-
-/* ---- datasets ---- */
-
-static struct msg_name_row name_row(struct node *node, const struct naming *naming,
-                                    bool is_conflict, const char *text)
-{
-    struct msg_name_row row = {.name = slice_string(text),
-                               .manifest = naming->manifest,
-                               .size = naming->size,
-                               .replicas_wanted = naming->replicas,
-                               .is_conflict = is_conflict};
-    const struct msg_manifest *manifest = manifests_get(node, &naming->manifest);
-    if (manifest == NULL) return row;
-    row.blocks = manifest->blocks.count;
-    row.replicas_min = UINT32_MAX;
-    const struct msg_manifest_block *blocks = manifest->blocks.at;
-    for (uint32_t i = 0; i < row.blocks; i++) {
-        uint32_t copies = (uint32_t)keeper_copies(node, &blocks[i].block.digest);
-        if (copies < row.replicas_min) row.replicas_min = copies;
-    }
-    if (row.blocks == 0) row.replicas_min = 0;
-    return row;
-}
-
-/* A place behind every naming of the name that the last page ended with; NULL: from the beginning.
- */
-static const struct naming *names_place(struct node *node, struct slice after)
-{
-    if (after.count == 0 || after.count >= NAME_SIZE) return NULL;
-    struct naming *place = arena_take(&node->actions->arena, sizeof *place);
-    if (place == NULL) return NULL;
-    const struct naming *named = names_find(&node->names, after);
-    memset(place, 0, sizeof *place);
-    if (named != NULL)
-        memcpy(place->name, named->name, sizeof place->name); /* NAME@id is behind NAME */
-    else memcpy(place->name, after.at, after.count);
-    place->stamp.time = UINT64_MAX;
-    return place;
-}
-
-void answers_names(struct node *node, uint64_t stream, const struct msg_ask_names *ask)
-{
-    struct arena *arena = &node->actions->arena;
-    const char *last = NULL;
-    struct msg_name_row *rows = arena_take(arena, NAMES_MAX * sizeof *rows);
-    if (rows == NULL) return;
-    struct msg_say_names reply = {.request = ask->request};
-    uint32_t count = 0;
-    bool is_conflict;
-    char *text = arena_take(arena, NAME_TEXT_SIZE);
-    const struct naming *naming = names_place(node, ask->after);
-    while (text != NULL &&
-           (naming = names_next(&node->names, ask->prefix, naming, &is_conflict, text)) != NULL) {
-        /* A page ends where a name ends, so that the next one can begin behind it. */
-        bool is_new = count == 0 || strcmp(naming->name, last) != 0;
-        if ((count >= NAMES_PAGE && is_new) || count == NAMES_MAX) {
-            reply.more = true;
-            break;
-        }
-        last = naming->name;
-        rows[count++] = name_row(node, naming, is_conflict, text);
-        text = arena_take(arena, NAME_TEXT_SIZE);
-    }
-    reply.names = (struct list){rows, count};
-    links_send(node, stream, &wire_say_names, &reply);
-}
-
-/* Who may have a block: those known to have it first, then in the order in which it is placed. */
-static struct list block_holders(struct node *node, const struct digest *digest)
-{
-    struct list none = {NULL, 0};
-    size_t count;
-    const struct msg_block_holder *order = node_holders(node, digest, NULL, &count);
-    struct msg_block_holder *holders =
-        arena_take(&node->actions->arena, HOLDERS_MAX * sizeof *holders);
-    if (holders == NULL || order == NULL) return none;
-    uint32_t filled = 0;
-    const struct block *block = keeper_find(node, digest);
-    if (block != NULL && block->is_here)
-        holders[filled++] = (struct msg_block_holder){node->id, node->address};
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < count && filled < HOLDERS_MAX; i++) {
-            bool is_known = false;
-            for (size_t c = 0; block != NULL && c < block->copies_count; c++)
-                is_known = is_known || id_equal(&block->copies[c], &order[i].node);
-            if (is_known == (pass == 0)) holders[filled++] = order[i];
-        }
-    return (struct list){holders, filled};
-}
-
-bool answers_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask)
-{
-    const struct naming *naming = names_find(&node->names, ask->name);
-    if (naming == NULL) {
-        control_error(node, stream, ask->request, CODE_NOT_FOUND,
-                      "no dataset is named %.*s: see: mrctl ls", shown(ask->name),
-                      (const char *)ask->name.at);
-        return true;
-    }
-    const struct msg_manifest *manifest = manifests_get(node, &naming->manifest);
-    if (manifest == NULL) return false;
-    struct msg_dataset_block *rows = arena_take(&node->actions->arena, BLOCKS_PAGE * sizeof *rows);
-    if (rows == NULL) return false;
-    const struct msg_manifest_block *blocks = manifest->blocks.at;
-    uint32_t count = 0;
-    for (uint32_t i = ask->first; i < manifest->blocks.count && count < BLOCKS_PAGE; i++, count++) {
-        rows[count].block = blocks[i];
-        rows[count].holders = block_holders(node, &blocks[i].block.digest);
-    }
-    struct msg_say_dataset reply = {.request = ask->request,
-                                    .blocks_count = manifest->blocks.count,
-                                    .size = naming->size,
-                                    .blocks = {rows, count}};
-    links_send(node, stream, &wire_say_dataset, &reply);
-    return true;
 }
 
 /* ---- the node itself ---- */

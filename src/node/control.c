@@ -7,7 +7,6 @@
 #include <string.h>
 
 enum {
-    CODE_USAGE = 2,
     DEFAULT_PORT = 7437,
 };
 
@@ -107,11 +106,11 @@ void control_request(struct node *node, struct link *link, const struct wire_mes
     case MSG_ask_explain: answers_explain(node, stream, message->fields); break;
     case MSG_ask_info: answers_info(node, stream, message->fields); break;
     case MSG_ask_log: chronicle_answer(node, stream, message->fields); break;
-    case MSG_ask_names: answers_names(node, stream, message->fields); break;
     case MSG_ask_submit: submit(node, stream, message); break;
     case MSG_ask_name:
     case MSG_ask_unname:
     case MSG_ask_wait:
+    case MSG_ask_names:
     case MSG_ask_dataset: pending_add(node, stream, message); break;
     case MSG_ask_kill: kill_job(node, stream, message->fields); break;
     case MSG_ask_join: join(node, stream, message->fields); break;

@@ -180,6 +180,14 @@ static void take_ensure(struct node *node, struct link *link, const struct msg_b
     fetch(node, block, ensure->holders.at, ensure->holders.count);
 }
 
+void keeper_note_copy(struct node *node, const struct msg_block_ref *ref, const struct id *peer)
+{
+    struct block *block = block_at(node, ref);
+    if (block == NULL) return;
+    id_list_add(block->copies, &block->copies_count, peer);
+    block->refusals = 0;
+}
+
 static void take_held(struct node *node, struct link *link, const struct msg_block_held *held)
 {
     struct block *block = keeper_find(node, &held->digest);
@@ -188,8 +196,7 @@ static void take_held(struct node *node, struct link *link, const struct msg_blo
         id_list_remove(block->copies, &block->copies_count, &link->peer);
         block->refusals++;
     } else {
-        id_list_add(block->copies, &block->copies_count, &link->peer);
-        block->refusals = 0;
+        keeper_note_copy(node, &(struct msg_block_ref){block->digest, block->size}, &link->peer);
     }
     node->pending_next = node->now;
     node->is_work_wanted = true;

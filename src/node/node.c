@@ -503,6 +503,8 @@ static void peer_message(struct node *node, struct link *link, const struct wire
     case MSG_block_ensure:
     case MSG_block_held:
     case MSG_block_query: keeper_message(node, link, message); return;
+    case MSG_holdings_query:
+    case MSG_holdings: catalog_message(node, link, message); return;
     default: node_count(node, METRIC_records_refused);
     }
 }

@@ -5,6 +5,7 @@
  *   unname         ENTRY -> answered
  *   wait           WATCH (a row each second) -> answered when the job has ended
  *   dataset        READ (until the manifest is here) -> answered
+ *   names          READ (until members have said which copies they hold) -> answered
  *
  * A client that lost its peer asks another one with the same id: the same job, the same naming. */
 #include "node/state.h"
@@ -20,10 +21,6 @@ enum {
     BLOCKS_PATIENCE = 60 * SECOND,       /* then the client hears what is missing */
     READ_PATIENCE = 10 * SECOND,
     UNKNOWN_PATIENCE = 2 * SECOND, /* a job may have been submitted elsewhere a moment ago */
-    CODE_USAGE = 2,
-    CODE_NOT_FOUND = 4,
-    CODE_CONFLICT = 6,
-    CODE_PARTIAL = 7,
 };
 
 static bool request_copy(struct node *node, struct pending *pending,
@@ -350,7 +347,7 @@ static bool try_wait(struct node *node, struct pending *pending)
 static bool try_dataset(struct node *node, struct pending *pending)
 {
     const struct msg_ask_dataset *ask = pending->request;
-    if (answers_dataset(node, pending->stream, ask)) return true;
+    if (catalog_dataset(node, pending->stream, ask)) return true;
     if (node->now - pending->since < READ_PATIENCE) return false;
     control_error(node, pending->stream, ask->request, CODE_PARTIAL,
                   "the list of blocks of %.*s can be had from no living node", (int)ask->name.count,
@@ -366,6 +363,7 @@ static bool try_one(struct node *node, struct pending *pending)
     case MSG_ask_unname: return try_unname(node, pending);
     case MSG_ask_wait: return try_wait(node, pending);
     case MSG_ask_dataset: return try_dataset(node, pending);
+    case MSG_ask_names: return catalog_names(node, pending);
     default: assert(!"not a pending request"); return true;
     }
 }

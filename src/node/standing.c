@@ -12,9 +12,6 @@
 enum {
     FLAPS_MAX = 3,            /* one is bad luck, two a long repair */
     FLAPS_WITHIN_S = 10 * 60, /* longer than a partition heals, shorter than a shift */
-    CODE_USAGE = 2,
-    CODE_NOT_FOUND = 4,
-    CODE_CONFLICT = 6,
 };
 
 static duration flaps_within(void) { return (duration)FLAPS_WITHIN_S * SECOND; }

@@ -162,7 +162,7 @@ enum pending_state {
     PENDING_BLOCKS, /* waits until the blocks are on enough nodes */
     PENDING_ENTRY,  /* waits until the entry is on enough disks */
     PENDING_WATCH,  /* waits for a job's end */
-    PENDING_READ,   /* waits for a manifest */
+    PENDING_READ,   /* waits for a manifest, or for what others hold */
 };
 
 struct pending {
@@ -179,6 +179,10 @@ struct pending {
     instant since;
     instant told;  /* last sign of life to the client */
     instant asked; /* last time peers were asked how far their disks are */
+    /* ask_names: which members hold what, catalog.c */
+    uint64_t token;       /* of the questions; 0: none yet */
+    uint32_t outstanding; /* questions without an answer */
+    bool is_short;        /* some could not be sent */
 };
 
 struct node {
@@ -358,6 +362,8 @@ void keeper_want(struct node *node, const struct msg_block_ref *block, uint8_t r
                  bool is_in_log, const struct id *first);
 /* Every holder asked says it can't be had. */
 bool keeper_is_lost(const struct node *node, const struct digest *digest);
+/* This member says that it has the block. */
+void keeper_note_copy(struct node *node, const struct msg_block_ref *block, const struct id *peer);
 enum error keeper_stored(struct node *node, const struct msg_block_ref *block,
                          duration pin) MUST_USE;
 void keeper_failed(struct node *node, const struct digest *digest);
@@ -403,6 +409,14 @@ void standing_tick(struct node *node);
 /* The name of who was forgotten; NULL: the client has been told why not. */
 const char *standing_forget(struct node *node, uint64_t stream, const struct msg_ask_forget *ask);
 
+/* Of a refusal: the exit code of mrctl. */
+enum code {
+    CODE_USAGE = 2,
+    CODE_NOT_FOUND = 4,
+    CODE_CONFLICT = 6,
+    CODE_PARTIAL = 7,
+};
+
 /* control.c, answers.c: mrctl */
 void control_request(struct node *node, struct link *link, const struct wire_message *message);
 void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t code,
@@ -413,6 +427,9 @@ void answers_jobs(struct node *node, uint64_t stream, const struct msg_ask_jobs 
 void answers_tasks(struct node *node, uint64_t stream, const struct msg_ask_tasks *ask);
 void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_explain *ask);
 void answers_info(struct node *node, uint64_t stream, const struct msg_ask_info *ask);
+/* The job this text names; NULL: the client has been told. */
+struct job *answers_find_job(struct node *node, uint64_t stream, uint64_t request,
+                             struct slice text);
 /* The name of a member, for people; empty when it is not known. */
 struct slice answers_author(const struct node *node, const struct id *id, struct arena *arena);
 
@@ -434,11 +451,10 @@ void compaction_page(struct node *node, struct link *link, const struct msg_log_
 
 /* chronicle.c */
 void chronicle_answer(struct node *node, uint64_t stream, const struct msg_ask_log *ask);
-void answers_names(struct node *node, uint64_t stream, const struct msg_ask_names *ask);
-/* False: the manifest is not here yet. */
-bool answers_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask);
-/* The job this text names; NULL: the client has been told. */
-struct job *answers_find_job(struct node *node, uint64_t stream, uint64_t request,
-                             struct slice text);
+
+/* catalog.c: false: what the answer needs is not here yet. */
+bool catalog_names(struct node *node, struct pending *pending);
+bool catalog_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask);
+void catalog_message(struct node *node, struct link *link, const struct wire_message *message);
 
 #endif

@@ -46,7 +46,12 @@ check "explain -o json" mr explain "$job/m0" -o json
 check "explain: lines with a node and a text" json 'length >= 3 and all(.[]; has("node_name") and has("text"))'
 check "ls -o json" mr ls -o json
 check "ls: the keys" json 'all(.[]; has("name") and has("size") and has("blocks") and has("replicas_wanted") and has("replicas_min"))'
-check "ls: the output is on two nodes at least" json --arg job "$job" 'any(.[]; .name == $job and .replicas_min >= 2)'
+# Any node is asked, those that hold none of the blocks too.
+for n in 1 2 3; do
+  AT=${ADDR[$n]} mr ls -o json
+  check "ls at node $n: the output is on two nodes at least" \
+    json --arg job "$job" 'any(.[]; .name == $job and .replicas_min >= 2)'
+done
 check "ping -o json" mr ping -o json
 
 # ---- the end of a job, heard late ----

@@ -22,6 +22,12 @@ half_done() { job_at_least "$1" maps_done 8; }
 result=$(ctl run -q -m "$MAPPER" -r "$REDUCER" -R 4 -i "$DIR/text" | LC_ALL=C sort | cmp - "$DIR/expected" 2>&1)
 check "the count equals coreutils'" [ -z "$result" ]
 
+# Copies are counted rightly by those too who hold none: with 5 nodes and 3 copies, two of them for each block.
+copies_at() { [ "$(AT=$1 ctl ls words -o json | jq '.[0].replicas_min')" = 3 ]; }
+ctl put "$DIR/text" words --split "$((MB * 65536))" >"$DIR/put.out" 2>&1 || not_ok "put"
+for n in 1 2 3 4 5; do check "ls at node$n: each block has its three copies" wait_for 20 copies_at "${ADDR[$n]}"; done
+ctl rm words >"$DIR/rm.out" 2>&1 || not_ok "rm"
+
 for victim in 1 2 3 4 5; do
   AT=${ADDR[1]}
   job=$(submit) || not_ok "submit before killing node$victim"
