@@ -19,7 +19,6 @@ enum {
 
 struct packet {
     instant at;
-    bool is_taken; /* this place */
     bool to_server;
     unsigned type;
     uint64_t request;
@@ -39,6 +38,7 @@ struct bench {
     instant late_at;
     unsigned handled[CALLS], answered[CALLS], failed;
     unsigned sent_count;
+    size_t packets_count; /* under way, in no order */
     struct packet packets[PACKETS_MAX];
 };
 
@@ -47,15 +47,11 @@ static const struct id client_id = {{1}}, server_id = {{2}};
 static void put_packet(struct bench *bench, const struct packet *packet)
 {
     if (prng_chance(&bench->prng, bench->loss)) return;
-    for (size_t i = 0; i < PACKETS_MAX; i++) {
-        if (bench->packets[i].is_taken) continue;
-        bench->packets[i] = *packet;
-        bench->packets[i].is_taken = true;
-        bench->packets[i].at =
-            bench->now + bench->delay + (instant)prng_below(&bench->prng, (uint64_t)bench->jitter);
-        return;
-    }
-    fail_msg("too many packets");
+    assert_true(bench->packets_count < PACKETS_MAX);
+    struct packet *place = &bench->packets[bench->packets_count++];
+    *place = *packet;
+    place->at =
+        bench->now + bench->delay + (instant)prng_below(&bench->prng, (uint64_t)bench->jitter);
 }
 
 static void on_send(void *context, const struct id *to, const struct address *address,
@@ -137,11 +133,12 @@ static void close_bench(struct bench *bench)
     free(bench);
 }
 
-static void arrive(struct bench *bench, struct packet *packet)
+/* The last one takes its place. */
+static void arrive(struct bench *bench, size_t place)
 {
     struct address address = address_ipv4(10, 0, 0, 1, 1);
-    struct packet copy = *packet;
-    packet->is_taken = false;
+    struct packet copy = bench->packets[place];
+    bench->packets[place] = bench->packets[--bench->packets_count];
     struct slice body = slice_of(copy.body, copy.size);
     struct rpc *rpc = copy.to_server ? &bench->server : &bench->client;
     const struct id *from = copy.to_server ? &client_id : &server_id;
@@ -153,24 +150,36 @@ static void arrive(struct bench *bench, struct packet *packet)
     else rpc_on_taken(rpc, bench->now, from, &taken);
 }
 
+/* When something happens next. */
+static instant next_event(const struct bench *bench)
+{
+    instant next = instant_min(rpc_deadline(&bench->client), rpc_deadline(&bench->server));
+    if (bench->late_ticket != 0) next = instant_min(next, bench->late_at);
+    for (size_t i = 0; i < bench->packets_count; i++)
+        next = instant_min(next, bench->packets[i].at);
+    return next;
+}
+
+/* From event to event: a step of a fixed length would spend its time between them. */
 static void run(struct bench *bench, duration time)
 {
     instant end = bench->now + time;
-    while (bench->now < end) {
-        bench->now += MILLISECOND;
-        for (size_t i = 0; i < PACKETS_MAX; i++)
-            if (bench->packets[i].is_taken && bench->packets[i].at <= bench->now)
-                arrive(bench, &bench->packets[i]);
-        if (bench->late_ticket != 0 && bench->now >= bench->late_at) {
+    for (instant next; (next = next_event(bench)) <= end;) {
+        assert_true(next > bench->now); /* what was due is done */
+        bench->now = next;
+        for (size_t i = bench->packets_count; i > 0; i--)
+            if (i <= bench->packets_count && bench->packets[i - 1].at <= next)
+                arrive(bench, i - 1);
+        if (bench->late_ticket != 0 && next >= bench->late_at) {
             uint32_t number = 0;
-            rpc_reply(&bench->server, bench->now, bench->late_ticket,
+            rpc_reply(&bench->server, next, bench->late_ticket,
                       slice_of((uint8_t *)&number, sizeof number));
             bench->late_ticket = 0;
         }
-        rpc_tick(&bench->client, bench->now);
-        rpc_tick(&bench->server, bench->now);
-        assert_true(rpc_deadline(&bench->client) > bench->now);
+        rpc_tick(&bench->client, next);
+        rpc_tick(&bench->server, next);
     }
+    bench->now = end;
 }
 
 static void call(struct bench *bench, uint32_t number)
