@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names of 16,384 rows, as many as a flock can have; untouched pages cost nothing. */
-enum { MEMBERS_SIZE = 16 << 20 };
+/* Names and tags of 16,384 rows, as many as a flock can have; untouched pages cost nothing. */
+enum { MEMBERS_SIZE = 64 << 20 };
 
 /* ---- members ---- */
 
@@ -25,7 +25,48 @@ static char *incarnation_text(const struct msg_member_claim *claim, char text[48
     return text;
 }
 
-static void json_member(struct json *json, const struct msg_member_row *row)
+/* What nodes are tagged with, where it is shown. */
+struct tags {
+    struct msg_tags_row *rows;
+    size_t count;
+};
+
+static const struct list *tags_of(const struct tags *tags, const struct id *id)
+{
+    static const struct list none;
+    for (size_t i = 0; i < tags->count; i++)
+        if (id_equal(&tags->rows[i].node, id)) return &tags->rows[i].tags;
+    return &none;
+}
+
+static void json_tags(struct json *json, const struct list *list)
+{
+    const struct msg_tag *tags = list->at;
+    json_key(json, "tags");
+    json_open(json, '{');
+    for (uint32_t i = 0; i < list->count; i++) {
+        json_key_bytes(json, tags[i].key);
+        json_bytes(json, tags[i].value);
+    }
+    json_close(json, '}');
+}
+
+static void table_tags(struct table *table, const struct list *list)
+{
+    enum { TEXT_SIZE = 16 * (32 + 128 + 2) };
+    const struct msg_tag *tags = list->at;
+    char text[TEXT_SIZE + 1];
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < list->count; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%.*s=%.*s", i == 0 ? "" : ",",
+                                 (int)tags[i].key.count, (const char *)tags[i].key.at,
+                                 (int)tags[i].value.count, (const char *)tags[i].value.at);
+    table_bytes(table, slice_string(text));
+}
+
+static void json_member(struct json *json, const struct msg_member_row *row,
+                        const struct tags *tags)
 {
     const struct msg_member_claim *claim = &row->claim;
     char id[ID_TEXT_SIZE], address[ADDRESS_TEXT_SIZE], incarnation[48];
@@ -40,6 +81,7 @@ static void json_member(struct json *json, const struct msg_member_row *row)
     json_field_number(json, "running", row->running);
     json_field_number(json, "lag", row->lag);
     json_field_number(json, "rtt_us", row->rtt_us);
+    json_tags(json, tags_of(tags, &claim->node));
     if (row->cause_text.count > 0)
         json_field_bytes(json, "cause", row->cause_text);
     else
@@ -47,7 +89,9 @@ static void json_member(struct json *json, const struct msg_member_row *row)
     json_close(json, '}');
 }
 
-static void table_member(struct table *table, const struct msg_member_row *row, bool is_wide)
+/* tags: NULL = the narrow table. */
+static void table_member(struct table *table, const struct msg_member_row *row,
+                         const struct tags *tags)
 {
     const struct msg_member_claim *claim = &row->claim;
     char id[ID_SHORT_SIZE], address[ADDRESS_TEXT_SIZE], text[QUANTITY_TEXT_SIZE], incarnation[48];
@@ -57,9 +101,10 @@ static void table_member(struct table *table, const struct msg_member_row *row, 
     table_cell(table, "%s", member_state_text(claim->state));
     table_cell(table, "%s", quantity_duration_text(row->since_ms, text));
     table_cell(table, "%u/%u", row->running, (unsigned)claim->slots);
-    if (is_wide) {
+    if (tags != NULL) {
         table_cell(table, "%s", incarnation_text(claim, incarnation));
         table_cell(table, "%" PRIu64, row->lag);
+        table_tags(table, tags_of(tags, &claim->node));
     }
     table_cell(table, "%.1fms", (double)row->rtt_us / 1000);
     if (row->cause_text.count > 0)
@@ -95,14 +140,36 @@ static int collect_members(struct session *session, struct arena *arena,
     return EXIT_OK;
 }
 
+static int collect_tags(struct session *session, struct arena *arena, struct tags *tags,
+                        size_t rows_max)
+{
+    struct msg_ask_tags ask = {0};
+    struct wire_message reply;
+    unsigned moves = session_moves(session);
+    session_ask(session, &wire_ask_tags, &ask, SESSION_PATIENCE);
+    for (bool more = true; more;) {
+        int code = session_reply(session, MSG_say_tags, &reply);
+        if (code != EXIT_OK) return session_complain(session, code);
+        const struct msg_say_tags *say = reply.fields;
+        const struct msg_tags_row *items = say->nodes.at;
+        if (session_moves(session) != moves) tags->count = 0; /* another peer, from the start */
+        moves = session_moves(session);
+        for (uint32_t i = 0; i < say->nodes.count && tags->count < rows_max; i++)
+            if (wire_copy(&wire_tags_row, &tags->rows[tags->count], &items[i], arena))
+                tags->count++;
+        more = say->more;
+    }
+    return EXIT_OK;
+}
+
 static void print_members(const struct options *options, const struct msg_member_row *rows,
-                          size_t count)
+                          size_t count, const struct tags *tags)
 {
     static const char *const brief[] = {"NAME",    "ID",    "ADDRESS", "STATE", ">SINCE",
                                         ">RUNNING", ">RTT", "BECAUSE", NULL};
     static const char *const wide[] = {"NAME",   "ID",       "ADDRESS",     "STATE",
                                        ">SINCE", ">RUNNING", "INCARNATION", ">LAG",
-                                       ">RTT",   "BECAUSE",  NULL};
+                                       "TAGS",   ">RTT",     "BECAUSE",     NULL};
     bool is_wide = options->output == OUTPUT_WIDE;
     struct table table;
     struct json json;
@@ -112,11 +179,11 @@ static void print_members(const struct options *options, const struct msg_member
     for (size_t i = 0; i < count; i++) {
         const struct slice name = rows[i].claim.name;
         if (options->output == OUTPUT_JSON)
-            json_member(&json, &rows[i]);
+            json_member(&json, &rows[i], tags);
         else if (options->output == OUTPUT_NAME)
             printf("%.*s\n", (int)name.count, (const char *)name.at);
         else
-            table_member(&table, &rows[i], is_wide);
+            table_member(&table, &rows[i], is_wide ? tags : NULL);
     }
     if (options->output == OUTPUT_JSON) {
         json_close(&json, ']');
@@ -134,11 +201,15 @@ static int show_members(struct session *session, const struct options *options, 
     size_t count;
     void *memory = malloc(MEMBERS_SIZE);
     struct msg_member_row *rows = malloc(ROWS_MAX * sizeof *rows);
-    if (memory == NULL || rows == NULL) abort();
+    struct tags tags = {.rows = malloc(ROWS_MAX * sizeof *tags.rows)};
+    if (memory == NULL || rows == NULL || tags.rows == NULL) abort();
     arena_init(&arena, memory, MEMBERS_SIZE);
     *is_over = false;
     int code = collect_members(session, &arena, rows, ROWS_MAX, &count);
-    if (code == EXIT_OK) print_members(options, rows, count);
+    bool has_tags = options->output == OUTPUT_JSON || options->output == OUTPUT_WIDE;
+    if (code == EXIT_OK && has_tags) code = collect_tags(session, &arena, &tags, ROWS_MAX);
+    if (code == EXIT_OK) print_members(options, rows, count, &tags);
+    free(tags.rows);
     free(rows);
     free(memory);
     return code;

@@ -89,14 +89,16 @@ static void quote(struct json *json, struct slice text)
     fputc('"', json->file);
 }
 
-void json_key(struct json *json, const char *key)
+void json_key_bytes(struct json *json, struct slice key)
 {
     assert(json->depth > 0 && !json->is_after_key);
     separate(json);
-    quote(json, slice_string(key));
+    quote(json, key);
     fputs(": ", json->file);
     json->is_after_key = true;
 }
+
+void json_key(struct json *json, const char *key) { json_key_bytes(json, slice_string(key)); }
 
 void json_bytes(struct json *json, struct slice text)
 {

@@ -26,6 +26,8 @@ void json_open(struct json *json, char bracket);
 void json_close(struct json *json, char bracket);
 /* The next value's key, inside an object. key: plain ASCII. */
 void json_key(struct json *json, const char *key);
+/* Of any bytes. */
+void json_key_bytes(struct json *json, struct slice key);
 
 /* Invalid UTF-8 becomes U+FFFD, a byte at a time. */
 void json_bytes(struct json *json, struct slice text);

@@ -275,6 +275,8 @@ static bool open_node(struct daemon *daemon, const struct address *joins, size_t
                                  .address = daemon->address,
                                  .name = daemon->name,
                                  .profile = options->profile,
+                                 .tags = options->tags,
+                                 .tags_count = options->tags_count,
                                  .join = joins,
                                  .join_count = joins_count,
                                  .wall_ms = wall_ms(),

@@ -32,7 +32,7 @@ static const char help[] =
     "      --key-file FILE         the cluster key (~/.config/mr/cluster.key, MR_KEY_FILE)\n"
     "      --http off              no HTTP in this version\n"
     "      --profile local|lan|wan how fast failures are looked for (lan)\n"
-    "      --tag KEY=VALUE         accepted, without a meaning in this version\n"
+    "      --tag KEY=VALUE         shown with this member (mrctl members -o wide); repeatable\n"
     "      --log-level LEVEL       debug, info, warn or error (info)\n"
     "      --log-format FORMAT     logfmt or json (logfmt)\n"
     "      --check                 check options, key, directory and port; then exit\n"
@@ -263,11 +263,35 @@ static enum options_verdict check_http(const char *value)
     return wrong("--http %.60s: not in this version; leave it out or say --http off", value);
 }
 
-static enum options_verdict check_tag(const char *value)
+/* Sorted by key, as they are told. */
+static enum options_verdict add_tag(struct options *options, const char *value)
 {
     const char *equals = strchr(value, '=');
-    if (equals != NULL && equals != value) return OPTIONS_RUN;
-    return wrong("--tag %.60s is not KEY=VALUE", value);
+    size_t key_size = equals == NULL ? 0 : (size_t)(equals - value);
+    bool is_good = key_size >= 1 && key_size <= OPTIONS_TAG_KEY_MAX &&
+                   strlen(value) - key_size - 1 <= OPTIONS_TAG_VALUE_MAX;
+    for (size_t i = 0; is_good && i < key_size; i++)
+        if (!isalnum((unsigned char)value[i]) && strchr("-_.", value[i]) == NULL) is_good = false;
+    for (const char *at = equals; is_good && *at != '\0'; at++)
+        if (iscntrl((unsigned char)*at)) is_good = false;
+    if (!is_good)
+        return wrong("--tag %.60s is not KEY=VALUE: a key of up to %d letters, digits, '-', '_' and"
+                     " '.', a value of up to %d bytes",
+                     value, OPTIONS_TAG_KEY_MAX, OPTIONS_TAG_VALUE_MAX);
+    struct msg_tag tag = {.key = slice_of(value, key_size), .value = slice_string(equals + 1)};
+    size_t at = 0;
+    int order = -1;
+    while (at < options->tags_count && (order = slice_compare(options->tags[at].key, tag.key)) < 0)
+        at++;
+    if (at < options->tags_count && order == 0)
+        return wrong("--tag %.*s is given twice", (int)key_size, value);
+    if (options->tags_count == OPTIONS_TAGS_MAX)
+        return wrong("--tag: at most %d of them", OPTIONS_TAGS_MAX);
+    memmove(&options->tags[at + 1], &options->tags[at],
+            (options->tags_count - at) * sizeof *options->tags);
+    options->tags[at] = tag;
+    options->tags_count++;
+    return OPTIONS_RUN;
 }
 
 static enum options_verdict show(const char *text)
@@ -292,7 +316,7 @@ static enum options_verdict take_one(struct options *options, int option)
     case OPTION_KEY_FILE: options->key_file = optarg; return OPTIONS_RUN;
     case OPTION_HTTP: return check_http(optarg);
     case OPTION_PROFILE: return set_profile(options, optarg);
-    case OPTION_TAG: return check_tag(optarg);
+    case OPTION_TAG: return add_tag(options, optarg);
     case OPTION_LOG_LEVEL: return set_level(options, optarg);
     case OPTION_LOG_FORMAT: return set_format(options, optarg);
     case OPTION_CHECK_STORE: options->checked_store = optarg; return OPTIONS_RUN;

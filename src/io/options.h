@@ -10,6 +10,9 @@
 enum {
     OPTIONS_JOINS_MAX = 64,
     OPTIONS_SLOTS_MAX = 1024, /* tasks at once on one machine */
+    OPTIONS_TAGS_MAX = 16,    /* this and the next two as messages.def says */
+    OPTIONS_TAG_KEY_MAX = 32,
+    OPTIONS_TAG_VALUE_MAX = 128,
 };
 
 struct options {
@@ -23,6 +26,8 @@ struct options {
     uint16_t slots;              /* 0: as many as processors */
     uint64_t memory_size;        /* 0: the node's default */
     enum node_profile profile;
+    struct msg_tag tags[OPTIONS_TAGS_MAX]; /* by key */
+    size_t tags_count;
     enum trace_level level;
     enum logfmt_format format;
     bool is_check;

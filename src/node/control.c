@@ -101,6 +101,7 @@ void control_request(struct node *node, struct link *link, const struct wire_mes
     uint64_t stream = link->stream;
     switch (message->type) {
     case MSG_ask_members: answers_members(node, stream, message->fields); break;
+    case MSG_ask_tags: tags_answer(node, stream, message->fields); break;
     case MSG_ask_jobs: answers_jobs(node, stream, message->fields); break;
     case MSG_ask_tasks: answers_tasks(node, stream, message->fields); break;
     case MSG_ask_explain: answers_explain(node, stream, message->fields); break;

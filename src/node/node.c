@@ -46,18 +46,28 @@ bool node_has_room(const struct node *node)
 
 /* ---- folds: what the log tells ---- */
 
-static void fold_roster(struct node *node, const struct id *id)
+/* The member's place in the roster, made anew; NULL: no memory, and the node stops. */
+static struct roster_item *fold_roster(struct node *node, const struct id *id)
 {
-    if (map_get(&node->roster, id) != NULL) return;
-    struct roster_item *item = memory_take(&node->memory, sizeof *item);
+    struct roster_item *item = map_get(&node->roster, id);
+    if (item != NULL) return item;
+    item = memory_take(&node->memory, sizeof *item);
     if (item == NULL) {
         node_fail(node, ERROR_MEMORY, "roster");
-        return;
+        return NULL;
     }
     item->id = *id;
     enum error error = map_add(&node->roster, item);
-    if (error != ERROR_NONE) memory_put(&node->memory, item, sizeof *item);
+    if (error == ERROR_NONE) return item;
+    memory_put(&node->memory, item, sizeof *item);
     node_fail(node, error, "roster");
+    return NULL;
+}
+
+static void fold_tags(struct node *node, const struct stamped *entry)
+{
+    struct roster_item *item = fold_roster(node, &entry->stamp.node);
+    if (item != NULL) node_fail(node, tags_fold(node, item, entry), "tags");
 }
 
 static void release_replaced(struct node *node, const struct list *replaces)
@@ -84,8 +94,9 @@ static void on_entry(void *context, const struct stamped *entry)
     node_fail(node, jobs_apply(&node->jobs, entry), "jobs");
     node_fail(node, names_apply(&node->names, entry), "names");
     if (entry->kind == MSG_joined && entry->fields != NULL)
-        fold_roster(node, &((const struct msg_joined *)entry->fields)->node);
-    if (entry->kind == MSG_opened) fold_roster(node, &entry->stamp.node);
+        (void)fold_roster(node, &((const struct msg_joined *)entry->fields)->node);
+    if (entry->kind == MSG_opened) (void)fold_roster(node, &entry->stamp.node);
+    if (entry->kind == MSG_tagged && entry->fields != NULL) fold_tags(node, entry);
     if (entry->kind == MSG_named || entry->kind == MSG_unnamed) fold_naming(node, entry);
     if (entry->kind == MSG_job || entry->kind == MSG_named || entry->kind == MSG_unnamed)
         node->is_ack_wanted = true;
@@ -321,7 +332,9 @@ struct node *node_open(const struct node_config *config, instant now)
     node->stream_next = 2;
     node->token_next = 1;
     node->is_living_stale = true;
-    if (open_parts(node, config, now) != ERROR_NONE) {
+    enum error error = tags_set(node, config->tags, config->tags_count);
+    assert(error != ERROR_INVALID);
+    if (error != ERROR_NONE || open_parts(node, config, now) != ERROR_NONE) {
         node_close(node);
         return NULL;
     }
@@ -339,9 +352,12 @@ void node_close(struct node *node)
     links_close_all(node);
     datagrams_close(node);
     size_t cursor = 0;
-    for (struct roster_item *item; (item = map_next(&node->roster, &cursor)) != NULL;)
+    for (struct roster_item *item; (item = map_next(&node->roster, &cursor)) != NULL;) {
+        tags_drop(node, &item->tags);
         memory_put(&node->memory, item, sizeof *item);
+    }
     map_deinit(&node->roster);
+    tags_drop(node, &node->tags);
     heard_close(node);
     jobs_deinit(&node->jobs);
     names_deinit(&node->names);
@@ -460,6 +476,7 @@ static void tick(struct node *node)
     if (!node->may_author && node->now >= node->author_deadline) node->may_author = true;
     if (node->now >= gossip_deadline(&node->gossip)) gossip_tick(&node->gossip, node->now);
     standing_tick(node);
+    tags_tick(node);
     links_tick(node);
     replicas_tick(node);
     manifests_tick(node);
@@ -609,7 +626,7 @@ struct id node_id(const struct node *node) { return node->id; }
 
 uint64_t node_state_digest(const struct node *node)
 {
-    uint64_t parts[2] = {jobs_digest(&node->jobs), names_digest(&node->names)};
+    uint64_t parts[3] = {jobs_digest(&node->jobs), names_digest(&node->names), tags_digest(node)};
     return hash64(parts, sizeof parts, 0);
 }
 

@@ -30,6 +30,8 @@ struct node_config {
     struct address address; /* where others reach us */
     const char *name;       /* for people, at most 64 bytes */
     uint16_t slots;         /* tasks at once */
+    const struct msg_tag *tags; /* sorted by key; at most 16 */
+    size_t tags_count;
     enum node_profile profile;
     const struct address *join; /* seeds to join through, may be none */
     size_t join_count;

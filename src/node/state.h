@@ -256,6 +256,8 @@ struct node {
     instant leave_deadline;
     uint64_t deaths_refuted; /* of gossip's counter, those seen */
     instant degraded_until;  /* nobody is from then on; 0 = nobody is now */
+    struct slice tags;       /* our own, packed as an entry: tags.c */
+    bool is_tags_said;       /* our feeds say so */
     bool is_stopped;
 
     struct pending *pendings;
@@ -272,6 +274,8 @@ struct roster_item {
     struct id id;
     uint32_t flaps;  /* how often it was held dead and came back, of late: standing.c */
     instant flapped; /* the last time */
+    struct slice tags;       /* a packed `tagged`, ours to free; empty: it has none (tags.c) */
+    struct msg_stamp tagged; /* the entry that says so */
 };
 
 /* node.c */
@@ -416,6 +420,21 @@ enum code {
     CODE_CONFLICT = 6,
     CODE_PARTIAL = 7,
 };
+
+/* tags.c */
+enum {
+    TAGGED_SIZE_MAX = 4096, /* 16 tags of 32 and 128 bytes, and room */
+};
+/* Our own, sorted by key; copied. ERROR_MEMORY; ERROR_INVALID: too many or too long. */
+enum error tags_set(struct node *node, const struct msg_tag *tags, size_t count) MUST_USE;
+/* A `tagged` entry of this node. ERROR_MEMORY. */
+enum error tags_fold(struct node *node, struct roster_item *item,
+                     const struct stamped *entry) MUST_USE;
+void tags_drop(struct node *node, struct slice *held);
+/* Once we may author: says what our tags are, unless our feeds say so already. */
+void tags_tick(struct node *node);
+uint64_t tags_digest(const struct node *node);
+void tags_answer(struct node *node, uint64_t stream, const struct msg_ask_tags *ask);
 
 /* control.c, answers.c: mrctl */
 void control_request(struct node *node, struct link *link, const struct wire_message *message);

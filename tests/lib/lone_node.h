@@ -34,7 +34,8 @@ static inline void lone_node_step(struct lone_node *lone, struct event event)
     lone_node_look(lone);
 }
 
-static inline void lone_node_open(struct lone_node *lone, uint64_t number)
+static inline void lone_node_open_tagged(struct lone_node *lone, uint64_t number,
+                                         const struct msg_tag *tags, size_t tags_count)
 {
     *lone = (struct lone_node){.now = SECOND};
     plain_pair(number, &lone->pair);
@@ -52,6 +53,8 @@ static inline void lone_node_open(struct lone_node *lone, uint64_t number)
         .address = address_ipv4(127, 0, 0, 1, 7437),
         .name = "lone",
         .slots = 2,
+        .tags = tags,
+        .tags_count = tags_count,
         .profile = PROFILE_LAN,
         .seed = number,
         .wall_ms = 1,
@@ -60,6 +63,11 @@ static inline void lone_node_open(struct lone_node *lone, uint64_t number)
     assert(lone->node != NULL);
     node_start(lone->node, lone->now, &lone->actions);
     lone_node_look(lone);
+}
+
+static inline void lone_node_open(struct lone_node *lone, uint64_t number)
+{
+    lone_node_open_tagged(lone, number, NULL, 0);
 }
 
 static inline void lone_node_close(struct lone_node *lone)

@@ -1,6 +1,8 @@
 /* A node by itself: what a key holder may do to it through one stream. */
 #include "tests/lib/lone_node.h"
 
+#include "node/state.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -75,12 +77,97 @@ static void a_client_can_not_speak_as_a_peer(void **state)
     lone_node_close(&lone);
 }
 
+/* ---- tags ---- */
+
+/* What the node answers to ask_tags, as one text: "id:key=value,...;". */
+static void asked_tags(struct lone_node *lone, char *text, size_t size)
+{
+    static uint8_t room[1 << 16] __attribute__((aligned(16)));
+    uint8_t record[32];
+    struct arena arena;
+    struct msg_ask_tags ask = {.request = 7};
+    struct writer writer = writer_of(record, sizeof record);
+    assert_true(wire_pack(&wire_ask_tags, &ask, &writer));
+    lone_node_record(lone, CLIENT, slice_of(record, writer.written));
+    text[0] = '\0';
+    for (size_t i = 0; i < lone->actions.count; i++) {
+        if (lone->actions.items[i].kind != ACTION_STREAM_SEND) continue;
+        struct slice bytes = lone->actions.items[i].stream_send.bytes;
+        struct wire_message message;
+        arena_init(&arena, room, sizeof room);
+        assert_null(wire_unpack(&bytes, &message, &arena));
+        if (message.type != MSG_say_tags) continue;
+        wire_print(&wire_say_tags, message.fields, text, size);
+    }
+}
+
+static void own_tags_are_told_once_and_to_who_asks(void **state)
+{
+    (void)state;
+    char text[1024];
+    const struct msg_tag tags[] = {{slice_string("disk"), slice_string("ssd")},
+                                   {slice_string("rack"), slice_string("a=1")}};
+    struct lone_node lone;
+    lone_node_open_tagged(&lone, 1, tags, 2);
+    lone_node_stream(&lone, CLIENT, CHANNEL_CLIENT, 0);
+    asked_tags(&lone, text, sizeof text);
+    assert_non_null(strstr(text, "tag{key=\"disk\" value=\"ssd\"}"));
+    assert_non_null(strstr(text, "tag{key=\"rack\" value=\"a=1\"}"));
+    uint64_t digest = node_log_digest(lone.node);
+    for (int i = 0; i < 5; i++) {
+        lone.now += SECOND;
+        lone_node_step(&lone, (struct event){.kind = EVENT_TICK});
+    }
+    assert_true(digest == node_log_digest(lone.node));
+    lone_node_close(&lone);
+    lone_node_open(&lone, 1);
+    lone_node_stream(&lone, CLIENT, CHANNEL_CLIENT, 0);
+    asked_tags(&lone, text, sizeof text);
+    assert_null(strstr(text, "tag{"));
+    lone_node_close(&lone);
+}
+
+/* Two boots of a node and one more entry of the second: the last one counts. */
+static void last_tags_count_in_whatever_order_they_come(void **state)
+{
+    (void)state;
+    static const uint8_t orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                         {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    struct msg_tag tag = {slice_string("rack"), slice_string("b")};
+    struct msg_tagged said[3] = {{.tags = {&tag, 1}}, {.tags = {NULL, 0}}, {.tags = {&tag, 1}}};
+    struct lone_node lone;
+    lone_node_open(&lone, 1);
+    uint64_t digest = 0, before = node_state_digest(lone.node);
+    for (unsigned last = 1; last <= 2; last++)
+        for (unsigned o = 0; o < 6; o++) {
+            struct roster_item item = {.id = {{9}}};
+            for (unsigned i = 0; i < 3; i++) {
+                unsigned at = orders[o][i];
+                if (at > last) continue;
+                struct stamped entry = {.kind = MSG_tagged, .fields = &said[at]};
+                entry.stamp = (struct msg_stamp){10 + at, item.id, {1 + at / 2, 0}, 2};
+                for (int twice = 0; twice < 2; twice++)
+                    assert_int_equal(tags_fold(lone.node, &item, &entry), ERROR_NONE);
+            }
+            assert_int_equal(item.tags.count > 0, last == 2);
+            assert_int_equal(item.tagged.time, 10 + last);
+            assert_int_equal(map_add(&lone.node->roster, &item), ERROR_NONE);
+            if (o == 0) digest = node_state_digest(lone.node);
+            assert_true(digest == node_state_digest(lone.node) && digest != before);
+            (void)map_remove(&lone.node->roster, &item.id);
+            tags_drop(lone.node, &item.tags);
+        }
+    lone_node_close(&lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_of_many_requests_is_answered_in_part_and_breaks_nothing),
         cmocka_unit_test(a_hundred_thousand_blocks_are_dropped_over_many_steps),
         cmocka_unit_test(a_client_can_not_speak_as_a_peer),
+        cmocka_unit_test(own_tags_are_told_once_and_to_who_asks),
+        cmocka_unit_test(last_tags_count_in_whatever_order_they_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

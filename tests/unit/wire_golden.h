@@ -425,6 +425,19 @@ static const struct golden goldens[] = {
      "107c1229f848074845b873f73e51c705154096d6"},
     {"log_ask_snapshot", 0x0b1ce6e556d7053e,
      "ac86a6a8c90fffffffffffffffffff01"},
+    {"tag", 0x61a2a4ff935225ec,
+     "1d626b2d62336f767a686a712e39655f30757766767a72373075752069370e35306b343431632e656a742d6a"
+     "77"},
+    {"tagged", 0xaeca77b3e6385cb7,
+     "020b6f5f6f6e612f3473386d6434e675f563c849f46ccdf6034112809125f4bd364dd55a67b61ffb98a2f05b"
+     "ba02479b4d64214c2d2dd06d92039c712534b0c86f0c01682c02937664b0fb072b6c80024d8233a3784d8e91"
+     "fba15dec0f58bba5f4ea539ef701041cb30c90bc3d623e9403"},
+    {"ask_tags", 0x11bd9ec5099d2f15,
+     "dcfbcd9df33e"},
+    {"tags_row", 0xa63a350eb71b988d,
+     "85964003c61d49033c4a7d7d13cb114800"},
+    {"say_tags", 0x8bd7f2ce0acd4215,
+     "f5ddec660100"},
 };
 
 #endif
