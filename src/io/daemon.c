@@ -349,6 +349,8 @@ static void prepare_process(void)
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
     (void)setenv("UV_THREADPOOL_SIZE", "4", 0);
+    /* A dead name server: we ask again ourselves, and no thread can be called back at the end. */
+    (void)setenv("RES_OPTIONS", "timeout:2 attempts:1", 0);
     (void)umask(077);
     if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
     files.rlim_cur = files.rlim_max < DAEMON_FILES_MAX ? files.rlim_max : DAEMON_FILES_MAX;

@@ -1,10 +1,21 @@
-/* Names (resolve.h). A seed's name may not resolve yet when a whole flock boots at once, so --join
- * insists: after 1 s, 2 s, 4 s, ... a minute. */
+/* Names (resolve.h). A seed's name may not resolve yet when a whole flock boots at once, and what
+ * it resolves to may be the machine of yesterday. So --join insists: it asks after 1 s, 2 s, 4 s,
+ * ... a minute again, until the node has met somebody. From then on members' addresses are known,
+ * and no name is asked for any more.
+ *
+ *   ASKING --none--> PAUSING --> ASKING ...
+ *     `----found, told, still alone--> PAUSING
+ *     `----found, told, not alone----> over
+ *
+ * The system's resolver waits in a worker thread; two names at a time, since libuv keeps half of
+ * its threads from work that may be slow. Addresses in figures wait for none of them. */
 #include "io/resolve.h"
 
+#include "gossip/gossip.h"
 #include "io/loop.h"
 #include "io/sockaddr.h"
 
+#include <assert.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +41,7 @@ struct lookup {
     enum lookup_state state;
     uint64_t token;
     bool insists;
+    bool has_found;
     uint64_t pause_ms;
     uint16_t port;
     char host[256];
@@ -86,6 +98,13 @@ static void lookup_end(struct lookup *lookup)
     uv_close((uv_handle_t *)&lookup->timer, on_timer_closed);
 }
 
+/* For the node that is not there yet. */
+static void keep(struct resolver *resolver, const struct address *address)
+{
+    if (resolver->loop->node != NULL || resolver->found_count == RESOLVE_FOUND_MAX) return;
+    resolver->found[resolver->found_count++] = *address;
+}
+
 static void tell(struct lookup *lookup, const struct address *addresses, size_t count)
 {
     struct resolver *resolver = lookup->resolver;
@@ -93,10 +112,14 @@ static void tell(struct lookup *lookup, const struct address *addresses, size_t 
     event.resolved.token = lookup->token;
     event.resolved.addresses = addresses;
     event.resolved.count = count;
-    for (size_t i = 0; lookup->insists && i < count && resolver->found_count < RESOLVE_FOUND_MAX;
-         i++)
-        resolver->found[resolver->found_count++] = addresses[i];
+    for (size_t i = 0; lookup->insists && i < count; i++) keep(resolver, &addresses[i]);
     loop_feed(resolver->loop, &event);
+}
+
+static bool is_alone(const struct resolver *resolver)
+{
+    const struct node *node = resolver->loop->node;
+    return node == NULL || members_living_count(&node_gossip(node)->members) <= 1;
 }
 
 static size_t collect(const struct addrinfo *list, uint16_t port, struct address *addresses)
@@ -116,8 +139,9 @@ static void answered(struct lookup *lookup, const struct addrinfo *list);
 static void on_pause(uv_timer_t *timer)
 {
     struct lookup *lookup = timer->data;
-    if (lookup->insists) ask(lookup);
-    else answered(lookup, NULL);
+    if (!lookup->insists) answered(lookup, NULL);
+    else if (lookup->has_found && !is_alone(lookup->resolver)) lookup_end(lookup);
+    else ask(lookup);
 }
 
 static void pause_lookup(struct lookup *lookup)
@@ -141,8 +165,10 @@ static void answered(struct lookup *lookup, const struct addrinfo *list)
                    lookup->host);
         pause_lookup(lookup);
     } else {
+        lookup->has_found = true;
         tell(lookup, addresses, count);
-        lookup_end(lookup);
+        if (lookup->insists && loop->state != LOOP_STOPPED) pause_lookup(lookup);
+        else lookup_end(lookup);
     }
 }
 
@@ -192,14 +218,20 @@ void resolver_ask(struct resolver *resolver, uint64_t token, const char *host)
 
 void resolver_insist(struct resolver *resolver, const char *host)
 {
-    lookup_start(resolver, host, 0, true);
+    struct address address;
+    char with_port[256 + 8];
+    snprintf(with_port, sizeof with_port, "%.255s:%d", host, RESOLVE_PORT);
+    assert(resolver->loop->node == NULL);
+    if (address_parse(host, &address) || address_parse(with_port, &address))
+        keep(resolver, &address);
+    else lookup_start(resolver, host, 0, true);
 }
 
 size_t resolver_pending(const struct resolver *resolver)
 {
     size_t count = 0;
     for (const struct lookup *lookup = resolver->first; lookup != NULL; lookup = lookup->next)
-        if (lookup->insists && lookup->state != LOOKUP_CLOSING) count++;
+        if (lookup->insists && !lookup->has_found && lookup->state != LOOKUP_CLOSING) count++;
     return count;
 }
 

@@ -20,7 +20,8 @@ enum error resolver_open(struct loop *loop, struct resolver **resolver) MUST_USE
 /* ACTION_RESOLVE: HOST, HOST:PORT, IPv4 or [IPv6] with or without a port. EVENT_RESOLVED follows,
  * never from within. Copies host. */
 void resolver_ask(struct resolver *resolver, uint64_t token, const char *host);
-/* The same with token 0, again and again, less and less often, until there is an address. */
+/* The same with token 0, again and again, less and less often, until the node is not alone any
+ * more. Before the loop has a node (asserted). */
 void resolver_insist(struct resolver *resolver, const char *host);
 /* Names insisted on that have no address yet. */
 size_t resolver_pending(const struct resolver *resolver);
