@@ -19,7 +19,7 @@ enum {
 struct check {
     struct log *log;
     struct arena scratch;
-    uint64_t batches, entries, others, bytes, damaged;
+    uint64_t batches, kept, entries, others, bytes, damaged;
 };
 
 static void on_entry(void *context, const struct stamped *entry)
@@ -53,24 +53,33 @@ static const char *check_signature(struct check *check, struct slice value)
     return batch_is_signed(&crypto_sodium, &content, message.fields) ? NULL : "signature is wrong";
 }
 
+static bool has_prefix(struct slice key, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return key.count > size && memcmp(key.at, prefix, size) == 0;
+}
+
 static enum error visit(void *context, struct slice key, struct slice value)
 {
     struct check *check = context;
+    bool is_batch = has_prefix(key, "batch"), is_kept = has_prefix(key, "kept");
     check->bytes += key.count + value.count;
-    if (key.count < 5 || memcmp(key.at, "batch", 5) != 0) {
-        check->others++;
-        return ERROR_NONE;
-    }
+    check->batches += is_batch;
+    check->kept += is_kept;
+    if (!is_batch && !is_kept) check->others++;
+    if (!is_batch && !is_kept && !has_prefix(key, "base")) return ERROR_NONE;
     arena_reset(&check->scratch);
-    const char *reason = check_signature(check, value);
+    const char *reason = is_batch ? check_signature(check, value) : NULL;
     arena_reset(&check->scratch);
     if (reason == NULL) reason = log_load(check->log, key, value, &check->scratch);
-    check->batches++;
     if (reason != NULL && ++check->damaged <= CHECK_SHOWN_MAX) {
         char hex[65];
-        size_t count = key.count - 5 < 32 ? key.count - 5 : 32;
-        printf("damaged batch %s: %s\n",
-               sodium_bin2hex(hex, sizeof hex, key.at + 5, count), reason);
+        size_t count = key.count - 4 < 32 ? key.count - 4 : 32;
+        printf("damaged %s %s: %s\n",
+               is_batch  ? "batch"
+               : is_kept ? "entry"
+                         : "base",
+               sodium_bin2hex(hex, sizeof hex, key.at + 4, count), reason);
     }
     return ERROR_NONE;
 }
@@ -122,9 +131,10 @@ int check_store(const char *directory)
                 error_hint(error));
         return 1;
     }
-    printf("%s entries=%llu batches=%llu others=%llu bytes=%llu damaged=%llu\n",
+    printf("%s entries=%llu batches=%llu kept=%llu others=%llu bytes=%llu damaged=%llu\n",
            check.damaged == 0 ? "ok" : "damaged", (unsigned long long)check.entries,
-           (unsigned long long)check.batches, (unsigned long long)check.others,
-           (unsigned long long)check.bytes, (unsigned long long)check.damaged);
+           (unsigned long long)check.batches, (unsigned long long)check.kept,
+           (unsigned long long)check.others, (unsigned long long)check.bytes,
+           (unsigned long long)check.damaged);
     return check.damaged == 0 ? 0 : 1;
 }

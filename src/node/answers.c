@@ -112,9 +112,10 @@ struct msg_job_row answers_job(struct node *node, const struct job *job)
         .name = slice_string(job->name),
         .state = (uint8_t)job->outcome,
         .maps = job->spec.maps,
-        .maps_done = job->done_count[TASK_MAP],
+        /* Its end stands for its tasks, which may have been cut. */
+        .maps_done = job->outcome == JOB_DONE ? job->spec.maps : job->done_count[TASK_MAP],
         .reduces = job->spec.reduces,
-        .reduces_done = job->done_count[TASK_REDUCE],
+        .reduces_done = job->outcome == JOB_DONE ? job->spec.reduces : job->done_count[TASK_REDUCE],
         .running = is_running ? job_running_count(job) : 0,
         .attempts = job->claims_count,
         .reexecuted = job->reexecuted_count,

@@ -5,21 +5,25 @@
  *               nobody is waited for
  *   a vector from behind our cut --> offer --> the pages, asked for one by one --> vectors again
  *
- * Passes rest while somebody reads our snapshot: a new cut would begin it anew. */
+ * A pass is one step, and so looks at a bounded part of the log; when there was more it comes back
+ * soon. Passes rest while somebody reads our snapshot: a new cut would begin it anew. */
 #include "node/state.h"
 
 #include <string.h>
 
 enum {
-    PASS_EVERY = 20 * SECOND,    /* and a batch is at least so old when it goes */
-    DETAILS_KEPT = 600 * SECOND, /* `mrctl tasks` and `explain` of an ended job, at least */
-    DETAILS_MAX = 200000,        /* attempts of ended jobs: then the oldest lose them sooner */
-    PRUNE_MAX = 20000,           /* kept entries deleted a pass */
-    LOOKED_AT_EASILY = 50000,    /* entries: some 10 ms */
+    PASS_EVERY = 20 * SECOND,        /* and a batch is at least so old when it goes */
+    DETAILS_KEPT = 600 * SECOND,     /* `mrctl tasks` and `explain` of an ended job, at least */
+    DETAILS_MAX = 200000,            /* attempts of ended jobs: then the oldest lose them sooner */
+    PRUNE_MAX = 20000,               /* kept entries deleted a pass */
+    LOOKED_AT_MAX = 100000,          /* entries judged a pass: some 20 ms of a step */
+    LOOKED_AT_EASILY = 20000,        /* the more is looked at in vain, the later again */
+    AGAIN_AFTER = 200 * MILLISECOND, /* a pass that ended at its bound */
     READER_REST = 5 * SECOND,
     SWEEP_EVERY = 20 * MILLISECOND,
-    SWEEP_MAX = 1000,   /* deletions of one write: a few milliseconds of the disk */
-    ASK_AGAIN = SECOND, /* a page that does not come */
+    SWEEP_MAX = 1000,          /* deletions of one write: a few milliseconds of the disk */
+    ASK_AGAIN = SECOND,        /* a page that does not come */
+    REFUSED_REST = 5 * SECOND, /* a snapshot that was refused is not fetched again at once */
 };
 
 /* ---- what may go ---- */
@@ -70,37 +74,66 @@ static void trim_jobs(struct node *node)
     }
 }
 
+/* Batches that were cut are still on the disk. */
+static void sweep(struct node *node)
+{
+    if (!node->sweep_cut || node->now < node->sweep_cut_next) return;
+    node->sweep_cut = log_sweep(node->log, SWEEP_MAX, &node->actions->arena);
+    node->sweep_cut_next = node->now + SWEEP_EVERY;
+}
+
+static void cut(struct node *node, duration every)
+{
+    struct log_judge by = {node, judge};
+    struct log_pass pass = {.entries_max = LOOKED_AT_MAX};
+    pass.is_new = node->now - node->compact_marked >= every;
+    if (pass.is_new) node->compact_marked = node->now;
+    bool is_cut = log_cut(node->log, &by, &pass, &node->actions->arena) > 0;
+    node->compact_next = node->now + every;
+    if (is_cut) {
+        node_count(node, METRIC_cuts);
+        node->sweep_cut = node->prune_wanted = true;
+        node->sweep_cut_next = node->now + SWEEP_EVERY;
+        if (pass.looked_at == LOOKED_AT_MAX) node->compact_next = node->now + AGAIN_AFTER;
+    } else {
+        node->compact_next += every * (duration)(pass.looked_at / LOOKED_AT_EASILY);
+    }
+}
+
+/* Passes that found nothing come seldom (cut): now there is something. */
+void compaction_ended(struct node *node)
+{
+    duration every = node->compact_every > 0 ? node->compact_every : PASS_EVERY;
+    node->compact_next = instant_min(node->compact_next, node->now + every);
+    node->prune_wanted = true;
+}
+
 void compaction_tick(struct node *node)
 {
-    if (node->sweep_cut && node->now >= node->sweep_cut_next) {
-        node->sweep_cut = log_sweep(node->log, SWEEP_MAX, &node->actions->arena);
-        node->sweep_cut_next = node->now + SWEEP_EVERY;
-    }
+    sweep(node);
     if (node->now < node->compact_next) return;
     duration every = node->compact_every > 0 ? node->compact_every : PASS_EVERY;
     node->compact_next = node->now + every;
     if (node->now - node->snapshot_read < READER_REST && node->snapshot_read > 0) return;
+    /* What was adopted in this step is on its way to the disk by its bytes here (log.h, persist).
+     */
+    if (node->snapshot_took == node->now && node->snapshot_took > 0) return;
     trim_jobs(node);
     struct log_judge by = {node, judge};
-    (void)log_prune(node->log, &by, PRUNE_MAX, &node->actions->arena);
-    uint64_t looked_at = 0;
-    if (log_cut(node->log, &by, &looked_at, &node->actions->arena) == 0) {
-        /* Much was looked at for nothing, a job runs: the more there is, the later again. */
-        node->compact_next += every * (duration)(looked_at / LOOKED_AT_EASILY);
-        return;
-    }
-    node_count(node, METRIC_cuts);
-    node->sweep_cut = true;
-    node->sweep_cut_next = node->now + SWEEP_EVERY;
+    if (node->prune_wanted)
+        node->prune_wanted =
+            log_prune(node->log, &by, PRUNE_MAX, &node->actions->arena) == PRUNE_MAX;
+    cut(node, every);
 }
 
 /* ---- peers behind the cut ---- */
 
-void compaction_offer(struct node *node, struct link *link, const struct msg_log_vector *vector)
+bool compaction_offer(struct node *node, struct link *link, const struct msg_log_vector *vector)
 {
-    if (!log_is_cut_off(node->log, vector)) return;
+    if (!log_is_cut_off(node->log, vector)) return false;
     struct msg_log_snapshot offer = {.number = log_cut_number(node->log), .more = true};
     links_send(node, link->stream, &wire_log_snapshot, &offer);
+    return true;
 }
 
 void compaction_asked(struct node *node, struct link *link, const struct msg_log_ask_snapshot *ask)
@@ -119,28 +152,40 @@ static void ask_page(struct node *node, struct link *link, uint64_t number, uint
 {
     struct msg_log_ask_snapshot ask = {.number = number, .first = first};
     node->snapshot_asked = node->now;
-    node->snapshot_number = number;
     links_send(node, link->stream, &wire_log_ask_snapshot, &ask);
+}
+
+static void page_refused(struct node *node, const char *reason)
+{
+    node->snapshot_asked = node->now + REFUSED_REST;
+    if (log_is_offence(reason)) node_count(node, METRIC_records_refused);
+    trace_line(&node->trace, TRACE_WARN, "event=snapshot-refused reason=\"%s\"", reason);
+    if (reason == log_memory) node_fail(node, ERROR_MEMORY, "snapshot");
+}
+
+static void page_last(struct node *node, struct link *link, uint64_t number)
+{
+    node->snapshot_had = number;
+    node->snapshot_took = node->now;
+    node->sweep_cut = node->prune_wanted = true;
+    node_count(node, METRIC_snapshots_taken);
+    replicas_ask(node, link, true); /* what came behind the cut */
 }
 
 void compaction_page(struct node *node, struct link *link, const struct msg_log_snapshot *page)
 {
-    uint64_t wanted;
-    bool is_offer = page->anchors.count + page->entries.count == 0;
-    /* One transfer at a time; offers come with every vector. */
-    bool is_under_way = node->snapshot_number != 0 && node->now - node->snapshot_asked < ASK_AGAIN;
-    if (is_offer && is_under_way) return;
-    const char *reason =
-        log_snapshot_take(node->log, page, &link->peer, &wanted, &node->actions->arena);
-    if (reason == log_memory) node_fail(node, ERROR_MEMORY, "snapshot");
-    if (reason != NULL && log_is_offence(reason)) node_count(node, METRIC_records_refused);
-    if (reason != NULL)
-        trace_line(&node->trace, TRACE_WARN, "event=snapshot-refused reason=\"%s\"", reason);
-    if (wanted != UINT64_MAX) {
-        ask_page(node, link, page->number, wanted);
-    } else if (node->snapshot_number == page->number) {
-        node->snapshot_number = 0;
-        if (reason == NULL) node_count(node, METRIC_snapshots_taken);
-        if (reason == NULL) replicas_ask(node, link, true); /* what came behind the cut */
+    uint64_t first;
+    const char *reason;
+    bool is_offer = page->anchors.count + page->entries.count == 0 && page->more;
+    /* One transfer at a time; offers come with every vector, and some are late. */
+    if (is_offer && node->now < node->snapshot_asked + ASK_AGAIN && node->snapshot_asked > 0)
+        return;
+    if (is_offer && page->number == node->snapshot_had) return;
+    struct arena *scratch = &node->actions->arena;
+    switch (log_snapshot_take(node->log, page, &link->peer, &first, &reason, scratch)) {
+    case LOG_PAGE_IGNORED: break;
+    case LOG_PAGE_WANTS: ask_page(node, link, page->number, first); break;
+    case LOG_PAGE_LAST: page_last(node, link, page->number); break;
+    case LOG_PAGE_REFUSED: page_refused(node, reason); break;
     }
 }

@@ -100,6 +100,7 @@ static void on_entry(void *context, const struct stamped *entry)
     if (entry->kind == MSG_named || entry->kind == MSG_unnamed) fold_naming(node, entry);
     if (entry->kind == MSG_job || entry->kind == MSG_named || entry->kind == MSG_unnamed)
         node->is_ack_wanted = true;
+    if (entry->kind == MSG_ended) compaction_ended(node);
     bool is_waited_for = entry->kind == MSG_job || entry->kind == MSG_ended ||
                          entry->kind == MSG_named || entry->kind == MSG_unnamed;
     if (is_waited_for) node->pending_next = node->now;
@@ -164,9 +165,9 @@ static void rebuild_living(struct node *node)
             return;
         }
         node->living = grown;
-        node->living[node->living_count++] =
-            (struct schedule_node){.id = m->fact->id, .is_suspect = m->state == MEMBER_SUSPECT ||
-                                          standing_is_degraded(node, &m->fact->id)};
+        node->living[node->living_count++] = (struct schedule_node){
+            .id = m->fact->id,
+            .is_suspect = m->state == MEMBER_SUSPECT || standing_is_degraded(node, &m->fact->id)};
     }
     sort_nodes(node->living, node->living_count);
     node->is_living_stale = false;
@@ -332,6 +333,7 @@ struct node *node_open(const struct node_config *config, instant now)
     node->stream_next = 2;
     node->token_next = 1;
     node->is_living_stale = true;
+    node->sweep_cut = node->prune_wanted = true;
     enum error error = tags_set(node, config->tags, config->tags_count);
     assert(error != ERROR_INVALID);
     if (error != ERROR_NONE || open_parts(node, config, now) != ERROR_NONE) {
@@ -373,11 +375,10 @@ void node_close(struct node *node)
 const char *node_load(struct node *node, struct slice key, struct slice value,
                       struct arena *scratch)
 {
-    bool is_log = key.count > 5 && (memcmp(key.at, "batch", 5) == 0 ||
-                                    memcmp(key.at, "base", 4) == 0 ||
-                                    memcmp(key.at, "kept", 4) == 0);
-    if (is_log)
-        return log_load(node->log, key, value, scratch);
+    bool is_log =
+        key.count > 5 && (memcmp(key.at, "batch", 5) == 0 || memcmp(key.at, "base", 4) == 0 ||
+                          memcmp(key.at, "kept", 4) == 0);
+    if (is_log) return log_load(node->log, key, value, scratch);
     if (key.count == 20 && memcmp(key.at, "peer", 4) == 0) {
         char text[ADDRESS_TEXT_SIZE];
         struct address address;
@@ -498,8 +499,8 @@ static void stream_gossip(struct node *node, const struct link *link, struct sli
 {
     const struct id peer = link->peer;
     const struct boot boot = link->boot;
-    const char *reason = gossip_receive(&node->gossip, node->now, &peer, &boot, NULL, bytes,
-                                        &node->actions->arena);
+    const char *reason =
+        gossip_receive(&node->gossip, node->now, &peer, &boot, NULL, bytes, &node->actions->arena);
     if (reason != NULL) node_count(node, METRIC_records_refused);
 }
 

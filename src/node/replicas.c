@@ -79,14 +79,15 @@ void replicas_vector(struct node *node, struct link *link, const struct msg_log_
         if (vector->wants_reply) replicas_ask(node, link, false);
         return;
     }
-    compaction_offer(node, link, vector);
+    bool is_cut_off = compaction_offer(node, link, vector);
     struct giving giving = {node, link};
     bool is_all = log_missing(node->log, vector, give, &giving);
     /* Our own vector tells them the next page, and brings what we lack. */
     bool is_behind = log_is_behind(node->log, vector);
     /* It holds now what we hold, whatever its last ping said, and that may be long ago. */
     struct member *member = members_find(&node->gossip.members, &link->peer);
-    if (is_all && !is_behind && member != NULL) member->log_digest = log_digest(node->log);
+    if (is_all && !is_behind && !is_cut_off && member != NULL)
+        member->log_digest = log_digest(node->log);
     if (vector->wants_reply || !is_all || is_behind)
         replicas_ask(node, link, !is_all || (is_behind && !vector->wants_reply));
 }

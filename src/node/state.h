@@ -224,11 +224,14 @@ struct node {
     duration compact_every;   /* compaction.c; 0 = its own number */
     duration details_kept;
     instant compact_next;
+    instant compact_marked;   /* the last pass from which entries' age is counted */
+    bool prune_wanted;        /* a job has ended, or a cut has moved: kept entries may be void */
     bool sweep_cut;           /* batches that were cut are still on the disk */
     instant sweep_cut_next;
     instant snapshot_read;    /* when somebody last read a page of ours */
-    instant snapshot_asked;   /* when we last asked for a page */
-    uint64_t snapshot_number; /* of which snapshot; 0 = none */
+    instant snapshot_asked;   /* when we last asked for a page; when refused: later than now */
+    instant snapshot_took;    /* when we last took one over */
+    uint64_t snapshot_had;    /* the one that we took over last: offers of it are old */
 
     struct link *links;
     uint64_t stream_next; /* even */
@@ -463,8 +466,10 @@ uint64_t heard_stable(const struct node *node, const struct id *id, const struct
 
 /* compaction.c */
 void compaction_tick(struct node *node);
-/* Offers our snapshot to a peer whose vector ends before our cut. */
-void compaction_offer(struct node *node, struct link *link, const struct msg_log_vector *vector);
+/* A job's end was folded. */
+void compaction_ended(struct node *node);
+/* Offers our snapshot to a peer whose vector ends before our cut: then true. */
+bool compaction_offer(struct node *node, struct link *link, const struct msg_log_vector *vector);
 void compaction_asked(struct node *node, struct link *link, const struct msg_log_ask_snapshot *ask);
 void compaction_page(struct node *node, struct link *link, const struct msg_log_snapshot *page);
 

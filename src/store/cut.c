@@ -12,8 +12,9 @@
  * dropped by a later pass. Two closed cuts joined feed by feed are closed: replicas may cut when
  * and where they like.
  *
- * All feeds are cut when at least half of all those entries would be dropped: then the work is paid
- * for, and what only waits keeps the signatures of its batches. */
+ * A feed is cut when at least half of what is looked at of it would be dropped: then the work is
+ * paid for, and what only waits keeps the signatures of its batches. A pass looks at so many
+ * entries and no more, beginning where the last one ended: it is one step of the node. */
 #include "base/hash.h"
 #include "store/feed.h"
 
@@ -41,40 +42,53 @@ struct tally {
     uint64_t dropped, total;
 };
 
-static void tally(const struct log_feed *feed, const struct log_judge *judge, struct tally *sum,
+/* Adds what is in one batch. */
+static bool tally(const struct batch *batch, const struct log_judge *judge, struct tally *sum,
                   struct arena *scratch)
 {
-    for (size_t b = 0; b < feed->cut; b++) {
-        struct msg_batch_body body;
-        struct msg_stamp needs;
-        size_t mark = scratch->used;
-        if (wire_decode_all(&wire_batch_body, &body, feed->batches[b].message.body, scratch) !=
-            NULL)
-            return; /* no room for it now */
-        const struct msg_entry *entries = body.entries.at;
-        for (uint32_t i = 0; i < body.entries.count; i++)
-            sum->dropped += judge->judge(judge->context, &entries[i], &needs) == LOG_DROPPED;
-        sum->total += body.entries.count;
-        scratch->used = mark;
-    }
+    struct msg_batch_body body;
+    struct msg_stamp needs;
+    size_t mark = scratch->used;
+    bool fits = wire_decode_all(&wire_batch_body, &body, batch->message.body, scratch) == NULL;
+    const struct msg_entry *entries = body.entries.at;
+    for (uint32_t i = 0; fits && i < body.entries.count; i++)
+        sum->dropped += judge->judge(judge->context, &entries[i], &needs) == LOG_DROPPED;
+    if (fits) sum->total += body.entries.count;
+    scratch->used = mark;
+    return fits;
 }
 
-size_t feeds_choose(struct feeds *feeds, const struct log_judge *judge, uint64_t *looked_at,
-                    struct arena *scratch)
+/* Sets the feed's `cut`; how many entries were looked at, `most` or a batch more at most. */
+static uint64_t choose(struct log_feed *feed, const struct log_judge *judge, uint64_t most,
+                       struct arena *scratch)
 {
     struct tally sum = {0, 0};
-    size_t total = 0;
-    for (size_t i = 0; i < feeds->count; i++) {
-        struct log_feed *feed = feeds->items[i];
-        feed->cut = limit_of(feed);
-        feed->marked = feed->have;
-        tally(feed, judge, &sum, scratch);
-        total += feed->cut;
+    size_t limit = limit_of(feed), count = 0;
+    while (count < limit && sum.total < most && tally(&feed->batches[count], judge, &sum, scratch))
+        count++;
+    feed->cut = sum.dropped > 0 && 2 * sum.dropped >= sum.total ? count : 0;
+    return sum.total;
+}
+
+size_t feeds_choose(struct feeds *feeds, const struct log_judge *judge, struct log_pass *pass,
+                    struct arena *scratch)
+{
+    size_t total = 0, first = feeds->turn;
+    pass->looked_at = 0;
+    for (size_t n = 0; n < feeds->count; n++) {
+        size_t at = (first + n) % feeds->count;
+        struct log_feed *feed = feeds->items[at];
+        uint64_t left = pass->entries_max - pass->looked_at;
+        feed->cut = 0;
+        if (pass->looked_at < pass->entries_max) {
+            pass->looked_at += choose(feed, judge, left, scratch);
+            if (pass->looked_at > pass->entries_max) pass->looked_at = pass->entries_max;
+            feeds->turn = at + 1;
+            total += feed->cut;
+        }
+        if (pass->is_new) feed->marked = feed->have;
     }
-    *looked_at = sum.total;
-    if (sum.dropped > 0 && 2 * sum.dropped >= sum.total) return total;
-    for (size_t i = 0; i < feeds->count; i++) feeds->items[i]->cut = 0;
-    return 0;
+    return total;
 }
 
 /* Keeps what counts of one batch that is about to go. */
@@ -115,7 +129,7 @@ bool feed_keep_cut(struct feeds *feeds, struct log_feed *feed, const struct log_
 static bool is_void(const struct feeds *feeds, const struct kept *kept,
                     const struct log_judge *judge, bool *waits, struct arena *scratch)
 {
-    struct slice value = slice_of(kept->bytes + KEPT_KEY_SIZE, kept->size - KEPT_KEY_SIZE);
+    struct slice value = kept_value(kept);
     struct wire_message message;
     struct msg_stamp needs;
     size_t mark = scratch->used;
@@ -142,7 +156,7 @@ size_t feed_prune(struct feeds *feeds, struct log_feed *feed, const struct log_j
         bool waits = false;
         if (count < max && is_void(feeds, kept, judge, &waits, scratch)) {
             gone(context, kept);
-            memory_put(feeds->memory, kept, sizeof *kept + kept->size);
+            kept_put(kept, feeds->memory);
             count++;
             continue;
         }

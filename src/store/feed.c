@@ -43,8 +43,7 @@ void feeds_init(struct feeds *feeds, struct memory *memory)
 
 static void feed_free(struct log_feed *feed, struct memory *memory)
 {
-    for (size_t i = 0; i < feed->kept_count; i++)
-        memory_put(memory, feed->kept[i], sizeof(struct kept) + feed->kept[i]->size);
+    for (size_t i = 0; i < feed->kept_count; i++) kept_put(feed->kept[i], memory);
     memory_put(memory, feed->kept, feed->kept_capacity * sizeof(struct kept *));
     memory_put(memory, feed->doomed, feed->doomed_capacity * sizeof *feed->doomed);
     for (size_t i = 0; i < feed->batches_count; i++) batch_drop(&feed->batches[i], memory);
@@ -259,33 +258,64 @@ bool feed_rebase(struct feeds *feeds, struct log_feed *feed, uint64_t base)
     return true;
 }
 
+struct kept *kept_make(const struct msg_log_kept *entry, struct memory *memory)
+{
+    size_t packed = wire_packed_size(&wire_log_kept, entry), size = KEPT_KEY_SIZE + packed;
+    struct kept *kept = memory_take(memory, sizeof *kept + size);
+    if (kept == NULL) return NULL;
+    kept->sequence = entry->stamp.sequence;
+    kept->size = size;
+    batch_kept_key(&entry->stamp.node, &entry->stamp.boot, kept->sequence, kept->bytes);
+    struct writer writer = writer_of(kept->bytes + KEPT_KEY_SIZE, packed);
+    bool fits = wire_pack(&wire_log_kept, entry, &writer);
+    assert(fits && writer.left == 0);
+    return kept;
+}
+
+void kept_put(struct kept *kept, struct memory *memory)
+{
+    memory_put(memory, kept, sizeof *kept + kept->size);
+}
+
+static void keep(struct log_feed *feed, struct kept *kept)
+{
+    assert(feed->kept_count < feed->kept_capacity);
+    assert(feed->kept_count == 0 || feed->kept[feed->kept_count - 1]->sequence < kept->sequence);
+    feed->kept[feed->kept_count++] = kept;
+}
+
 const struct kept *feed_keep(struct feeds *feeds, struct log_feed *feed,
                              const struct msg_log_kept *entry)
 {
-    size_t packed = wire_packed_size(&wire_log_kept, entry), size = KEPT_KEY_SIZE + packed;
-    assert(feed->kept_count == 0 ||
-           feed->kept[feed->kept_count - 1]->sequence < entry->stamp.sequence);
     struct kept **grown = memory_grow(feeds->memory, feed->kept, &feed->kept_capacity,
                                       feed->kept_count, sizeof *grown);
     if (grown == NULL) return NULL;
     feed->kept = grown;
-    struct kept *kept = memory_take(feeds->memory, sizeof *kept + size);
-    if (kept == NULL) return NULL;
-    kept->sequence = entry->stamp.sequence;
-    kept->size = size;
-    batch_kept_key(&feed->node, &feed->boot, kept->sequence, kept->bytes);
-    struct writer writer = writer_of(kept->bytes + KEPT_KEY_SIZE, packed);
-    bool fits = wire_pack(&wire_log_kept, entry, &writer);
-    assert(fits && writer.left == 0);
-    return feed->kept[feed->kept_count++] = kept;
+    struct kept *kept = kept_make(entry, feeds->memory);
+    if (kept != NULL) keep(feed, kept);
+    return kept;
+}
+
+bool feed_keep_all(struct feeds *feeds, struct log_feed *feed, struct kept *const *kept,
+                   size_t count)
+{
+    if (count == 0) return true;
+    size_t capacity = feed->kept_count + count;
+    if (capacity > feed->kept_capacity) {
+        struct kept **moved =
+            memory_resize(feeds->memory, feed->kept, feed->kept_capacity * sizeof(struct kept *),
+                          capacity * sizeof(struct kept *));
+        if (moved == NULL) return false;
+        feed->kept = moved;
+        feed->kept_capacity = capacity;
+    }
+    for (size_t i = 0; i < count; i++) keep(feed, kept[i]);
+    return true;
 }
 
 void feed_unkeep(struct feeds *feeds, struct log_feed *feed, size_t count)
 {
-    while (feed->kept_count > count) {
-        struct kept *kept = feed->kept[--feed->kept_count];
-        memory_put(feeds->memory, kept, sizeof *kept + kept->size);
-    }
+    while (feed->kept_count > count) kept_put(feed->kept[--feed->kept_count], feeds->memory);
 }
 
 /* Moves `durable`; true when batches are still under way. */

@@ -15,43 +15,53 @@ struct kept {
     uint8_t bytes[]; /* KEPT_KEY_SIZE of key, then the packed log_kept */
 };
 
+/* In one piece of memory, its key included; NULL when there is none. */
+struct kept *kept_make(const struct msg_log_kept *entry, struct memory *memory);
+void kept_put(struct kept *kept, struct memory *memory);
+/* The packed log_kept. */
+static inline struct slice kept_value(const struct kept *kept)
+{
+    return slice_of(kept->bytes + KEPT_KEY_SIZE, kept->size - KEPT_KEY_SIZE);
+}
+
 struct log_feed {
     struct id node;
     struct boot boot;
-    uint64_t base;             /* 1 to base are cut: what counts of them is in kept */
-    struct kept **kept;        /* by sequence */
+    uint64_t base;      /* 1 to base are cut: what counts of them is in kept */
+    struct kept **kept; /* by sequence */
     size_t kept_count;
     size_t kept_capacity;
-    uint64_t *doomed;          /* first sequences of cut batches that are still on the disk */
+    uint64_t *doomed; /* first sequences of cut batches that are still on the disk */
     size_t doomed_count;
     size_t doomed_capacity;
-    size_t waits;              /* kept entries that may be dropped yet; at least */
-    uint64_t marked;           /* cut.c: what was held at the last pass: old enough to be cut */
-    size_t cut;                /* cut.c: batches that this pass cuts */
-    uint64_t have;             /* sequences base + 1 to have are held */
-    uint64_t durable;          /* 1 to durable are on our disk */
-    uint64_t told;             /* the `durable` that a changed-only vector last stated */
-    uint64_t time;             /* of entry `have` */
-    struct digest previous;    /* of the last batch's body: what the next must name */
-    struct batch *batches;     /* in order, without a gap */
+    size_t waits;           /* kept entries that may be dropped yet; at least */
+    uint64_t marked;        /* cut.c: what was held at the last pass: old enough to be cut */
+    size_t cut;             /* cut.c: batches that this pass cuts */
+    uint64_t have;          /* sequences base + 1 to have are held */
+    uint64_t durable;       /* 1 to durable are on our disk */
+    uint64_t told;          /* the `durable` that a changed-only vector last stated */
+    uint64_t time;          /* of entry `have` */
+    struct digest previous; /* of the last batch's body: what the next must name */
+    struct batch *batches;  /* in order, without a gap */
     size_t batches_count;
     size_t batches_capacity;
-    size_t durable_count;      /* batches on our disk */
-    bool is_quarantined;       /* its author forked: nothing more is taken */
-    bool is_waiting;           /* in feeds.waiting: some batch is not on our disk yet */
-    struct log_feed *waiting;  /* the next there */
-    size_t reply;              /* vector.c: the next batch to give */
+    size_t durable_count;     /* batches on our disk */
+    bool is_quarantined;      /* its author forked: nothing more is taken */
+    bool is_waiting;          /* in feeds.waiting: some batch is not on our disk yet */
+    struct log_feed *waiting; /* the next there */
+    size_t reply;             /* vector.c: the next batch to give */
 };
 
 struct feeds {
     struct memory *memory;
-    struct log_feed **items;   /* sorted by (node, boot) */
+    struct log_feed **items; /* sorted by (node, boot) */
     size_t count;
     size_t capacity;
-    struct log_feed **heap;    /* vector.c: room for `count`: answering allocates nothing */
+    struct log_feed **heap; /* vector.c: room for `count`: answering allocates nothing */
     size_t heap_capacity;
-    struct log_feed *waiting;  /* those with batches not on our disk yet */
-    uint64_t digest;           /* sum over feeds of what is held */
+    struct log_feed *waiting; /* those with batches not on our disk yet */
+    uint64_t digest;          /* sum over feeds of what is held */
+    size_t turn;              /* cut.c: the feed that the next pass begins with */
 };
 
 /* Where a batch falls in its feed. */
@@ -93,14 +103,17 @@ bool feed_rebase(struct feeds *feeds, struct log_feed *feed, uint64_t base);
 /* Keeps an entry of the cut prefix. NULL when out of memory. Those of a feed come in order. */
 const struct kept *feed_keep(struct feeds *feeds, struct log_feed *feed,
                              const struct msg_log_kept *entry);
+/* Adds `count` more, in order, that are this feed's from now on. False when out of memory. */
+bool feed_keep_all(struct feeds *feeds, struct log_feed *feed, struct kept *const *kept,
+                   size_t count);
 /* All batches with a token up to this one are on the disk. */
 void feeds_persisted(struct feeds *feeds, uint64_t token);
 
 /* Forgets what feed_keep added beyond the first `count`. */
 void feed_unkeep(struct feeds *feeds, struct log_feed *feed, size_t count);
 
-/* cut.c: sets each feed's `cut`; returns how many batches that is. *looked_at: entries judged. */
-size_t feeds_choose(struct feeds *feeds, const struct log_judge *judge, uint64_t *looked_at,
+/* cut.c: sets each feed's `cut`; returns how many batches that is. */
+size_t feeds_choose(struct feeds *feeds, const struct log_judge *judge, struct log_pass *pass,
                     struct arena *scratch);
 /* Keeps what the judge says of the batches chosen. False, and nothing kept: out of memory. */
 bool feed_keep_cut(struct feeds *feeds, struct log_feed *feed, const struct log_judge *judge,

@@ -17,6 +17,11 @@
  * such steps. */
 #define LOG_HORIZON (UINT64_C(1) << 32)
 
+/* Later than any flock that is honest comes; and far enough from the end that whoever was made to
+ * believe it still has time enough to speak. Where the horizon does not hold (a snapshot sets the
+ * clock) this does. */
+#define LOG_TIME_MAX (UINT64_C(1) << 62)
+
 struct lamport {
     uint64_t time; /* the latest time given out or seen; 0 = none */
 };

@@ -37,6 +37,7 @@ static uint64_t get_word(const uint8_t bytes[8])
     return value;
 }
 
+/* Of a "base" key. */
 static struct log_feed *feed_of_key(struct log *log, struct slice key)
 {
     struct id node;
@@ -54,28 +55,33 @@ static const char *load_base(struct log *log, struct slice key, struct slice val
     struct log_feed *feed = feed_of_key(log, key);
     uint64_t base = get_word(value.at);
     if (feed == NULL) return log_memory;
-    if (feed->have > 0 || base == 0) return "a base twice, or of nothing";
+    if (feed->have > 0 || base == 0 || base == UINT64_MAX) return "a base twice, or of nothing";
     if (!feed_rebase(&log->feeds, feed, base)) return log_memory;
     feed->durable = base;
     return NULL;
 }
 
-/* "kept...", behind all batches. */
+/* "kept...", behind all batches. Those above the base are of a snapshot that never came to its
+ * end (adopt.c). */
 static const char *load_kept(struct log *log, struct slice key, struct slice value,
                              struct arena *scratch)
 {
     struct wire_message message;
+    uint8_t expected[KEPT_KEY_SIZE];
     const char *reason = wire_unpack(&value, &message, scratch);
     if (reason != NULL) return reason;
-    if (message.type != MSG_log_kept || key.count != KEPT_KEY_SIZE) return "not an entry kept";
+    if (message.type != MSG_log_kept || value.count > 0) return "not an entry kept";
     const struct msg_log_kept *kept = message.fields;
-    struct log_feed *feed = feed_of_key(log, key);
-    if (feed == NULL) return log_memory;
-    if (kept->stamp.sequence > feed->base || !id_equal(&kept->stamp.node, &feed->node) ||
-        !boot_equal(&kept->stamp.boot, &feed->boot))
-        return "an entry kept, and not cut";
+    const struct msg_stamp *stamp = &kept->stamp;
+    batch_kept_key(&stamp->node, &stamp->boot, stamp->sequence, expected);
+    if (!slice_equal(key, slice_of(expected, sizeof expected))) return "stored under another key";
+    if (!batch_is_kind(kept->kind)) return "not a kind of entry";
+    if (stamp->sequence == 0 || stamp->time == 0 || stamp->time > LOG_TIME_MAX)
+        return "a place that no entry has";
+    struct log_feed *feed = feeds_find(&log->feeds, &stamp->node, &stamp->boot);
+    if (feed == NULL || stamp->sequence > feed->base) return NULL;
     const struct wire_schema *schema = wire_schema(kept->kind);
-    struct stamped entry = {.stamp = kept->stamp, .kind = kept->kind};
+    struct stamped entry = {.stamp = *stamp, .kind = kept->kind};
     if (schema != NULL) {
         void *fields = arena_take(scratch, wire_struct_size(schema));
         if (fields == NULL) return log_memory;
@@ -86,7 +92,7 @@ static const char *load_kept(struct log *log, struct slice key, struct slice val
     if (feed_keep(&log->feeds, feed, kept) == NULL) return log_memory;
     feed->waits++; /* its next pruning tells */
     log->counters.kept++;
-    lamport_see(&log->clock, kept->stamp.time);
+    lamport_see(&log->clock, stamp->time);
     log->config.ports.entry(log->config.ports.context, &entry);
     return NULL;
 }

@@ -25,6 +25,7 @@ const char *const log_memory = "out of memory";
 const char *const log_fork = "contradicts the feed held";
 const char *const log_quarantined = "feed is quarantined";
 const char *const log_usurped = "written by another with our key";
+const char *const log_no_room = "no room for the snapshot";
 
 struct log *log_open(const struct log_config *config, struct memory *memory)
 {
@@ -232,7 +233,8 @@ enum error log_commit(struct log *log, struct arena *scratch)
 bool log_is_offence(const char *reason)
 {
     return reason != log_gap && reason != log_horizon && reason != log_memory &&
-           reason != log_fork && reason != log_quarantined && reason != log_usurped;
+           reason != log_fork && reason != log_quarantined && reason != log_usurped &&
+           reason != log_no_room;
 }
 
 const char *log_found_fork(struct log *log, struct log_feed *feed)

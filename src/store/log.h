@@ -34,7 +34,7 @@ struct log_ports {
      * call log_append and everything that only looks; nothing else of the log. */
     void (*entry)(void *context, const struct stamped *entry);
     /* Make these durable. token: increasing by 1. Borrows puts for the call; their keys and
-     * values until log_close. */
+     * values until the log is called the next time. */
     void (*persist)(void *context, uint64_t token, const struct storage_put *puts, size_t count);
     /* A batch that is new here and should go to the peers (own, or received from `from`; from is
      * zero for own). Its slices are valid until log_close. */
@@ -59,7 +59,7 @@ struct log_counters {
     uint64_t entries, batches, bytes; /* held: own, received and loaded; bytes as stored */
     uint64_t cut, kept;               /* batches cut, entries kept of them */
     uint64_t duplicates, gaps, horizon, forks;
-    uint64_t refused;                 /* for any other reason */
+    uint64_t refused; /* for any other reason */
 };
 
 /* What compaction does with an entry. */
@@ -112,8 +112,8 @@ extern const char *const log_memory;      /* we have no room for it now */
 extern const char *const log_fork;        /* its author wrote two histories; its feed is frozen */
 extern const char *const log_quarantined; /* its feed is frozen since such a fork */
 extern const char *const log_usurped;     /* somebody writes with our key: see ports.usurped */
-/* True when an honest peer would never have passed this batch on: for every reason but those
- * six. */
+extern const char *const log_no_room;     /* for a snapshot: the node goes on without it */
+/* True when an honest peer would never have passed this on: for every reason but those seven. */
 bool log_is_offence(const char *reason);
 
 /* Everything persisted up to this token is on disk. */
@@ -137,15 +137,22 @@ bool log_walk(const struct log *log, const struct msg_log_vector *vector, struct
 /* True when the vector has something that we lack (and would take: frozen feeds do not count). */
 bool log_is_behind(const struct log *log, const struct msg_log_vector *vector);
 
-/* ---- compaction: cut.c says what may be cut, snapshot.c how the cut is handed on ---- */
+/* ---- compaction: cut.c says what may be cut, compact.c does it; snapshot.c hands the cut on,
+ * adopt.c takes it over ---- */
 
-/* Cuts what has been held since the last call, is on our disk, and may go by the judge. One write.
- * Returns how many batches went; 0 also without memory for it. *looked_at: entries judged. */
-size_t log_cut(struct log *log, const struct log_judge *judge, uint64_t *looked_at,
+/* One pass of cutting. */
+struct log_pass {
+    uint64_t entries_max; /* to be looked at, at most: a pass is one step */
+    bool is_new;          /* what came since the last new one is too young; marks it for the next */
+    uint64_t looked_at;   /* out: entries judged */
+};
+
+/* Cuts what is old enough, is on our disk, and may go by the judge. One write. Returns how many
+ * batches went; 0 also without memory for it. */
+size_t log_cut(struct log *log, const struct log_judge *judge, struct log_pass *pass,
                struct arena *scratch);
 /* Drops up to max of the kept entries that have become void; how many. */
-size_t log_prune(struct log *log, const struct log_judge *judge, size_t max,
-                 struct arena *scratch);
+size_t log_prune(struct log *log, const struct log_judge *judge, size_t max, struct arena *scratch);
 /* Deletes from the disk up to `max` batches that were cut; true when there are more. */
 bool log_sweep(struct log *log, size_t max, struct arena *scratch);
 /* True when the vector ends before a cut: only a snapshot helps. */
@@ -155,12 +162,22 @@ uint64_t log_cut_number(const struct log *log);
 /* A page of the snapshot, behind its first `first` items; false when the arena is full. */
 bool log_snapshot_fill(const struct log *log, uint64_t first, struct msg_log_snapshot *page,
                        struct arena *arena);
-/* A page from a peer, in order; an offer (a page of no items) of another number begins anew.
- * *wanted: how many items are here, when more are to be asked for; UINT64_MAX: no more. With the
- * last page the cut is taken over (entry, persist). NULL or why it was refused as a whole;
- * log_memory: the log and the fold are void. */
-const char *log_snapshot_take(struct log *log, const struct msg_log_snapshot *page,
-                              const struct id *from, uint64_t *wanted, struct arena *scratch);
+/* What became of a page. */
+enum log_page {
+    LOG_PAGE_IGNORED, /* not the one that comes next */
+    LOG_PAGE_WANTS,   /* ask for the one behind *first items */
+    LOG_PAGE_LAST,    /* it was the last one, and the cut is taken over */
+    LOG_PAGE_REFUSED, /* *reason says why; all of this snapshot is forgotten */
+};
+
+/* A page from a peer; an offer (a page of no items) of another number begins anew. Entries kept are
+ * written as they come (persist), and count once the last page is here: then feeds that we hold
+ * less of move to the cut, and what is new is folded (entry, persist). What we hold is never
+ * replaced, and a page that contradicts it is refused. log_memory: no room; the log and the fold
+ * are void when it came with the last page. */
+enum log_page log_snapshot_take(struct log *log, const struct msg_log_snapshot *page,
+                                const struct id *from, uint64_t *first, const char **reason,
+                                struct arena *scratch);
 
 /* Highest sequence held of this feed (0 = none), and on our disk. */
 uint64_t log_have(const struct log *log, const struct id *node, const struct boot *boot);

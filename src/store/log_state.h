@@ -1,5 +1,5 @@
-/* What a log is made of, for log.c (entries and batches), loading.c (the disk's) and compact.c
- * (what is cut, and snapshots) alone. */
+/* What a log is made of, for log.c (entries and batches), loading.c (the disk's), compact.c
+ * (what is cut) and adopt.c (snapshots that come in) alone. */
 #ifndef STORE_LOG_STATE_H
 #define STORE_LOG_STATE_H
 

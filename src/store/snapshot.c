@@ -1,6 +1,6 @@
-/* Pages of a snapshot, out and in. The items are numbered: first the anchors of all feeds, then
- * what is kept of each, both in the order of the feeds. Two replicas with the same cut have the
- * same items at the same places, so a transfer that breaks off goes on with any of them. */
+/* Pages of a snapshot. The items are numbered: first the anchors of all feeds, then what is kept of
+ * each, both in the order of the feeds. Two replicas with the same cut have the same items at the
+ * same places, so a transfer that breaks off goes on with any of them. */
 #include "store/snapshot.h"
 
 #include <assert.h>
@@ -9,8 +9,6 @@ enum {
     PAGE_SIZE_MAX = 256 * 1024, /* and one item more: with it a page fits into a record */
     PAGE_ITEMS_MAX = 4096,
 };
-
-/* ---- out ---- */
 
 /* Feeds that are not cut are in it, too, with their first batch: an `ended` may lie there. */
 static bool is_in(const struct log_feed *feed) { return feed->batches_count > 0; }
@@ -57,7 +55,7 @@ static bool fill_kept(const struct log_feed *feed, uint64_t *skip, struct msg_lo
             page->more = true;
             return true;
         }
-        struct slice value = slice_of(kept->bytes + KEPT_KEY_SIZE, kept->size - KEPT_KEY_SIZE);
+        struct slice value = kept_value(kept);
         struct wire_message message;
         if (wire_unpack(&value, &message, arena) != NULL) return false;
         entries[page->entries.count++] = *(const struct msg_log_kept *)message.fields;
@@ -83,47 +81,4 @@ bool feeds_snapshot(const struct feeds *feeds, uint64_t first, struct msg_log_sn
     page->anchors.at = anchors;
     page->entries.at = entries;
     return true;
-}
-
-/* ---- in ---- */
-
-void intake_reset(struct intake *intake, uint64_t number, struct memory *memory)
-{
-    for (struct piece *piece = intake->first, *next; piece != NULL; piece = next) {
-        next = piece->next;
-        memory_put(memory, piece, sizeof *piece + piece->size);
-    }
-    *intake = (struct intake){.number = number};
-    intake->last = &intake->first;
-}
-
-static bool add(struct intake *intake, const struct wire_schema *schema, const void *item,
-                bool is_anchor, struct memory *memory)
-{
-    size_t size = wire_packed_size(schema, item);
-    struct piece *piece = memory_take(memory, sizeof *piece + size);
-    if (piece == NULL) return false;
-    piece->is_anchor = is_anchor;
-    piece->size = size;
-    struct writer writer = writer_of(piece->bytes, size);
-    bool fits = wire_pack(schema, item, &writer);
-    assert(fits);
-    (void)fits;
-    *intake->last = piece;
-    intake->last = &piece->next;
-    intake->count++;
-    return true;
-}
-
-bool intake_add(struct intake *intake, const struct msg_log_snapshot *page, struct memory *memory)
-{
-    const struct msg_log_batch *anchors = page->anchors.at;
-    const struct msg_log_kept *entries = page->entries.at;
-    bool fits = true;
-    for (uint32_t i = 0; fits && i < page->anchors.count; i++)
-        fits = add(intake, &wire_log_batch, &anchors[i], true, memory);
-    for (uint32_t i = 0; fits && i < page->entries.count; i++)
-        fits = add(intake, &wire_log_kept, &entries[i], false, memory);
-    if (!fits) intake_reset(intake, 0, memory);
-    return fits;
 }

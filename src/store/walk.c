@@ -1,6 +1,7 @@
 /* All entries behind a vector, in total order: a merge of the feeds through a binary heap, as in
  * vector.c, but entry by entry. Within a feed times only grow, so the head of each feed is its
- * least. Each feed's current batch is decoded into the arena, its entries one by one. */
+ * least: first what is kept of its cut prefix, then its batches. Each feed's current batch is
+ * decoded into the arena, its entries one by one. */
 #include "store/feed.h"
 #include "store/log.h"
 
@@ -8,10 +9,14 @@
 
 struct walker {
     const struct log_feed *feed;
-    size_t batch;   /* its index in the feed */
+    size_t kept;             /* its index in what the feed keeps; kept_count: in the batches */
+    struct msg_log_kept one; /* that one */
+    size_t batch;            /* its index in the feed */
     struct msg_batch_body body;
-    uint32_t at;    /* in the body */
+    uint32_t at; /* in the body */
 };
+
+static bool is_kept(const struct walker *walker) { return walker->kept < walker->feed->kept_count; }
 
 static const struct msg_entry *entry_of(const struct walker *walker)
 {
@@ -21,6 +26,7 @@ static const struct msg_entry *entry_of(const struct walker *walker)
 static struct msg_stamp stamp_of(const struct walker *walker)
 {
     const struct msg_batch_body *body = &walker->body;
+    if (is_kept(walker)) return walker->one.stamp;
     return (struct msg_stamp){entry_of(walker)->time, body->node, body->boot,
                               body->first + walker->at};
 }
@@ -43,11 +49,18 @@ static void sift_down(struct walker *heap, size_t count, size_t at)
     }
 }
 
-/* The walker's current batch; false when the arena is full. */
+/* The walker's current batch, or what it keeps; false when the arena is full. */
 static bool decode(struct walker *walker, struct arena *arena)
 {
-    const struct batch *batch = &walker->feed->batches[walker->batch];
     walker->at = 0;
+    if (is_kept(walker)) {
+        struct slice value = kept_value(walker->feed->kept[walker->kept]);
+        struct wire_message message;
+        if (wire_unpack(&value, &message, arena) != NULL) return false;
+        walker->one = *(const struct msg_log_kept *)message.fields;
+        return true;
+    }
+    const struct batch *batch = &walker->feed->batches[walker->batch];
     return wire_decode_all(&wire_batch_body, &walker->body, batch->message.body, arena) == NULL;
 }
 
@@ -60,22 +73,41 @@ static uint64_t position_in(const struct msg_log_vector *vector, const struct lo
     return 0;
 }
 
+/* The first entry kept behind this sequence. */
+static size_t kept_behind(const struct log_feed *feed, uint64_t sequence)
+{
+    size_t low = 0, high = feed->kept_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (feed->kept[middle]->sequence <= sequence) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
 /* A walker at the first entry behind the vector; 1, 0 when there is none, -1 without memory. */
 static int begin(struct walker *walker, const struct log_feed *feed, uint64_t have,
                  struct arena *arena)
 {
-    if (have < feed->base) have = feed->base;
     if (have >= feed->have) return 0;
+    *walker = (struct walker){.feed = feed, .kept = kept_behind(feed, have)};
+    if (!is_kept(walker) && feed->batches_count == 0) return 0;
+    if (have < feed->base) return decode(walker, arena) ? 1 : -1;
     const struct batch *batch = feed_batch(feed, have + 1);
-    *walker = (struct walker){.feed = feed, .batch = (size_t)(batch - feed->batches)};
+    walker->batch = (size_t)(batch - feed->batches);
     if (!decode(walker, arena)) return -1;
-    if (have + 1 > batch->first) walker->at = (uint32_t)(have + 1 - batch->first);
+    walker->at = (uint32_t)(have + 1 - batch->first);
     return 1;
 }
 
 /* To the next entry of the feed: as begin. */
 static int advance(struct walker *walker, struct arena *arena)
 {
+    if (is_kept(walker)) {
+        walker->kept++;
+        if (!is_kept(walker) && walker->feed->batches_count == 0) return 0;
+        return decode(walker, arena) ? 1 : -1;
+    }
     if (++walker->at < walker->body.entries.count) return 1;
     if (++walker->batch == walker->feed->batches_count) return 0;
     return decode(walker, arena) ? 1 : -1;
@@ -84,12 +116,14 @@ static int advance(struct walker *walker, struct arena *arena)
 /* One entry with its fields; NULL fields when its kind is not known here. */
 static bool read_entry(const struct walker *walker, struct stamped *entry, struct arena *arena)
 {
-    const struct msg_entry *bytes = entry_of(walker);
-    const struct wire_schema *schema = wire_schema(bytes->kind);
-    *entry = (struct stamped){.stamp = stamp_of(walker), .kind = bytes->kind};
+    const struct msg_entry *in_batch = is_kept(walker) ? NULL : entry_of(walker);
+    uint8_t kind = in_batch == NULL ? walker->one.kind : in_batch->kind;
+    struct slice bytes = in_batch == NULL ? walker->one.body : in_batch->body;
+    const struct wire_schema *schema = wire_schema(kind);
+    *entry = (struct stamped){.stamp = stamp_of(walker), .kind = kind};
     if (schema == NULL) return true;
     void *fields = arena_take(arena, wire_struct_size(schema));
-    if (fields == NULL || wire_decode_all(schema, fields, bytes->body, arena) != NULL) return false;
+    if (fields == NULL || wire_decode_all(schema, fields, bytes, arena) != NULL) return false;
     entry->fields = fields;
     return true;
 }
