@@ -11,7 +11,6 @@
  * its threads from work that may be slow. Addresses in figures wait for none of them. */
 #include "io/resolve.h"
 
-#include "gossip/gossip.h"
 #include "io/loop.h"
 #include "io/sockaddr.h"
 
@@ -119,7 +118,7 @@ static void tell(struct lookup *lookup, const struct address *addresses, size_t 
 static bool is_alone(const struct resolver *resolver)
 {
     const struct node *node = resolver->loop->node;
-    return node == NULL || members_living_count(&node_gossip(node)->members) <= 1;
+    return node == NULL || node_is_alone(node);
 }
 
 static size_t collect(const struct addrinfo *list, uint16_t port, struct address *addresses)

@@ -625,6 +625,11 @@ instant node_deadline(const struct node *node)
 
 struct id node_id(const struct node *node) { return node->id; }
 
+bool node_is_alone(const struct node *node)
+{
+    return members_living_count(&node->gossip.members) <= 1;
+}
+
 uint64_t node_state_digest(const struct node *node)
 {
     uint64_t parts[3] = {jobs_digest(&node->jobs), names_digest(&node->names), tags_digest(node)};

@@ -66,6 +66,8 @@ instant node_deadline(const struct node *node);
 /* ---- to look in, for drivers, tests and invariants ---- */
 
 struct id node_id(const struct node *node);
+/* It knows of nobody else who lives. */
+bool node_is_alone(const struct node *node);
 /* Order-independent digest of the folded state: equal for nodes with the same entries (invariant
  * S1). */
 uint64_t node_state_digest(const struct node *node);
