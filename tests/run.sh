@@ -4,7 +4,7 @@
 #   tests/run.sh [-b BUILD] [tidy|unit|sim|e2e|all|NAME ...]      NAME: one script of tests/e2e, or one unit test
 #
 # Each suite's whole output is in BUILD/test-logs/. A suite's cases are counted from its lines "ok ..." and "not ok ..."
-# (scripts) or from cmocka's own. A suite that dies or runs past its time counts as one failure more.
+# (scripts) or from cmocka's own. A suite that dies or runs past its time counts as one failure more. JOBS=1: one at a time.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=build
@@ -13,6 +13,7 @@ export MR_BUILD=$PWD/$build
 logs=$build/test-logs
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
+jobs=${JOBS:-$(nproc)}
 seeds=${SEEDS:-200}
 
 report() { # name log status seconds
@@ -38,12 +39,30 @@ report() { # name log status seconds
   [ "$skip" != 0 ] && grep '^skip ' "$2" | sed 's/^/    /'
 }
 
+# Suites run JOBS at a time: each has ports, directories and namespaces of its own. One that has ended leaves its status
+# and seconds in LOG.end, and is reported by the next that looks.
+running=()
 suite() { # name seconds command...
-  local name=$1 limit=$2 start=$SECONDS log
+  local name=$1 limit=$2 log
   shift 2
   log=$logs/$(basename "$name").log
-  timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
-  report "$name" "$log" $? $((SECONDS - start))
+  while [ ${#running[@]} -ge "$jobs" ]; do collect; done
+  rm -f "$log.end"
+  {
+    start=$SECONDS
+    timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
+    echo "$? $((SECONDS - start))" >"$log.end"
+  } &
+  running+=("$name")
+}
+collect() { # waits for one at least
+  local name log status seconds left=()
+  wait -n
+  for name in "${running[@]}"; do
+    log=$logs/$(basename "$name").log
+    if read -r status seconds 2>/dev/null <"$log.end"; then report "$name" "$log" "$status" "$seconds"; else left+=("$name"); fi
+  done
+  running=("${left[@]}")
 }
 
 run_tidy() { suite tidy 120 tests/tidy.sh "$build"; }
@@ -62,6 +81,7 @@ for what; do
     else echo "no suite named $what" >&2; exit 2; fi ;;
   esac
 done
+while [ ${#running[@]} -gt 0 ]; do collect; done
 if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"
 else echo "$passed passed, $failed failed, $skipped skipped"; fi
 [ "$failed" = 0 ]

@@ -1,7 +1,7 @@
 # A flock of real daemons for a test: sourced, not run.
 #
 #   flock_begin NAME            a directory of its own under TMPDIR, a cluster key, clean-up at exit (by pid)
-#   flock_start N [ARGS...]     starts node N (1, 2, ...) on a port of the kernel's choice; joins through a living one
+#   flock_start N [ARGS...]     starts node N (1, 2, ...) on a port of its own, kept when it starts again; joins through a living one
 #   flock_kill N [SIGNAL]       kills it (-9) and waits until it is gone
 #   ctl ARGS...                 mrctl against node $AT (default: the first living one)
 #   wait_for SECONDS CMD...     until CMD succeeds; false when it does not in time
@@ -51,8 +51,18 @@ flock_ready() {
   ADDR[$n]=$(printf '%s' "$line" | sed 's/.*listen=\([^ ]*\).*/\1/')
 }
 
+# A free port below those that the kernel gives to connections: a node that is down finds its own again.
+free_port() {
+  local port
+  while :; do
+    port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+  done
+  echo "$port"
+}
+
 flock_start() {
-  local n=$1 seed listen=127.0.0.1:0
+  local n=$1 seed listen=127.0.0.1:$(free_port)
   shift
   seed=$(flock_seed "$n")
   [ -n "${ADDR[$n]:-}" ] && listen=${ADDR[$n]}
