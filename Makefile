@@ -40,7 +40,7 @@ BINARIES := $(PROGRAMS:%=$(BUILD)/%)
 
 all: $(BINARIES) ## build mrnode, mrctl, mrsim and mrtask into build/
 
-$(BUILD)/mrnode: $(call object,cmd/mrnode.c $(IO) $(CORE))
+$(BUILD)/mrnode: $(call object,cmd/mrnode.c $(IO) $(MAPREDUCE) $(CORE))
 	$(CC) $(LDFLAGS) $^ -o $@ -luv -llmdb -lsodium
 
 $(BUILD)/mrctl: $(call object,cmd/mrctl.c $(CTL) $(MAPREDUCE) $(BASE) $(WIRE))

@@ -8,6 +8,7 @@
 #include "io/daemon.h"
 
 #include "io/blocks.h"
+#include "io/confinement.h"
 #include "io/fetch.h"
 #include "io/identity.h"
 #include "io/loop.h"
@@ -23,6 +24,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -56,6 +58,7 @@ struct daemon {
     struct address address; /* as others reach it */
     struct storage *storage;
     struct life *life;
+    struct confinement confinement;
     struct boot boot;
     struct node *node;
     struct loop loop;
@@ -223,12 +226,27 @@ static bool open_loop(struct daemon *daemon)
     enum error error = loop_open(&daemon->loop, &trace);
     daemon->has_loop = true;
     daemon->loop.self = crypto_node_id(&crypto_sodium, &daemon->pair.public);
+    daemon->loop.confinement = &daemon->confinement;
     struct channel_config identity = channel_identity(daemon);
     if (error == ERROR_NONE)
         error =
             parts_open(&daemon->loop, daemon->directory, &identity, &daemon->port, daemon->storage);
     return error == ERROR_NONE || complain(daemon, "start: %s%s%s", error_text(error),
                                            semicolon(error), error_hint(error));
+}
+
+/* After the parts: blocks.c made the directories. */
+static bool find_confinement(struct daemon *daemon)
+{
+    char id[ID_TEXT_SIZE], text[FILE_PATH_MAX + 128];
+    daemon->confinement = daemon->options->confinement;
+    const char *lack = confinement_find(&daemon->confinement, daemon->directory, daemon->key_file,
+                                        id_text(&daemon->loop.self, id));
+    if (lack != NULL) return complain(daemon, "--confine strict: %s", lack);
+    confinement_text(&daemon->confinement, text, sizeof text);
+    trace_line(&daemon->loop.trace, TRACE_INFO, "event=confinement mode=%s %s",
+               daemon->confinement.mode, text);
+    return true;
 }
 
 /* ---- joining ---- */
@@ -282,6 +300,7 @@ static bool open_node(struct daemon *daemon, const struct address *joins, size_t
                                  .wall_ms = wall_ms(),
                                  .memory_budget = (size_t)options->memory_size,
                                  .trace = daemon->loop.trace};
+    config.confinement = daemon->confinement.parts;
     config.slots = options->slots != 0 ? options->slots : (uint16_t)uv_available_parallelism();
     randombytes_buf(&config.seed, sizeof config.seed);
     daemon->node = node_open(&config, loop_now());
@@ -348,6 +367,8 @@ static void prepare_process(void)
     struct rlimit files;
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    /* What an attempt leaves when its mrtask is killed becomes ours (workers.c), not init's. */
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     (void)setenv("UV_THREADPOOL_SIZE", "4", 0);
     /* A dead name server: we ask again ourselves, and no thread can be called back at the end. */
     (void)setenv("RES_OPTIONS", "timeout:2 attempts:1", 0);
@@ -373,7 +394,7 @@ static bool start_all(struct daemon *daemon)
 {
     struct address joins[OPTIONS_JOINS_MAX];
     find_address(daemon);
-    if (!open_boot(daemon) || !open_loop(daemon)) return false;
+    if (!open_boot(daemon) || !open_loop(daemon) || !find_confinement(daemon)) return false;
     size_t joins_count = find_joins(daemon, joins);
     return open_node(daemon, joins, joins_count) && load_node(daemon) && start_node(daemon) &&
            say_ready(daemon);

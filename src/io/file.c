@@ -5,10 +5,11 @@
  * discards the file. */
 #include "io/file.h"
 
+#include "mapreduce/sweep.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -120,7 +121,9 @@ enum error file_get(const char *path, void *bytes, size_t size, size_t *count)
 /* The bytes from one descriptor to another; inside the kernel where the file system can. */
 static enum error copy_bytes(int from, int to)
 {
-    enum { COPY_PIECE = 1 << 30 };
+    enum {
+        COPY_PIECE = 1 << 30
+    };
     char buffer[16384];
     ssize_t count;
     while ((count = copy_file_range(from, NULL, to, NULL, COPY_PIECE, 0)) > 0) continue;
@@ -155,30 +158,4 @@ enum error file_sync(const char *path)
     return error;
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    (void)remove(path);
-    return 0;
-}
-
-/* A directory that a task made unreadable: open it up on the way down, or its files would stay. */
-static int open_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)walk;
-    if (kind == FTW_DNR || (kind == FTW_D && (status->st_mode & 0700) != 0700))
-        (void)chmod(path, 0700);
-    return 0;
-}
-
-void file_remove_tree(const char *path)
-{
-    enum { DESCRIPTORS_MAX = 16, TRIES_MAX = 3 }; /* unreadable directories: a level a try */
-    for (int i = 0; i < TRIES_MAX && access(path, F_OK) == 0; i++) {
-        (void)nftw(path, remove_one, DESCRIPTORS_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-        if (access(path, F_OK) == 0)
-            (void)nftw(path, open_one, DESCRIPTORS_MAX, FTW_PHYS | FTW_MOUNT);
-    }
-}
+void file_remove_tree(const char *path) { sweep_tree(path); }

@@ -9,7 +9,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { FILE_PATH_MAX = 4096 }; /* Linux's PATH_MAX; longer ones are refused at start */
+enum {
+    FILE_PATH_MAX = 4096
+}; /* Linux's PATH_MAX; longer ones are refused at start */
 
 /* What errno (positive) means to us: FULL, NOT_FOUND, DENIED, MEMORY, EXISTS, else IO. */
 enum error file_error(int number);

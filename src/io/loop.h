@@ -17,6 +17,7 @@ struct blocks;
 struct fetches;
 struct workers;
 struct resolver;
+struct confinement;
 
 enum loop_state {
     LOOP_LOADING,  /* no node yet, or not started */
@@ -54,6 +55,7 @@ struct loop {
     struct fetches *fetches;
     struct workers *workers;
     struct resolver *resolver;
+    struct confinement *confinement; /* of tasks; borrowed */
 };
 
 /* Prepares the loop, its action buffers and its memory; no parts, no node. MEMORY, SYSTEM. */

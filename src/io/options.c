@@ -33,6 +33,15 @@ static const char help[] =
     "      --http off              no HTTP in this version\n"
     "      --profile local|lan|wan how fast failures are looked for (lan)\n"
     "      --tag KEY=VALUE         shown with this member (mrctl members -o wide); repeatable\n"
+    "      --confine auto|strict|off  tasks open their own directory and the system, as far as "
+    "the\n"
+    "                              kernel can (auto), or it does not start (strict), or what the\n"
+    "                              user may (off)\n"
+    "      --task-user auto|own|NAME  whom tasks run as when this runs as root (auto: a user of "
+    "its own\n"
+    "                              for each)\n"
+    "      --task-read PATH        tasks may read this, too; repeatable\n"
+    "      --task-write PATH       tasks may write this, too; repeatable\n"
     "      --log-level LEVEL       debug, info, warn or error (info)\n"
     "      --log-format FORMAT     logfmt or json (logfmt)\n"
     "      --check                 check options, key, directory and port; then exit\n"
@@ -55,6 +64,10 @@ enum {
     OPTION_HTTP,
     OPTION_PROFILE,
     OPTION_TAG,
+    OPTION_CONFINE,
+    OPTION_TASK_USER,
+    OPTION_TASK_READ,
+    OPTION_TASK_WRITE,
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
     OPTION_CHECK,
@@ -74,6 +87,10 @@ static const struct option table[] = {
     {"http", required_argument, NULL, OPTION_HTTP},
     {"profile", required_argument, NULL, OPTION_PROFILE},
     {"tag", required_argument, NULL, OPTION_TAG},
+    {"confine", required_argument, NULL, OPTION_CONFINE},
+    {"task-user", required_argument, NULL, OPTION_TASK_USER},
+    {"task-read", required_argument, NULL, OPTION_TASK_READ},
+    {"task-write", required_argument, NULL, OPTION_TASK_WRITE},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
     {"check", no_argument, NULL, OPTION_CHECK},
@@ -103,7 +120,9 @@ static enum options_verdict wrong(const char *format, ...)
 /* Levenshtein's distance of words shorter than 32; 99 for longer ones. */
 static unsigned distance(const char *a, const char *b)
 {
-    enum { WORD_MAX = 32 };
+    enum {
+        WORD_MAX = 32
+    };
     unsigned row[WORD_MAX + 1];
     size_t a_size = strlen(a), b_size = strlen(b);
     if (a_size > WORD_MAX || b_size > WORD_MAX) return 99;
@@ -124,7 +143,9 @@ static unsigned distance(const char *a, const char *b)
 
 static const char *nearest(const char *word)
 {
-    enum { DISTANCE_MAX = 3 }; /* two typos and a letter too few */
+    enum {
+        DISTANCE_MAX = 3
+    }; /* two typos and a letter too few */
     const char *best = NULL;
     unsigned best_distance = DISTANCE_MAX + 1;
     for (const struct option *option = table; option->name != NULL; option++) {
@@ -226,7 +247,9 @@ static enum options_verdict set_slots(struct options *options, const char *value
 
 static enum options_verdict set_memory(struct options *options, const char *value)
 {
-    enum { MEMORY_MIN = 16 << 20 }; /* less than the empty node and a large message need */
+    enum {
+        MEMORY_MIN = 16 << 20
+    }; /* less than the empty node and a large message need */
     if (parse_size(value, &options->memory_size) && options->memory_size >= MEMORY_MIN)
         return OPTIONS_RUN;
     return wrong("--mem %.20s: a size of at least 16M, like 512M or 2G", value);
@@ -294,6 +317,33 @@ static enum options_verdict add_tag(struct options *options, const char *value)
     return OPTIONS_RUN;
 }
 
+static enum options_verdict set_confine(struct options *options, const char *value)
+{
+    static const char *const modes[] = {"auto", "strict", "off"};
+    for (unsigned i = 0; i < sizeof modes / sizeof *modes; i++)
+        if (strcmp(value, modes[i]) == 0) {
+            options->confinement.mode = modes[i];
+            return OPTIONS_RUN;
+        }
+    return wrong("--confine %.20s: one of auto, strict, off", value);
+}
+
+static enum options_verdict set_task_user(struct options *options, const char *value)
+{
+    if (confinement_set_user(&options->confinement, value)) return OPTIONS_RUN;
+    return wrong("--task-user %.40s: auto, own, or a user of this machine other than root", value);
+}
+
+static enum options_verdict add_path(struct confinement_paths *paths, const char *option,
+                                     const char *value)
+{
+    if (value[0] != '/') return wrong("%s %.60s: an absolute path is wanted", option, value);
+    if (paths->count == CONFINEMENT_PATHS_MAX)
+        return wrong("%s: at most %d", option, CONFINEMENT_PATHS_MAX);
+    paths->at[paths->count++] = value;
+    return OPTIONS_RUN;
+}
+
 static enum options_verdict show(const char *text)
 {
     bool is_written = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
@@ -317,6 +367,10 @@ static enum options_verdict take_one(struct options *options, int option)
     case OPTION_HTTP: return check_http(optarg);
     case OPTION_PROFILE: return set_profile(options, optarg);
     case OPTION_TAG: return add_tag(options, optarg);
+    case OPTION_CONFINE: return set_confine(options, optarg);
+    case OPTION_TASK_USER: return set_task_user(options, optarg);
+    case OPTION_TASK_READ: return add_path(&options->confinement.readable, "--task-read", optarg);
+    case OPTION_TASK_WRITE: return add_path(&options->confinement.writable, "--task-write", optarg);
     case OPTION_LOG_LEVEL: return set_level(options, optarg);
     case OPTION_LOG_FORMAT: return set_format(options, optarg);
     case OPTION_CHECK_STORE: options->checked_store = optarg; return OPTIONS_RUN;
@@ -329,6 +383,7 @@ static enum options_verdict take_one(struct options *options, int option)
 enum options_verdict options_parse(int count, char *arguments[], struct options *options)
 {
     *options = (struct options){.profile = PROFILE_LAN, .level = TRACE_INFO};
+    options->confinement.mode = "auto";
     options->listen = address_ipv4(127, 0, 0, 1, RESOLVE_PORT);
     options->key_file = getenv("MR_KEY_FILE");
     opterr = 0;

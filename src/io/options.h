@@ -4,6 +4,7 @@
 
 #include "base/address.h"
 #include "base/trace.h"
+#include "io/confinement.h"
 #include "io/logfmt.h"
 #include "node/node.h"
 
@@ -16,28 +17,29 @@ enum {
 };
 
 struct options {
-    const char *directory;       /* -d; NULL: the default */
-    const char *key_file;        /* --key-file, MR_KEY_FILE; NULL: the default */
-    struct address listen;       /* port 0: the kernel's choice */
-    struct address advertise;    /* none: as listen */
+    const char *directory;    /* -d; NULL: the default */
+    const char *key_file;     /* --key-file, MR_KEY_FILE; NULL: the default */
+    struct address listen;    /* port 0: the kernel's choice */
+    struct address advertise; /* none: as listen */
     const char *joins[OPTIONS_JOINS_MAX];
     size_t joins_count;
-    const char *name;            /* NULL: the host's */
-    uint16_t slots;              /* 0: as many as processors */
-    uint64_t memory_size;        /* 0: the node's default */
+    const char *name;     /* NULL: the host's */
+    uint16_t slots;       /* 0: as many as processors */
+    uint64_t memory_size; /* 0: the node's default */
     enum node_profile profile;
     struct msg_tag tags[OPTIONS_TAGS_MAX]; /* by key */
     size_t tags_count;
     enum trace_level level;
     enum logfmt_format format;
+    struct confinement confinement; /* --confine, --task-user, --task-read, --task-write */
     bool is_check;
-    const char *checked_store;   /* --check-store; NULL: run */
+    const char *checked_store; /* --check-store; NULL: run */
 };
 
 enum options_verdict {
     OPTIONS_RUN,
-    OPTIONS_SHOWN,  /* help or version was asked for and printed: exit 0 */
-    OPTIONS_WRONG,  /* one line on stderr says what: exit 2 */
+    OPTIONS_SHOWN, /* help or version was asked for and printed: exit 0 */
+    OPTIONS_WRONG, /* one line on stderr says what: exit 2 */
 };
 
 /* Reads the command line; strings are borrowed from arguments and the environment. */

@@ -1,7 +1,8 @@
 /* An attempt's directory (rundir.h):
  *
  *   DIR/scratch/N/spec     what mrtask is to do
- *                 work/    the command's working directory, with the job's files
+ *                 work/    the command's working directory, with the job's files; where their user
+ *                          cannot reach it, it is /var/tmp/mr-ID/N instead (confinement.c)
  *                 stderr   what mrtask says for itself: a line when it can't even write a result
  *                 result   what became of it
  *                 output   becomes a block
@@ -13,6 +14,7 @@
 
 #include "io/blocks.h"
 #include "io/partitioned.h"
+#include "mapreduce/sweep.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -122,12 +124,14 @@ static void put_file(struct rundir *rundir, const struct rundir_file *file)
 {
     char path[FILE_PATH_MAX];
     struct slice name = file->file->name;
-    if (!is_plain_name(name) || !file_path(path, "%s/work/%.*s", rundir->directory, (int)name.count,
-                                           (const char *)name.at)) {
+    if (!is_plain_name(name) ||
+        !file_path(path, "%s/%.*s", rundir->commands, (int)name.count, (const char *)name.at)) {
         fail(rundir, OUTCOME_NOT_STARTED, "a job file's name is not a plain file name");
         return;
     }
     enum error error = file_copy(file->path, path, file->file->is_executable ? 0755 : 0644);
+    if (error == ERROR_NONE && rundir->user != 0 && chown(path, rundir->user, rundir->user) != 0)
+        error = file_error(errno);
     if (error != ERROR_NONE) fail_disk(rundir, "a job file", error);
 }
 
@@ -155,14 +159,48 @@ static void open_talk(struct rundir *rundir)
     if (rundir->talk < 0) fail_disk(rundir, "scratch", file_error(errno));
 }
 
-void rundir_prepare(struct rundir *rundir)
+/* Where directories of commands are made outside of the data directory, others may write: what
+ * stands there must be ours, and closed to their writing. */
+static enum error make_above(const char *commands)
 {
     char path[FILE_PATH_MAX];
+    struct stat status;
+    snprintf(path, sizeof path, "%s", commands);
+    *strrchr(path, '/') = '\0';
+    enum error error = file_make_directory(path, 0711);
+    if (error != ERROR_NONE) return error;
+    if (lstat(path, &status) != 0) return file_error(errno);
+    bool is_ours = S_ISDIR(status.st_mode) && status.st_uid == geteuid();
+    if (!is_ours || (status.st_mode & 022) != 0) return ERROR_EXISTS;
+    return chmod(path, 0711) == 0 ? ERROR_NONE : file_error(errno);
+}
+
+/* The last attempt that ends takes away what the directory is in: perhaps just now. */
+static enum error make_commands(const struct rundir *rundir)
+{
+    enum {
+        TRIES_MAX = 8
+    };
+    size_t size = strlen(rundir->directory);
+    bool is_inside = strncmp(rundir->commands, rundir->directory, size) == 0;
+    if (is_inside) return file_make_directory(rundir->commands, 0700);
+    enum error error = ERROR_NOT_FOUND;
+    for (int i = 0; i < TRIES_MAX && error == ERROR_NOT_FOUND; i++) {
+        error = make_above(rundir->commands);
+        if (error == ERROR_NONE) sweep_tree(rundir->commands); /* of a former boot */
+        if (error == ERROR_NONE) error = file_make_directory(rundir->commands, 0700);
+    }
+    return error;
+}
+
+void rundir_prepare(struct rundir *rundir)
+{
     rundir->talk = -1;
+    /* Passed by the commands' user on the way to its own, where that lies inside. */
     enum error error = file_make_directory(rundir->directory, 0700);
-    if (error == ERROR_NONE && !file_path(path, "%s/work", rundir->directory))
-        error = ERROR_INVALID;
-    if (error == ERROR_NONE) error = file_make_directory(path, 0700);
+    if (error == ERROR_NONE && rundir->user != 0 && chmod(rundir->directory, 0711) != 0)
+        error = file_error(errno);
+    if (error == ERROR_NONE) error = make_commands(rundir);
     if (error != ERROR_NONE) fail_disk(rundir, "scratch", error);
     if (rundir->outcome == 0) fill_inputs(rundir);
     for (size_t i = 0; i < rundir->files_count && rundir->outcome == 0; i++)
@@ -193,7 +231,7 @@ static void check_output(struct rundir *rundir)
 {
     struct stat status;
     bool fits = file_path(rundir->output, "%s/output", rundir->directory);
-    int file = fits ? open(rundir->output, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    int file = fits ? open(rundir->output, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
     if (file < 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode) ||
         (uint64_t)status.st_size != rundir->result.output.size) {
         fail(rundir, OUTCOME_NOT_STARTED, "mrtask's output is not what its result says");
@@ -209,8 +247,8 @@ static void read_words(const struct rundir *rundir, char words[WORDS_SIZE])
 {
     char path[FILE_PATH_MAX];
     words[0] = '\0';
-    int file = file_path(path, "%s/stderr", rundir->directory) ? open(path, O_RDONLY | O_CLOEXEC)
-                                                               : -1;
+    int file =
+        file_path(path, "%s/stderr", rundir->directory) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file < 0) return;
     ssize_t count = read(file, words, WORDS_SIZE - 1);
     close(file);
@@ -228,10 +266,22 @@ void rundir_collect(struct rundir *rundir, int64_t status, int signal)
         return;
     }
     rundir_kill_strays(rundir->directory);
+    rundir_kill_strays(rundir->commands);
     read_words(rundir, words);
     if (signal != 0)
         fail(rundir, OUTCOME_NOT_STARTED, "mrtask died of signal %d %s", signal, words);
     else fail(rundir, OUTCOME_NOT_STARTED, "mrtask ended with %" PRId64 " %s", status, words);
+}
+
+void rundir_remove(const struct rundir *rundir)
+{
+    char path[FILE_PATH_MAX];
+    sweep_tree(rundir->commands);
+    file_remove_tree(rundir->directory);
+    snprintf(path, sizeof path, "%s", rundir->commands);
+    *strrchr(path, '/') = '\0';
+    if (strncmp(rundir->commands, rundir->directory, strlen(rundir->directory)) != 0)
+        (void)rmdir(path);
 }
 
 /* ---- strays ---- */
@@ -248,21 +298,24 @@ static size_t read_proc(const char *pid, const char *name, char *text, size_t si
     return count > 0 ? (size_t)count : 0;
 }
 
+static bool is_below(const char *path, const char *directory)
+{
+    size_t size = strlen(directory);
+    return strncmp(path, directory, size) == 0 && (path[size] == '/' || path[size] == '\0');
+}
+
 static bool works_in(const char *pid, const char *directory)
 {
     char path[320], text[FILE_PATH_MAX];
-    size_t size = strlen(directory);
     snprintf(path, sizeof path, "/proc/%s/cwd", pid);
     ssize_t count = readlink(path, text, sizeof text - 1);
     text[count > 0 ? count : 0] = '\0';
-    if (strncmp(text, directory, size) == 0 && text[size] == '/') return true;
+    if (is_below(text, directory)) return true;
     char environment[8192];
     size_t filled = read_proc(pid, "environ", environment, sizeof environment);
     for (size_t at = 0; at < filled; at += strlen(environment + at) + 1) {
         const char *one = environment + at;
-        if (strncmp(one, "TMPDIR=", 7) == 0 && strncmp(one + 7, directory, size) == 0 &&
-            one[7 + size] == '/')
-            return true;
+        if (strncmp(one, "TMPDIR=", 7) == 0 && is_below(one + 7, directory)) return true;
     }
     return false;
 }
@@ -294,7 +347,9 @@ static unsigned kill_round(const char *directory)
 
 void rundir_kill_strays(const char *directory)
 {
-    enum { ROUNDS_MAX = 50 }; /* of 20 ms */
+    enum {
+        ROUNDS_MAX = 50
+    }; /* of 20 ms */
     struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
     assert(directory[0] == '/');
     for (int i = 0; i < ROUNDS_MAX && kill_round(directory) > 0; i++) nanosleep(&pause, NULL);

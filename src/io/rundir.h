@@ -8,15 +8,17 @@
 #include "wire/kinds.h"
 #include "wire/wire.h"
 
-enum { RUNDIR_TEXT_SIZE = 512 }; /* a failure, told to people */
+enum {
+    RUNDIR_TEXT_SIZE = 512
+}; /* a failure, told to people */
 
 /* One input, where it is on this disk: a block, a part of one, or bytes fetched for this attempt.
  */
 struct rundir_input {
     struct digest digest;
     const char *path;
-    uint64_t size;      /* of the file */
-    uint32_t part;      /* of a partitioned block at path; PART_WHOLE: all of the file */
+    uint64_t size; /* of the file */
+    uint32_t part; /* of a partitioned block at path; PART_WHOLE: all of the file */
 };
 
 struct rundir_file {
@@ -27,6 +29,8 @@ struct rundir_file {
 /* Everything is borrowed but what is marked as an answer. */
 struct rundir {
     const char *directory;
+    const char *commands;      /* the commands' own: in it, or elsewhere */
+    uid_t user;                /* whose that is; 0 = ours */
     struct arena *arena;       /* for the spec's inputs and the result */
     struct msg_task_spec spec; /* inputs are filled in by rundir_prepare */
     const struct rundir_input *inputs;
@@ -45,7 +49,7 @@ struct rundir {
     char output[FILE_PATH_MAX];    /* of a result that says DONE: a file of the size it says */
 };
 
-/* Makes the directory, work/ with the job's files in it, and spec. */
+/* Makes the directory, the commands' with the job's files in it, and spec. */
 void rundir_prepare(struct rundir *rundir);
 /* After mrtask's end: reads result. Without a sound one: kills what may be left of the attempt, and
  * tells from status, signal and mrtask's last words what happened. */
@@ -53,5 +57,7 @@ void rundir_collect(struct rundir *rundir, int64_t status, int signal);
 /* SIGKILL to every process that works in this directory or was given it as TMPDIR; waits until they
  * are gone, at most a second. */
 void rundir_kill_strays(const char *directory);
+/* Deletes it, and the commands' directory, and what that is in when nothing else is. */
+void rundir_remove(const struct rundir *rundir);
 
 #endif

@@ -14,9 +14,11 @@
 #include "io/workers.h"
 
 #include "io/blocks.h"
+#include "io/confinement.h"
 #include "io/fetch.h"
 #include "io/loop.h"
 #include "io/rundir.h"
+#include "mapreduce/process.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -31,6 +33,7 @@ enum {
         64 << 20,              /* 100,000 inputs with their holders and paths; reserved, not used */
     WORKER_FETCHES_MAX = 16,   /* of one attempt at once: twice what really runs in parallel */
     WORKER_PATIENCE_MS = 5000, /* after TERM */
+    WORKERS_KNOWN_MAX = 2048,  /* twice as many as there may be slots: the ending ones, too */
 };
 
 enum worker_state {
@@ -46,8 +49,8 @@ struct worker_input {
     struct fetch_want want;
     struct worker *worker;
     struct action_input input;
-    struct block *block;       /* pinned: it is here */
-    struct fetched *file;      /* or these bytes are */
+    struct block *block;  /* pinned: it is here */
+    struct fetched *file; /* or these bytes are */
 };
 
 struct worker {
@@ -59,9 +62,10 @@ struct worker {
     bool is_killed;
     const char *label;
     char directory[FILE_PATH_MAX];
+    char commands[FILE_PATH_MAX];
     void *reserve;
     struct arena arena;
-    struct worker_input *inputs;       /* the job's files behind the task's inputs */
+    struct worker_input *inputs; /* the job's files behind the task's inputs */
     size_t inputs_count, asked_count, outstanding_count;
     const struct msg_job_file *files;
     size_t files_count;
@@ -119,7 +123,7 @@ static void release_inputs(struct worker *worker)
 static void run_clean(struct chore *chore)
 {
     struct worker *worker = (struct worker *)chore;
-    file_remove_tree(worker->directory);
+    rundir_remove(&worker->rundir);
 }
 
 static void done_clean(struct chore *chore)
@@ -209,9 +213,21 @@ static void close_handles(struct worker *worker)
     uv_close((uv_handle_t *)&worker->patience, on_handle_closed);
 }
 
+/* An mrtask that was killed could end nothing: what it had started has fallen to us. */
+static void end_orphans(const struct workers *workers)
+{
+    pid_t known[WORKERS_KNOWN_MAX];
+    size_t count = 0;
+    for (const struct worker *at = workers->first; at != NULL; at = at->next)
+        if (at->state == WORKER_RUNNING && count < WORKERS_KNOWN_MAX)
+            known[count++] = at->process.pid;
+    if (count < WORKERS_KNOWN_MAX) process_end_strangers(known, count);
+}
+
 static void on_ended(uv_process_t *process, int64_t status, int signal)
 {
     struct worker *worker = process->data;
+    if (signal != 0) end_orphans(worker->workers);
     worker->exit_status = status;
     worker->exit_signal = signal;
     close_handles(worker);
@@ -226,14 +242,20 @@ static void on_patience(uv_timer_t *timer)
 static int spawn(struct worker *worker)
 {
     struct workers *workers = worker->workers;
-    char *arguments[] = {workers->mrtask, worker->directory, NULL};
+    struct confinement_call call;
+    confinement_arguments(workers->loop->confinement, workers->mrtask, worker->rundir.user,
+                          worker->commands, worker->directory, &call);
     char *environment[] = {workers->path, NULL};
-    uv_stdio_container_t streams[3] = {
-        {.flags = UV_IGNORE}, {.flags = UV_IGNORE},
-        {.flags = UV_INHERIT_FD, .data.fd = worker->rundir.talk}};
-    uv_process_options_t options = {
-        .exit_cb = on_ended, .file = workers->mrtask, .args = arguments, .env = environment,
-        .flags = UV_PROCESS_DETACHED, .stdio_count = 3, .stdio = streams};
+    uv_stdio_container_t streams[3] = {{.flags = UV_IGNORE},
+                                       {.flags = UV_IGNORE},
+                                       {.flags = UV_INHERIT_FD, .data.fd = worker->rundir.talk}};
+    uv_process_options_t options = {.exit_cb = on_ended,
+                                    .file = workers->mrtask,
+                                    .args = call.arguments,
+                                    .env = environment,
+                                    .flags = UV_PROCESS_DETACHED,
+                                    .stdio_count = 3,
+                                    .stdio = streams};
     return uv_spawn(&workers->loop->uv, &worker->process, &options);
 }
 
@@ -445,6 +467,8 @@ static bool copy_action(struct worker *worker, const struct action *action)
     worker->label = keep_path(worker, action->task_run.label);
     worker->rundir.is_durable = action->task_run.is_durable;
     worker->rundir.directory = worker->directory;
+    worker->rundir.commands = worker->commands;
+    worker->rundir.user = confinement_next_user(worker->workers->loop->confinement);
     worker->rundir.arena = &worker->arena;
     worker->rundir.talk = -1;
     size_t count = action->task_run.inputs_count + action->task_run.files_count;
@@ -462,8 +486,11 @@ static struct worker *worker_new(struct workers *workers)
     if (worker == NULL) return NULL;
     worker->reserve = mmap(NULL, WORKER_ARENA_SIZE, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct confinement *confinement = workers->loop->confinement;
+    uint64_t number = ++workers->directories;
     bool fits = file_path(worker->directory, "%s/scratch/%" PRIu64,
-                          blocks_directory(workers->loop->blocks), ++workers->directories);
+                          blocks_directory(workers->loop->blocks), number) &&
+                confinement_place(confinement, worker->directory, number, worker->commands);
     if (worker->reserve == MAP_FAILED || !fits) {
         if (worker->reserve != MAP_FAILED) munmap(worker->reserve, WORKER_ARENA_SIZE);
         free(worker);

@@ -2,6 +2,8 @@
 #ifndef MAPREDUCE_ATTEMPT_H
 #define MAPREDUCE_ATTEMPT_H
 
+#include "mapreduce/confine.h"
+#include "mapreduce/guard.h"
 #include "mapreduce/output.h"
 #include "mapreduce/report.h"
 #include "mapreduce/scratch.h"
@@ -22,9 +24,12 @@ struct attempt {
     struct output output;
     struct verdict verdict;           /* means something when ERROR_INVALID is returned */
     const struct msg_task_spec *spec; /* borrowed */
-    char directory[4200];             /* of the command: DIR/work, absolute */
-    char **environment;               /* "K=V", NULL at the end */
-    uint64_t input_size;              /* bytes read */
+    struct confine *confine;          /* borrowed; begun while commands may run */
+    struct guard guard;
+    char top[4100];       /* DIR, absolute */
+    char directory[4200]; /* of the command: DIR/work or another, absolute */
+    char **environment;   /* "K=V", NULL at the end */
+    uint64_t input_size;  /* bytes read */
 };
 
 /* Runs a map (a reduce): input to output, completely. ERROR_INVALID: the command failed, see

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -105,6 +106,8 @@ static enum error try_once(struct bag *bag, const char *text, struct msg_line_en
         .report = &attempt->report,
         .err = {take_err, bag},
         .scratch = &attempt->scratch,
+        .confine = attempt->confine,
+        .guard = &attempt->guard,
     };
     struct command_end ended = {0};
     instant began = watch_now();
@@ -116,12 +119,19 @@ static enum error try_once(struct bag *bag, const char *text, struct msg_line_en
     end->tries++;
     bool is_late = error == ERROR_TIMEOUT;
     if (error != ERROR_NONE && !is_late) return error;
-    int status = is_late || ended.is_too_big ? SIGKILL : ended.status;
+    bool is_stopped = is_late || ended.is_too_big || ended.excess != GUARD_NONE;
+    int status = is_stopped ? SIGKILL : ended.status;
     end->status = WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status) : 0;
     end->signal = WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0;
     *is_done = is_good(bag, status);
-    static const char late[] = "mrtask: stopped by --task-timeout\n";
-    return is_late ? put_bytes(bag, 2, slice_string(late)) : ERROR_NONE;
+    const char *why = is_late                        ? "stopped by --task-timeout"
+                      : ended.excess == GUARD_MEMORY ? "killed: it used more memory than it may"
+                      : ended.excess == GUARD_DISK   ? "killed: it was filling the disk"
+                                                     : NULL;
+    char line[128];
+    if (why == NULL) return ERROR_NONE;
+    snprintf(line, sizeof line, "mrtask: %s\n", why);
+    return put_bytes(bag, 2, slice_string(line));
 }
 
 static uint64_t wall_ms(void)

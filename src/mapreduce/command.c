@@ -41,7 +41,8 @@ struct pump {
     struct slice pending; /* from in, not yet written */
     uint64_t output_size;
     bool is_too_big;
-    uint8_t *buffer;      /* FLOW_SIZE */
+    enum guard_excess excess;
+    uint8_t *buffer; /* FLOW_SIZE */
 };
 
 /* ---- states ---- */
@@ -79,7 +80,7 @@ static void stop(struct pump *pump, enum error error, enum pump_state state)
 
 static bool is_wanted(const struct pump *pump)
 {
-    return pump->error == ERROR_NONE && !pump->is_too_big;
+    return pump->error == ERROR_NONE && !pump->is_too_big && pump->excess == GUARD_NONE;
 }
 
 static void take_out(struct pump *pump, struct slice bytes)
@@ -153,9 +154,17 @@ static void write_in(struct pump *pump)
 
 /* ---- the loop ---- */
 
+static void look_for_excess(struct pump *pump)
+{
+    if (pump->state != PUMP_RUNNING || pump->excess != GUARD_NONE) return;
+    pump->excess = guard_look(pump->command->guard, watch_now());
+    if (pump->excess != GUARD_NONE) stop(pump, ERROR_NONE, PUMP_KILLED);
+}
+
 /* Takes in signals, exits and times. */
 static void look_around(struct pump *pump)
 {
+    look_for_excess(pump);
     struct watch *watch = pump->command->scratch->watch;
     enum error error = watch_check(watch);
     /* Only now: watch_check takes SIGCHLD, and an end that it has taken must not be missed by us.
@@ -182,7 +191,8 @@ static bool is_at_end(const struct pump *pump)
 static int patience(const struct pump *pump)
 {
     instant next = pump->deadline;
-    if (pump->state == PUMP_RUNNING) next = pump->command->scratch->watch->deadline;
+    if (pump->state == PUMP_RUNNING)
+        next = instant_min(pump->command->scratch->watch->deadline, pump->command->guard->next);
     if (next == INSTANT_NEVER) return -1;
     duration left = next - watch_now();
     if (left <= 0) return 0;
@@ -206,7 +216,9 @@ static void wait_and_move(struct pump *pump)
 /* All writers are gone, so the pipes end; a descriptor smuggled elsewhere ends them by EAGAIN. */
 static void take_rest(struct pump *pump)
 {
-    enum { ALL = 1 << 20 };
+    enum {
+        ALL = 1 << 20
+    };
     read_pipe(pump, &pump->process.err, ALL, take_err);
     read_pipe(pump, &pump->process.out, ALL, take_out);
     report_end(pump->command->report);
@@ -218,15 +230,18 @@ enum error command_run(const struct command *command, struct inflow in, struct o
     struct pump pump = {.command = command, .in = in, .out = out, .deadline = INSTANT_NEVER};
     pump.buffer = memory_take(command->scratch->memory, FLOW_SIZE);
     if (pump.buffer == NULL) return ERROR_MEMORY;
-    pump.error =
-        process_start(&pump.process, command->text, command->directory, command->environment);
-    if (pump.error == ERROR_SYSTEM)
-        (void)trouble_note(&command->scratch->trouble, "start", "the command");
+    pump.error = process_start(&pump.process, command->text, command->directory,
+                               command->environment, command->confine);
+    if (pump.error == ERROR_SYSTEM) {
+        const char *failed = command->confine->failed;
+        const char *what = failed != NULL ? failed : "the command";
+        (void)trouble_note(&command->scratch->trouble, failed != NULL ? "apply" : "start", what);
+    }
     if (pump.error == ERROR_NONE) {
         for (look_around(&pump); !is_at_end(&pump); look_around(&pump)) wait_and_move(&pump);
-        process_end_all();
+        process_end_all(&pump.process);
         take_rest(&pump);
-        *end = (struct command_end){.is_too_big = pump.is_too_big, .status = pump.process.status};
+        *end = (struct command_end){pump.is_too_big, pump.excess, pump.process.status};
     }
     process_close(&pump.process);
     memory_put(command->scratch->memory, pump.buffer, FLOW_SIZE);

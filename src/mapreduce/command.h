@@ -2,7 +2,9 @@
 #ifndef MAPREDUCE_COMMAND_H
 #define MAPREDUCE_COMMAND_H
 
+#include "mapreduce/confine.h"
 #include "mapreduce/flow.h"
+#include "mapreduce/guard.h"
 #include "mapreduce/report.h"
 #include "mapreduce/scratch.h"
 
@@ -17,12 +19,15 @@ struct command {
     struct report *report;    /* gets its stderr */
     struct outflow err;       /* does instead, when it has a take */
     struct scratch *scratch;  /* its watch must be started */
+    struct confine *confine;  /* begun */
+    struct guard *guard;
 };
 
 /* How it ended. */
 struct command_end {
-    bool is_too_big; /* it printed more than output_size_max, and was killed for it */
-    int status;      /* as waitpid has it; meant only when not is_too_big */
+    bool is_too_big;          /* it printed more than output_size_max, and was killed for it */
+    enum guard_excess excess; /* it took more than it may of this, and was killed for it */
+    int status;               /* as waitpid has it; meant only when it was not killed by us */
 };
 
 /* Runs it. A command that stops reading is fed no more; one that closes stdout is waited for; when

@@ -6,11 +6,14 @@
 #include "wire/kinds.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
-enum { EXIT_NO_COMMAND = 127 }; /* as the shell says it */
+enum {
+    EXIT_NO_COMMAND = 127
+}; /* as the shell says it */
 
 static enum error judge(struct attempt *attempt, const char *role, enum task_outcome outcome,
                         uint32_t status, const char *format, ...)
@@ -38,9 +41,22 @@ static bool is_ok_exit(const struct msg_task_spec *spec, int status)
            memchr(spec->ok_exits.at, status, spec->ok_exits.count) != NULL;
 }
 
+static enum error judge_excess(struct attempt *attempt, const char *role, enum guard_excess excess)
+{
+    double mib = (double)attempt->guard.found / (1 << 20);
+    if (excess == GUARD_DISK)
+        return judge(attempt, role, OUTCOME_OUTPUT_TOO_BIG, 0,
+                     "killed: it was filling the disk (%.0f MiB)", mib);
+    return judge(attempt, role, OUTCOME_SIGNALED, 128u + SIGKILL,
+                 "killed: its processes used %.0f MiB of memory, %.0f MiB are allowed%s", mib,
+                 (double)attempt->guard.memory_max / (1 << 20),
+                 attempt->spec->memory_size > 0 ? " (--mem)" : "");
+}
+
 static enum error judge_end(struct attempt *attempt, const char *role,
                             const struct command_end *end)
 {
+    if (end->excess != GUARD_NONE) return judge_excess(attempt, role, end->excess);
     if (end->is_too_big) {
         unsigned long long max = attempt->spec->output_size_max;
         return judge(attempt, role, OUTCOME_OUTPUT_TOO_BIG, 0, "output larger than %llu bytes",
@@ -78,6 +94,8 @@ static enum error run_command(struct attempt *attempt, struct slice command, con
         .output_size_max = attempt->spec->output_size_max,
         .report = &attempt->report,
         .scratch = &attempt->scratch,
+        .confine = attempt->confine,
+        .guard = &attempt->guard,
     };
     struct command_end end;
     enum error error = command_run(&run, in, out, &end);

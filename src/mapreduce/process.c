@@ -23,6 +23,7 @@
 enum {
     PIPE_SIZE = 256 * 1024, /* of stdin and stdout: a fourth of the system calls */
     DEPTH_MAX = 32,         /* deeper descendants move up when those above are gone */
+    STORM_MAX = 64,         /* passes without a pause: a chain of forks is faster than one */
     EXIT_NO_SHELL = 127,
 };
 
@@ -42,20 +43,17 @@ static bool take_place(int fd, int place) { return dup2(fd, place) == place; }
 
 /* In the child, until it is another program. words: of a command that needs no shell; else NULL. */
 static _Noreturn void become(const char *command, char *const words[], const char *directory,
-                             char *const environment[], const int ends[3], pid_t parent)
+                             char *const environment[], const int ends[3], pid_t parent,
+                             struct confine *confine)
 {
-    struct rlimit no_core = {0, 0};
     char *const arguments[] = {"sh", "-c", (char *)command, NULL};
     usual_signals();
     (void)umask(077);
-    bool is_ready = setsid() >= 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent &&
-                    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-                    setrlimit(RLIMIT_CORE, &no_core) == 0 && take_place(ends[2], 2) &&
-                    take_place(ends[1], 1) && take_place(ends[0], 0) && chdir(directory) == 0 &&
-                    close_range(3, ~0u, 0) == 0;
+    bool is_ready = take_place(ends[2], 2) && take_place(ends[1], 1) && take_place(ends[0], 0) &&
+                    confine_enter(confine, directory, parent);
     if (is_ready && words[0] != NULL) (void)execve(words[0], words, environment);
     if (is_ready) (void)execve("/bin/sh", arguments, environment);
-    dprintf(2, "cannot start /bin/sh: %s\n", strerror(errno));
+    dprintf(2, "cannot start %s: %s\n", is_ready ? "/bin/sh" : "the command", strerror(errno));
     _exit(EXIT_NO_SHELL);
 }
 
@@ -98,7 +96,7 @@ static bool open_pipes(int pipes[3][2])
 }
 
 enum error process_start(struct process *process, const char *command, const char *directory,
-                         char *const environment[])
+                         char *const environment[], struct confine *confine)
 {
     *process = (struct process){.in = -1, .out = -1, .err = -1};
     int pipes[3][2];
@@ -107,12 +105,15 @@ enum error process_start(struct process *process, const char *command, const cha
     pid_t parent = getpid();
     struct plain plain;
     plain_split(&plain, command);
+    confine->failed = NULL;
     /* vfork: the child has our memory until it is another program, and writes to none of it that we
      * read later; a fork's page tables cost more than the rest of a small task. */
     process->pid = vfork();
-    if (process->pid == 0) become(command, plain.words, directory, environment, ends, parent);
-    if (process->pid < 0) {
-        int number = errno;
+    if (process->pid == 0)
+        become(command, plain.words, directory, environment, ends, parent, confine);
+    if (process->pid < 0 || confine->failed != NULL) {
+        int number = errno; /* after a vfork, also the child's */
+        if (process->pid > 0) (void)waitpid(process->pid, NULL, 0);
         close_pipes(pipes, 3);
         errno = number;
         return ERROR_SYSTEM;
@@ -137,42 +138,53 @@ void process_close(struct process *process)
 
 /* ---- ending ---- */
 
+/* Our command's end is looked at, not taken, until all is over: while it is a zombie its number is
+ * its group's. Orphans are taken until then. */
 void process_reap(struct process *process)
 {
-    int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        if (pid != process->pid) continue;
+    while (!process->is_over) {
+        siginfo_t news = {.si_pid = 0};
+        if (waitid(P_ALL, 0, &news, WEXITED | WNOHANG | WNOWAIT) != 0 || news.si_pid == 0) return;
+        if (news.si_pid != process->pid) {
+            (void)waitpid(news.si_pid, NULL, 0);
+            continue;
+        }
         process->is_over = true;
-        process->status = status;
+        process->status =
+            news.si_code == CLD_EXITED ? (news.si_status & 0xff) << 8 : news.si_status & 0x7f;
     }
 }
 
 void process_signal(const struct process *process, int signal)
 {
-    if (!process->is_over) (void)kill(-process->pid, signal);
+    if (process->pid > 0 && !process->is_reaped) (void)kill(-process->pid, signal);
 }
 
-static void kill_children(pid_t of, int depth);
+/* What to do with each descendant: before and after its own are seen to. */
+struct visit {
+    void (*before)(struct visit *visit, pid_t pid);
+    void (*after)(struct visit *visit, pid_t pid);
+    uint64_t private_bytes, shared_bytes; /* of measuring */
+};
 
-static void kill_tree(pid_t pid, int depth)
-{
-    (void)kill(pid, SIGSTOP);
-    if (depth < DEPTH_MAX) kill_children(pid, depth + 1);
-    (void)kill(pid, SIGKILL);
-}
+static void visit_children(struct visit *visit, pid_t of, int depth);
 
 /* The children of one thread. */
-static void kill_children_in(const char *path, int depth)
+static void visit_children_in(struct visit *visit, const char *path, int depth)
 {
     FILE *file = fopen(path, "re");
     if (file == NULL) return;
     int pid;
-    while (fscanf(file, "%d", &pid) == 1)
-        if (pid > 1) kill_tree(pid, depth);
+    while (fscanf(file, "%d", &pid) == 1) {
+        if (pid <= 1) continue;
+        if (visit->before != NULL) visit->before(visit, pid);
+        if (depth < DEPTH_MAX) visit_children(visit, pid, depth + 1);
+        if (visit->after != NULL) visit->after(visit, pid);
+    }
     fclose(file);
 }
 
-static void kill_children(pid_t of, int depth)
+static void visit_children(struct visit *visit, pid_t of, int depth)
 {
     char path[320];
     snprintf(path, sizeof path, "/proc/%d/task", (int)of);
@@ -181,18 +193,95 @@ static void kill_children(pid_t of, int depth)
     for (struct dirent *thread; (thread = readdir(threads)) != NULL;) {
         if (thread->d_name[0] == '.') continue;
         snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)of, thread->d_name);
-        kill_children_in(path, depth);
+        visit_children_in(visit, path, depth);
     }
     closedir(threads);
 }
 
-void process_end_all(void)
+static void halt(struct visit *visit, pid_t pid)
 {
-    for (;;) {
-        pid_t pid = waitpid(-1, NULL, WNOHANG);
-        if (pid < 0 && errno == ECHILD) return;
-        if (pid > 0) continue;
-        kill_children(getpid(), 0);
-        (void)poll(NULL, 0, 1); /* the killed need a moment to become zombies */
+    (void)visit;
+    (void)kill(pid, SIGSTOP);
+}
+
+static void end(struct visit *visit, pid_t pid)
+{
+    (void)visit;
+    (void)kill(pid, SIGKILL);
+}
+
+void process_end_all(struct process *process)
+{
+    struct visit killing = {.before = halt, .after = end};
+    if (process != NULL) {
+        process_signal(process, SIGKILL);
+        process->is_reaped = true;
     }
+    for (unsigned passes = 0;; passes++) {
+        pid_t pid;
+        while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {}
+        if (pid < 0 && errno == ECHILD) return;
+        visit_children(&killing, getpid(), 0);
+        /* The killed need a moment to become zombies. */
+        if (passes >= STORM_MAX || passes % 2 == 1) (void)poll(NULL, 0, 1);
+    }
+}
+
+/* Of the strangers among our children, killed; how many there were. */
+struct purge {
+    struct visit killing; /* first: the visitor finds the rest behind it */
+    const pid_t *known;
+    size_t known_count;
+    unsigned count;
+};
+
+static void purge_child(struct visit *visit, pid_t pid)
+{
+    struct purge *purge = (struct purge *)visit;
+    for (size_t i = 0; i < purge->known_count; i++)
+        if (purge->known[i] == pid) return;
+    struct visit killing = {.before = halt, .after = end};
+    purge->count++;
+    halt(&killing, pid);
+    visit_children(&killing, pid, 1);
+    end(&killing, pid);
+    (void)waitpid(pid, NULL, WNOHANG);
+}
+
+void process_end_strangers(const pid_t known[], size_t count)
+{
+    enum {
+        PASSES_MAX = 100
+    };
+    for (int i = 0; i < PASSES_MAX; i++) {
+        struct purge purge = {
+            .killing = {.before = purge_child}, .known = known, .known_count = count};
+        visit_children(&purge.killing, getpid(), DEPTH_MAX); /* children alone, nothing below */
+        if (purge.count == 0) return;
+        if (i % 2 == 1) (void)poll(NULL, 0, 1);
+    }
+}
+
+/* ---- measuring ---- */
+
+static void measure(struct visit *visit, pid_t pid)
+{
+    char path[64];
+    unsigned long size, resident = 0, shared = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return;
+    if (fscanf(file, "%lu %lu %lu", &size, &resident, &shared) == 3 && resident >= shared) {
+        uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+        visit->private_bytes += (resident - shared) * page;
+        if (shared * page > visit->shared_bytes) visit->shared_bytes = shared * page;
+    }
+    fclose(file);
+}
+
+uint64_t process_memory(void)
+{
+    struct visit measuring = {.before = measure};
+    visit_children(&measuring, getpid(), 0);
+    return measuring.private_bytes + measuring.shared_bytes;
 }

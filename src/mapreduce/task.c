@@ -7,6 +7,7 @@
 
 #include "mapreduce/attempt.h"
 #include "mapreduce/process.h"
+#include "mapreduce/sweep.h"
 #include "wire/kinds.h"
 
 #include <assert.h>
@@ -105,7 +106,9 @@ static enum error make_environment(struct attempt *attempt)
     snprintf(tmpdir, sizeof tmpdir, "TMPDIR=%s", attempt->directory);
     snprintf(home, sizeof home, "HOME=%s", attempt->directory);
     const char *usual[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", tmpdir, home};
-    enum { USUAL_COUNT = sizeof usual / sizeof *usual };
+    enum {
+        USUAL_COUNT = sizeof usual / sizeof *usual
+    };
     const struct msg_text *given = attempt->spec->environment.at;
     uint32_t count = attempt->spec->environment.count;
     attempt->environment = calloc(count + USUAL_COUNT + 1, sizeof *attempt->environment);
@@ -123,26 +126,65 @@ static enum error make_environment(struct attempt *attempt)
     return ERROR_NONE;
 }
 
-static enum error make_world(struct attempt *attempt, const char *directory)
+/* The attempt's directory and its commands', absolute. */
+static enum error find_directories(struct attempt *attempt, const char *directory, const char *work)
 {
     char *absolute = realpath(directory, NULL);
     if (absolute == NULL) return trouble_note(&attempt->scratch.trouble, "find", directory);
-    int size = snprintf(attempt->directory, sizeof attempt->directory, "%s/work", absolute);
+    int size = snprintf(attempt->top, sizeof attempt->top, "%s", absolute);
     free(absolute);
-    assert(size > 0 && (size_t)size < sizeof attempt->directory);
+    assert(size > 0 && (size_t)size < sizeof attempt->top);
+    if (work != NULL) {
+        absolute = realpath(work, NULL);
+        if (absolute == NULL) return trouble_note(&attempt->scratch.trouble, "find", work);
+        snprintf(attempt->directory, sizeof attempt->directory, "%s", absolute);
+        free(absolute);
+        return ERROR_NONE;
+    }
+    snprintf(attempt->directory, sizeof attempt->directory, "%s/work", attempt->top);
     if (mkdirat(attempt->scratch.directory, "work", 0700) != 0 && errno != EEXIST)
         return trouble_note(&attempt->scratch.trouble, "create", "work");
+    return ERROR_NONE;
+}
+
+static enum error take_room(struct attempt *attempt)
+{
     int fd = openat(attempt->scratch.directory, "result.new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return trouble_note(&attempt->scratch.trouble, "create", "result");
     bool has_room = posix_fallocate(fd, 0, RESULT_ROOM) != ENOSPC;
     close(fd);
     errno = ENOSPC;
-    if (!has_room) return trouble_note(&attempt->scratch.trouble, "write", "result");
-    return make_environment(attempt);
+    return has_room ? ERROR_NONE : trouble_note(&attempt->scratch.trouble, "write", "result");
+}
+
+/* Walls around the commands. */
+static enum error confine_commands(struct attempt *attempt)
+{
+    const struct msg_task_spec *spec = attempt->spec;
+    const struct confine_ask ask = {
+        .directory = attempt->directory,
+        .memory_size = spec->memory_size,
+        .timeout_ms = spec->timeout_ms,
+        .file_size_max = guard_room(attempt->directory),
+    };
+    uint64_t memory_max = spec->memory_size >= CONFINE_MEMORY_MIN ? spec->memory_size : 0;
+    guard_init(&attempt->guard, memory_max, attempt->directory, attempt->top, watch_now());
+    const char *what;
+    if (confine_begin(attempt->confine, &ask, &what) == ERROR_NONE) return ERROR_NONE;
+    return trouble_note(&attempt->scratch.trouble, "apply", what);
+}
+
+static enum error make_world(struct attempt *attempt, const char *directory, const char *work)
+{
+    enum error error = find_directories(attempt, directory, work);
+    if (error == ERROR_NONE) error = take_room(attempt);
+    if (error == ERROR_NONE) error = make_environment(attempt);
+    return error == ERROR_NONE ? confine_commands(attempt) : error;
 }
 
 static void forget_world(struct attempt *attempt)
 {
+    confine_end(attempt->confine);
     for (char **next = attempt->environment; next != NULL && *next != NULL; next++) free(*next);
     free(attempt->environment);
 }
@@ -228,12 +270,12 @@ static int write_result(struct attempt *attempt, const char *directory,
 
 /* ---- the story ---- */
 
-static enum error work(struct attempt *attempt, const char *directory,
+static enum error work(struct attempt *attempt, const char *directory, const char *commands,
                        struct msg_task_result *result)
 {
     const struct msg_task_spec *spec = attempt->spec;
     watch_limit(&attempt->watch, spec->timeout_ms);
-    enum error error = make_world(attempt, directory);
+    enum error error = make_world(attempt, directory, commands);
     if (error == ERROR_NONE) error = watch_check(&attempt->watch);
     if (error != ERROR_NONE) return error;
     uint32_t partitions = spec->kind == TASK_MAP ? spec->partitions : 0;
@@ -251,7 +293,19 @@ static enum error work(struct attempt *attempt, const char *directory,
     return error;
 }
 
-static int run_in(struct attempt *attempt, const char *directory)
+/* With the daemon nobody is left who would clean up: not where it looks at its next start. */
+static void leave_nothing(const struct attempt *attempt)
+{
+    char above[sizeof attempt->directory];
+    sweep_tree(attempt->directory);
+    snprintf(above, sizeof above, "%s", attempt->directory);
+    char *slash = strrchr(above, '/');
+    if (slash == NULL || slash == above) return;
+    *slash = '\0';
+    (void)rmdir(above); /* its other attempts are there: it stays */
+}
+
+static int run_in(struct attempt *attempt, const char *directory, const char *commands)
 {
     struct spec_bytes book = {0};
     const char *why = read_spec(attempt, &book);
@@ -262,32 +316,32 @@ static int run_in(struct attempt *attempt, const char *directory)
     } else {
         struct msg_task_result result = {0};
         char text[1024];
-        enum error error = work(attempt, directory, &result);
-        process_end_all();
+        enum error error = work(attempt, directory, commands, &result);
+        process_end_all(NULL);
         conclude(attempt, error, &result, text);
         code = write_result(attempt, directory, &result);
     }
+    if (attempt->watch.is_orphan && commands != NULL) leave_nothing(attempt);
     forget_world(attempt);
     memory_put(&attempt->memory, book.bytes, book.bytes_size);
     memory_put(&attempt->memory, book.decoded, book.decoded_size);
     return code;
 }
 
-int task_run(const char *directory)
+int task_run(const char *directory, const char *commands, struct confine *confine)
 {
     struct attempt *attempt = aligned_alloc(_Alignof(struct attempt), sizeof *attempt);
     if (attempt == NULL) return complain(directory, "out of memory");
     memset(attempt, 0, sizeof *attempt);
+    attempt->confine = confine;
     memory_init(&attempt->memory, SIZE_MAX);
     report_init(&attempt->report);
     int code = 1;
-    if (watch_start(&attempt->watch) != ERROR_NONE)
-        complain(directory, strerror(errno));
+    if (watch_start(&attempt->watch) != ERROR_NONE) complain(directory, strerror(errno));
     else if (scratch_open(&attempt->scratch, directory, &attempt->memory, &attempt->watch) !=
              ERROR_NONE)
         complain(directory, strerror(errno));
-    else
-        code = run_in(attempt, directory);
+    else code = run_in(attempt, directory, commands);
     scratch_close(&attempt->scratch);
     watch_stop(&attempt->watch);
     free(attempt);

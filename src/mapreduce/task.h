@@ -16,12 +16,18 @@
 #ifndef MAPREDUCE_TASK_H
 #define MAPREDUCE_TASK_H
 
-enum { PARTITIONED_INDEX_ITEM = 40 }; /* 8 bytes of size and 32 of digest per partition */
+struct confine;
 
-/* Runs the attempt in this directory to its end: reads spec, writes output and result. Returns
+enum {
+    PARTITIONED_INDEX_ITEM = 40
+}; /* 8 bytes of size and 32 of digest per partition */
+
+/* Runs the attempt in this directory to its end: reads spec, writes output and result. work: an
+ * existing directory for its commands, elsewhere, which is deleted should the daemon die; NULL:
+ * DIR/work. confine: initialised, with what is wanted; borrowed. Returns
  * mrtask's exit code: 0 when result was written, whatever it says; 1 when not even that was
  * possible (one line on stderr says why). Blocks signals and becomes the reaper of orphans: for a
  * process of its own. */
-int task_run(const char *directory);
+int task_run(const char *directory, const char *work, struct confine *confine);
 
 #endif

@@ -313,6 +313,7 @@ struct node *node_open(const struct node_config *config, instant now)
     node->address = config->address;
     snprintf(node->name, sizeof node->name, "%s", config->name);
     node->slots = config->slots;
+    node->metrics[METRIC_confinement] = config->confinement;
     node->wall_ms = config->wall_ms;
     node->compact_every = config->compact_every;
     node->details_kept = config->details_kept;

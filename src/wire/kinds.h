@@ -74,6 +74,14 @@ enum sort_kind {
     SORT_NONE = 2,
 };
 
+/* What confines tasks on a node: bits of its counter "confinement" (mrctl doctor). */
+enum confinement_part {
+    CONFINEMENT_FILES = 1,        /* Landlock: what they may open */
+    CONFINEMENT_SIGNALS = 2,      /* and no signal reaches what is outside */
+    CONFINEMENT_USER = 4,         /* each attempt has a user of its own */
+    CONFINEMENT_UNPRIVILEGED = 8, /* none runs as root */
+};
+
 /* msg_fetch: all of a block, not a part of a partitioned one. */
 #define PART_WHOLE UINT32_MAX
 

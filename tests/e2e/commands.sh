@@ -2,6 +2,7 @@
 # What people and scripts hold on to: each command's answer, its JSON keys, its exit code; as the interface has them.
 # Three nodes on loopback, one of them killed on the way.
 . "$(dirname "$0")/../lib/flock.sh"
+TASKS=confined
 flock_begin commands
 for n in 1 2 3; do flock_start $n || not_ok "node $n starts"; done
 check "three nodes find each other" flock_whole 3

@@ -8,6 +8,7 @@
 #       |   node5  |
 #      node3 --- node4
 . "$(dirname "$0")/../lib/flock.sh"
+TASKS=confined
 flock_begin wordcount
 MB=${MB:-16}
 text "$DIR/text" "$MB"

@@ -7,6 +7,9 @@
 #   wait_for SECONDS CMD...     until CMD succeeds; false when it does not in time
 #   ok / not_ok NAME, check NAME CMD...    one line a case; flock_end prints the sum and decides the exit code
 #
+# Tasks run as who runs the test and may write in DIR, so that a test can watch them; TASKS=confined leaves them as they
+# are confined by default.
+#
 # State: DIR, PID[N], ADDR[N]. Ports and directories are the test's own; nothing is killed but what was started here.
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -62,13 +65,14 @@ free_port() {
 }
 
 flock_start() {
-  local n=$1 seed listen=127.0.0.1:$(free_port)
+  local n=$1 seed listen=127.0.0.1:$(free_port) tasks=(--task-user own --task-write "$DIR")
+  [ "${TASKS:-}" = confined ] && tasks=()
   shift
   seed=$(flock_seed "$n")
   [ -n "${ADDR[$n]:-}" ] && listen=${ADDR[$n]}
   : >"$DIR/$n.out"
   "$BUILD/mrnode" -d "$DIR/node$n" --name "node$n" --listen "$listen" --slots "${SLOTS:-2}" --profile local \
-    ${seed:+--join "$seed"} "$@" >"$DIR/$n.out" 2>>"$DIR/$n.err" </dev/null &
+    ${seed:+--join "$seed"} "${tasks[@]}" "$@" >"$DIR/$n.out" 2>>"$DIR/$n.err" </dev/null &
   PID[$n]=$!
   flock_ready "$n"
 }
