@@ -72,7 +72,7 @@ static void close_in(struct pump *pump)
 static void stop(struct pump *pump, enum error error, enum pump_state state)
 {
     close_in(pump);
-    if (pump->error == ERROR_NONE) pump->error = error;
+    if (pump->error == ERROR_NONE && pump->excess == GUARD_NONE) pump->error = error;
     if (pump->state == PUMP_RUNNING) change_state(pump, state);
 }
 
@@ -95,6 +95,10 @@ static void take_out(struct pump *pump, struct slice bytes)
     pump->output_size += bytes.count;
     enum error error = pump->out.take(pump->out.context, bytes);
     if (error == ERROR_NONE) return;
+    if (error == ERROR_FULL && guard_fills_disk(pump->command->guard)) {
+        pump->excess = GUARD_DISK;
+        error = ERROR_NONE;
+    }
     bool is_told = error == ERROR_CLOSED || error == ERROR_TIMEOUT;
     stop(pump, error, is_told ? PUMP_STOPPING : PUMP_KILLED);
 }

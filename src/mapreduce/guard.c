@@ -1,6 +1,6 @@
 /* The guard. A disk is the flock's, too: the log and the blocks are on it, or on the one that other
- * programs need. When it is nearly full, an attempt that has written more than what is left is
- * stopped; one that has not is somebody else's victim and goes on. */
+ * programs need. When it is nearly full, an attempt that has written a good part of it is stopped;
+ * one that has not is somebody else's victim and goes on. */
 #include "mapreduce/guard.h"
 
 #include "mapreduce/process.h"
@@ -17,6 +17,7 @@ enum {
     RESERVE_SHARE = 20,              /* ... and a twentieth of a small one */
     FILES_SHARE = 100,               /* of the files (inodes) that it may hold, one hundredth */
     FILE_COST = 4096,                /* bytes that a file counts for beside its own */
+    GUILT = 4,                       /* times that: who has less on a full disk is its victim */
     WALK_MAX = 200000,               /* files looked at; who has more is judged by these */
     DESCRIPTORS_MAX = 16,
 };
@@ -69,7 +70,7 @@ static int add(const char *path, const struct stat *status, int kind, struct FTW
     return ++walked.files >= WALK_MAX;
 }
 
-static bool fills_disk(struct guard *guard)
+bool guard_fills_disk(struct guard *guard)
 {
     enum {
         DIRECTORIES = sizeof guard->directories / sizeof *guard->directories
@@ -80,7 +81,7 @@ static bool fills_disk(struct guard *guard)
         walked.bytes = walked.files = 0;
         (void)nftw(guard->directories[i], add, DESCRIPTORS_MAX, FTW_PHYS | FTW_MOUNT);
         guard->found = walked.bytes;
-        if (walked.bytes >= reserve_of(&disk) || walked.files >= WALK_MAX) return true;
+        if (walked.bytes >= GUILT * reserve_of(&disk) || walked.files >= WALK_MAX) return true;
         if (walked.files > disk.f_files / FILES_SHARE && disk.f_files > 0) return true;
     }
     return false;
@@ -94,5 +95,5 @@ enum guard_excess guard_look(struct guard *guard, instant now)
     guard->next = now + GUARD_EVERY;
     guard->found = process_memory();
     if (guard->found > guard->memory_max) return GUARD_MEMORY;
-    return fills_disk(guard) ? GUARD_DISK : GUARD_NONE;
+    return guard_fills_disk(guard) ? GUARD_DISK : GUARD_NONE;
 }

@@ -29,6 +29,10 @@ void guard_init(struct guard *guard, uint64_t memory_max, const char *commands, 
  * the disk is nearly full. */
 enum guard_excess guard_look(struct guard *guard, instant now);
 
+/* The disk is nearly full, and a good part of it is this attempt's: it is the one that fills it.
+ * found says with how much. */
+bool guard_fills_disk(struct guard *guard);
+
 /* How large one file may become: what the disk has room for. */
 uint64_t guard_room(const char *directory);
 

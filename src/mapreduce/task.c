@@ -270,6 +270,15 @@ static int write_result(struct attempt *attempt, const char *directory,
 
 /* ---- the story ---- */
 
+static enum error too_big(struct attempt *attempt)
+{
+    struct verdict *verdict = &attempt->verdict;
+    *verdict = (struct verdict){.outcome = OUTCOME_OUTPUT_TOO_BIG};
+    snprintf(verdict->text, sizeof verdict->text, "its output fills the disk (%.0f MiB)",
+             (double)attempt->guard.found / (1 << 20));
+    return ERROR_INVALID;
+}
+
 static enum error work(struct attempt *attempt, const char *directory, const char *commands,
                        struct msg_task_result *result)
 {
@@ -283,6 +292,8 @@ static enum error work(struct attempt *attempt, const char *directory, const cha
     if (error == ERROR_NONE)
         error = spec->kind == TASK_MAP ? mapper_run(attempt) : reducer_run(attempt);
     if (error == ERROR_NONE) error = output_end(&attempt->output, &result->output.digest);
+    /* What it was itself that filled it will fill it again: that is not the node's fault. */
+    if (error == ERROR_FULL && guard_fills_disk(&attempt->guard)) error = too_big(attempt);
     if (error == ERROR_NONE) {
         result->output.size = attempt->output.file.size;
         result->records = output_records(&attempt->output);

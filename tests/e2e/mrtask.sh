@@ -270,16 +270,20 @@ check "kill -9 of the parent leaves nothing" orphaned
 full_disk() { # more keys
     rm -rf "$TOP/small/d"
     mkdir "$TOP/small/d" && D=$TOP/small/d
-    "$TASKSPEC" write "$D/spec" kind=map "$@" && attempt && is outcome disk
+    "$TASKSPEC" write "$D/spec" kind=map "$@" && attempt && is outcome "${OUTCOME:-too-big}"
 }
 mkdir "$TOP/small"
 if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=2m tmpfs "$TOP/small" 2>/dev/null; then
     check "a full disk, output" eval 'full_disk command=yes &&
-        is text "cannot write output: No space left on device"'
+        is text "killed: it was filling the disk (2 MiB)"'
     check "a full disk, runs" eval 'full_disk command=yes partitions=2 memory=100000 &&
-        is text "cannot write runs: No space left on device" && [ ! -e "$D/runs" ]'
+        is text "killed: it was filling the disk (2 MiB)" && [ ! -e "$D/runs" ]'
     check "a full disk, the end of a map" eval '
         full_disk "command=yes | head -c 3000000" partitions=1 &&
+        is text "its output fills the disk (2 MiB)"'
+    head -c 2000000 /dev/zero >"$TOP/small/others"
+    OUTCOME=disk check "a disk that others filled" eval '
+        full_disk "command=yes | head -c 300000" &&
         is text "cannot write output: No space left on device"'
 else
     echo "skipped: a full disk (needs root and tmpfs)"
