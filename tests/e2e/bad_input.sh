@@ -125,6 +125,7 @@ check "what was removed is not found" [ $? = 4 ]
 big_blocks() { find "$DIR"/node*/blocks -type f -size +900k; }
 no_big_blocks() { [ -z "$(big_blocks)" ]; }
 check "its blocks are freed on every node" wait_for 60 no_big_blocks
+big_blocks | xargs -r ls -l --time-style=full-iso | sed 's/^/# /'
 no_scratch() { [ -z "$(find "$DIR"/node*/scratch -mindepth 1 -maxdepth 1 2>/dev/null)" ]; }
 check "no scratch is left" wait_for 10 no_scratch
 check "no task is left" no_tasks_left
