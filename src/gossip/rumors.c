@@ -92,9 +92,9 @@ static void told(struct rumors *rumors, struct member *member, uint32_t limit)
     push_back(&rumors->queues[sends], member);
 }
 
-uint32_t rumors_limit(size_t living_count)
+uint32_t rumors_limit(size_t known_count)
 {
-    size_t n = living_count < RUMOR_LIVING_MIN ? RUMOR_LIVING_MIN : living_count;
+    size_t n = known_count < RUMOR_SIZE_MIN ? RUMOR_SIZE_MIN : known_count;
     uint32_t limit = (RUMOR_LAMBDA * suspicion_log2_milli(n) + 999) / 1000;
     return limit < RUMOR_QUEUES ? limit : RUMOR_QUEUES - 1;
 }
@@ -140,7 +140,7 @@ static void load_news(struct load *load, struct gossip *gossip, const struct mem
                       bool is_introduced)
 {
     if (gossip->rumors.count == 0) return;
-    uint32_t limit = rumors_limit(members_living_count(&gossip->members));
+    uint32_t limit = rumors_limit(gossip->members.by_id.count);
     for (uint32_t sends = 0; sends < limit; sends++) {
         struct member *member = gossip->rumors.queues[sends].first;
         for (; member != NULL; member = member->rumor_next) {
@@ -188,7 +188,7 @@ void rumors_send(struct gossip *gossip, const struct address *address,
     if (head->is_introduced) (void)load_member(&load, gossip, gossip->members.self);
     load_news(&load, gossip, receiver, head->is_introduced);
     pack_load(&load, &writer);
-    uint32_t limit = rumors_limit(members_living_count(&gossip->members));
+    uint32_t limit = rumors_limit(gossip->members.by_id.count);
     for (size_t i = 0; i < load.told_count; i++)
         if (load.told[i]->is_rumor) told(&gossip->rumors, load.told[i], limit);
     gossip->counters.rumors_sent += load.testimony_count + load.hearsay_count;
@@ -239,6 +239,6 @@ instant rumors_deadline(const struct gossip *gossip)
 void rumors_tick(struct gossip *gossip, instant now)
 {
     if (now < rumors_deadline(gossip)) return;
-    drop_beyond(&gossip->rumors, rumors_limit(members_living_count(&gossip->members)));
+    drop_beyond(&gossip->rumors, rumors_limit(gossip->members.by_id.count));
     rumors_spread(gossip, now, RUMOR_FANOUT);
 }

@@ -10,11 +10,12 @@ struct gossip;
 
 enum {
     RUMOR_LAMBDA = 4, /* times log2(n) (SWIM, section 4.1); memberlist's RetransmitMult is 4 too */
-    RUMOR_LIVING_MIN = 8, /* n is at least this: the log of a small flock leaves no room for loss */
-    RUMOR_QUEUES = 64,    /* more than the bound for MEMBERS_MAX, 56 */
-    RUMOR_FANOUT = 3,     /* members told at once when there is news, as memberlist's GossipNodes */
-    RUMOR_SPREADS = 5,    /* times a period, as memberlist's 200 ms of 1 s */
-    RUMOR_HASTE = 20,     /* times a period at most, for deaths: 50 ms of 1 s gather several */
+    RUMOR_SIZE_MIN = 32, /* n is at least this: who has just come knows few of a flock that may be
+                            large, and a dozen more tellings cost a small one nothing */
+    RUMOR_QUEUES = 64,   /* more than the bound for MEMBERS_MAX, 56 */
+    RUMOR_FANOUT = 3,    /* members told at once when there is news, as memberlist's GossipNodes */
+    RUMOR_SPREADS = 5,   /* times a period, as memberlist's 200 ms of 1 s */
+    RUMOR_HASTE = 20,    /* times a period at most, for deaths: 50 ms of 1 s gather several */
 };
 
 struct rumor_queue {
@@ -32,8 +33,9 @@ struct rumors {
 void rumors_add(struct rumors *rumors, struct member *member);
 /* No news any more. */
 void rumors_drop(struct rumors *rumors, struct member *member);
-/* How often a claim is told in a flock of so many. */
-uint32_t rumors_limit(size_t living_count);
+/* How often a claim is told in a flock of so many known members, the gone included: not by those
+ * who live just now, for half of them may only be cut off. */
+uint32_t rumors_limit(size_t known_count);
 
 /* How a datagram begins, and what must be in it. */
 struct rumors_head {

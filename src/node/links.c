@@ -3,6 +3,9 @@
  *   small flock (up to 16):  everyone to everyone; of a pair the smaller id connects
  *   larger:                  each to its 4 successors on the ring of ids: everyone has about 8
  *
+ * What was opened while the flock was small, or to join, and is no neighbour's, ends when it has
+ * been idle for a while: else whom all join through would keep a stream to everyone.
+ *
  * The log flows over these streams; their end without goodbye is evidence against a peer
  * (gossip_evidence). Joining is a stream to an address whose owner is not known yet; it is tried
  * with back-off until a living member has that address. */
@@ -12,12 +15,12 @@
 #include <string.h>
 
 enum {
-    MESH_MAX = 16,       /* 16 * 15 / 2 = 120 idle streams in the flock, 15 a node */
-    RING_SUCCESSORS = 4, /* 8 streams a node, both directions counted: log2 of some hundreds */
+    MESH_MAX = 16, /* 16 * 15 / 2 = 120 idle streams in the flock, 15 a node */
+    RING_SUCCESSORS = LINKS_NEAR_MAX / 2,
     MESH_EVERY = SECOND, /* missing streams are looked for so often */
     CONNECT_PATIENCE =
         3 * SECOND,         /* the larger id connects, too, when the smaller one did not by then */
-    IDLE_MAX = 30 * SECOND, /* an extra stream that nobody needs: copies of blocks come in bursts */
+    IDLE_MAX = 30 * SECOND, /* a stream that nobody needs: copies of blocks come in bursts */
     DEAD_MAX = 60 * SECOND, /* a stream to the dead: who was only cut off has used it by then */
     JOIN_FIRST = 200 * MILLISECOND,
     JOIN_LAST = 5 * SECOND, /* a flock that starts all at once finds itself within this */
@@ -81,6 +84,7 @@ static struct link *connect_to(struct node *node, const struct address *address,
     node->stream_next += 2;
     link->state = LINK_CONNECTING;
     link->purpose = CHANNEL_PEER;
+    link->used = node->now;
     link->is_ours = true;
     link->address = *address;
     if (peer != NULL) link->peer = *peer;
@@ -99,7 +103,6 @@ struct link *links_need(struct node *node, const struct id *peer)
             return NULL;
         struct link *asked = connect_to(node, &member->fact->address, peer);
         if (asked != NULL) asked->is_extra = true;
-        if (asked != NULL) asked->used = node->now;
         return NULL;
     }
     link->used = node->now;
@@ -131,9 +134,14 @@ bool links_send(struct node *node, uint64_t stream, const struct wire_schema *sc
     return true;
 }
 
-static void append_joined(struct node *node, const struct channel_party *party)
+/* A newcomer comes to us: we are its sponsor. Whom we come to, and whom others have told us of, is
+ * no newcomer of ours, and puts itself on the roster by its first entry. So the start of a flock of
+ * n writes n of these, not n for each stream. */
+static void append_joined(struct node *node, const struct link *link,
+                          const struct channel_party *party)
 {
     if (map_get(&node->roster, &party->node) != NULL || !node->may_author) return;
+    if (link->is_ours || members_find(&node->gossip.members, &party->node) != NULL) return;
     struct msg_joined joined = {
         .node = party->node, .name = slice_string(party->name), .cause = CAUSE_JOINED};
     (void)!node_append(node, &wire_joined, &joined, NULL);
@@ -190,7 +198,7 @@ void links_opened(struct node *node, const struct event *event)
     link->address = party->address;
     datagrams_proven(node, &party->node, &party->boot);
     gossip_alive(&node->gossip, node->now, &party->node, &party->boot);
-    append_joined(node, party);
+    append_joined(node, link, party);
     send_exchange(node, link);
     replicas_hello(node, link);
 }
@@ -272,6 +280,38 @@ static void join_tick(struct node *node)
     }
 }
 
+/* This node's place among the sorted living; count when it is not there. */
+static size_t place_of_self(const struct node *node, const struct schedule_node *living,
+                            size_t count)
+{
+    size_t at = 0;
+    while (at < count && !id_equal(&living[at].id, &node->id)) at++;
+    return at;
+}
+
+size_t links_near(struct node *node, struct id near[LINKS_NEAR_MAX])
+{
+    size_t count, filled = 0;
+    const struct schedule_node *living = node_living(node, &count);
+    size_t self_at = place_of_self(node, living, count);
+    if (self_at == count) return 0;
+    bool is_small = count <= LINKS_NEAR_MAX + 1;
+    for (size_t far = 1; far <= RING_SUCCESSORS && !is_small; far++) {
+        near[filled++] = living[(self_at + far) % count].id;
+        near[filled++] = living[(self_at + count - far) % count].id;
+    }
+    for (size_t at = 0; at < count && is_small; at++)
+        if (at != self_at) near[filled++] = living[at].id;
+    return filled;
+}
+
+bool links_is_near(const struct id *near, size_t count, const struct id *peer)
+{
+    for (size_t i = 0; i < count; i++)
+        if (id_equal(&near[i], peer)) return true;
+    return false;
+}
+
 /* Should this node be the one that connects to the member at this place of the sorted living? */
 static bool is_ours_to_connect(struct node *node, size_t self_at, size_t at, size_t count,
                                const struct member *member)
@@ -288,8 +328,7 @@ static void mesh_tick(struct node *node)
 {
     size_t count;
     const struct schedule_node *living = node_living(node, &count);
-    size_t self_at = 0;
-    while (self_at < count && !id_equal(&living[self_at].id, &node->id)) self_at++;
+    size_t self_at = place_of_self(node, living, count);
     for (size_t at = 0; at < count; at++) {
         if (at == self_at || links_to(node, &living[at].id) != NULL) continue;
         const struct member *member = members_find(&node->gossip.members, &living[at].id);
@@ -302,11 +341,16 @@ static void mesh_tick(struct node *node)
 
 static void idle_tick(struct node *node)
 {
+    struct id near[LINKS_NEAR_MAX];
+    size_t near_count = links_near(node, near);
+    bool is_ring = members_living_count(&node->gossip.members) > MESH_MAX;
     for (struct link *link = node->links, *next; link != NULL; link = next) {
         next = link->next;
         if (link->state != LINK_OPEN || link->purpose != CHANNEL_PEER) continue;
         const struct member *peer = members_find(&node->gossip.members, &link->peer);
-        bool is_idle = link->is_extra && node->now - link->used > IDLE_MAX;
+        bool is_extra = link->is_extra ||
+                        (is_ring && link->is_ours && !links_is_near(near, near_count, &link->peer));
+        bool is_idle = is_extra && node->now - link->used > IDLE_MAX;
         bool is_gone = peer != NULL && !member_is_living(peer);
         if (is_idle || (is_gone && node->now - peer->since > DEAD_MAX)) link_close(node, link);
     }

@@ -1,8 +1,8 @@
 /* The log between nodes: new batches are pushed at once over the streams; what a push missed is
  * repaired by version vector.
  *
- *   commit here           --push-->  every linked peer (above 16 members they push on what was
- *                                    new to them)
+ *   commit here           --push-->  every linked peer
+ *   new from elsewhere    --push-->  the neighbours on the ring (above 16 members)
  *   digests of pings differ --ask->  "this I hold"  -->  the batches that it lacks, and what the
  *                                    other holds
  *
@@ -30,8 +30,11 @@ void replicas_spread(void *context, const struct msg_log_batch *batch, const str
                      const struct id *from)
 {
     struct node *node = context;
+    struct id near[LINKS_NEAR_MAX];
+    size_t near_count = 0;
     if (node->actions == NULL) return;
     bool is_own = id_is_zero(from);
+    if (!is_own) near_count = links_near(node, near);
     if (!is_own && members_living_count(&node->gossip.members) <= FORWARD_ABOVE) return;
     /* One copy in the step's arena serves all links. */
     struct slice packed = wire_pack_arena(&wire_log_batch, batch, &node->actions->arena);
@@ -39,6 +42,7 @@ void replicas_spread(void *context, const struct msg_log_batch *batch, const str
     for (struct link *link = node->links; link != NULL; link = link->next) {
         if (link->state != LINK_OPEN || link->purpose != CHANNEL_PEER) continue;
         if (id_equal(&link->peer, author) || (!is_own && id_equal(&link->peer, from))) continue;
+        if (!is_own && !links_is_near(near, near_count, &link->peer)) continue;
         struct action *action = actions_push(node->actions, ACTION_STREAM_SEND);
         action->stream_send.stream = link->stream;
         action->stream_send.bytes = packed;

@@ -63,7 +63,7 @@ struct link {
     enum channel_purpose purpose;
     bool is_ours;   /* we connected */
     bool is_extra;  /* not of the mesh: for a while, because a message had to go there */
-    instant used;   /* when an extra one was last needed */
+    instant used;   /* when it was last needed by itself; ours: opened, at least */
     struct id peer; /* zero: a client, or not known yet */
     struct boot boot;
     struct address address;
@@ -329,6 +329,13 @@ struct link *links_to(const struct node *node, const struct id *peer);
 struct link *links_need(struct node *node, const struct id *peer);
 /* Within this time, see what streams are missing. */
 void links_look(struct node *node, duration within);
+enum {
+    LINKS_NEAR_MAX = 8, /* log2 of some hundreds */
+};
+/* The neighbours on the ring of ids, both ways: their ids, and how many. What is pushed on goes to
+ * them, and over a few of them to all. */
+size_t links_near(struct node *node, struct id near[LINKS_NEAR_MAX]);
+bool links_is_near(const struct id *near, size_t count, const struct id *peer);
 void links_tick(struct node *node);
 void links_join(struct node *node, const struct address *address, bool is_saved);
 /* One message as a record. False when there is no room in the step or the stream is gone. */

@@ -34,8 +34,9 @@ static inline void lone_node_step(struct lone_node *lone, struct event event)
     lone_node_look(lone);
 }
 
-static inline void lone_node_open_tagged(struct lone_node *lone, uint64_t number,
-                                         const struct msg_tag *tags, size_t tags_count)
+/* asked: its profile and tags are taken. */
+static inline void lone_node_open_with(struct lone_node *lone, uint64_t number,
+                                       const struct node_config *asked)
 {
     *lone = (struct lone_node){.now = SECOND};
     plain_pair(number, &lone->pair);
@@ -53,9 +54,9 @@ static inline void lone_node_open_tagged(struct lone_node *lone, uint64_t number
         .address = address_ipv4(127, 0, 0, 1, 7437),
         .name = "lone",
         .slots = 2,
-        .tags = tags,
-        .tags_count = tags_count,
-        .profile = PROFILE_LAN,
+        .tags = asked->tags,
+        .tags_count = asked->tags_count,
+        .profile = asked->profile,
         .seed = number,
         .wall_ms = 1,
     };
@@ -67,7 +68,7 @@ static inline void lone_node_open_tagged(struct lone_node *lone, uint64_t number
 
 static inline void lone_node_open(struct lone_node *lone, uint64_t number)
 {
-    lone_node_open_tagged(lone, number, NULL, 0);
+    lone_node_open_with(lone, number, &(struct node_config){.profile = PROFILE_LAN});
 }
 
 static inline void lone_node_close(struct lone_node *lone)

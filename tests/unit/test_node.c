@@ -108,7 +108,8 @@ static void own_tags_are_told_once_and_to_who_asks(void **state)
     const struct msg_tag tags[] = {{slice_string("disk"), slice_string("ssd")},
                                    {slice_string("rack"), slice_string("a=1")}};
     struct lone_node lone;
-    lone_node_open_tagged(&lone, 1, tags, 2);
+    struct node_config config = {.profile = PROFILE_LAN, .tags = tags, .tags_count = 2};
+    lone_node_open_with(&lone, 1, &config);
     lone_node_stream(&lone, CLIENT, CHANNEL_CLIENT, 0);
     asked_tags(&lone, text, sizeof text);
     assert_non_null(strstr(text, "tag{key=\"disk\" value=\"ssd\"}"));
@@ -160,6 +161,18 @@ static void last_tags_count_in_whatever_order_they_come(void **state)
     lone_node_close(&lone);
 }
 
+static void profiles_probe_twice_once_and_a_fifth_of_a_time_a_second(void **state)
+{
+    (void)state;
+    static const duration periods[] = {SECOND / 2, SECOND, 5 * SECOND};
+    for (unsigned profile = PROFILE_LOCAL; profile <= PROFILE_WAN; profile++) {
+        struct lone_node lone;
+        lone_node_open_with(&lone, 1, &(struct node_config){.profile = profile});
+        assert_true(node_gossip(lone.node)->config.period == periods[profile]);
+        lone_node_close(&lone);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +181,7 @@ int main(void)
         cmocka_unit_test(a_client_can_not_speak_as_a_peer),
         cmocka_unit_test(own_tags_are_told_once_and_to_who_asks),
         cmocka_unit_test(last_tags_count_in_whatever_order_they_come),
+        cmocka_unit_test(profiles_probe_twice_once_and_a_fifth_of_a_time_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
