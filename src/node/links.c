@@ -3,8 +3,8 @@
  *   small flock (up to 16):  everyone to everyone; of a pair the smaller id connects
  *   larger:                  each to its 4 successors on the ring of ids: everyone has about 8
  *
- * What was opened while the flock was small, or to join, and is no neighbour's, ends when it has
- * been idle for a while: else whom all join through would keep a stream to everyone.
+ * What was opened while the flock was small, or to join, and is no neighbour's, ends soon after:
+ * else whom all join through would keep a stream to everyone.
  *
  * The log flows over these streams; their end without goodbye is evidence against a peer
  * (gossip_evidence). Joining is a stream to an address whose owner is not known yet; it is tried
@@ -20,7 +20,8 @@ enum {
     MESH_EVERY = SECOND, /* missing streams are looked for so often */
     CONNECT_PATIENCE =
         3 * SECOND,         /* the larger id connects, too, when the smaller one did not by then */
-    IDLE_MAX = 30 * SECOND, /* a stream that nobody needs: copies of blocks come in bursts */
+    IDLE_MAX = 30 * SECOND, /* an extra stream that nobody needs: copies of blocks come in bursts */
+    LEFT_MAX = 5 * SECOND,  /* one that a join left behind: it has told all by then */
     DEAD_MAX = 60 * SECOND, /* a stream to the dead: who was only cut off has used it by then */
     JOIN_FIRST = 200 * MILLISECOND,
     JOIN_LAST = 5 * SECOND, /* a flock that starts all at once finds itself within this */
@@ -348,9 +349,9 @@ static void idle_tick(struct node *node)
         next = link->next;
         if (link->state != LINK_OPEN || link->purpose != CHANNEL_PEER) continue;
         const struct member *peer = members_find(&node->gossip.members, &link->peer);
-        bool is_extra = link->is_extra ||
-                        (is_ring && link->is_ours && !links_is_near(near, near_count, &link->peer));
-        bool is_idle = is_extra && node->now - link->used > IDLE_MAX;
+        bool is_left = is_ring && link->is_ours && !links_is_near(near, near_count, &link->peer);
+        duration idle_max = link->is_extra ? IDLE_MAX : LEFT_MAX;
+        bool is_idle = (link->is_extra || is_left) && node->now - link->used > idle_max;
         bool is_gone = peer != NULL && !member_is_living(peer);
         if (is_idle || (is_gone && node->now - peer->since > DEAD_MAX)) link_close(node, link);
     }

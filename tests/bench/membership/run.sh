@@ -1,17 +1,45 @@
 #!/usr/bin/env bash
 # Membership, against Serf (Debian package serf): the same harness, the same work, side by side in one session, each
-# flock in a network namespace of its own. Prints a table of ratios.
+# flock in a network namespace of its own. Prints a table: ours, Serf's, their ratio, and the bar we set ourselves.
 #
-#   tests/bench/membership/run.sh [BUILD] [quick|full] [OUT]     (root; quick: about 2 minutes, full: about 12)
+#   tests/bench/membership/run.sh [-o OUT] [-s "mrnode serf"] [BUILD] [ROW ...]      (root)
 #
-# Both run the same scenario at the same time, so both have the same neighbours.
+#   ROW            minutes
+#   n16 n32 n64       2    idle bytes, processor time, memory; kill -9
+#   hang              4    SIGSTOP, at 16, 32 and 64
+#   loss              3    TCP clean, 40 and 80 % of the datagrams lost
+#   lossy             5    TCP lossy too: 40, 60 and 80 % of 16 nodes, 25 and 40 % of 32
+#   slow              2    3 of 8 nodes stopped 8 s of each 9 s
+#   join              6    16 and 32 nodes join at once, ten times each
+#   part              3    halves apart for 60 s, then healed, five times
+#   restart           1    kill -9, started again after 3 s
+#   quick             2    the default: a little of n16, hang and restart
+#   full             30    all rows
+#   scale             5    no live nodes: mrsim membership --scale
+#   table             -    nothing is run: the table of OUT, or of what was measured last (measured.jsonl)
+#
+# What runs at the same time has the same neighbours: both systems do, and both are kept waiting by a busy machine.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-build=$(cd "${1:-$here/../../../build}" 2>/dev/null && pwd) || { echo "no build in ${1:-build}: make first" >&2; exit 1; }
-what=${2:-quick}
-out=${3:-$(mktemp -d "${TMPDIR:-/tmp}/membench.XXXXXX")}
+out='' systems='mrnode serf'
+while getopts o:s: option; do
+  case $option in
+  o) out=$OPTARG ;;
+  s) systems=$OPTARG ;;
+  *) exit 2 ;;
+  esac
+done
+shift $((OPTIND - 1))
+build=${MR_BUILD:-$here/../../../build}
+[ -d "${1:-}" ] && { build=$1; shift; }
+build=$(cd "$build" 2>/dev/null && pwd) || { echo "no build there: make first" >&2; exit 1; }
+[ $# = 0 ] && set -- quick
+[ "$*" = full ] && set -- n16 n32 n64 hang loss lossy slow join part restart
 export MR_BUILD=$build
-systems="mrnode serf"
+
+if [ "$*" = table ]; then exec /usr/bin/python3 "$here/table.py" ${out:+"$out"}; fi
+if [ "$*" = scale ]; then exec "$build/mrsim" membership --scale; fi
+out=${out:-$(mktemp -d "${TMPDIR:-/tmp}/membench.XXXXXX")}
 
 [ "$(id -u)" = 0 ] || { echo "skip membership: needs root (network namespaces, iptables)"; exit 0; }
 for tool in ip iptables; do
@@ -30,22 +58,27 @@ one() { # name n tests
   done
 }
 
+row() {
+  local i
+  case $1 in
+  quick) one quick 16 join,steady:20,crash:3,hang:1,restart:1:5 ;;
+  n16 | n32 | n64) one "$1" "${1#n}" join,steady:30,crash:5 ;;
+  hang) for i in 16 32 64; do one "hang$i" $i join,hang:5; wait; done ;;
+  loss) for i in 40 80; do one "keep$i" 16 "join,loss:$i:keep"; wait; done ;;
+  lossy)
+    for i in 40 60 80; do one "drop$i" 16 "join,loss:$i:drop"; done; wait
+    for i in 25 40; do one "drop$i-32" 32 "join,loss:$i:drop"; wait; done ;;
+  slow) one slow 16 join,slow:8:1:6 ;;
+  join) for i in 1 2 3 4 5 6 7 8 9 10; do one "join16-$i" 16 join; wait; one "join32-$i" 32 join; wait; done ;;
+  part) for i in 1 2 3 4 5; do one "part$i" 16 join,part; done ;;
+  restart) one restart 16 join,restart:3:5 ;;
+  *) echo "no row named $1: see the head of $0" >&2; exit 2 ;;
+  esac
+  wait
+}
+
 (
   flock 9 # one benchmark at a time
-  case $what in
-  quick)
-    one n16 16 join,steady:20,crash:3,hang:1,restart:1:5
-    wait ;;
-  full)
-    one n16 16 join,steady:30,crash:5,hang:3,restart:2:10; wait
-    one n32 32 join,steady:30,crash:5,hang:2; wait
-    one n64 64 join,steady:30,crash:5,hang:1; wait
-    one keep40 16 join,loss:40:keep; one keep80 16 join,loss:80:keep; one drop40 16 join,loss:40:drop
-    one drop60 16 join,loss:60:drop; wait
-    one drop80 16 join,loss:80:drop; one part 16 join,part; one slow 16 join,slow:8:1:6; wait
-    one drop25-32 32 join,loss:25:drop; one drop40-32 32 join,loss:40:drop; wait
-    for i in 1 2 3 4; do one join16-$i 16 join; wait; one join32-$i 32 join; wait; done ;;
-  *) echo "usage: $0 [BUILD] [quick|full] [OUT]" >&2; exit 2 ;;
-  esac
-) 9>"${LOCK:-/tmp/bench.lock}" || exit
+  for name; do row "$name"; done
+) 9>"${BENCH_LOCK:-${TMPDIR:-/tmp}/bench.lock}" || exit
 /usr/bin/python3 "$here/table.py" "$out"
