@@ -36,7 +36,11 @@ static void on_changed(void *context, instant now, struct member *member,
     bool was_dead = change->before == MEMBER_DEAD;
     if (member->state == MEMBER_DEAD && !was_dead) gossip->counters.deaths++;
     /* One came back from the dead: a partition heals, perhaps, and others wait behind it. */
-    if (member_is_living(member) && was_dead) gossip->heal_next = now;
+    if (member_is_living(member) && was_dead) {
+        rumors_hasten(gossip, now);
+        instant soon = now + gossip->config.period / RUMOR_HASTE;
+        gossip->heal_soon = instant_min(gossip->heal_soon, soon);
+    }
     const struct gossip_ports *ports = &gossip->config.ports;
     if (change->before != member->state || change->is_boot_new || change->is_address_new)
         ports->changed(ports->context, member, change->before);
@@ -101,6 +105,7 @@ static void refute(struct gossip *gossip, instant now, const struct msg_member_c
                "event=refuted state=%s refutations=%u cause=\"%s\"",
                member_state_text(claim->state), own.refutations, cause_text(claim->cause));
     claims_own(gossip, now, &own);
+    if (claim->state == MEMBER_DEAD) rumors_hasten(gossip, now);
 }
 
 static void take_about_self(struct gossip *gossip, instant now,

@@ -12,7 +12,8 @@
  *
  * The dead are pinged, too, one every few periods: the ping says "you are held dead", so whoever
  * lives behind a partition that has healed refutes, and both sides find together with nobody's
- * help.
+ * help. For each that comes back another is pinged at once: more may wait behind the same
+ * partition, and so all are back within a period.
  *
  * A node that was stopped (SIGSTOP, a virtual machine paused) wakes with all its time-outs in the
  * past, and would accuse everyone. It knows by its own tick coming late, and takes its sleep off
@@ -42,7 +43,7 @@ enum error gossip_init(struct gossip *gossip, const struct gossip_config *config
     assert(config->period >= RUMOR_HASTE && !id_is_zero(&config->id));
     assert(config->name != NULL && config->name[0] != '\0');
     *gossip = (struct gossip){.config = *config, .prng = prng, .memory = memory, .now = now};
-    gossip->suspects_next = INSTANT_NEVER;
+    gossip->suspects_next = gossip->heal_soon = INSTANT_NEVER;
     gossip->heal_next = gossip->reap_next = gossip->datagram_heard = now;
     /* Nodes that are started together shall not tick together. */
     gossip->period_deadline = now + 1 + (instant)prng_below(prng, (uint64_t)config->period);
@@ -111,7 +112,7 @@ static struct member *next_in_turn(struct gossip *gossip)
 /* One of the dead at random. Left ones stay in peace. */
 static void heal(struct gossip *gossip, instant now)
 {
-    if (now < gossip->heal_next) return;
+    gossip->heal_soon = INSTANT_NEVER;
     gossip->heal_next = now + HEAL_PERIODS * gossip->config.period;
     struct member *dead = members_pick_dead(&gossip->members, gossip->prng);
     if (dead != NULL) probe_ping(gossip, dead);
@@ -165,7 +166,7 @@ static void begin_period(struct gossip *gossip, instant now)
     if (member != NULL) probe_start(gossip, now, member, CAUSE_NONE);
     suspects_remind(gossip);
     tell_blocked(gossip, now);
-    heal(gossip, now);
+    if (now >= gossip->heal_next) heal(gossip, now);
     reap(gossip, now);
 }
 
@@ -182,6 +183,7 @@ void gossip_tick(struct gossip *gossip, instant now)
     probe_tick(gossip, now);
     suspects_tick(gossip, now);
     begin_period(gossip, now);
+    if (now >= gossip->heal_soon) heal(gossip, now);
     rpc_tick(&gossip->rpc, now);
     rumors_tick(gossip, now);
 }
@@ -193,6 +195,7 @@ instant gossip_deadline(const struct gossip *gossip)
     next = instant_min(next, gossip->period_deadline);
     next = instant_min(next, probe_deadline(gossip));
     next = instant_min(next, rpc_deadline(&gossip->rpc));
+    next = instant_min(next, gossip->heal_soon);
     return instant_min(next, gossip->suspects_next);
 }
 

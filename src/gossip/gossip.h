@@ -87,7 +87,8 @@ struct gossip {
     instant differs_since; /* nobody heard from since then had our view; INSTANT_NEVER = one had */
     struct member *suspects; /* a list through their suspicions */
     instant suspects_next;   /* nothing is due among them before */
-    instant heal_next;       /* a dead one is pinged in the first period from here on */
+    instant heal_next;       /* a dead one is pinged in the first period from here on, */
+    instant heal_soon;       /* and at this time, for one came back; INSTANT_NEVER = none did */
     instant reap_next;
     uint32_t death_next;       /* we were held dead with fewer refutations, and know it */
     instant datagram_heard;    /* from anybody */
