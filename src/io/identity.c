@@ -35,6 +35,11 @@ static bool fail(struct why *why, const char *format, ...)
     return false;
 }
 
+enum {
+    LOCK_TRIES = 50, /* half a second */
+    LOCK_PAUSE_US = 10000,
+};
+
 int identity_lock(const char *directory, struct why *why)
 {
     char path[FILE_PATH_MAX];
@@ -48,7 +53,12 @@ int identity_lock(const char *directory, struct why *why)
         fail(why, "directory %s: %s; choose another with -d", directory, strerror(errno));
         return -1;
     }
-    if (flock(file, LOCK_EX | LOCK_NB) == 0) return file;
+    /* A node that was killed a moment ago may have left a child between fork and exec, which holds
+     * all that the node held until it comes to its exec. */
+    for (int tries = 0; tries < LOCK_TRIES; tries++) {
+        if (flock(file, LOCK_EX | LOCK_NB) == 0) return file;
+        (void)usleep(LOCK_PAUSE_US);
+    }
     fail(why, "directory %s is in use by another mrnode; stop that one or choose another with -d",
          directory);
     close(file);

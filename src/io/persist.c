@@ -6,10 +6,10 @@
  *                         |   swap when idle     ^
  *                         +----------------------+
  *
- * Full disk: the batch is kept and tried again every second, in order, since nothing of it was
- * written. The node hears nothing of it: it lives on without acknowledging anything, and the log
- * says so. Any other error is the end of this boot: after a failed fsync nobody knows what is on
- * the disk, and it is never tried again. */
+ * Full or read-only disk: the batch is kept and tried again every second, in order, since nothing
+ * of it was written. The node is told once, and lives on without acknowledging anything; the next
+ * EVENT_PERSISTED tells it that there is room again. Any other error is the end of this boot: after
+ * a failed fsync nobody knows what is on the disk, and it is never tried again. */
 #include "io/persist.h"
 
 #include "io/loop.h"
@@ -19,7 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PERSIST_PENDING_MAX = 512 << 20 }; /* a disk this far behind is not going to catch up */
+enum {
+    PERSIST_PENDING_MAX = 512 << 20
+}; /* a disk this far behind is not going to catch up */
 
 struct batch {
     struct storage_put *puts; /* slices point into bytes once it is handed over; offsets before */
@@ -30,10 +32,10 @@ struct batch {
 };
 
 enum persist_state {
-    PERSIST_IDLE,    /* the thread waits */
-    PERSIST_BUSY,    /* it owns the writing batch */
-    PERSIST_DONE,    /* the loop has not seen the result yet */
-    PERSIST_FAILED,  /* for good */
+    PERSIST_IDLE,   /* the thread waits */
+    PERSIST_BUSY,   /* it owns the writing batch */
+    PERSIST_DONE,   /* the loop has not seen the result yet */
+    PERSIST_FAILED, /* for good */
 };
 
 struct persist {
@@ -41,11 +43,11 @@ struct persist {
     struct storage *storage;
     uv_thread_t thread;
     uv_async_t async;
-    uv_mutex_t mutex; /* guards state, error, is_full and is_ending */
+    uv_mutex_t mutex; /* guards state, error, waits and is_ending */
     uv_cond_t wake;
     enum persist_state state;
     enum error error;
-    bool is_full;     /* news for the loop: the disk is full, trying on */
+    enum error waits; /* news for the loop: why it is tried again and again; NONE */
     bool is_ending;
     struct batch batches[2];
     struct batch *gathering; /* the loop's */
@@ -54,12 +56,10 @@ struct persist {
 
 /* ---- the thread ---- */
 
-static void tell_full(struct persist *persist, bool *was_told)
+static void tell_waits(struct persist *persist, enum error error)
 {
-    if (*was_told) return;
-    *was_told = true;
     uv_mutex_lock(&persist->mutex);
-    persist->is_full = true;
+    persist->waits = error;
     uv_mutex_unlock(&persist->mutex);
     (void)uv_async_send(&persist->async);
 }
@@ -72,18 +72,27 @@ static bool is_ending(struct persist *persist)
     return is;
 }
 
-/* Until it is on the disk, or never will be. */
+/* One of those after which nothing is lost (storage.h), and which may pass. */
+static bool may_pass(enum error error)
+{
+    return error == ERROR_FULL || error == ERROR_DENIED || error == ERROR_MEMORY;
+}
+
+/* Until it is on the disk, or never will be. The storage takes the puts once, then syncs. */
 static enum error commit(struct persist *persist)
 {
     struct batch *batch = persist->writing;
-    bool was_told = false;
-    enum error error = storage_write(persist->storage, batch->puts, batch->puts_count);
-    while (error == ERROR_FULL && !is_ending(persist)) {
-        tell_full(persist, &was_told);
+    bool is_taken = false, was_told = false;
+    for (;;) {
+        enum error error = ERROR_NONE;
+        if (!is_taken) error = storage_write(persist->storage, batch->puts, batch->puts_count);
+        is_taken = error == ERROR_NONE;
+        if (is_taken) error = storage_sync(persist->storage);
+        if (error == ERROR_NONE || !may_pass(error) || is_ending(persist)) return error;
+        if (!was_told) tell_waits(persist, error == ERROR_MEMORY ? ERROR_FULL : error);
+        was_told = true;
         sleep(1);
-        error = storage_write(persist->storage, batch->puts, batch->puts_count);
     }
-    return error == ERROR_NONE ? storage_sync(persist->storage) : error;
 }
 
 static void run(void *context)
@@ -108,7 +117,9 @@ static void run(void *context)
 
 static void batch_reset(struct batch *batch)
 {
-    enum { KEPT_SIZE = 1 << 20 }; /* of a usual batch; what a burst took goes back */
+    enum {
+        KEPT_SIZE = 1 << 20
+    }; /* of a usual batch; what a burst took goes back */
     if (batch->bytes_capacity > KEPT_SIZE) {
         free(batch->bytes);
         batch->bytes = NULL;
@@ -188,18 +199,16 @@ static void on_news(uv_async_t *async)
     struct persist *persist = async->data;
     uv_mutex_lock(&persist->mutex);
     enum persist_state state = persist->state;
-    bool is_full = persist->is_full;
+    enum error waits = persist->waits;
     uint64_t token = persist->writing->token;
-    persist->is_full = false;
+    persist->waits = ERROR_NONE;
     if (state == PERSIST_DONE) {
         batch_reset(persist->writing);
         persist->state = PERSIST_IDLE;
         hand_over(persist);
     }
     uv_mutex_unlock(&persist->mutex);
-    if (is_full)
-        trace_line(&persist->loop->trace, TRACE_WARN,
-                   "event=disk_full text=\"nothing is acknowledged until there is space again\"");
+    if (waits != ERROR_NONE) feed_failed(persist, waits);
     if (state == PERSIST_DONE) feed_persisted(persist, token);
     if (state == PERSIST_FAILED) feed_failed(persist, persist->error);
 }

@@ -13,7 +13,7 @@ struct persist;
 enum error persist_open(struct loop *loop, struct storage *storage,
                         struct persist **persist) MUST_USE;
 /* Copies the puts. EVENT_PERSISTED with this token or a later one follows, or EVENT_STORAGE_FAILED,
- * which is final; for a full disk to have space again it waits. */
+ * which is final unless it says FULL or DENIED: then it is tried on. */
 void persist_write(struct persist *persist, uint64_t token, const struct storage_put *puts,
                    size_t count);
 /* Writes what is pending, ends the thread, waiting for it. No event follows. */

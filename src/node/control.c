@@ -47,6 +47,8 @@ static void submit(struct node *node, uint64_t stream, const struct wire_message
     if (trouble != NULL) control_error(node, stream, ask->request, CODE_USAGE, "%s", trouble);
     else if (node->is_leaving)
         control_error(node, stream, ask->request, 3, "this node is leaving: ask another");
+    else if (node->storage_waits != ERROR_NONE)
+        control_error(node, stream, ask->request, 3, "this node's disk is full: ask another");
     else pending_add(node, stream, message);
 }
 

@@ -17,8 +17,9 @@ enum event_kind {
     EVENT_STREAM_RECORD, /* one decrypted record: packed messages */
     EVENT_STREAM_CLOSED, /* gone, or never came to be; the last event of a stream */
     EVENT_PERSISTED,     /* every ACTION_PERSIST up to this token is on disk (fsync) */
-    EVENT_STORAGE_FAILED, /* the disk refused: FULL, or anything else, which is the end of this boot
-                           */
+    EVENT_STORAGE_FAILED, /* the disk is full (FULL) or read-only (DENIED): it is tried again, and
+                             EVENT_PERSISTED follows some day; or anything else, which is the end of
+                             this boot */
     EVENT_BLOCK_STORED, /* a block is here, verified; by fetch, write or a client's upload (token 0)
                          */
     EVENT_BLOCK_FAILED, /* a fetch, write or read did not come to be */

@@ -452,7 +452,7 @@ void node_leave(struct node *node)
     if (node->is_leaving) return;
     node->is_leaving = true;
     node->leave_deadline = node->now + 5 * SECOND;
-    work_leave(node);
+    work_give_back(node, CAUSE_LEAVING);
     struct msg_left left = {.cause = CAUSE_LEAVING};
     (void)!node_append(node, &wire_left, &left, NULL);
     trace_line(&node->trace, TRACE_INFO, "event=leaving");
@@ -555,6 +555,29 @@ static void stream_record(struct node *node, uint64_t stream, struct slice bytes
     }
 }
 
+/* A full disk is no reason to stop: it gossips, serves what it has, hears what is new; it runs
+ * nothing, and acknowledges nothing. */
+static void storage_failed(struct node *node, enum error error)
+{
+    if (error != ERROR_FULL && error != ERROR_DENIED) {
+        node_fail(node, error, "storage");
+        return;
+    }
+    if (node->storage_waits != ERROR_NONE) return;
+    node->storage_waits = error;
+    trace_line(&node->trace, TRACE_WARN, "event=disk_waits because=\"%s\"",
+               error == ERROR_FULL ? "no space left" : "it is read-only");
+    work_give_back(node, CAUSE_DISK);
+}
+
+static void persisted(struct node *node, uint64_t token)
+{
+    if (node->storage_waits != ERROR_NONE) trace_line(&node->trace, TRACE_WARN, "event=disk_back");
+    if (node->storage_waits != ERROR_NONE) node->is_work_wanted = true;
+    node->storage_waits = ERROR_NONE;
+    replicas_persisted(node, token);
+}
+
 static void take_event(struct node *node, const struct event *event)
 {
     switch (event->kind) {
@@ -570,8 +593,8 @@ static void take_event(struct node *node, const struct event *event)
         stream_record(node, event->stream_record.stream, event->stream_record.bytes);
         break;
     case EVENT_STREAM_CLOSED: links_closed(node, event); break;
-    case EVENT_PERSISTED: replicas_persisted(node, event->persisted.token); break;
-    case EVENT_STORAGE_FAILED: node_fail(node, event->storage_failed.error, "storage"); break;
+    case EVENT_PERSISTED: persisted(node, event->persisted.token); break;
+    case EVENT_STORAGE_FAILED: storage_failed(node, event->storage_failed.error); break;
     case EVENT_BLOCK_STORED:
         /* An upload waits for what will reference it; whatever we fetched, somebody asked us to
          * pin. */

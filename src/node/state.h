@@ -219,6 +219,7 @@ struct node {
     struct map heard;  /* by id: the vectors that peers have told: heard.c */
     struct map roster; /* struct roster_item: who has ever joined */
     uint64_t persist_token;
+    enum error storage_waits; /* the disk is full or read-only; NONE: it is not */
     bool is_ack_wanted; /* an entry came whose author waits for our disk */
 
     duration compact_every;   /* compaction.c; 0 = its own number */
@@ -399,7 +400,8 @@ void work_tick(struct node *node);
 void work_started(struct node *node, uint64_t token);
 void work_finished(struct node *node, const struct event *event);
 size_t work_running_count(const struct node *node);
-void work_leave(struct node *node);
+/* Stops all attempts, which are given back with this cause. */
+void work_give_back(struct node *node, enum cause cause);
 void work_close(struct node *node);
 void finish_tick(struct node *node, struct work *work);
 /* The dataset that the job makes: -O, else the job's own name. Borrowed. */

@@ -86,11 +86,11 @@ static void stop_losers(struct node *node)
     }
 }
 
-void work_leave(struct node *node)
+void work_give_back(struct node *node, enum cause cause)
 {
     for (size_t i = 0; i < node->slots; i++)
         if (node->running[i].token != 0 && node->running[i].state != RUNNING_STOPPING)
-            running_move(node, &node->running[i], RUNNING_STOPPING, CAUSE_LEAVING);
+            running_move(node, &node->running[i], RUNNING_STOPPING, cause);
 }
 
 void work_started(struct node *node, uint64_t token)
@@ -290,6 +290,7 @@ static void claim_some(struct node *node)
     for (const struct work *work = node->works; work != NULL; work = work->next)
         works_count += work->is_scheduled;
     if (slots_free == 0 || works_count == 0 || node->is_leaving || !node->may_author) return;
+    if (node->storage_waits != ERROR_NONE) return;
     size_t nodes_count;
     const struct schedule_node *nodes = node_living(node, &nodes_count);
     if (standing_is_degraded(node, &node->id) && has_better(nodes, nodes_count)) return;

@@ -7,6 +7,10 @@
 
 #include <assert.h>
 
+enum {
+    FULL_AGAIN = SECOND /* a full disk is tried again so often: io/persist.c */
+};
+
 void disk_open(struct host *host)
 {
     enum error error = storage_memory_open(&host->storage);
@@ -59,6 +63,15 @@ void disk_persist(struct world *world, struct host *host, uint64_t token,
 
 void disk_synced(struct world *world, struct host *host, uint64_t token)
 {
+    if (host->is_full) {
+        failed(world, host, ERROR_FULL);
+        queue_push(&world->queue, (struct happening){.at = world->now + FULL_AGAIN,
+                                                     .kind = HAPPEN_SYNCED,
+                                                     .host = host->index,
+                                                     .life = host->life,
+                                                     .number = token});
+        return;
+    }
     host->syncing_token = 0;
     /* The canary reports what it has not done. */
     bool is_skipped = world->plan.canary == CANARY_LOSE_ACKNOWLEDGED;

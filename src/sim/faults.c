@@ -101,6 +101,7 @@ static void strike_host(struct world *world, const struct strike *strike, struct
         return;
     case FAULT_WONKY: world->network.wonky[index] = WONKY_LOSS; break;
     case FAULT_SLOW_DISK: host->fsync_delay = (duration)strike->value; break;
+    case FAULT_DISK_FULL: host->is_full = true; break;
     case FAULT_STRAGGLER: host->slowness = (uint32_t)strike->value; break;
     default: assert(!"a fault of one host");
     }
@@ -179,6 +180,7 @@ void faults_end(struct world *world, const struct happening *happening)
     case FAULT_DELAY: network_calm(network); return;
     case FAULT_WONKY: network->wonky[host->index] = 0; return;
     case FAULT_SLOW_DISK: host->fsync_delay = DISK_SYNC_DELAY; return;
+    case FAULT_DISK_FULL: host->is_full = false; return;
     case FAULT_STRAGGLER: host->slowness = 1; return;
     case FAULT_LEAVE: host_return(world, host); return;
     default: assert(!"a fault that ends");

@@ -64,6 +64,7 @@ struct host {
     uint64_t written_token; /* of the last ACTION_PERSIST */
     uint64_t syncing_token; /* of the fsync in flight; 0 = none */
     duration fsync_delay;
+    bool is_full;           /* the disk takes nothing for now */
     struct map blocks; /* struct held_block: blocks.c */
 };
 

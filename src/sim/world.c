@@ -159,6 +159,7 @@ void world_heal(struct world *world)
         struct host *host = &world->hosts[i];
         host_resume(world, host);
         host->fsync_delay = DISK_SYNC_DELAY;
+        host->is_full = false;
         host->slowness = 1;
         disk_fail(host, 0, ERROR_IO); /* none fails any more */
         if (host->state == HOST_DOWN) host_start(world, host);

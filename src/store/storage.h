@@ -50,7 +50,7 @@ MUST_USE static inline enum error storage_write(struct storage *storage,
     return storage->methods->write(storage, puts, count);
 }
 
-/* fsync. FULL, MEMORY: nothing was lost, and a later sync may succeed (after space was freed).
+/* fsync. FULL, MEMORY, DENIED (read-only): nothing was lost, and a later sync may succeed.
  * After any other error what was written since the last sync may be gone, here and on the disk:
  * the storage answers all later calls with the same error. Never is a failed fsync tried again. */
 MUST_USE static inline enum error storage_sync(struct storage *storage)

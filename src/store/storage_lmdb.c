@@ -11,7 +11,8 @@
  *
  * The queue is kept until the commit succeeded. A full disk therefore loses nothing: pages of a
  * failed transaction are referenced by nobody, and the next sync writes all of them anew. The
- * same queue is played again after the map grew. Any other error ends the storage: after a
+ * same queue is played again after the map grew, and when a disk was read-only for a while. Any
+ * other error ends the storage: after a
  * failed fsync the kernel may have dropped pages and called them clean (Rebello et al. 2020,
  * "Can Applications Recover from fsync Failures?").
  *
@@ -230,7 +231,8 @@ static enum error lmdb_sync(struct storage *storage)
     }
     enum error error = error_of(disk_code(lmdb, code));
     if (error == ERROR_NONE) lmdb->queue_size = 0;
-    else if (error != ERROR_FULL && error != ERROR_MEMORY) lmdb->failed = error;
+    else if (error != ERROR_FULL && error != ERROR_MEMORY && error != ERROR_DENIED)
+        lmdb->failed = error;
     return error;
 }
 

@@ -120,7 +120,8 @@ static enum error begin(struct storage_memory *memory)
     if (memory->failed != ERROR_NONE) return memory->failed;
     if (memory->countdown == 0 || --memory->countdown > 0) return ERROR_NONE;
     enum error error = memory->error;
-    if (error != ERROR_FULL && error != ERROR_MEMORY) memory->failed = error;
+    if (error != ERROR_FULL && error != ERROR_MEMORY && error != ERROR_DENIED)
+        memory->failed = error;
     return error;
 }
 

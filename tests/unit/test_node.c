@@ -9,7 +9,10 @@
 
 #include <cmocka.h>
 
-enum { CLIENT = 1, PEER = 3 };
+enum {
+    CLIENT = 1,
+    PEER = 3
+};
 
 static size_t count_actions(const struct lone_node *lone, enum action_kind kind)
 {
@@ -26,7 +29,8 @@ static void a_record_of_many_requests_is_answered_in_part_and_breaks_nothing(voi
     lone_node_open(&lone, 1);
     lone_node_stream(&lone, CLIENT, CHANNEL_CLIENT, 0);
     struct writer writer = writer_of(record, sizeof record);
-    struct msg_ask_kill ask = {.request = 1, .job = slice_string("x")}; /* small, and so the answer */
+    struct msg_ask_kill ask = {.request = 1,
+                               .job = slice_string("x")}; /* small, and so the answer */
     while (wire_pack(&wire_ask_kill, &ask, &writer)) continue;
     lone_node_record(&lone, CLIENT, slice_of(record, (size_t)(writer.at - record)));
     assert_true(count_actions(&lone, ACTION_STREAM_SEND) > 0);
@@ -39,7 +43,9 @@ static void a_record_of_many_requests_is_answered_in_part_and_breaks_nothing(voi
 static void a_hundred_thousand_blocks_are_dropped_over_many_steps(void **state)
 {
     (void)state;
-    enum { BLOCKS = 100 * 1000 };
+    enum {
+        BLOCKS = 100 * 1000
+    };
     struct lone_node lone;
     lone_node_open(&lone, 1);
     for (uint32_t i = 0; i < BLOCKS; i++) {
@@ -173,6 +179,46 @@ static void profiles_probe_twice_once_and_a_fifth_of_a_time_a_second(void **stat
     }
 }
 
+/* Is a submission answered with an error at once? */
+static bool is_refused(struct lone_node *lone)
+{
+    uint8_t record[1024];
+    struct msg_ask_submit ask = {.request = 9};
+    ask.spec = (struct msg_job_spec){.name = slice_string("j"), .mapper = slice_string("cat")};
+    ask.spec.maps = ask.spec.replicas = ask.spec.retries = 1;
+    struct writer writer = writer_of(record, sizeof record);
+    assert_true(wire_pack(&wire_ask_submit, &ask, &writer));
+    lone_node_record(lone, CLIENT, slice_of(record, (size_t)(writer.at - record)));
+    return count_actions(lone, ACTION_STREAM_SEND) > 0;
+}
+
+static void a_full_disk_is_lived_with_and_a_failed_one_is_the_end(void **state)
+{
+    (void)state;
+    static const enum error passing[] = {ERROR_FULL, ERROR_DENIED};
+    struct lone_node lone;
+    lone_node_open(&lone, 1);
+    lone_node_stream(&lone, CLIENT, CHANNEL_CLIENT, 0);
+    assert_false(is_refused(&lone));
+    for (size_t i = 0; i < 2; i++) {
+        struct event event = {.kind = EVENT_STORAGE_FAILED};
+        event.storage_failed.error = passing[i];
+        lone_node_step(&lone, event);
+        lone_node_step(&lone, event); /* said each second */
+        assert_int_equal(count_actions(&lone, ACTION_STOP), 0);
+        assert_true(is_refused(&lone));
+        struct event persisted = {.kind = EVENT_PERSISTED};
+        persisted.persisted.token = lone.persisted;
+        lone_node_step(&lone, persisted);
+        assert_false(is_refused(&lone));
+    }
+    struct event event = {.kind = EVENT_STORAGE_FAILED};
+    event.storage_failed.error = ERROR_IO;
+    lone_node_step(&lone, event);
+    assert_int_equal(count_actions(&lone, ACTION_STOP), 1);
+    lone_node_close(&lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +228,7 @@ int main(void)
         cmocka_unit_test(own_tags_are_told_once_and_to_who_asks),
         cmocka_unit_test(last_tags_count_in_whatever_order_they_come),
         cmocka_unit_test(profiles_probe_twice_once_and_a_fifth_of_a_time_a_second),
+        cmocka_unit_test(a_full_disk_is_lived_with_and_a_failed_one_is_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
