@@ -393,6 +393,8 @@ void answers_info(struct node *node, uint64_t stream, const struct msg_ask_info 
         {"log_gaps", log->gaps},
         {"log_horizon", log->horizon},
         {"log_duplicates", log->duplicates},
+        {"log_cut", log->cut},
+        {"log_kept", log->kept},
         {"probes", gossip->probes},
         {"probes_failed", gossip->probes_failed},
         {"suspicions", gossip->suspicions},

@@ -236,6 +236,24 @@ void links_closed(struct node *node, const struct event *event)
     links_look(node, JOIN_FIRST);
 }
 
+void links_doubt(struct node *node, const struct id *id)
+{
+    for (struct link *link = node->links; link != NULL; link = link->next)
+        if (link->state == LINK_OPEN && id_equal(&link->peer, id)) link->is_doubtful = true;
+}
+
+void links_renew(struct node *node, const struct member *member)
+{
+    for (struct link *link = node->links, *next; link != NULL; link = next) {
+        next = link->next;
+        bool is_stuck = link->state == LINK_CONNECTING
+                            ? address_equal(&link->address, &member->fact->address)
+                            : link->is_doubtful && id_equal(&link->peer, &member->fact->id);
+        if (is_stuck) link_close(node, link);
+    }
+    links_look(node, 0);
+}
+
 void links_look(struct node *node, duration within)
 {
     node->is_mesh_wanted = true;

@@ -258,6 +258,8 @@ void node_changed(struct node *node, const struct member *member, unsigned befor
     standing_changed(node, member, before);
     if (node->actions == NULL || id_equal(&member->fact->id, &node->id)) return;
     if (!member_is_living(member)) keeper_forget_member(node, &member->fact->id);
+    if (member->state == MEMBER_DEAD) links_doubt(node, &member->fact->id);
+    if (member->state == MEMBER_ALIVE && before == MEMBER_DEAD) links_renew(node, member);
     bool is_news = before == 0 || before == MEMBER_DEAD || before == MEMBER_LEFT;
     if ((is_news && member->state == MEMBER_ALIVE) || member->state == MEMBER_LEFT)
         save_peer(node, member);
@@ -533,7 +535,8 @@ static void peer_message(struct node *node, struct link *link, const struct wire
 static void stream_record(struct node *node, uint64_t stream, struct slice bytes)
 {
     node_count(node, METRIC_records_received);
-    const struct link *from = links_find(node, stream);
+    struct link *from = links_find(node, stream);
+    if (from != NULL) from->is_doubtful = false;
     if (is_gossip(from, bytes)) {
         stream_gossip(node, from, bytes);
         return;

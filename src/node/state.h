@@ -62,6 +62,7 @@ struct link {
     enum link_state state;
     enum channel_purpose purpose;
     bool is_ours;   /* we connected */
+    bool is_doubtful; /* its peer was held dead since anything last came */
     bool is_extra;  /* not of the mesh: for a while, because a message had to go there */
     instant used;   /* when it was last needed by itself; ours: opened, at least */
     struct id peer; /* zero: a client, or not known yet */
@@ -328,6 +329,10 @@ struct link *links_to(const struct node *node, const struct id *peer);
 /* As links_to; when there is none, one is asked for: the caller tries again later. Closed when
  * idle. */
 struct link *links_need(struct node *node, const struct id *peer);
+/* The member was held dead, or is alive again: TCP that was cut off tries again ever more seldom,
+ * so a stream that has been silent since is replaced by a new one, which needs no patience. */
+void links_doubt(struct node *node, const struct id *id);
+void links_renew(struct node *node, const struct member *member);
 /* Within this time, see what streams are missing. */
 void links_look(struct node *node, duration within);
 enum {
