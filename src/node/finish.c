@@ -122,7 +122,7 @@ static const struct msg_block_ref *lost_input(struct node *node, const struct wo
     const struct msg_manifest *manifest = manifests_get(node, &job->spec.manifest);
     bool has_missed = false;
     if (manifest == NULL)
-        return keeper_is_lost(node, &job->spec.manifest.digest) ? &job->spec.manifest : NULL;
+        return is_gone(node, job, &job->spec.manifest) ? &job->spec.manifest : NULL;
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     for (uint32_t i = 0; i < manifest->blocks.count && i < job->spec.maps; i++) {
         const struct task *task = &job->tasks[TASK_MAP][i];

@@ -90,6 +90,18 @@ uint64_t heard_stable(const struct node *node, const struct id *id, const struct
     return stable;
 }
 
+bool heard_elsewhere(const struct node *node)
+{
+    uint64_t have = log_have(node->log, &node->id, &node->boot);
+    size_t cursor = 0;
+    for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;) {
+        const struct msg_feed_position *theirs = find(heard, &node->id, &node->boot);
+        if (theirs != NULL && theirs->durable >= have && node_is_living(node, &heard->id))
+            return true;
+    }
+    return false;
+}
+
 void heard_close(struct node *node)
 {
     size_t cursor = 0;

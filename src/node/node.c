@@ -17,7 +17,8 @@ enum {
     MEMORY_BUDGET = 1 << 30, /* far above what a flock of hundreds needs: a fence, not a plan */
     FETCHED_PIN = 5 * SECOND,
     AUTHOR_WAIT = 2 * SECOND, /* a new boot waits so long for one exchange */
-    TURN = SECOND,            /* the next writer in line waits so long */
+    HAND_OVER_ASK = 200 * MILLISECOND,
+    TURN = SECOND, /* the next writer in line waits so long */
 };
 
 static duration profile_period(enum node_profile profile)
@@ -460,12 +461,26 @@ void node_leave(struct node *node)
     trace_line(&node->trace, TRACE_INFO, "event=leaving");
 }
 
-/* Gone once nothing runs here any more and everyone was told. */
+/* May be the only one who holds what it said: then it waits until another one's disk does. */
+static bool is_handed_over(struct node *node)
+{
+    if (members_living_count(&node->gossip.members) <= 1 || heard_elsewhere(node)) return true;
+    if (node->now - node->leave_asked < HAND_OVER_ASK) return false;
+    node->leave_asked = node->now;
+    for (struct link *link = node->links; link != NULL; link = link->next)
+        if (link->state == LINK_OPEN && link->purpose == CHANNEL_PEER)
+            replicas_ask(node, link, true);
+    return false;
+}
+
+/* Gone once nothing runs here any more, what it said is elsewhere, and everyone was told. */
 static void leave_tick(struct node *node)
 {
     if (!node->is_leaving || node->is_stopped) return;
     bool is_idle = work_running_count(node) == 0;
     if (!is_idle && node->now < node->leave_deadline) return;
+    if (!node->gossip.is_leaving && node->now < node->leave_deadline && !is_handed_over(node))
+        return;
     if (!node->gossip.is_leaving) {
         gossip_leave(&node->gossip, node->now);
         return;

@@ -259,6 +259,7 @@ struct node {
     instant author_deadline;
     bool is_leaving;
     instant leave_deadline;
+    instant leave_asked; /* when peers were last asked what of ours they hold */
     uint64_t deaths_refuted; /* of gossip's counter, those seen */
     instant degraded_until;  /* nobody is from then on; 0 = nobody is now */
     struct slice tags;       /* our own, packed as an entry: tags.c */
@@ -475,6 +476,8 @@ void heard_close(struct node *node);
 void heard_vector(struct node *node, const struct id *peer, const struct msg_log_vector *vector);
 /* Entries of ours that this member lacks, as far as it has told. */
 uint64_t heard_lag(const struct node *node, const struct member *member);
+/* All that we have said is on the disk of somebody else who lives. */
+bool heard_elsewhere(const struct node *node);
 /* Of this feed, how much is known to be on the disk of every node of the roster. */
 uint64_t heard_stable(const struct node *node, const struct id *id, const struct boot *boot);
 

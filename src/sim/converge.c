@@ -124,11 +124,20 @@ static bool is_same_commit(const struct job *a, const struct job *b)
     return true;
 }
 
+/* Somebody who left while nobody could be reached took it along: it is on that disk. */
+static bool is_taken_along(const struct world *world, const struct sim_job *job)
+{
+    for (uint32_t i = 0; i < world->hosts_count; i++)
+        if (world->hosts[i].is_gone && world->checks.hosts[i].holds[job->index]) return true;
+    return false;
+}
+
 static void final_job(struct world *world, const struct sim_job *job, const struct host *host)
 {
     const struct job *here = jobs_find(node_jobs(host->node), &job->id);
     const struct host *first = host_of(world, &world->hosts[0].id);
     bool is_known = here != NULL && here->is_known;
+    if (!is_known && is_taken_along(world, job)) return;
     if (!is_known && world->faults.disks_lost - job->disks_lost_at_ack >= job->acks) return;
     if (!is_known) {
         world_violated(world, host->index, "S4", "%s was acknowledged by %u and is lost", job->name,
