@@ -339,7 +339,7 @@ static void mark_outputs(struct node *node, const struct job *job)
 static bool mark_all(struct node *node)
 {
     bool is_complete = true;
-    /* The current ones alone: of twins the least speaks for all, and who replaces one replaces all. */
+    /* The current ones: of twins the least speaks for all, and who replaces one replaces all. */
     for (size_t i = 0; i < node->names.current_count; i++) {
         const struct naming *n = node->names.current[i];
         mark_dataset(node, &n->manifest, n->replicas);
