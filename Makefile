@@ -110,6 +110,7 @@ check-all: ## the long suites: the same under ASan and UBSan, threads under TSan
 	@$(MAKE) -s asan
 	@$(MAKE) -s tsan
 	@$(MAKE) -s sim SEED=1 SEEDS=2000
+	@$(BUILD)/mrsim --histories --seed 1 --seeds 10000 | tail -n 1
 	@tests/sim/canaries.sh $(BUILD)
 	@STRIDE=1 $(BUILD)/unit/test_crash_points
 	@ROUNDS=200 tests/e2e/crash_live.sh

@@ -50,6 +50,7 @@ static const char help[] =
     "  --seed N            the (first) seed (1, or the file's)\n"
     "  --seeds COUNT       so many seeds; every 50th runs twice, and its digests must agree.\n"
     "                      shrink: takes the first of them that fails\n"
+    "  --histories         of datasets instead of jobs: puts, removals, deaths, rot\n"
     "  --nodes N           nodes of the flock (5, or the file's)\n"
     "  --jobs N            jobs (the seed chooses)\n"
     "  --duration DUR      how long faults go on: 90s, 2m (the seed chooses, 60 to 120 s)\n"
@@ -80,6 +81,7 @@ enum option_number {
     OPTION_DIGEST_EVERY,
     OPTION_PARALLEL,
     OPTION_LIST_CANARIES,
+    OPTION_HISTORIES,
 };
 
 static const struct option options[] = {
@@ -92,6 +94,7 @@ static const struct option options[] = {
     {"digest-every", required_argument, NULL, OPTION_DIGEST_EVERY},
     {"parallel", required_argument, NULL, OPTION_PARALLEL},
     {"output", required_argument, NULL, 'o'},
+    {"histories", no_argument, NULL, OPTION_HISTORIES},
     {"list-canaries", no_argument, NULL, OPTION_LIST_CANARIES},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
@@ -136,6 +139,7 @@ static int take_command(struct settings *settings, int option)
     case 'h': fputs(help, stdout); return EXIT_SUCCESS;
     case 'V': printf("mrsim %s\n", MR_VERSION); return EXIT_SUCCESS;
     case OPTION_LIST_CANARIES: list_canaries(); return EXIT_SUCCESS;
+    case OPTION_HISTORIES: settings->sim.is_history = true; break;
     case 'v':
         settings->sim.trace_level = settings->sim.is_verbose ? TRACE_DEBUG : TRACE_INFO;
         settings->sim.is_verbose = true;
@@ -190,6 +194,7 @@ static void print_options(const struct settings *settings)
     if (sim->nodes > 0) printf(" --nodes %u", sim->nodes);
     if (sim->jobs > 0) printf(" --jobs %u", sim->jobs);
     if (sim->safety > 0) printf(" --duration %lldms", (long long)(sim->safety / MILLISECOND));
+    if (sim->is_history) printf(" --histories");
     if (sim->canary != CANARY_NONE) printf(" --canary %s", canary_text(sim->canary));
 }
 
@@ -200,6 +205,18 @@ static void print_violation(const struct settings *settings, uint64_t seed, cons
            file == NULL ? "" : file, file == NULL ? "" : " ", (unsigned long long)seed);
     print_options(settings);
     printf("\n");
+}
+
+static void print_history(uint64_t seed, const struct sim_result *result)
+{
+    printf("seed=%llu nodes=%u steps=%llu virtual=%llds puts=%llu removals=%llu deaths=%llu "
+           "disks_lost=%llu rotten=%llu digest=%016llx ok\n",
+           (unsigned long long)seed, result->nodes, (unsigned long long)result->steps,
+           (long long)(result->end / SECOND), (unsigned long long)result->puts,
+           (unsigned long long)result->removals,
+           (unsigned long long)(result->faults - result->rotten),
+           (unsigned long long)result->disks_lost, (unsigned long long)result->rotten,
+           (unsigned long long)result->digest);
 }
 
 static void print_result(uint64_t seed, const struct sim_result *result)
@@ -237,7 +254,8 @@ static bool judge(const struct settings *settings, uint64_t seed, const struct s
     else if (result->vain > expects->vain_max)
         snprintf(text, sizeof text, "violated expectation: %llu programs in vain, at most %llu",
                  (unsigned long long)result->vain, (unsigned long long)expects->vain_max);
-    if (*text == '\0') print_result(seed, result);
+    if (*text == '\0' && settings->sim.is_history) print_history(seed, result);
+    else if (*text == '\0') print_result(seed, result);
     else print_violation(settings, seed, text);
     return *text == '\0';
 }

@@ -105,6 +105,7 @@ static int submit_once(struct session *session, struct submission *submission,
         bool is_refused =
             code != EXIT_TIMED_OUT && code != EXIT_INTERRUPTED && code != EXIT_CONFLICT;
         *is_lost = is_refused && strcmp(dataset.peer, session_peer(session)) != 0;
+        if (code == EXIT_CONFLICT || is_refused) dataset_forget(&dataset, session);
     }
     dataset_deinit(&dataset);
     return code;

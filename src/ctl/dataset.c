@@ -25,6 +25,7 @@ enum {
     BLOCKS_MAX = 1000000,    /* as many maps as a job may have */
     QUIET_MS = 15 * 1000,    /* of a pipe: then the peer is told that we are still here */
     FILES_MAX = 65536,       /* as msg_manifest allows */
+    FULL_PEERS_MAX = 3,      /* so many without room: the others have none, either */
 };
 
 /* One try. */
@@ -42,6 +43,7 @@ struct making {
     struct msg_text *files;           /* plan.inputs' names */
     uint64_t size;
     bool has_consumed;                /* bytes were read that can't be read again */
+    unsigned fulls;                   /* peers that had no room */
 };
 
 /* ---- blocks ---- */
@@ -284,7 +286,27 @@ static int try_once(struct making *making, struct dataset *dataset)
         code = send_file(making, files->items[i], &dataset->files[i]);
     if (code == EXIT_OK) code = upload_finish(&making->upload);
     progress_clear(&making->progress);
+    if (code != EXIT_OK) {
+        if (code != UPLOAD_GONE) upload_forget(&making->upload, making->session);
+        return code;
+    }
+    dataset->stored = making->upload.blocks;
+    dataset->stored_count = making->upload.count;
+    making->upload.blocks = NULL; /* the dataset's now */
     return code;
+}
+
+/* This peer has no room: does another one? Everything is sent once more. */
+static int move_on(struct making *making)
+{
+    char full[CONNECTION_ADDRESS_SIZE];
+    snprintf(full, sizeof full, "%s", session_peer(making->session));
+    bool can_try = !making->has_consumed && making->fulls++ < FULL_PEERS_MAX;
+    if (can_try && session_move(making->session) == EXIT_OK &&
+        strcmp(full, session_peer(making->session)) != 0)
+        return EXIT_OK;
+    notice_line("%s", making->upload.why);
+    return EXIT_JOB_FAILED;
 }
 
 /* The peer died during the upload: is there another one, and can we begin again? */
@@ -322,15 +344,16 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
     splitter_init(&making.splitter, plan->split_size != 0 ? plan->split_size : target);
     progress_init(&making.progress, session_options(session)->is_quiet);
     int code = UPLOAD_GONE;
-    for (unsigned tries = 0; code == UPLOAD_GONE && tries < TRIES_MAX; tries++) {
-        code = tries == 0 ? EXIT_OK : recover(&making);
+    for (unsigned tries = 0; code < 0 && tries < TRIES_MAX; tries++) {
+        if (tries == 0) code = EXIT_OK;
+        else code = code == UPLOAD_FULL ? move_on(&making) : recover(&making);
         if (code != EXIT_OK) break;
         code = try_once(&making, dataset);
         upload_stop(&making.upload);
     }
-    if (code == UPLOAD_GONE) {
+    if (code < 0) {
         notice_line("the upload to %s failed: %s", session_peer(session), making.upload.why);
-        code = EXIT_NO_PEER;
+        code = code == UPLOAD_FULL ? EXIT_JOB_FAILED : EXIT_NO_PEER;
     }
     free(making.buffer);
     free(making.files);
@@ -339,8 +362,14 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
     return code;
 }
 
+void dataset_forget(const struct dataset *dataset, const struct session *session)
+{
+    upload_forget_at(session, dataset->peer, dataset->stored, dataset->stored_count);
+}
+
 void dataset_deinit(struct dataset *dataset)
 {
+    free(dataset->stored);
     free(dataset->files);
     *dataset = (struct dataset){0};
 }

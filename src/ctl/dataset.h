@@ -20,6 +20,8 @@ struct dataset {
     bool is_owned;                  /* the manifest was made for this use: no name refers to it */
     struct msg_block_ref *files;    /* of plan.files, in order; owned */
     char peer[CONNECTION_ADDRESS_SIZE]; /* which has it all; others may not yet */
+    struct msg_block_ref *stored;   /* there, by us; owned */
+    size_t stored_count;
 };
 
 /* Finds the datasets among the inputs, cuts and stores the local ones, the manifest and the files
@@ -28,6 +30,8 @@ struct dataset {
  * EXIT_NOT_FOUND, EXIT_NO_PEER, EXIT_JOB_FAILED, ... (said). */
 int dataset_make(struct dataset *dataset, struct session *session, const struct dataset_plan *plan);
 void dataset_deinit(struct dataset *dataset);
+/* It is not going to be used after all: what was stored for it may go at once. */
+void dataset_forget(const struct dataset *dataset, const struct session *session);
 
 /* The row of the dataset that answers to exactly this name; what it borrows is valid until the next
  * session_* call. EXIT_OK; EXIT_NOT_FOUND is not said, everything else is. */

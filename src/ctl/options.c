@@ -89,7 +89,7 @@ static const struct option_row rows[] = {
      "stop an attempt that runs longer"},
     {"ok-exit", 0, OPTION_TEXT, GROUP_JOB, AT(ok_exits), "N[,N...]", 0, 0,
      "exit codes that count as done (default 0)"},
-    {"replicas", 0, OPTION_COUNT, GROUP_JOB | GROUP_PUT, AT(replicas), "N", 1, 16,
+    {"replicas", 0, OPTION_COUNT, GROUP_JOB | GROUP_PUT, AT(replicas), "N", 1, 8,
      "nodes that keep each block (default 3)"},
     {"sort", 0, OPTION_CHOICE, GROUP_JOB, AT(sort), "key|numeric|none", 0, 0,
      "the order that a reducer sees (default key)"},

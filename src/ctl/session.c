@@ -213,6 +213,12 @@ static int fail_over(struct session *session)
     return EXIT_OK;
 }
 
+int session_move(struct session *session)
+{
+    session->request_size = 0; /* nothing is under way */
+    return fail_over(session);
+}
+
 /* ---- requests ---- */
 
 void session_ask(struct session *session, const struct wire_schema *schema, void *fields,

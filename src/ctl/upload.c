@@ -5,6 +5,7 @@
  * bytes were damaged on the way to the disk. */
 #include "ctl/upload.h"
 
+#include "base/error.h"
 #include "ctl/exits.h"
 #include "ctl/notice.h"
 
@@ -74,6 +75,11 @@ static int confirm(struct upload *upload)
     if (message.type != MSG_stored) return gone(upload, ARRIVAL_CLOSED);
     const struct msg_stored *stored = message.fields;
     const struct msg_block_ref *block = &upload->blocks[upload->confirmed++];
+    if (stored->status == ERROR_FULL) {
+        snprintf(upload->why, sizeof upload->why, "%s has no space left for a block; free some",
+                 connection_address(upload->connection));
+        return UPLOAD_FULL;
+    }
     if (stored->status != 0) {
         notice_line("%s cannot store a block: %.*s", connection_address(upload->connection),
                     (int)stored->text.count, (const char *)stored->text.at);
@@ -140,4 +146,32 @@ int upload_finish(struct upload *upload)
     int code = EXIT_OK;
     while (code == EXIT_OK && upload->confirmed < upload->count) code = confirm(upload);
     return code;
+}
+
+void upload_forget_at(const struct session *session, const char *peer,
+                      const struct msg_block_ref *blocks, size_t count)
+{
+    struct connection *connection = NULL;
+    char why[CONNECTION_WHY_SIZE];
+    if (count == 0) return;
+    enum arrival arrival = connection_open(session_connections(session), peer, CHANNEL_BULK,
+                                           &connection, why);
+    for (size_t i = 0; i < count && arrival == ARRIVAL_OK; i++) {
+        struct msg_unstore unstore = {blocks[i].digest};
+        arrival = connection_send(connection, &wire_unstore, &unstore);
+    }
+    connection_close(connection);
+}
+
+/* What is on its way must have arrived first: it would be kept. */
+void upload_forget(struct upload *upload, const struct session *session)
+{
+    struct msg_block_ref last;
+    int code = upload->connection == NULL ? UPLOAD_GONE : EXIT_OK;
+    if (code == EXIT_OK && upload->is_open) code = upload_end(upload, &last);
+    while ((code == EXIT_OK || code == UPLOAD_FULL) && upload->confirmed < upload->count)
+        code = confirm(upload);
+    if (code == EXIT_OK || code == UPLOAD_FULL)
+        upload_forget_at(session, connection_address(upload->connection), upload->blocks,
+                         upload->count);
 }

@@ -8,6 +8,8 @@
 /* The peer is gone and all that it had confirmed is as good as lost: begin again with another one.
  * Apart from every exit code. */
 #define UPLOAD_GONE (-1)
+/* It has no room (why says so): another one may. */
+#define UPLOAD_FULL (-2)
 
 struct upload {
     struct connection *connection;
@@ -40,5 +42,11 @@ int upload_keep_alive(struct upload *upload);
 int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref *block);
 /* Waits until the peer has confirmed all. Errors as above. */
 int upload_finish(struct upload *upload);
+
+/* The blocks are not going to be used after all: the peer need not keep them for an hour. Best
+ * effort. */
+void upload_forget(struct upload *upload, const struct session *session);
+void upload_forget_at(const struct session *session, const char *peer,
+                      const struct msg_block_ref *blocks, size_t count);
 
 #endif

@@ -132,6 +132,9 @@ static void run_move(struct chore *chore)
         (void)unlink(place->from);
         return;
     }
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file >= 0) block_state_of(&place->state, file, loop_now());
+    if (file >= 0) close(file);
     *slash = '\0';
     if (place->is_durable) place->error = file_sync(path);
 }
@@ -153,7 +156,8 @@ static void done_move(struct chore *chore)
     struct block_place *place = (struct block_place *)chore;
     struct blocks *blocks = place->blocks;
     struct block block = {.digest = place->digest, .size = place->size,
-                          .is_partitioned = place->is_partitioned, .is_durable = place->is_durable};
+                          .is_partitioned = place->is_partitioned, .is_durable = place->is_durable,
+                          .state = place->state};
     enum error error = place->error;
     if (error == ERROR_NONE) error = table_put(blocks, &block);
     place->done(place, error);

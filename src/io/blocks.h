@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/id.h"
+#include "base/time.h"
 #include "io/chore.h"
 #include "io/file.h"
 
@@ -24,7 +25,18 @@ enum {
     BLOCK_MODE_LOOSE = 0600,
 };
 
-/* A block that is here. Written only by blocks.c. Valid while pinned, else until the loop turns. */
+/* What was known of a block's file when its bytes were last found good (verify.c). */
+struct block_state {
+    uint64_t inode, size;
+    int64_t modified, changed; /* ns, wall clock: only compared for equality */
+    instant verified;          /* 0: never */
+};
+
+/* Of an open file, as verified now. */
+void block_state_of(struct block_state *state, int file, instant now);
+
+/* A block that is here. Written only by blocks.c, state by verify.c too. Valid while pinned, else
+ * until the loop turns. */
 struct block {
     struct digest digest;
     uint64_t size;
@@ -32,6 +44,7 @@ struct block {
     bool is_durable;
     bool is_dropped;   /* to be deleted once nobody reads it */
     uint32_t pins;
+    struct block_state state;
 };
 
 /* A file to become a block. Lives until done is called; embed it. */
@@ -49,6 +62,7 @@ struct block_place {
     void (*done)(struct block_place *place, enum error error);
     /* Inside: */
     enum block_place_kind { PLACE_MOVE, PLACE_DELETE } kind;
+    struct block_state state;
     enum error error;
 };
 

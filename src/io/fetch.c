@@ -58,6 +58,7 @@ struct fetch {
     size_t holders_count, holder;
     unsigned round;
     struct stream *stream;
+    bool is_list;   /* a manifest: it may use the disk's reserve */
     bool is_reused; /* the stream was kept from before: it may have ended meanwhile */
     struct sink *sink;
     uint64_t size, received;
@@ -401,6 +402,7 @@ static bool on_reply(struct fetch *fetch, const struct msg_fetch_reply *reply)
         blocks_temporary(loop->blocks, fetch->path);
         fetch->sink = sink_open(loop, fetch->path, pieces, count, &fetch_sink_user, fetch);
         free(pieces);
+        if (fetch->sink != NULL && fetch->is_list) sink_use_reserve(fetch->sink);
     }
     if (fetch->sink == NULL) {
         abandon_holder(fetch);
@@ -622,7 +624,7 @@ static void on_block(struct fetch_want *want, enum error error, struct fetched *
 }
 
 void fetch_block(struct fetches *fetches, uint64_t token, const struct msg_block_ref *block,
-                 const struct msg_block_holder *holders, size_t holders_count)
+                 bool is_list, const struct msg_block_holder *holders, size_t holders_count)
 {
     const struct block *here = blocks_find(fetches->loop->blocks, &block->digest);
     struct block_want *want = calloc(1, sizeof *want);
@@ -633,6 +635,7 @@ void fetch_block(struct fetches *fetches, uint64_t token, const struct msg_block
     enum error error = ERROR_NONE;
     if (here == NULL)
         error = fetch_start(fetches, &want->want, block, PART_WHOLE, holders, holders_count);
+    if (want->want.fetch != NULL && is_list) want->want.fetch->is_list = true;
     if (want->want.fetch == NULL) on_block(&want->want, error, NULL);
 }
 

@@ -46,6 +46,6 @@ void fetched_release(struct fetched *file);
 
 /* ACTION_BLOCK_FETCH: EVENT_BLOCK_STORED or _FAILED follows. */
 void fetch_block(struct fetches *fetches, uint64_t token, const struct msg_block_ref *block,
-                 const struct msg_block_holder *holders, size_t holders_count);
+                 bool is_list, const struct msg_block_holder *holders, size_t holders_count);
 
 #endif

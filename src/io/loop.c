@@ -14,6 +14,7 @@
 #include "io/resolve.h"
 #include "io/stream.h"
 #include "io/udp.h"
+#include "io/verify.h"
 #include "io/workers.h"
 
 #include <assert.h>
@@ -47,7 +48,8 @@ static void carry_out_stream(struct loop *loop, const struct action *action)
 static void carry_out_fetch(struct loop *loop, const struct action *action)
 {
     fetch_block(loop->fetches, action->block_fetch.token, &action->block_fetch.block,
-                action->block_fetch.holders, action->block_fetch.holders_count);
+                action->block_fetch.is_list, action->block_fetch.holders,
+                action->block_fetch.holders_count);
 }
 
 static void remember_stop(struct loop *loop, const struct action *action)
@@ -77,6 +79,7 @@ static void carry_out(struct loop *loop, const struct action *action)
         return;
     case ACTION_BLOCK_FETCH: carry_out_fetch(loop, action); return;
     case ACTION_BLOCK_DROP: blocks_drop(loop->blocks, &action->block_drop.digest); return;
+    case ACTION_BLOCK_CHECK: verify_block(loop, &action->block_check.block.digest); return;
     case ACTION_TASK_RUN: workers_run(loop->workers, action); return;
     case ACTION_TASK_KILL: workers_kill(loop->workers, action->task_kill.token); return;
     case ACTION_RESOLVE:
@@ -149,6 +152,8 @@ static bool can_wait(const struct event *event)
     case EVENT_STREAM_CLOSED:
     case EVENT_STORAGE_FAILED:
     case EVENT_BLOCK_STORED:
+    case EVENT_BLOCK_CHECKED:
+    case EVENT_BLOCK_UNWANTED:
     case EVENT_BLOCK_FAILED: return true;
     case EVENT_TASK_FINISHED:
         return event->task_finished.result->log.count == 0; /* static: workers_run */

@@ -26,6 +26,7 @@ struct options {
     const char *name;     /* NULL: the host's */
     uint16_t slots;       /* 0: as many as processors */
     uint64_t memory_size; /* 0: the node's default */
+    duration scrub_every; /* 0: the node's default */
     enum node_profile profile;
     struct msg_tag tags[OPTIONS_TAGS_MAX]; /* by key */
     size_t tags_count;

@@ -15,6 +15,7 @@
 #include "io/partitioned.h"
 #include "io/sink.h"
 #include "io/stream.h"
+#include "io/verify.h"
 #include "wire/kinds.h"
 
 #include <assert.h>
@@ -50,6 +51,7 @@ struct serving {
     struct msg_fetch wanted;
     struct block *block;   /* pinned */
     uint64_t block_size;
+    struct block_state block_state;
     bool is_partitioned;
     char path[FILE_PATH_MAX];
     int file;
@@ -166,6 +168,9 @@ static enum error choose_range(struct serving *serving)
 static void run_open(struct chore *chore)
 {
     struct serving *serving = (struct serving *)chore;
+    serving->error = verify_file(serving->path, &serving->wanted.digest, serving->is_partitioned,
+                                 false, &serving->block_state);
+    if (serving->error != ERROR_NONE) return;
     serving->file = open(serving->path, O_RDONLY | O_CLOEXEC);
     serving->error = serving->file >= 0 ? ERROR_NONE : file_error(errno);
     if (serving->error == ERROR_NONE && serving->is_partitioned)
@@ -186,6 +191,7 @@ static void reply(struct serving *serving, enum error error)
 static void done_open(struct chore *chore)
 {
     struct serving *serving = (struct serving *)chore;
+    verify_note(serving->loop, serving->block, &serving->block_state, serving->error);
     if (serving->stream != NULL) reply(serving, serving->error);
     serving->state =
         SERVING_DRAINING; /* not before: should the stream end in reply, the freeing is ours */
@@ -255,6 +261,7 @@ static void start_fetch(struct serving *serving, const struct msg_fetch *message
     blocks_pin(block);
     serving->block = block;
     serving->block_size = block->size;
+    serving->block_state = block->state;
     serving->is_partitioned = block->is_partitioned;
     serving->wanted = *message;
     blocks_path(serving->loop->blocks, block, serving->path);
@@ -293,6 +300,9 @@ static void upload_failed(struct serving *serving, enum error error)
 {
     static const struct msg_block_ref none;
     bool was_complete = serving->state == SERVING_PLACING;
+    struct event event = {.kind = EVENT_BLOCK_FAILED};
+    event.block_failed.error = error;
+    loop_feed(serving->loop, &event); /* a full disk is left alone for a while */
     free(serving->place);
     serving->place = NULL;
     serving->state = SERVING_PLACING; /* should the stream end in say_stored, the freeing is ours */
@@ -331,6 +341,13 @@ static void on_sink_ready(void *context)
 }
 
 static const struct sink_user serve_sink_user = {on_sink_ready, on_sink_ended};
+
+static void unstore(struct serving *serving, const struct msg_unstore *message)
+{
+    struct event event = {.kind = EVENT_BLOCK_UNWANTED};
+    event.block_unwanted.digest = message->digest;
+    loop_feed(serving->loop, &event);
+}
 
 static void start_store(struct serving *serving)
 {
@@ -386,6 +403,7 @@ static void on_message(struct serving *serving, const struct wire_message *messa
     bool is_idle = serving->state == SERVING_IDLE;
     if (message->type == MSG_fetch && is_idle) start_fetch(serving, message->fields);
     else if (message->type == MSG_store && is_idle) start_store(serving);
+    else if (message->type == MSG_unstore && is_idle) unstore(serving, message->fields);
     else if (message->type == MSG_chunk && is_storing(serving))
         on_chunk(serving, ((const struct msg_chunk *)message->fields)->bytes);
     else if (message->type == MSG_store_end && is_storing(serving))

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
@@ -21,6 +22,11 @@ enum {
     SINK_WANTED = 256 << 10,
     /* What is at hand already must fit still: one record. Untouched pages cost nothing. */
     SINK_BUFFER_SIZE = SINK_WANTED + CHANNEL_RECORD_MAX,
+    /* Blocks leave this much of a disk free: the log, scratch files and the lists by which we know
+     * what may go need room when there is hardly any. */
+    SINK_RESERVE_MAX = 256 << 20,
+    SINK_RESERVE_SHARE = 20,     /* a twentieth, of small disks */
+    SINK_LOOK_EVERY = 8 << 20,   /* bytes written between looks */
 };
 
 enum sink_state {
@@ -39,6 +45,7 @@ struct sink {
     bool is_awaited;  /* the owner waits for ready */
     bool is_last;     /* this turn of the worker closes the file */
     bool is_durable;
+    bool uses_reserve;
     size_t filling_count, writing_count;
     uint8_t *filling, *writing;
 
@@ -48,6 +55,7 @@ struct sink {
     uint64_t piece_left;
     size_t piece;      /* the current one; of an upload always 0 */
     uint64_t size;
+    uint64_t looked; /* size at which the disk's room is looked at again */
     struct digest digest;
     size_t pieces_count;
     struct sink_piece *pieces;
@@ -61,6 +69,18 @@ static enum error open_file(struct sink *sink)
     if (sink->file >= 0) return ERROR_NONE;
     sink->file = open(sink->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, BLOCK_MODE_LOOSE);
     return sink->file >= 0 ? ERROR_NONE : file_error(errno);
+}
+
+static enum error look_for_room(struct sink *sink)
+{
+    struct statvfs disk;
+    if (sink->uses_reserve || sink->size < sink->looked) return ERROR_NONE;
+    sink->looked = sink->size + SINK_LOOK_EVERY;
+    if (fstatvfs(sink->file, &disk) != 0) return ERROR_NONE; /* writing will tell */
+    uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
+    uint64_t reserve = (uint64_t)disk.f_blocks * disk.f_frsize / SINK_RESERVE_SHARE;
+    if (reserve > SINK_RESERVE_MAX) reserve = SINK_RESERVE_MAX;
+    return room > reserve ? ERROR_NONE : ERROR_FULL;
 }
 
 /* Closes pieces that are complete; empty ones are complete at once. */
@@ -122,6 +142,7 @@ static void run_write(struct chore *chore)
     struct sink *sink = (struct sink *)chore;
     struct slice bytes = slice_of(sink->writing, sink->writing_count);
     if (sink->error == ERROR_NONE) sink->error = open_file(sink);
+    if (sink->error == ERROR_NONE) sink->error = look_for_room(sink);
     if (sink->error == ERROR_NONE) sink->error = hash(sink, bytes);
     if (sink->error == ERROR_NONE) sink->error = file_write(sink->file, bytes);
     if (sink->error == ERROR_NONE && sink->is_last) sink->error = finish_file(sink);
@@ -194,6 +215,8 @@ bool sink_write(struct sink *sink, struct slice bytes)
     sink->is_awaited = sink->filling_count > SINK_WANTED;
     return !sink->is_awaited;
 }
+
+void sink_use_reserve(struct sink *sink) { sink->uses_reserve = true; }
 
 void sink_finish(struct sink *sink, bool is_durable)
 {

@@ -31,6 +31,8 @@ struct sink_user {
 /* A file at path (copied). pieces: copied; none: an upload. NULL when out of memory. */
 struct sink *sink_open(struct loop *loop, const char *path, const struct sink_piece *pieces,
                        size_t pieces_count, const struct sink_user *user, void *context);
+/* For small blocks that must come even when the disk is nearly full: see sink.c. */
+void sink_use_reserve(struct sink *sink);
 /* Takes these bytes (copied). False: they are taken, but after the rest of this record no more
  * please before ready. */
 bool sink_write(struct sink *sink, struct slice bytes);

@@ -19,6 +19,7 @@
 #include "io/loop.h"
 #include "io/rundir.h"
 #include "mapreduce/process.h"
+#include "io/verify.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -36,6 +37,14 @@ enum {
     WORKERS_KNOWN_MAX = 2048,  /* twice as many as there may be slots: the ending ones, too */
 };
 
+struct worker_input;
+
+/* A look at a local input, which outlives the attempt if that is stopped. */
+struct looking {
+    struct verify verify;
+    struct worker_input *input; /* NULL: nobody waits any more */
+};
+
 enum worker_state {
     WORKER_FETCHING,
     WORKER_PREPARING,
@@ -49,8 +58,9 @@ struct worker_input {
     struct fetch_want want;
     struct worker *worker;
     struct action_input input;
-    struct block *block;  /* pinned: it is here */
-    struct fetched *file; /* or these bytes are */
+    struct block *block;       /* pinned: it is here */
+    struct looking *looking;   /* its bytes are being looked at */
+    struct fetched *file;      /* or these bytes are */
 };
 
 struct worker {
@@ -113,6 +123,8 @@ static void release_inputs(struct worker *worker)
     for (size_t i = 0; i < worker->inputs_count; i++) {
         struct worker_input *input = &worker->inputs[i];
         fetch_cancel(&input->want);
+        if (input->looking != NULL) input->looking->input = NULL;
+        input->looking = NULL;
         if (input->block != NULL) blocks_unpin(blocks, input->block);
         if (input->file != NULL) fetched_release(input->file);
         input->block = NULL;
@@ -388,6 +400,24 @@ static void prepare(struct worker *worker)
 }
 
 static void on_fetched(struct fetch_want *want, enum error error, struct fetched *file);
+static void on_looked(struct verify *verify, enum error error);
+
+/* It is here: are its bytes, too? False when there is no memory to find out. */
+static bool look_at_input(struct worker *worker, struct worker_input *input)
+{
+    struct looking *looking = calloc(1, sizeof *looking);
+    if (looking == NULL) {
+        input_missing(worker, &input->input.block.digest, ERROR_MEMORY);
+        return false;
+    }
+    blocks_pin(input->block);
+    input->looking = looking;
+    looking->input = input;
+    looking->verify.done = on_looked;
+    worker->outstanding_count++;
+    verify_start(worker->workers->loop, &looking->verify, input->block);
+    return true;
+}
 
 /* One more input: here already, or asked for. False when the attempt is over. */
 static bool ask_input(struct worker *worker, struct worker_input *input)
@@ -395,10 +425,7 @@ static bool ask_input(struct worker *worker, struct worker_input *input)
     struct loop *loop = worker->workers->loop;
     const struct action_input *wanted = &input->input;
     input->block = blocks_find(loop->blocks, &wanted->block.digest);
-    if (input->block != NULL) {
-        blocks_pin(input->block);
-        return true;
-    }
+    if (input->block != NULL) return look_at_input(worker, input);
     input->want.done = on_fetched;
     enum error error = fetch_start(loop->fetches, &input->want, &wanted->block, wanted->part,
                                    wanted->holders, wanted->holders_count);
@@ -413,6 +440,29 @@ static void ask_more(struct worker *worker)
            worker->outstanding_count < WORKER_FETCHES_MAX)
         if (!ask_input(worker, &worker->inputs[worker->asked_count++])) return;
     if (worker->outstanding_count == 0) prepare(worker);
+}
+
+/* Rotten: the node knows, and we get it from somebody else. */
+static void on_looked(struct verify *verify, enum error error)
+{
+    struct looking *looking = (struct looking *)verify;
+    struct worker_input *input = looking->input;
+    free(looking);
+    if (input == NULL) return;
+    struct worker *worker = input->worker;
+    assert(worker->state == WORKER_FETCHING);
+    worker->outstanding_count--;
+    input->looking = NULL;
+    if (error == ERROR_MEMORY) {
+        input_missing(worker, &input->input.block.digest, error);
+        return;
+    }
+    if (error != ERROR_NONE) {
+        blocks_unpin(worker->workers->loop->blocks, input->block);
+        input->block = NULL;
+        if (!ask_input(worker, input)) return;
+    }
+    ask_more(worker);
 }
 
 static void on_fetched(struct fetch_want *want, enum error error, struct fetched *file)

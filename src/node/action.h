@@ -21,6 +21,7 @@ enum action_kind {
     ACTION_BLOCK_FETCH,  /* get a block from one of the holders, verify, store (fsync); _STORED or
                             _FAILED */
     ACTION_BLOCK_DROP,   /* delete it; no event */
+    ACTION_BLOCK_CHECK,  /* read it and compare with its digest; EVENT_BLOCK_CHECKED */
     ACTION_TASK_RUN,     /* fetch what is missing, run; _TASK_STARTED, then _TASK_FINISHED */
     ACTION_TASK_KILL,    /* TERM, 2 s, KILL; _TASK_FINISHED follows once the group is gone */
     ACTION_RESOLVE,      /* look a host name up; EVENT_RESOLVED */
@@ -71,10 +72,15 @@ struct action {
             struct msg_block_ref block;
             const struct msg_block_holder *holders; /* in the order to try */
             size_t holders_count;
+            bool is_list; /* a manifest: it may use the room that others leave (to know what to
+                             drop takes all of them) */
         } block_fetch;
         struct {
             struct digest digest;
         } block_drop;
+        struct {
+            struct msg_block_ref block;
+        } block_check;
         struct {
             uint64_t token;
             const char *label; /* "wc-3f7a/m12.1": for logs and the scratch directory */

@@ -228,7 +228,7 @@ static void take_query(struct node *node, struct link *link, const struct msg_ho
     const struct msg_block_ref *blocks = query->blocks.at;
     uint32_t count = 0;
     for (uint32_t i = 0; i < query->blocks.count; i++)
-        if (keeper_has(node, &blocks[i].digest)) held[count++] = blocks[i];
+        if (keeper_tell_here(node, &blocks[i].digest, &link->peer)) held[count++] = blocks[i];
     struct msg_holdings reply = {.token = query->token, .blocks = {held, count}};
     links_send(node, link->stream, &wire_holdings, &reply);
 }

@@ -24,6 +24,9 @@ enum event_kind {
                          */
     EVENT_BLOCK_FAILED, /* a fetch, write or read did not come to be */
     EVENT_BLOCK_READ,   /* the bytes asked for */
+    EVENT_BLOCK_CHECKED, /* a block here was read through, by order or because somebody wanted it:
+                            NONE, or CORRUPT and the like, when it is of no use any more */
+    EVENT_BLOCK_UNWANTED, /* who uploaded it has given up what it was for */
     EVENT_TASK_STARTED, /* inputs are there, its program runs */
     EVENT_TASK_FINISHED, /* it ended, its process group is gone; a done one's output is a block here
                             now */
@@ -77,6 +80,13 @@ struct event {
             struct digest digest;
             struct slice bytes;
         } block_read;
+        struct {
+            struct digest digest;
+            enum error error;
+        } block_checked;
+        struct {
+            struct digest digest;
+        } block_unwanted;
         struct {
             uint64_t token;
         } task_started;

@@ -224,10 +224,10 @@ static bool write_manifest(struct node *node, struct work *work)
     return true;
 }
 
-static size_t safe_copies(struct node *node)
+/* All that were asked for, or as many as can be had. */
+static size_t safe_copies(const struct node *node, const struct job *job)
 {
-    size_t living = members_living_count(&node->gossip.members);
-    return living < SAFE_COPIES ? living : SAFE_COPIES;
+    return holders_possible(node, job->spec.replicas);
 }
 
 /* True when every output is on enough nodes; asks for the missing copies, gives up what nobody has.
@@ -238,7 +238,7 @@ static bool outputs_are_safe(struct node *node, struct work *work)
     bool is_safe = true;
     for (uint32_t i = 0; i < final_count(job); i++) {
         const struct attempt *attempt = task_committed(&job->tasks[final_kind(job)][i]);
-        if (keeper_copies(node, &attempt->output.digest) >= safe_copies(node)) continue;
+        if (keeper_copies(node, &attempt->output.digest) >= safe_copies(node, job)) continue;
         is_safe = false;
         keeper_want(node, &attempt->output, job->spec.replicas, true, &attempt->claim.node);
         if (!keeper_is_lost(node, &attempt->output.digest)) continue;
@@ -249,7 +249,7 @@ static bool outputs_are_safe(struct node *node, struct work *work)
                                 .cause = CAUSE_OWNER_DEAD};
         (void)!node_append(node, &wire_lost, &lost, NULL);
     }
-    if (keeper_copies(node, &work->finish_manifest.digest) < safe_copies(node)) {
+    if (keeper_copies(node, &work->finish_manifest.digest) < safe_copies(node, job)) {
         is_safe = false;
         if (keeper_has(node, &work->finish_manifest.digest))
             keeper_want(node, &work->finish_manifest, job->spec.replicas, true, NULL);

@@ -8,9 +8,8 @@
  * it, say so); nobody pushes bytes. Confirmations are believed until the member dies. A fresh
  * upload and a block that was promised to somebody are pinned for an hour, because what will
  * reference them is still on its way; for some seconds, when the log references them already. */
+#include "node/ids.h"
 #include "node/state.h"
-
-#include "base/hash.h"
 
 #include <string.h>
 
@@ -24,7 +23,10 @@ enum {
     LOST_AFTER = 3, /* refusals: everyone who could know was asked and asked again */
 };
 
-static duration default_pin(void) { return (duration)DEFAULT_PIN_MINUTES * 60 * SECOND; }
+static duration default_pin(const struct node *node)
+{
+    return node->pin_length > 0 ? node->pin_length : (duration)DEFAULT_PIN_MINUTES * 60 * SECOND;
+}
 
 struct block *keeper_find(const struct node *node, const struct digest *digest)
 {
@@ -57,26 +59,8 @@ static struct block *block_at(struct node *node, const struct msg_block_ref *ref
  * stay for an hour. */
 static void pin(struct node *node, struct block *block, duration length)
 {
-    if (length >= default_pin()) block->pinned = node->now;
+    if (length >= default_pin(node)) block->pinned = node->now;
     if (node->now + length > block->pinned_until) block->pinned_until = node->now + length;
-}
-
-static bool id_list_has(const struct id *ids, size_t count, const struct id *id)
-{
-    for (size_t i = 0; i < count; i++)
-        if (id_equal(&ids[i], id)) return true;
-    return false;
-}
-
-static void id_list_add(struct id *ids, size_t *count, const struct id *id)
-{
-    if (*count < COPIES_MAX && !id_list_has(ids, *count, id)) ids[(*count)++] = *id;
-}
-
-static void id_list_remove(struct id *ids, size_t *count, const struct id *id)
-{
-    for (size_t i = 0; i < *count; i++)
-        if (id_equal(&ids[i], id)) ids[i--] = ids[--*count];
 }
 
 size_t keeper_copies(const struct node *node, const struct digest *digest)
@@ -104,6 +88,37 @@ static void say_held(struct node *node, const struct id *to, const struct digest
     links_send(node, link->stream, &wire_block_held, &held);
 }
 
+/* Who counts on our copy hears of its end (keeper_drop). */
+static void say_here(struct node *node, const struct id *to, struct block *block)
+{
+    ids_add(block->counting, &block->counting_count, COPIES_MAX, to);
+    say_held(node, to, &block->digest, true);
+}
+
+bool keeper_tell_here(struct node *node, const struct digest *digest, const struct id *to)
+{
+    struct block *block = keeper_find(node, digest);
+    if (block == NULL || !block->is_here) return false;
+    ids_add(block->counting, &block->counting_count, COPIES_MAX, to);
+    return true;
+}
+
+void keeper_drop(struct node *node, struct block *block)
+{
+    for (size_t i = 0; i < block->counting_count; i++)
+        say_held(node, &block->counting[i], &block->digest, false);
+    block->counting_count = 0;
+    block->is_here = false;
+    block->placed = 0;
+    block->asked = 0;
+    actions_push(node->actions, ACTION_BLOCK_DROP)->block_drop.digest = block->digest;
+}
+
+void keeper_promise(struct node *node, struct block *block)
+{
+    block->promised_until = node->now + default_pin(node);
+}
+
 static void fetch(struct node *node, struct block *block, const struct msg_block_holder *holders,
                   size_t count)
 {
@@ -123,33 +138,44 @@ static void ensure_at(struct node *node, const struct id *peer,
     if (link != NULL) links_send(node, link->stream, &wire_block_ensure, ensure);
 }
 
-/* The first `replicas` living nodes in rendezvous order should have it. */
-static void ask_holders(struct node *node, struct block *block, uint8_t replicas, bool is_in_log,
-                        const struct id *first)
+/* Where those asked may get it: from us, from who has confirmed one; when we have none, from
+ * anybody in its order. */
+static struct list sources_of(struct node *node, const struct block *block, const struct id *first)
 {
-    size_t living_count, holders_count;
-    const struct schedule_node *living = node_living(node, &living_count);
-    struct schedule_node *order = arena_take(&node->actions->arena, living_count * sizeof *order);
+    size_t holders_count;
     const struct msg_block_holder *holders =
         node_holders(node, &block->digest, first, &holders_count);
     struct msg_block_holder *sources =
         arena_take(&node->actions->arena, HOLDERS_MAX * sizeof *sources);
-    if (order == NULL || holders == NULL || sources == NULL) return;
-    size_t sources_count = 0;
-    if (block->is_here)
-        sources[sources_count++] = (struct msg_block_holder){node->id, node->address};
-    for (size_t i = 0; i < holders_count && sources_count < HOLDERS_MAX; i++)
-        if (!block->is_here || id_list_has(block->copies, block->copies_count, &holders[i].node))
-            sources[sources_count++] = holders[i];
-    memcpy(order, living, living_count * sizeof *order);
-    placement_order(&block->digest, sizeof block->digest, order, living_count);
+    if (holders == NULL || sources == NULL) return (struct list){NULL, 0};
+    uint32_t count = 0;
+    if (block->is_here) sources[count++] = (struct msg_block_holder){node->id, node->address};
+    for (size_t i = 0; i < holders_count && count < HOLDERS_MAX; i++)
+        if (!block->is_here || ids_have(block->copies, block->copies_count, &holders[i].node))
+            sources[count++] = holders[i];
+    return (struct list){sources, count};
+}
+
+void keeper_fetch(struct node *node, struct block *block)
+{
+    struct list sources = sources_of(node, block, NULL);
+    fetch(node, block, sources.at, sources.count);
+}
+
+/* Those that should have it are asked to get it. */
+static void ask_holders(struct node *node, struct block *block, uint8_t replicas, bool is_in_log,
+                        const struct id *first)
+{
+    struct id wanted[COPIES_MAX];
+    size_t count = holders_wanted(node, block, replicas, wanted);
+    struct list sources = sources_of(node, block, first);
     struct msg_block_ensure ensure = {.block = {block->digest, block->size},
                                       .is_in_log = is_in_log,
-                                      .holders = {sources, (uint32_t)sources_count}};
-    for (size_t i = 0; i < living_count && i < replicas; i++) {
-        if (id_equal(&order[i].id, &node->id)) fetch(node, block, sources, sources_count);
-        else if (!id_list_has(block->copies, block->copies_count, &order[i].id))
-            ensure_at(node, &order[i].id, &ensure);
+                                      .holders = sources};
+    for (size_t i = 0; i < count; i++) {
+        if (id_equal(&wanted[i], &node->id)) fetch(node, block, sources.at, sources.count);
+        else if (!ids_have(block->copies, block->copies_count, &wanted[i]))
+            ensure_at(node, &wanted[i], &ensure);
     }
 }
 
@@ -159,23 +185,33 @@ void keeper_want(struct node *node, const struct msg_block_ref *ref, uint8_t rep
     struct block *block = block_at(node, ref);
     if (block == NULL || (block->asked != 0 && node->now - block->asked < ASK_AGAIN)) return;
     if (!node_has_room(node)) return; /* the next tick goes on */
-    size_t living_count = members_living_count(&node->gossip.members);
-    size_t wanted = replicas < living_count ? replicas : living_count;
-    if (keeper_copies(node, &ref->digest) >= wanted) return;
     block->asked = node->now;
-    ask_holders(node, block, (uint8_t)(wanted > 255 ? 255 : wanted), is_in_log, first);
+    ask_holders(node, block, replicas, is_in_log, first);
+}
+
+static void say_no_room(struct node *node, const struct id *to, const struct digest *digest)
+{
+    struct link *link = links_need(node, to);
+    struct msg_block_no_room refusal = {*digest};
+    node_count(node, METRIC_blocks_no_room);
+    if (link != NULL) links_send(node, link->stream, &wire_block_no_room, &refusal);
 }
 
 static void take_ensure(struct node *node, struct link *link, const struct msg_block_ensure *ensure)
 {
     struct block *block = block_at(node, &ensure->block);
     if (block == NULL) return;
-    pin(node, block, ensure->is_in_log ? IN_LOG_PIN : default_pin());
+    pin(node, block, ensure->is_in_log ? IN_LOG_PIN : default_pin(node));
     if (block->is_here) {
-        say_held(node, &link->peer, &block->digest, true);
+        keeper_promise(node, block);
+        say_here(node, &link->peer, block);
         return;
     }
-    id_list_add(block->waiters, &block->waiters_count, &link->peer);
+    if (holders_is_full(node, &node->id)) {
+        say_no_room(node, &link->peer, &block->digest);
+        return;
+    }
+    ids_add(block->waiters, &block->waiters_count, WAITERS_MAX, &link->peer);
     if (ensure->holders.count == 0) return;
     fetch(node, block, ensure->holders.at, ensure->holders.count);
 }
@@ -184,8 +220,28 @@ void keeper_note_copy(struct node *node, const struct msg_block_ref *ref, const 
 {
     struct block *block = block_at(node, ref);
     if (block == NULL) return;
-    id_list_add(block->copies, &block->copies_count, peer);
+    ids_add(block->copies, &block->copies_count, COPIES_MAX, peer);
     block->refusals = 0;
+}
+
+void keeper_lost_copy(struct node *node, struct block *block, const struct id *peer)
+{
+    ids_remove(block->copies, &block->copies_count, peer);
+    block->placed = 0;
+    node->sweep_wanted = true;
+}
+
+/* Others are asked for it now: somebody waits. */
+static void take_no_room(struct node *node, struct link *link,
+                         const struct msg_block_no_room *refusal)
+{
+    struct block *block = keeper_find(node, &refusal->digest);
+    if (block == NULL) return;
+    keeper_lost_copy(node, block, &link->peer);
+    holders_full(node, &link->peer);
+    block->asked = 0;
+    node->pending_next = node->now;
+    node->is_work_wanted = true;
 }
 
 static void take_held(struct node *node, struct link *link, const struct msg_block_held *held)
@@ -193,7 +249,7 @@ static void take_held(struct node *node, struct link *link, const struct msg_blo
     struct block *block = keeper_find(node, &held->digest);
     if (block == NULL) return;
     if (!held->is_held) {
-        id_list_remove(block->copies, &block->copies_count, &link->peer);
+        keeper_lost_copy(node, block, &link->peer);
         block->refusals++;
     } else {
         keeper_note_copy(node, &(struct msg_block_ref){block->digest, block->size}, &link->peer);
@@ -206,19 +262,26 @@ void keeper_message(struct node *node, struct link *link, const struct wire_mess
 {
     if (message->type == MSG_block_ensure) take_ensure(node, link, message->fields);
     if (message->type == MSG_block_held) take_held(node, link, message->fields);
+    if (message->type == MSG_block_no_room) take_no_room(node, link, message->fields);
     if (message->type == MSG_block_query) {
         const struct msg_block_query *query = message->fields;
         struct block *block = keeper_find(node, &query->digest);
         bool is_here = block != NULL && block->is_here;
-        if (is_here) pin(node, block, default_pin());
-        say_held(node, &link->peer, &query->digest, is_here);
+        if (!is_here) {
+            say_held(node, &link->peer, &query->digest, false);
+            return;
+        }
+        pin(node, block, default_pin(node));
+        keeper_promise(node, block);
+        say_here(node, &link->peer, block);
     }
 }
 
 static void tell_waiters(struct node *node, struct block *block, bool is_held)
 {
     for (size_t i = 0; i < block->waiters_count; i++)
-        say_held(node, &block->waiters[i], &block->digest, is_held);
+        if (is_held) say_here(node, &block->waiters[i], block);
+        else say_held(node, &block->waiters[i], &block->digest, false);
     block->waiters_count = 0;
 }
 
@@ -226,11 +289,13 @@ enum error keeper_stored(struct node *node, const struct msg_block_ref *ref, dur
 {
     struct block *block = block_at(node, ref);
     if (block == NULL) return ERROR_MEMORY;
+    if (!block->is_here) block->checked = 0;
     block->is_here = true;
-    block->is_fetching = false;
+    block->is_fetching = block->is_missed = false;
+    block->placed = 0;
     block->size = ref->size;
     block->refusals = 0;
-    pin(node, block, pinned > 0 ? pinned : default_pin());
+    pin(node, block, pinned > 0 ? pinned : default_pin(node));
     if (node->actions == NULL) return ERROR_NONE; /* found on the disk at start */
     node_count(node, METRIC_blocks_stored);
     tell_waiters(node, block, true);
@@ -247,33 +312,84 @@ void keeper_made(struct node *node, const struct digest *digest)
     block->asked = 0;
 }
 
-void keeper_failed(struct node *node, const struct digest *digest)
+/* What a client stores it will name next. Who confirmed a copy earlier may have let go of it. */
+void keeper_uploaded(struct node *node, const struct digest *digest)
 {
     struct block *block = keeper_find(node, digest);
     if (block == NULL) return;
+    block->uploads++;
+    block->uploaded = node->now;
+    if (block->is_marked) return;
+    block->copies_count = 0;
+    block->asked = 0;
+}
+
+static void used(struct node *node, const struct digest *digest)
+{
+    struct block *block = keeper_find(node, digest);
+    if (block == NULL || block->uploads == 0 || --block->uploads > 0) return;
+    if (block->pinned <= block->uploaded) block->pinned_until = node->now + IN_LOG_PIN;
+}
+
+void keeper_used(struct node *node, const struct msg_block_ref *ref)
+{
+    const struct msg_manifest *manifest = manifests_get(node, ref);
+    used(node, &ref->digest);
+    const struct msg_manifest_block *blocks = manifest == NULL ? NULL : manifest->blocks.at;
+    for (uint32_t i = 0; blocks != NULL && i < manifest->blocks.count; i++)
+        used(node, &blocks[i].block.digest);
+}
+
+/* The pin of an upload ends, unless somebody has asked for another since. */
+void keeper_unwanted(struct node *node, const struct digest *digest)
+{
+    struct block *block = keeper_find(node, digest);
+    if (block == NULL || block->uploads == 0 || --block->uploads > 0) return;
+    if (block->pinned > block->uploaded) return;
+    block->pinned_until = node->now;
+    node->sweep_wanted = true;
+}
+
+void keeper_failed(struct node *node, const struct digest *digest, enum error error)
+{
+    struct block *block = keeper_find(node, digest);
+    if (error == ERROR_FULL) holders_full(node, &node->id);
+    if (block == NULL) return;
     node_count(node, METRIC_blocks_fetch_failed);
-    /* A read that failed says that what we thought is here is not. */
-    block->is_here = false;
     block->is_fetching = false;
+    if (block->is_here) { /* it could not be read? */
+        scrub_check(node, block);
+        return;
+    }
     block->refusals++;
-    tell_waiters(node, block, false);
+    if (error != ERROR_FULL) {
+        tell_waiters(node, block, false);
+        return;
+    }
+    for (size_t i = 0; i < block->waiters_count; i++)
+        say_no_room(node, &block->waiters[i], &block->digest);
+    block->waiters_count = 0;
 }
 
 void keeper_forget_member(struct node *node, const struct id *id)
 {
     size_t cursor = 0;
     for (struct block *block; (block = map_next(&node->blocks, &cursor)) != NULL;) {
-        id_list_remove(block->copies, &block->copies_count, id);
-        id_list_remove(block->waiters, &block->waiters_count, id);
+        ids_remove(block->copies, &block->copies_count, id);
+        ids_remove(block->waiters, &block->waiters_count, id);
+        ids_remove(block->counting, &block->counting_count, id);
     }
-    node->sweep_wanted = true;
+    node->sweep_wanted = true; /* holders_changed told that it is to be looked at again */
 }
 
+/* Ends the pins that were made before `seen`, unless a client has stored it for something else that
+ * is still on its way. */
 static void release(struct node *node, const struct digest *digest, instant seen)
 {
     struct block *block = keeper_find(node, digest);
     instant soon = node->now + RELEASE_GRACE;
-    if (block == NULL || block->pinned > seen || block->pinned_until < soon) return;
+    if (block == NULL || block->pinned > seen) return;
+    if (block->uploads > 0 || block->pinned_until < soon) return;
     block->pinned_until = soon;
 }
 
@@ -309,10 +425,7 @@ static void mark(struct node *node, const struct msg_block_ref *ref, uint8_t rep
     struct block *block = keeper_find(node, &ref->digest);
     if (block == NULL) return;
     block->is_marked = true;
-    if (!block->was_referenced) {
-        block->was_referenced = true;
-        block->pinned_until = node->now;
-    }
+    block->marks++;
     if (replicas > block->replicas) block->replicas = replicas;
 }
 
@@ -321,6 +434,8 @@ static void mark_dataset(struct node *node, const struct msg_block_ref *ref, uin
     /* Every node that should hold a block of it must know the list. */
     const struct msg_manifest *manifest = manifests_get(node, ref);
     mark(node, ref, replicas);
+    struct block *list = keeper_find(node, &ref->digest);
+    if (list != NULL) list->is_list = true;
     if (manifest == NULL) return;
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     for (uint32_t i = 0; i < manifest->blocks.count; i++) mark(node, &blocks[i].block, replicas);
@@ -332,7 +447,7 @@ static void mark_outputs(struct node *node, const struct job *job)
         uint32_t count = kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
         for (uint32_t i = 0; job->tasks[kind] != NULL && i < count; i++)
             for (const struct attempt *a = job->tasks[kind][i].attempts; a != NULL; a = a->next)
-                if (a->state == ATTEMPT_DONE) mark(node, &a->output, 1);
+                if (a->state == ATTEMPT_DONE) mark(node, &a->output, 0);
     }
 }
 
@@ -357,33 +472,51 @@ static bool mark_all(struct node *node)
     return is_complete;
 }
 
-static bool is_short(const struct node *node, const struct block *block)
+/* Here, and missing elsewhere; or missing here, where it was rotten. */
+static bool is_short(struct node *node, struct block *block)
 {
-    size_t living = members_living_count(&node->gossip.members);
-    size_t wanted = block->replicas < living ? block->replicas : living;
-    return block->is_marked && block->is_here && keeper_copies(node, &block->digest) < wanted;
+    if (!block->is_marked) return false;
+    if (!block->is_here) return block->is_missed;
+    return block->replicas > 0 && !holders_are_complete(node, block);
+}
+
+/* With a new reference the pin has done its work, unless it is an upload's for something else. */
+static void end_pin(struct node *node, struct block *block)
+{
+    if (block->marks > block->marks_before && block->uploads == 0) block->pinned_until = node->now;
+}
+
+static void settle_wanted(struct node *node, struct block *block)
+{
+    struct msg_block_ref ref = {block->digest, block->size};
+    if (!is_short(node, block)) surplus_consider(node, block);
+    else if (block->is_here) keeper_want(node, &ref, block->replicas, true, NULL);
+    else if (node->now - block->asked >= ASK_AGAIN && node_has_room(node)) {
+        block->asked = node->now;
+        keeper_fetch(node, block);
+    }
 }
 
 static void settle(struct node *node, struct block *block, bool may_drop)
 {
+    end_pin(node, block);
     if (block->is_marked) {
-        struct msg_block_ref ref = {block->digest, block->size};
-        if (is_short(node, block)) keeper_want(node, &ref, block->replicas, true, NULL);
+        settle_wanted(node, block);
         return;
     }
+    block->is_missed = false;
     if (!may_drop || !block->is_here || block->pinned_until > node->now) return;
     if (!node_has_room(node)) {
         node->sweep_wanted = true; /* many at once: the next sweep goes on */
         return;
     }
-    block->is_here = false;
-    block->was_referenced = false;
+    block->is_list = false;
+    block->uploads = 0;
     /* Others drop it too. The same bytes may come again (empty outputs do), and are to be copied
      * again at once. */
     block->copies_count = 0;
-    block->asked = 0;
     node_count(node, METRIC_blocks_dropped);
-    actions_push(node->actions, ACTION_BLOCK_DROP)->block_drop.digest = block->digest;
+    keeper_drop(node, block);
 }
 
 /* Forgets blocks that are neither here nor of interest, so that the table is bounded by what is
@@ -418,6 +551,8 @@ void keeper_tick(struct node *node)
     while ((block = map_next(&node->blocks, &cursor)) != NULL) {
         block->is_marked = false;
         block->replicas = 0;
+        block->marks_before = block->marks;
+        block->marks = 0;
     }
     if (node->now - node->manifests_swept >= SWEEP_EVERY) {
         node->manifests_swept = node->now;

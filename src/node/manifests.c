@@ -40,6 +40,7 @@ static void start(struct node *node, struct manifest *manifest)
         action->block_fetch.block = manifest->block;
         action->block_fetch.holders = holders;
         action->block_fetch.holders_count = holders_count;
+        action->block_fetch.is_list = true;
     }
     manifest->state = is_here ? MANIFEST_READING : MANIFEST_FETCHING;
 }

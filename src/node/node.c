@@ -254,8 +254,13 @@ static void save_peer(struct node *node, const struct member *member)
 
 void node_changed(struct node *node, const struct member *member, unsigned before)
 {
+    bool was_living = before == MEMBER_ALIVE || before == MEMBER_SUSPECT;
     node->is_living_stale = true;
     node->is_work_wanted = true;
+    if (was_living != member_is_living(member)) {
+        node->living_changed = node->now;
+        holders_changed(node);
+    }
     standing_changed(node, member, before);
     if (node->actions == NULL || id_equal(&member->fact->id, &node->id)) return;
     if (!member_is_living(member)) keeper_forget_member(node, &member->fact->id);
@@ -320,6 +325,9 @@ struct node *node_open(const struct node_config *config, instant now)
     node->wall_ms = config->wall_ms;
     node->compact_every = config->compact_every;
     node->details_kept = config->details_kept;
+    node->scrub_every = config->scrub_every;
+    node->pin_length = config->pin_length;
+    node->placing = 1;
     node->started = node->now = now;
     node->trace = config->trace;
     prng_init(&node->prng, config->seed);
@@ -447,6 +455,7 @@ void node_start(struct node *node, instant now, struct actions *actions)
     node->may_author = node->seeds_count == 0;
     node->author_deadline = now + AUTHOR_WAIT;
     append_opened(node);
+    scrub_start(node);
     finish_step(node);
 }
 
@@ -499,7 +508,9 @@ static void tick(struct node *node)
     links_tick(node);
     replicas_tick(node);
     manifests_tick(node);
+    holders_tick(node);
     keeper_tick(node);
+    scrub_tick(node);
     work_tick(node);
     pending_tick(node);
     compaction_tick(node);
@@ -538,9 +549,12 @@ static void peer_message(struct node *node, struct link *link, const struct wire
     case MSG_log_ask_snapshot: compaction_asked(node, link, message->fields); return;
     case MSG_block_ensure:
     case MSG_block_held:
+    case MSG_block_no_room:
     case MSG_block_query: keeper_message(node, link, message); return;
     case MSG_holdings_query:
     case MSG_holdings: catalog_message(node, link, message); return;
+    case MSG_block_confirm: surplus_asked(node, link, message->fields); return;
+    case MSG_block_confirmed: surplus_confirmed(node, link, message->fields); return;
     default: node_count(node, METRIC_records_refused);
     }
 }
@@ -620,9 +634,15 @@ static void take_event(struct node *node, const struct event *event)
                   keeper_stored(node, &event->block_stored.block,
                                 event->block_stored.token == 0 ? 0 : FETCHED_PIN),
                   "block");
+        if (event->block_stored.token == 0)
+            keeper_uploaded(node, &event->block_stored.block.digest);
         break;
+    case EVENT_BLOCK_CHECKED:
+        scrub_checked(node, &event->block_checked.digest, event->block_checked.error);
+        break;
+    case EVENT_BLOCK_UNWANTED: keeper_unwanted(node, &event->block_unwanted.digest); break;
     case EVENT_BLOCK_FAILED:
-        keeper_failed(node, &event->block_failed.digest);
+        keeper_failed(node, &event->block_failed.digest, event->block_failed.error);
         manifests_failed(node, &event->block_failed.digest);
         break;
     case EVENT_BLOCK_READ:
@@ -658,6 +678,7 @@ instant node_deadline(const struct node *node)
      * that comes by an event, and each step looks. */
     if (node->is_mesh_wanted) next = instant_min(next, node->mesh_next);
     next = instant_min(next, node->sweep_next);
+    next = instant_min(next, node->scrub_next);
     next = instant_min(next, node->work_next);
     if (node->sweep_cut) next = instant_min(next, node->sweep_cut_next);
     if (node->pendings != NULL) next = instant_min(next, node->pending_next);

@@ -1,7 +1,8 @@
 /* Requests that can't be answered at once: each is tried again whenever something it may wait for
  * has happened, and every 200 ms.
  *
- *   submit, name   BLOCKS (every block on two living nodes) -> ENTRY (on K disks) -> answered
+ *   submit         BLOCKS (every block on two living nodes) -> ENTRY (on K disks) -> answered
+ *   name           BLOCKS (on as many as --replicas says) -> ENTRY (on two disks) -> answered
  *   unname         ENTRY -> answered
  *   wait           WATCH (a row each second) -> answered when the job has ended
  *   dataset        READ (until the manifest is here) -> answered
@@ -94,22 +95,38 @@ static void say_missing(struct node *node, const struct pending *pending, uint64
                   digest_text(digest, text));
 }
 
-static bool block_is_safe(struct node *node, const struct msg_block_ref *block, uint8_t replicas)
+static bool block_is_safe(struct node *node, const struct msg_block_ref *block, uint8_t needed,
+                          uint8_t replicas)
 {
-    size_t living = members_living_count(&node->gossip.members);
-    if (keeper_copies(node, &block->digest) >= (living < SAFE_COPIES ? living : SAFE_COPIES))
-        return true;
-    keeper_want(node, block, replicas < SAFE_COPIES ? SAFE_COPIES : replicas, false, NULL);
+    if (keeper_copies(node, &block->digest) >= holders_possible(node, needed)) return true;
+    keeper_want(node, block, replicas < needed ? needed : replicas, false, NULL);
     return false;
 }
 
-/* Are the manifest and all that it lists on enough living nodes? maps: as many blocks must be in
+/* Others live, and none of them has room for a second copy: that is not going to change soon. */
+static bool is_out_of_room(struct node *node, const struct pending *pending, uint64_t request,
+                           uint8_t needed)
+{
+    char names[256];
+    size_t living = members_living_count(&node->gossip.members);
+    size_t least = needed < SAFE_COPIES ? needed : SAFE_COPIES;
+    if (holders_possible(node, needed) >= (living < least ? living : least)) return false;
+    size_t count = holders_full_names(node, names, sizeof names);
+    control_error(node, pending->stream, request, CODE_FAILED,
+                  "no room for %zu copies of each block: the disk%s of %s %s full; free some space "
+                  "there, or add a node",
+                  least, count == 1 ? "" : "s", names, count == 1 ? "is" : "are");
+    return true;
+}
+
+/* Are the manifest and all that it lists on `needed` living nodes? maps: as many blocks must be in
  * it; 0 = any. */
 static enum progress blocks_progress(struct node *node, const struct pending *pending,
                                      uint64_t request, const struct msg_block_ref *ref,
-                                     uint32_t maps, uint8_t replicas)
+                                     uint32_t maps, uint8_t needed, uint8_t replicas)
 {
     bool is_late = node->now - pending->since > BLOCKS_PATIENCE;
+    if (is_out_of_room(node, pending, request, needed)) return PROGRESS_OVER;
     const struct msg_manifest *manifest = manifests_get(node, ref);
     if (manifest == NULL) {
         if (!is_late && !keeper_is_lost(node, &ref->digest)) return PROGRESS_WAITS;
@@ -121,10 +138,10 @@ static enum progress blocks_progress(struct node *node, const struct pending *pe
                       "the job says %u maps, its manifest %u blocks", maps, manifest->blocks.count);
         return PROGRESS_OVER;
     }
-    bool is_safe = block_is_safe(node, ref, replicas);
+    bool is_safe = block_is_safe(node, ref, needed, replicas);
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     for (uint32_t i = 0; i < manifest->blocks.count; i++) {
-        if (block_is_safe(node, &blocks[i].block, replicas)) continue;
+        if (block_is_safe(node, &blocks[i].block, needed, replicas)) continue;
         is_safe = false;
         if (!is_late && !keeper_is_lost(node, &blocks[i].block.digest)) continue;
         say_missing(node, pending, request, &blocks[i].block.digest);
@@ -163,7 +180,7 @@ static void acks_add(struct pending *pending, const struct id *peer)
 {
     for (size_t i = 0; i < pending->acks_count; i++)
         if (id_equal(&pending->acks[i], peer)) return;
-    if (pending->acks_count < COPIES_MAX) pending->acks[pending->acks_count++] = *peer;
+    if (pending->acks_count < ACKS_MAX) pending->acks[pending->acks_count++] = *peer;
 }
 
 void pending_vector(struct node *node, const struct id *peer, const struct msg_log_vector *vector)
@@ -228,7 +245,7 @@ static bool try_submit_blocks(struct node *node, struct pending *pending,
         return true;
     }
     enum progress progress = blocks_progress(node, pending, ask->request, &ask->spec.manifest,
-                                             ask->spec.maps, ask->spec.replicas);
+                                             ask->spec.maps, SAFE_COPIES, ask->spec.replicas);
     if (progress != PROGRESS_READY) return progress == PROGRESS_OVER;
     char name[65];
     job_name(node, ask, name);
@@ -236,6 +253,7 @@ static bool try_submit_blocks(struct node *node, struct pending *pending,
     job.spec.name = slice_string(name);
     if (node_append(node, &wire_job, &job, &pending->entry) != ERROR_NONE)
         return say_too_large(node, pending);
+    keeper_used(node, &ask->spec.manifest);
     pending->state = PENDING_ENTRY;
     return false;
 }
@@ -276,8 +294,14 @@ static bool try_name_blocks(struct node *node, struct pending *pending,
                       (int)ask->name.count, (const char *)ask->name.at);
         return true;
     }
+    if (ask->replicas == 0) {
+        control_error(node, pending->stream, ask->request, CODE_USAGE,
+                      "a dataset needs at least one replica");
+        return true;
+    }
     enum progress progress =
-        blocks_progress(node, pending, ask->request, &ask->manifest, 0, ask->replicas);
+        blocks_progress(node, pending, ask->request, &ask->manifest, 0, ask->replicas,
+                        ask->replicas);
     if (progress != PROGRESS_READY) return progress == PROGRESS_OVER;
     struct msg_named named = {.name = ask->name,
                               .manifest = ask->manifest,
@@ -287,6 +311,7 @@ static bool try_name_blocks(struct node *node, struct pending *pending,
                               .replaces = {replaced, (uint32_t)count}};
     if (node_append(node, &wire_named, &named, &pending->entry) != ERROR_NONE)
         return say_too_large(node, pending);
+    keeper_used(node, &ask->manifest);
     pending->state = PENDING_ENTRY;
     return false;
 }

@@ -21,7 +21,12 @@ enum metric {
 enum {
     LIVING_MAX = 16384, /* as the member table */
     HOLDERS_MAX = 16,   /* as msg_block_ensure: enough to try */
-    COPIES_MAX = 8,     /* confirmed copies that we remember of a block */
+    COPIES_MAX = 8,     /* as many copies as anybody may ask for: more would not make it safer */
+    ACKS_MAX = 16,      /* as many disks for an entry */
+    WAITERS_MAX = 4,    /* of one block: others ask again */
+    FULLS_MAX = 64,     /* members known to have a full disk */
+    SPARINGS_MAX = 16,  /* surplus blocks that wait for confirmations */
+    CONFIRMS_MAX = 64,  /* confirmations that wait for our disk */
     KEYS_MAX = 8,       /* cluster keys accepted at once */
     SAFE_COPIES = 2,    /* nothing is acknowledged with fewer copies, while so many members live */
     JOIN_MAX = 64,      /* addresses to join through */
@@ -108,16 +113,49 @@ struct block {
     bool is_here;
     bool is_fetching;
     bool is_marked; /* referenced, at the last sweep */
-    bool was_referenced;
-    uint8_t replicas;  /* copies wanted */
+    bool is_list;     /* a manifest: every node wants to read it */
+    bool is_missed;   /* rotten here, and to be had again */
+    bool is_checking; /* its bytes are being looked at */
+    bool is_surplus;  /* others should have it; as of `placed` */
+    uint8_t replicas; /* copies wanted; 0: kept where it is */
+    uint8_t placed_replicas;
+    uint32_t placed;   /* of node.placing: then all that should have it were known to */
+    uint32_t uploads;  /* by clients, neither used nor given up since */
+    uint32_t marks;    /* names and jobs that reference it, at the last sweep */
+    uint32_t marks_before;
     uint32_t refusals; /* members that said they can't get it, since the last that could */
     instant pinned_until;
     instant pinned;               /* when the last full-length pin was made */
+    instant uploaded;             /* when a client last stored it */
+    instant promised_until;       /* no surplus before: somebody counts on it */
+    instant checked;              /* when its bytes were last found good; 0: not in this boot */
     instant asked;                /* when holders were last asked */
     struct id copies[COPIES_MAX]; /* members that confirmed one */
     size_t copies_count;
-    struct id waiters[COPIES_MAX]; /* members that wait for block_held */
+    struct id counting[COPIES_MAX]; /* members that we told that we have it */
+    size_t counting_count;
+    struct id waiters[WAITERS_MAX]; /* members that wait for block_held */
     size_t waiters_count;
+};
+
+/* A member whose disk was full a moment ago: holders.c. */
+struct full {
+    struct id id;
+    instant until;
+};
+
+/* A surplus block that we would drop, and who has confirmed a good copy: surplus.c. */
+struct sparing {
+    struct digest digest;
+    instant since;
+    struct id confirmed[COPIES_MAX];
+    size_t confirmed_count;
+};
+
+/* Somebody waits for what our disk says of this block: surplus.c. */
+struct confirm {
+    struct digest digest;
+    struct id peer;
 };
 
 /* An attempt that runs here: work.c. */
@@ -175,7 +213,7 @@ struct pending {
     size_t memory_size;
     enum pending_state state;
     struct msg_stamp entry;
-    struct id acks[COPIES_MAX];
+    struct id acks[ACKS_MAX];
     size_t acks_count;
     instant since;
     instant told;  /* last sign of life to the client */
@@ -248,6 +286,20 @@ struct node {
     instant sweep_next;
     bool sweep_wanted;
     instant manifests_swept;
+    duration pin_length;    /* of what nothing references yet */
+    uint32_t placing;       /* holders.c */
+    instant living_changed; /* when somebody last died or came to life */
+    struct full fulls[FULLS_MAX];
+    size_t fulls_count;
+    struct sparing sparings[SPARINGS_MAX];
+    size_t sparings_count;
+    struct confirm confirms[CONFIRMS_MAX];
+    size_t confirms_count;
+    duration scrub_every; /* scrub.c; 0 = its own number */
+    duration scrub_pause; /* after the block that is being looked at */
+    instant scrub_next;
+    size_t scrub_cursor;
+    struct digest scrub_digest; /* that block; zeros: none */
 
     struct work *works;
     struct running *running; /* slots of them */
@@ -387,7 +439,22 @@ bool keeper_is_lost(const struct node *node, const struct digest *digest);
 void keeper_note_copy(struct node *node, const struct msg_block_ref *block, const struct id *peer);
 enum error keeper_stored(struct node *node, const struct msg_block_ref *block,
                          duration pin) MUST_USE;
-void keeper_failed(struct node *node, const struct digest *digest);
+void keeper_failed(struct node *node, const struct digest *digest, enum error error);
+/* A client has stored it, and has given up what it was for. */
+void keeper_uploaded(struct node *node, const struct digest *digest);
+void keeper_unwanted(struct node *node, const struct digest *digest);
+/* An entry that references this dataset has just been written, for the client that stored it. */
+void keeper_used(struct node *node, const struct msg_block_ref *manifest);
+/* Gets it from whoever has it. */
+void keeper_fetch(struct node *node, struct block *block);
+/* Is it here? Who is told so hears of its end. */
+bool keeper_tell_here(struct node *node, const struct digest *digest, const struct id *to);
+/* It is not here any more: the driver deletes it, those that count on it are told. */
+void keeper_drop(struct node *node, struct block *block);
+/* This peer has no good copy any more. */
+void keeper_lost_copy(struct node *node, struct block *block, const struct id *peer);
+/* Somebody counts on our copy: no surplus for an hour. */
+void keeper_promise(struct node *node, struct block *block);
 /* It has been made anew: who refused it before may have it now. */
 void keeper_made(struct node *node, const struct digest *digest);
 void keeper_message(struct node *node, struct link *link, const struct wire_message *message);
@@ -399,6 +466,38 @@ void keeper_release(struct node *node, const struct msg_block_ref *manifest, ins
 void keeper_release_job(struct node *node, const struct job *job, instant seen);
 void keeper_forget_member(struct node *node, const struct id *id);
 void keeper_close(struct node *node);
+
+/* holders.c */
+/* Those that should have it, in its order, as far as is known here; up to COPIES_MAX. */
+size_t holders_wanted(struct node *node, const struct block *block, uint8_t replicas,
+                      struct id wanted[COPIES_MAX]);
+/* As many copies as can be had now of `replicas`: fewer live, or have room. At least 1. */
+size_t holders_possible(const struct node *node, uint8_t replicas);
+/* All that should have the block (block->replicas of them) are known to. */
+bool holders_are_complete(struct node *node, struct block *block);
+bool holders_is_full(const struct node *node, const struct id *id);
+/* Its disk refused a block for want of room. */
+void holders_full(struct node *node, const struct id *id);
+/* Their names, "a, b"; returns how many. */
+size_t holders_full_names(const struct node *node, char *text, size_t size);
+/* Other nodes may live than before: what is in its place must be looked at again. */
+void holders_changed(struct node *node);
+void holders_tick(struct node *node);
+
+/* scrub.c */
+void scrub_start(struct node *node);
+void scrub_tick(struct node *node);
+/* Orders a look at its bytes, unless one is under way. */
+void scrub_check(struct node *node, struct block *block);
+void scrub_checked(struct node *node, const struct digest *digest, enum error error);
+
+/* surplus.c */
+/* A block in its place: should ours go? */
+void surplus_consider(struct node *node, struct block *block);
+void surplus_asked(struct node *node, struct link *link, const struct msg_block_confirm *confirm);
+void surplus_confirmed(struct node *node, struct link *link,
+                       const struct msg_block_confirmed *confirmed);
+void surplus_checked(struct node *node, const struct digest *digest, bool is_good);
 
 /* work.c, finish.c */
 void work_entry(struct node *node, const struct stamped *entry);
@@ -433,6 +532,7 @@ const char *standing_forget(struct node *node, uint64_t stream, const struct msg
 
 /* Of a refusal: the exit code of mrctl. */
 enum code {
+    CODE_FAILED = 1,
     CODE_USAGE = 2,
     CODE_NOT_FOUND = 4,
     CODE_CONFLICT = 6,

@@ -115,7 +115,7 @@ static void copy_final(struct node *node, const struct running *running,
 {
     const struct job *job = jobs_find(&node->jobs, &running->job);
     bool is_final = job != NULL && (running->kind == TASK_REDUCE || job->spec.reduces == 0);
-    if (is_final) keeper_want(node, output, SAFE_COPIES, true, NULL);
+    if (is_final) keeper_want(node, output, job->spec.replicas, true, NULL);
 }
 
 static void append_done(struct node *node, const struct running *running,

@@ -3,6 +3,7 @@
  * loses it, as it would. */
 #include "sim/blocks.h"
 
+#include "sim/history.h"
 #include "sim/world.h"
 
 #include <assert.h>
@@ -15,15 +16,17 @@ enum {
 };
 
 struct block_news {
-    enum event_kind kind; /* _STORED, _FAILED or _READ */
+    enum event_kind kind; /* _STORED, _FAILED, _READ, _CHECKED or _UNWANTED */
     uint64_t token;
     const struct content *content; /* STORED, READ */
-    struct digest digest;          /* FAILED */
+    struct digest digest;          /* the others */
+    enum error error;              /* FAILED, CHECKED */
 };
 
 struct block_fetch {
     uint64_t token;
     struct msg_block_ref block;
+    bool is_list;
     size_t count;
     struct msg_block_holder holders[];
 };
@@ -88,7 +91,23 @@ const struct content *blocks_content(struct world *world, const struct digest *d
 
 bool blocks_has(const struct host *host, const struct digest *digest)
 {
-    return map_get(&host->blocks, digest) != NULL;
+    const struct held_block *held = map_get(&host->blocks, digest);
+    return held != NULL && !held->is_rotten;
+}
+
+static bool is_rotten(const struct host *host, const struct digest *digest)
+{
+    const struct held_block *held = map_get(&host->blocks, digest);
+    return held != NULL && held->is_rotten;
+}
+
+bool blocks_rot(struct world *world, struct host *host, const struct digest *digest)
+{
+    struct held_block *held = map_get(&host->blocks, digest);
+    if (held == NULL || held->is_rotten) return false;
+    char text[DIGEST_TEXT_SIZE];
+    world_say(world, host->index, "rot of %.12s", digest_text(digest, text));
+    return held->is_rotten = true;
 }
 
 void blocks_put(struct world *world, struct host *host, const struct content *content,
@@ -98,11 +117,12 @@ void blocks_put(struct world *world, struct host *host, const struct content *co
     struct held_block *held = map_get(&host->blocks, &content->digest);
     if (held != NULL) {
         held->is_durable = held->is_durable || is_durable;
+        held->is_rotten = false;
         return;
     }
     held = malloc(sizeof *held);
     assert(held != NULL);
-    *held = (struct held_block){content->digest, content, is_durable};
+    *held = (struct held_block){content->digest, content, is_durable, false};
     enum error error = map_add(&host->blocks, held);
     assert(error == ERROR_NONE);
     (void)error;
@@ -163,10 +183,27 @@ static void tell(struct world *world, struct host *host, duration delay,
                                                  .size = sizeof *copy});
 }
 
-void blocks_upload(struct world *world, struct host *host, const struct content *content)
+static bool has_room(const struct host *host, const struct digest *digest)
 {
+    return host->room == 0 || host->blocks.count < host->room ||
+           map_get(&host->blocks, digest) != NULL;
+}
+
+bool blocks_upload(struct world *world, struct host *host, const struct content *content)
+{
+    if (!has_room(host, &content->digest)) {
+        tell(world, host, 1,
+             &(struct block_news){.kind = EVENT_BLOCK_FAILED, .error = ERROR_FULL});
+        return false;
+    }
     blocks_put(world, host, content, true);
     tell(world, host, 1, &(struct block_news){.kind = EVENT_BLOCK_STORED, .content = content});
+    return true;
+}
+
+void blocks_unstore(struct world *world, struct host *host, const struct digest *digest)
+{
+    tell(world, host, 2, &(struct block_news){.kind = EVENT_BLOCK_UNWANTED, .digest = *digest});
 }
 
 void blocks_write(struct world *world, struct host *host, uint64_t token, struct slice bytes)
@@ -185,7 +222,11 @@ void blocks_read(struct world *world, struct host *host, uint64_t token,
                  const struct msg_block_ref *block)
 {
     const struct content *content = blocks_find(world, &block->digest);
-    struct block_news news = {.kind = EVENT_BLOCK_FAILED, .token = token, .digest = block->digest};
+    struct block_news news = {.kind = EVENT_BLOCK_FAILED,
+                              .token = token,
+                              .digest = block->digest,
+                              .error = is_rotten(host, &block->digest) ? ERROR_CORRUPT
+                                                                       : ERROR_NOT_FOUND};
     if (blocks_has(host, &block->digest)) {
         news.kind = EVENT_BLOCK_READ;
         news.content = content;
@@ -193,13 +234,17 @@ void blocks_read(struct world *world, struct host *host, uint64_t token,
     tell(world, host, SEEK_DELAY, &news);
 }
 
-void blocks_fetch(struct world *world, struct host *host, uint64_t token,
-                  const struct msg_block_ref *block, const struct msg_block_holder *holders,
-                  size_t count)
+void blocks_fetch(struct world *world, struct host *host, const struct action *action)
 {
+    const struct msg_block_holder *holders = action->block_fetch.holders;
+    const struct msg_block_ref *block = &action->block_fetch.block;
+    size_t count = action->block_fetch.holders_count;
     struct block_fetch *fetch = malloc(sizeof *fetch + count * sizeof *holders);
     assert(fetch != NULL);
-    *fetch = (struct block_fetch){.token = token, .block = *block, .count = count};
+    *fetch = (struct block_fetch){.token = action->block_fetch.token,
+                                  .block = *block,
+                                  .is_list = action->block_fetch.is_list,
+                                  .count = count};
     if (count > 0) memcpy(fetch->holders, holders, count * sizeof *holders);
     duration delay = SEEK_DELAY + (duration)(block->size / BYTES_PER_MICROSECOND) +
                      network_delay(&world->network);
@@ -211,10 +256,21 @@ void blocks_fetch(struct world *world, struct host *host, uint64_t token,
                                                  .size = sizeof *fetch});
 }
 
+void blocks_check(struct world *world, struct host *host, const struct digest *digest)
+{
+    const struct content *content = blocks_find(world, digest);
+    struct block_news news = {.kind = EVENT_BLOCK_CHECKED, .digest = *digest};
+    bool is_blind = world->plan.canary == CANARY_BLIND_SCRUB;
+    if (is_rotten(host, digest)) news.error = is_blind ? ERROR_NONE : ERROR_CORRUPT;
+    else if (!blocks_has(host, digest)) news.error = ERROR_NOT_FOUND;
+    size_t size = content == NULL ? 0 : content->size;
+    tell(world, host, SEEK_DELAY + (duration)(size / BYTES_PER_MICROSECOND), &news);
+}
+
 void blocks_drop(struct world *world, struct host *host, const struct digest *digest)
 {
-    (void)world;
     free(map_remove(&host->blocks, digest));
+    history_check(world, host->index);
 }
 
 /* ---- what happens ---- */
@@ -229,19 +285,32 @@ bool blocks_is_reachable(const struct world *world, uint32_t reader, const struc
     return blocks_has(&world->hosts[index], digest);
 }
 
+/* Who is asked for a block looks at its bytes before it gives them away, and hears of rot then. */
+static void find_rot(struct world *world, const struct address *holder, const struct digest *digest)
+{
+    uint32_t index = network_index(&world->network, holder);
+    if (index >= world->hosts_count || world->hosts[index].state != HOST_UP) return;
+    if (is_rotten(&world->hosts[index], digest)) blocks_check(world, &world->hosts[index], digest);
+}
+
 static void fetched(struct world *world, struct host *host, const struct block_fetch *fetch)
 {
     struct block_news news = {
         .kind = EVENT_BLOCK_FAILED,
         .token = fetch->token,
         .digest = fetch->block.digest,
+        .error = ERROR_NOT_FOUND,
     };
     const struct digest *digest = &fetch->block.digest;
     duration delay = HOLDER_DELAY;
     for (size_t i = 0; i < fetch->count; i++, delay += HOLDER_DELAY) {
+        find_rot(world, &fetch->holders[i].address, digest);
         if (!blocks_is_reachable(world, host->index, &fetch->holders[i].address, digest)) continue;
         news.kind = EVENT_BLOCK_STORED;
         news.content = blocks_find(world, digest);
+        if (fetch->is_list || has_room(host, digest)) break;
+        news.kind = EVENT_BLOCK_FAILED;
+        news.error = ERROR_FULL;
         break;
     }
     if (news.kind == EVENT_BLOCK_FAILED && blocks_has(host, digest)) {
@@ -257,7 +326,8 @@ static void deliver(struct world *world, struct host *host, const struct block_n
     const struct content *content = news->content;
     switch (news->kind) {
     case EVENT_BLOCK_STORED:
-        blocks_put(world, host, content, true);
+        if (world->plan.canary != CANARY_FALSE_COPY || news->token == 0)
+            blocks_put(world, host, content, true);
         event.block_stored.token = news->token;
         event.block_stored.block = (struct msg_block_ref){content->digest, content->size};
         break;
@@ -269,8 +339,13 @@ static void deliver(struct world *world, struct host *host, const struct block_n
     case EVENT_BLOCK_FAILED:
         event.block_failed.token = news->token;
         event.block_failed.digest = news->digest;
-        event.block_failed.error = ERROR_NOT_FOUND;
+        event.block_failed.error = news->error;
         break;
+    case EVENT_BLOCK_CHECKED:
+        event.block_checked.digest = news->digest;
+        event.block_checked.error = news->error;
+        break;
+    case EVENT_BLOCK_UNWANTED: event.block_unwanted.digest = news->digest; break;
     default: assert(!"news of a block");
     }
     host_step(world, host, &event);

@@ -17,6 +17,7 @@ struct held_block {
     struct digest digest;
     const struct content *content;
     bool is_durable; /* survives a power cut */
+    bool is_rotten;  /* the disk has other bytes now */
 };
 
 struct blocks {
@@ -34,11 +35,16 @@ const struct content *blocks_content(struct world *world, const struct digest *d
                                      uint8_t *bytes, size_t size);
 const struct content *blocks_find(const struct world *world, const struct digest *digest);
 
+/* A good copy. */
 bool blocks_has(const struct host *host, const struct digest *digest);
+/* The bytes of its copy change, unnoticed. False: it has no good one. */
+bool blocks_rot(struct world *world, struct host *host, const struct digest *digest);
 void blocks_put(struct world *world, struct host *host, const struct content *content,
                 bool is_durable);
-/* A client has uploaded it: on disk, and the node is told (token 0). */
-void blocks_upload(struct world *world, struct host *host, const struct content *content);
+/* A client has uploaded it: on disk, and the node is told (token 0). False: there is no room. */
+bool blocks_upload(struct world *world, struct host *host, const struct content *content);
+/* The client has given up what it uploaded that for. */
+void blocks_unstore(struct world *world, struct host *host, const struct digest *digest);
 
 /* Reads back all the disk holds into a node that starts. */
 void blocks_host_load(struct world *world, struct host *host);
@@ -52,10 +58,9 @@ bool blocks_is_reachable(const struct world *world, uint32_t reader, const struc
 void blocks_write(struct world *world, struct host *host, uint64_t token, struct slice bytes);
 void blocks_read(struct world *world, struct host *host, uint64_t token,
                  const struct msg_block_ref *block);
-void blocks_fetch(struct world *world, struct host *host, uint64_t token,
-                  const struct msg_block_ref *block, const struct msg_block_holder *holders,
-                  size_t count);
+void blocks_fetch(struct world *world, struct host *host, const struct action *action);
 void blocks_drop(struct world *world, struct host *host, const struct digest *digest);
+void blocks_check(struct world *world, struct host *host, const struct digest *digest);
 /* HAPPEN_BLOCK, HAPPEN_FETCH. */
 void blocks_happen(struct world *world, struct host *host, const struct happening *happening);
 

@@ -6,6 +6,7 @@
 
 #include "gossip/gossip.h"
 #include "sim/client.h"
+#include "sim/history.h"
 #include "sim/world.h"
 #include "store/log.h"
 #include "tasks/jobs.h"
@@ -101,6 +102,7 @@ const char *converge_missing(struct world *world, char *text, size_t size)
         if (world->hosts[i].node != NULL)
             missing = missing_members_of(world, &world->hosts[i], text, size);
     if (missing == NULL) missing = missing_silence(world, text, size);
+    if (missing == NULL) missing = history_missing(world, text, size);
     return missing;
 }
 

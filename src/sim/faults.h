@@ -13,6 +13,7 @@ struct faults {
     uint64_t crashes, partitions, pauses;
     duration delay_most; /* of a datagram on its way, in the safety phase */
     uint64_t disks_lost; /* disks that forgot something that was synced */
+    uint64_t rotten;     /* copies whose bytes changed on the disk */
 };
 
 /* Puts the plan's strikes and its heal into the queue. */

@@ -152,6 +152,10 @@ static struct node *open_node(struct world *world, struct host *host)
         config.compact_every = 300 * MILLISECOND;
         config.details_kept = 1;
     }
+    if (world->options.is_history) {
+        config.pin_length = 20 * SECOND; /* what a client has given up is gone before the end */
+        config.scrub_every = 15 * SECOND;
+    }
     if (world->options.is_verbose)
         config.trace = (struct trace){trace_sink, host, world->options.trace_level};
     return node_open(&config, world->now);

@@ -66,6 +66,7 @@ struct host {
     duration fsync_delay;
     bool is_full;           /* the disk takes nothing for now */
     struct map blocks; /* struct held_block: blocks.c */
+    size_t room;       /* for so many of them; 0 = for all */
 };
 
 void host_init(struct world *world, struct host *host, uint32_t index);

@@ -31,10 +31,12 @@ static void perform_block(struct world *world, struct host *host, const struct a
         blocks_read(world, host, action->block_read.token, &action->block_read.block);
         return;
     case ACTION_BLOCK_FETCH:
-        blocks_fetch(world, host, action->block_fetch.token, &action->block_fetch.block,
-                     action->block_fetch.holders, action->block_fetch.holders_count);
+        blocks_fetch(world, host, action);
         return;
     case ACTION_BLOCK_DROP: blocks_drop(world, host, &action->block_drop.digest); return;
+    case ACTION_BLOCK_CHECK:
+        blocks_check(world, host, &action->block_check.block.digest);
+        return;
     default: assert(!"an action of blocks");
     }
 }
@@ -62,7 +64,8 @@ static void perform_one(struct world *world, struct host *host, const struct act
     case ACTION_BLOCK_WRITE:
     case ACTION_BLOCK_READ:
     case ACTION_BLOCK_FETCH:
-    case ACTION_BLOCK_DROP: perform_block(world, host, action); return;
+    case ACTION_BLOCK_DROP:
+    case ACTION_BLOCK_CHECK: perform_block(world, host, action); return;
     case ACTION_TASK_RUN: worker_run(world, host, action); return;
     case ACTION_TASK_KILL: worker_kill(world, host, action->task_kill.token); return;
     case ACTION_RESOLVE: resolve(world, host, action->resolve.token); return;

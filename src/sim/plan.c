@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/prng.h"
+#include "sim/history.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -177,6 +178,7 @@ void plan_make(struct plan *plan, const struct sim_options *options)
     bool is_lan = prng_chance(&prng, 500000);
     bool is_sodium = plan->seed % SODIUM_SHARE == 0;
     if (options->nodes > 0) plan->nodes = options->nodes;
+    if (options->is_history) history_plan(plan, &prng);
     if (plan->nodes == 0) plan->nodes = PLAN_NODES;
     if (options->safety > 0) plan->heal = options->safety;
     if (plan->heal == 0) plan->heal = heal;

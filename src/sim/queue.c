@@ -58,7 +58,7 @@ const char *happening_text(enum happening_kind kind)
     static const char *const texts[HAPPEN_COUNT] = {
         "tick",  "datagram", "accept", "opened",    "record",         "closed", "synced", "block",
         "fetch", "inputs",   "finish", "resolved",  "storage-failed", "leave",  "start",  "resume",
-        "sweep", "client",   "fault",  "fault-end", "heal",           "check",  "gone",
+        "sweep", "client",   "history", "fault",  "fault-end", "heal",           "check",  "gone",
     };
     assert(kind < HAPPEN_COUNT);
     return texts[kind];

@@ -30,6 +30,7 @@ enum happening_kind {
     HAPPEN_RESUME,    /* a paused one goes on */
     HAPPEN_SWEEP,     /* streams across a partition */
     HAPPEN_CLIENT,    /* number: client; side: its epoch */
+    HAPPEN_HISTORY,   /* number: 0, or 1 + client; side: its epoch */
     HAPPEN_FAULT,     /* number: of the strike in the plan */
     HAPPEN_FAULT_END, /* number: of the strike in the plan */
     HAPPEN_HEAL,      /* the liveness phase begins */

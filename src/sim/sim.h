@@ -34,6 +34,7 @@ struct sim_options {
     duration digest_every;        /* print a state digest so often; 0 = never */
     bool is_verbose;              /* trace lines on stdout */
     enum trace_level trace_level; /* of the nodes, when verbose */
+    bool is_history;              /* of datasets, without jobs (history.h) */
     enum canary canary;
     const struct plan *plan; /* of a scenario file; NULL: the seed makes all of it */
 };
@@ -54,6 +55,7 @@ struct sim_result {
     uint32_t jobs, jobs_done, jobs_failed, jobs_killed;
     uint64_t faults; /* injected: crashes, partitions, pauses, ... (not each lost datagram) */
     uint64_t datagrams, datagrams_lost;
+    uint64_t rotten, disks_lost, puts, removals; /* of a history */
     uint64_t executions; /* programs started */
     uint64_t vain;       /* of them, those beyond one a task and one an own failure */
 };

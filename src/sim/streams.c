@@ -5,6 +5,7 @@
 #include "sim/streams.h"
 
 #include "sim/client.h"
+#include "sim/history.h"
 #include "sim/world.h"
 
 #include <assert.h>
@@ -267,7 +268,9 @@ static void deliver_opened(struct world *world, struct stream *stream, uint32_t 
     struct channel_party other;
     party_of(world, stream->ends[1 - side].key.party, &other);
     if (end->key.party >= world->hosts_count) {
-        client_opened(world, (uint32_t)end->key.party - world->hosts_count, end->key.id);
+        uint32_t client = (uint32_t)end->key.party - world->hosts_count;
+        if (client < world->jobs_count) client_opened(world, client, end->key.id);
+        else history_opened(world, client - world->jobs_count, end->key.id);
         return;
     }
     struct event event = {.kind = EVENT_STREAM_OPENED};
@@ -284,7 +287,9 @@ static void deliver_closed(struct world *world, struct stream *stream, uint32_t 
     uint32_t party = (uint32_t)stream->ends[side].key.party;
     end_detach(&world->streams, stream, side);
     if (party >= world->hosts_count) {
-        client_closed(world, party - world->hosts_count, id);
+        uint32_t client = party - world->hosts_count;
+        if (client < world->jobs_count) client_closed(world, client, id);
+        else history_closed(world, client - world->jobs_count, id);
         return;
     }
     struct event event = {.kind = EVENT_STREAM_CLOSED};
@@ -313,7 +318,9 @@ static void deliver_record(struct world *world, struct stream *stream, uint32_t 
     const struct stream_end *end = &stream->ends[side];
     struct slice bytes = slice_of(record->bytes, record->count);
     if (end->key.party >= world->hosts_count) {
-        client_record(world, (uint32_t)end->key.party - world->hosts_count, end->key.id, bytes);
+        uint32_t client = (uint32_t)end->key.party - world->hosts_count;
+        if (client < world->jobs_count) client_record(world, client, end->key.id, bytes);
+        else history_record(world, client - world->jobs_count, end->key.id, bytes);
         return;
     }
     struct event event = {.kind = EVENT_STREAM_RECORD};

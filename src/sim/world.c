@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "sim/client.h"
 #include "sim/disk.h"
+#include "sim/history.h"
 #include "wire/plain.h"
 #include "wire/seal.h"
 
@@ -89,6 +90,7 @@ void world_init(struct world *world, const struct sim_options *options, struct s
     checks_init(world, (uint32_t)plan->jobs_count);
     init_hosts(world);
     clients_init(world, hash64(&seed, sizeof seed, 4));
+    if (options->is_history) history_init(world, hash64(&seed, sizeof seed, 5));
     faults_begin(world);
     queue_push(&world->queue, (struct happening){.at = SECOND, .kind = HAPPEN_CHECK});
 }
@@ -99,6 +101,7 @@ void world_deinit(struct world *world)
     free(world->hosts);
     worker_deinit(world);
     clients_deinit(world);
+    history_deinit(world);
     streams_deinit(&world->streams);
     blocks_deinit(&world->blocks);
     network_deinit(&world->network);
@@ -225,6 +228,7 @@ static void happen(struct world *world, const struct happening *happening)
     case HAPPEN_STREAM_CLOSED: streams_happen(world, happening); return;
     case HAPPEN_SWEEP: streams_sweep(world); return;
     case HAPPEN_CLIENT: client_turn(world, (uint32_t)happening->number, happening->side); return;
+    case HAPPEN_HISTORY: history_turn(world, happening->number, happening->side); return;
     case HAPPEN_FAULT: faults_strike(world, happening); return;
     case HAPPEN_FAULT_END: faults_end(world, happening); return;
     case HAPPEN_HEAL: world_heal(world); return;
@@ -286,6 +290,8 @@ static void finish(struct world *world)
         result->jobs_killed += world->jobs[i].told == JOB_KILLED;
     }
     result->faults = world->faults.count;
+    result->rotten = world->faults.rotten;
+    result->disks_lost = world->faults.disks_lost;
     result->datagrams = world->network.datagrams;
     result->datagrams_lost = world->network.lost;
     result->executions = result->vain = world->worker.executions;

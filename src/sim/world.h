@@ -13,6 +13,7 @@
 #include "sim/worker.h"
 
 struct sim_job;
+struct history;
 
 enum phase {
     PHASE_SAFETY,   /* faults go on */
@@ -42,6 +43,7 @@ struct world {
     struct sim_job *jobs;
     uint32_t jobs_count;
     struct prng clients_prng;
+    struct history *history; /* NULL: an ordinary run */
     struct faults faults;
     struct checks checks;
     enum phase phase;

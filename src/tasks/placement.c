@@ -4,7 +4,9 @@
 
 #include "base/hash.h"
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 static uint64_t score_of(const void *key, size_t key_size, const struct id *id)
 {
@@ -56,4 +58,28 @@ size_t placement_rank_below(const void *key, size_t key_size, const struct sched
         if (precedes(score_of(key, key_size, id), id, own, self)) rank++;
     }
     return rank;
+}
+
+enum { FIRST_MAX = 16 }; /* as many copies as anything may have */
+
+size_t placement_first(const void *key, size_t key_size, const struct schedule_node *nodes,
+                       size_t nodes_count, bool (*may)(void *context, const struct id *id),
+                       void *context, struct id *first, size_t max)
+{
+    uint64_t scores[FIRST_MAX];
+    size_t count = 0;
+    assert(max <= FIRST_MAX);
+    for (size_t i = 0; i < nodes_count; i++) {
+        const struct id *id = &nodes[i].id;
+        uint64_t score = score_of(key, key_size, id);
+        size_t at = count;
+        while (at > 0 && precedes(score, id, scores[at - 1], &first[at - 1])) at--;
+        if (at == max || !may(context, id)) continue;
+        if (count < max) count++;
+        memmove(&scores[at + 1], &scores[at], (count - 1 - at) * sizeof *scores);
+        memmove(&first[at + 1], &first[at], (count - 1 - at) * sizeof *first);
+        scores[at] = score;
+        first[at] = *id;
+    }
+    return count;
 }

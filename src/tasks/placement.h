@@ -25,5 +25,10 @@ size_t placement_rank(const void *key, size_t key_size, const struct schedule_no
  * rank_max when it is that or more: it is cheap where few places count. */
 size_t placement_rank_below(const void *key, size_t key_size, const struct schedule_node *nodes,
                             size_t nodes_count, const struct id *self, size_t rank_max);
+/* The first `max` of the nodes that may (context, id), in that order, into first; returns how many.
+ */
+size_t placement_first(const void *key, size_t key_size, const struct schedule_node *nodes,
+                       size_t nodes_count, bool (*may)(void *context, const struct id *id),
+                       void *context, struct id *first, size_t max);
 
 #endif

@@ -20,6 +20,11 @@ run() { "$build/mrsim" "$@" || status=1; }
   /^violated/ {print "not ok " $0; bad = 1; next}
   {print}
   END {exit bad}'
+# Histories of datasets: a case a hundred.
+for ((from = 1; from <= ${HISTORIES:-300}; from += 100)); do
+  if out=$("$build/mrsim" --histories --seed $from --seeds 100 2>&1); then echo "ok histories $from to $((from + 99))"
+  else echo "not ok histories from $from"; echo "$out" | grep -v ' ok$' | sed 's/^/  /'; status=1; fi
+done
 for file in tests/sim/*.scn; do
   if out=$("$build/mrsim" run "$file" --seed 1 --seeds 2 2>&1); then echo "ok $file"
   else echo "not ok $file"; echo "$out" | tail -n 5 | sed 's/^/  /'; status=1; fi

@@ -174,9 +174,41 @@ static bool finds(enum canary canary)
 static void every_planted_bug_is_found(void **state)
 {
     (void)state;
-    for (int canary = CANARY_NONE + 1; canary < CANARY_COUNT; canary++)
+    for (int canary = CANARY_NONE + 1; canary < CANARY_BLIND_SCRUB; canary++)
         if (!finds((enum canary)canary))
             fail_msg("canary %s lives on", canary_text((enum canary)canary));
+}
+
+static void histories_of_datasets_lose_and_leave_nothing(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 2 * SEEDS; seed++) {
+        struct sim_options options = {.seed = seed, .is_history = true};
+        struct sim_result result;
+        assert_true(holds(&options, &result));
+        assert_true(result.puts > 0);
+    }
+}
+
+static void histories_find_planted_bugs(void **state)
+{
+    (void)state;
+    static const struct {
+        enum canary canary;
+        const char *violates;
+    } planted[] = {{CANARY_BLIND_SCRUB, "violated B"}, {CANARY_FALSE_COPY, "violated B0"}};
+    for (size_t i = 0; i < sizeof planted / sizeof *planted; i++) {
+        bool is_found = false;
+        for (uint64_t seed = 1; seed <= CANARY_SEEDS && !is_found; seed++) {
+            struct sim_options options = {
+                .seed = seed, .is_history = true, .canary = planted[i].canary};
+            struct sim_result result;
+            sim_run(&options, &result);
+            is_found = strncmp(result.violation, planted[i].violates,
+                               strlen(planted[i].violates)) == 0;
+        }
+        assert_true(is_found);
+    }
 }
 
 int main(void)
@@ -188,6 +220,8 @@ int main(void)
         cmocka_unit_test(a_file_that_is_wrong_is_refused_with_its_line),
         cmocka_unit_test(a_planted_bug_is_made_small),
         cmocka_unit_test(flocks_of_many_sizes_hold),
+        cmocka_unit_test(histories_of_datasets_lose_and_leave_nothing),
+        cmocka_unit_test(histories_find_planted_bugs),
         cmocka_unit_test(every_planted_bug_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

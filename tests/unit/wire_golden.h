@@ -438,6 +438,14 @@ static const struct golden goldens[] = {
      "85964003c61d49033c4a7d7d13cb114800"},
     {"say_tags", 0x8bd7f2ce0acd4215,
      "f5ddec660100"},
+    {"block_confirm", 0x79862b0cd0e8fa50,
+     "d8c12523a668354d50288113e00ff606842e1eee22a1ac37b2cc9c60311692e2"},
+    {"block_confirmed", 0xef692951f2c54c3b,
+     "79721a1dc3dd683da81ecfc5b12accd5f57c7a95b854d82a19dba72969d2d63d01"},
+    {"block_no_room", 0xdd9943c96e32ff95,
+     "3bb4a0e064f288e5922e89c556dc820a108927f981261a133b1f368590ed21c4"},
+    {"unstore", 0xf97aaa2ab1f9e072,
+     "a61412bd231b823a7a7ac8de9a0cfc4849c44a15f1895e1ba777b50957196acd"},
 };
 
 #endif

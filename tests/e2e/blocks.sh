@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Blocks of datasets on live disks: copies come back after a death and go again after a return; a byte that changes on a disk is
+# found, told and made good, and no job sees it; full disks are left alone, and a put that finds no room leaves nothing.
+# Four nodes on loopback; the small disks are tmpfs mounts in a mount namespace of the test's own.
+. "$(dirname "$0")/../lib/flock.sh"
+if [ "${MR_BLOCKS_NS:-}" = "" ] && [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+  MR_BLOCKS_NS=1 exec unshare -m --propagation private "$0" "$@"
+fi
+flock_begin blocks
+for n in 1 2 3 4; do flock_start $n --scrub 2s || not_ok "node $n starts"; done
+check "four nodes find each other" flock_whole 4
+
+all_have() { # copies: every data block (not the manifests, which every node reads) has so many
+  find "$DIR"/node*/blocks -type f -size +100k -printf '%f\n' | sort | uniq -c | awk -v want="$1" -v blocks="$2" '
+    $1 != want {bad = 1} END {exit bad || NR != blocks}'
+}
+says() { grep -q -- "$1" "$DIR/err"; }
+
+# ---- a death and a return ----
+text "$DIR/text" 8
+check "put" ctl put "$DIR/text" text --split 1M
+BLOCKS=$(find "$DIR"/node*/blocks -type f -size +100k -printf '%f\n' | sort -u | wc -l)
+check "several blocks, each on three nodes" eval '[ "$BLOCKS" -ge 7 ] && wait_for 30 all_have 3 "$BLOCKS"'
+flock_kill 4
+# The dead one's files are still on its disk: 3 living copies and, of those it held, its own.
+living_have() {
+  find "$DIR"/node[123]/blocks -type f -size +100k -printf '%f\n' | sort | uniq -c | awk -v want="$1" -v blocks="$BLOCKS" '
+    $1 != want {bad = 1} END {exit bad || NR != blocks}'
+}
+check "after a death all blocks are on three living nodes again" wait_for 40 living_have 3
+flock_start 4 --scrub 2s || not_ok "node 4 returns"
+check "after its return the surplus copies are dropped" wait_for 60 all_have 3 "$BLOCKS"
+check "the dataset is whole" eval 'ctl cat text | cmp -s - "$DIR/text"'
+
+# ---- rot ----
+any_block() { find "$DIR/node$1/blocks" -type f -size +100k | sort | head -n 1; }
+flip() { # FILE: another byte in its middle, the file's time as it was
+  local at=$(($(stat -c %s "$1") / 2)) mtime
+  mtime=$(stat -c %y "$1")
+  chmod u+w "$1"
+  printf '\377\376' | dd of="$1" bs=1 seek=$at conv=notrunc 2>/dev/null
+  chmod u-w "$1"
+  touch -d "$mtime" "$1"
+}
+reference "$DIR/text" >"$DIR/want"
+FLIPPED=
+for n in 1 2 3 4; do # another block on each node: of each there are good copies
+  for victim in $(find "$DIR/node$n/blocks" -type f -size +100k); do
+    case $FLIPPED in *$(basename "$victim")*) continue ;; esac
+    flip "$victim"; FLIPPED="$FLIPPED $(basename "$victim")"; break
+  done
+done
+check "a job over rotten replicas: exit 0" eval 'ctl run -q -m "$MAPPER" -r "$REDUCER" -i data:text 2>"$DIR/err" | LC_ALL=C sort >"$DIR/out"'
+check "and sees none of it" cmp -s "$DIR/out" "$DIR/want"
+good_file() { [ "$(b2sum -l 256 "$1" | cut -c1-64)" = "$(basename "$1")" ]; }
+no_rot() {
+  local f
+  for f in $(find "$DIR"/node*/blocks -type f -size +100k -name '*[0-9a-f]'); do good_file "$f" || return 1; done
+}
+check "the scrub finds what nobody read" wait_for 40 no_rot
+check "and all copies are made good" wait_for 40 all_have 3 "$BLOCKS"
+check "each rotten copy is told in a line" eval '[ "$(grep -h "event=rot" "$DIR"/*.err | wc -l)" -ge 4 ]'
+check "the bytes are those that were put" eval 'ctl cat text | cmp -s - "$DIR/text"'
+rm -f "$(any_block 2)"
+check "a file that vanished comes back" wait_for 40 all_have 3 "$BLOCKS"
+check "rm" ctl rm text
+nothing_left() { [ -z "$(find "$DIR"/node*/blocks "$DIR"/node*/tmp -type f 2>/dev/null)" ]; }
+check "nothing of it is left" wait_for 60 nothing_left
+
+# ---- full disks ----
+if [ -n "${MR_BLOCKS_NS:-}" ]; then
+  for n in 1 2 3 4; do flock_kill $n TERM; done
+  for n in 1 2 3 4; do
+    rm -rf "$DIR/node$n"; mkdir "$DIR/node$n"
+    size=64m; [ $n = 4 ] && size=8m
+    mount -t tmpfs -o size=$size tmpfs "$DIR/node$n" || not_ok "a small disk for node $n"
+  done
+  trap 'status=$?; for n in "${!PID[@]}"; do kill -9 "${PID[$n]}"; wait "${PID[$n]}"; done 2>/dev/null; umount "$DIR"/node[1-4]; (exit $status); PID=(); flock_clean' EXIT
+  unset ADDR; declare -A ADDR
+  for n in 1 2 3 4; do flock_start $n || not_ok "node $n starts on a small disk"; done
+  check "four nodes on small disks" flock_whole 4
+  head -c 16000000 /dev/urandom >"$DIR/random"
+  check "a put that does not fit on one of the disks: exit 0" ctl put "$DIR/random" random --split 2M
+  check "all of it is on three others" wait_for 30 eval '[ "$(ctl ls -o json | jq ".[0].replicas_min")" = 3 ]'
+  check "and whole" eval 'ctl cat random | cmp -s - "$DIR/random"'
+  AT=${ADDR[4]} ctl put "$DIR/random" elsewhere --split 2M 2>"$DIR/err"
+  status=$?
+  check "a put through the full node: done elsewhere, or refused" eval '[ $status = 0 ] || { [ $status = 1 ] && says "space left"; }'
+  [ $status = 0 ] && ctl rm elsewhere
+  head -c 150000000 /dev/urandom >"$DIR/too-big"
+  ctl put "$DIR/too-big" too-big --split 4M 2>"$DIR/err"
+  check "a put that fits nowhere: exit 1" [ $? = 1 ]
+  check "says why" eval 'says "space left" || says "no room"'
+  check "and has no name" eval '! ctl ls -o name | grep -q too-big'
+  ctl rm random
+  check "nothing of either is left" wait_for 60 nothing_left
+  check "then there is room again" wait_for 40 ctl put "$DIR/random" again --split 2M
+else
+  skip "full disks: needs root and mount namespaces"
+fi
+flock_end
