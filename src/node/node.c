@@ -18,7 +18,6 @@ enum {
     FETCHED_PIN = 5 * SECOND,
     AUTHOR_WAIT = 2 * SECOND, /* a new boot waits so long for one exchange */
     HAND_OVER_ASK = 200 * MILLISECOND,
-    TURN = SECOND, /* the next writer in line waits so long */
 };
 
 static duration profile_period(enum node_profile profile)
@@ -135,90 +134,7 @@ static void on_usurped(void *context, const struct boot *boot)
     node_fail(node, ERROR_EXISTS, "duplicate identity");
 }
 
-/* ---- who lives ---- */
-
-static int compare_nodes(const struct schedule_node *a, const struct schedule_node *b)
-{
-    return id_compare(&a->id, &b->id);
-}
-
-/* Insertion sort: nearly sorted from one rebuild to the next, and a flock is small. */
-static void sort_nodes(struct schedule_node *nodes, size_t count)
-{
-    for (size_t i = 1; i < count; i++) {
-        struct schedule_node moved = nodes[i];
-        size_t at = i;
-        for (; at > 0 && compare_nodes(&moved, &nodes[at - 1]) < 0; at--) nodes[at] = nodes[at - 1];
-        nodes[at] = moved;
-    }
-}
-
-static void rebuild_living(struct node *node)
-{
-    node->living_count = 0;
-    size_t cursor = 0;
-    for (struct member *m; (m = members_next(&node->gossip.members, &cursor)) != NULL;) {
-        if (!member_is_living(m) || node->living_count == LIVING_MAX) continue;
-        struct schedule_node *grown = memory_grow(
-            &node->memory, node->living, &node->living_capacity, node->living_count, sizeof *grown);
-        if (grown == NULL) {
-            node_fail(node, ERROR_MEMORY, "living");
-            return;
-        }
-        node->living = grown;
-        node->living[node->living_count++] = (struct schedule_node){
-            .id = m->fact->id,
-            .is_suspect = m->state == MEMBER_SUSPECT || standing_is_degraded(node, &m->fact->id)};
-    }
-    sort_nodes(node->living, node->living_count);
-    node->is_living_stale = false;
-}
-
-const struct schedule_node *node_living(struct node *node, size_t *count)
-{
-    if (node->is_living_stale) rebuild_living(node);
-    *count = node->living_count;
-    return node->living;
-}
-
-bool node_is_living(const struct node *node, const struct id *id)
-{
-    const struct member *member = members_find(&node->gossip.members, id);
-    return member != NULL && member_is_living(member);
-}
-
-const struct msg_block_holder *node_holders(struct node *node, const struct digest *digest,
-                                            const struct id *first, size_t *count)
-{
-    *count = 0;
-    size_t living_count;
-    const struct schedule_node *living = node_living(node, &living_count);
-    struct arena *arena = &node->actions->arena;
-    struct schedule_node *order = arena_take(arena, living_count * sizeof *order);
-    struct msg_block_holder *holders = arena_take(arena, HOLDERS_MAX * sizeof *holders);
-    if (order == NULL || holders == NULL) return NULL;
-    memcpy(order, living, living_count * sizeof *order);
-    placement_order(digest, sizeof *digest, order, living_count);
-    if (first != NULL && node_is_living(node, first) && !id_equal(first, &node->id)) {
-        const struct member *member = members_find(&node->gossip.members, first);
-        holders[(*count)++] = (struct msg_block_holder){member->fact->id, member->fact->address};
-    }
-    for (size_t i = 0; i < living_count && *count < HOLDERS_MAX; i++) {
-        if (id_equal(&order[i].id, &node->id)) continue;
-        if (first != NULL && id_equal(&order[i].id, first)) continue;
-        const struct member *member = members_find(&node->gossip.members, &order[i].id);
-        holders[(*count)++] = (struct msg_block_holder){member->fact->id, member->fact->address};
-    }
-    return holders;
-}
-
-bool node_is_turn(struct node *node, const void *key, size_t key_size, instant since)
-{
-    size_t count;
-    const struct schedule_node *living = node_living(node, &count);
-    size_t rank = placement_rank(key, key_size, living, count, &node->id);
-    return node->now - since >= (duration)rank * TURN;
-}
+/* ---- what the parts of a node call ---- */
 
 uint64_t node_wall_ms(const struct node *node)
 {

@@ -336,7 +336,7 @@ struct roster_item {
     struct msg_stamp tagged; /* the entry that says so */
 };
 
-/* node.c */
+/* node.c; node_living and what is computed from it: living.c */
 void node_fail(struct node *node, enum error error, const char *what);
 static inline void node_count(struct node *node, enum metric metric) { node->metrics[metric]++; }
 /* The step can still take many actions: what can wait for the next one asks first, so that a
