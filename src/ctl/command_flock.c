@@ -7,6 +7,7 @@
 #include "ctl/keys.h"
 #include "ctl/notice.h"
 #include "ctl/quantity.h"
+#include "ctl/roster.h"
 #include "ctl/table.h"
 #include "wire/kinds.h"
 
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names and tags of 16,384 rows, as many as a flock can have; untouched pages cost nothing. */
+/* Tags of 16,384 rows, as many as a flock can have; untouched pages cost nothing. */
 enum { MEMBERS_SIZE = 64 << 20 };
 
 /* ---- members ---- */
@@ -74,7 +75,7 @@ static void json_member(struct json *json, const struct msg_member_row *row,
     json_field_text(json, "id", id_text(&claim->node, id));
     json_field_bytes(json, "name", claim->name);
     json_field_text(json, "address", address_text(&claim->address, address));
-    json_field_text(json, "state", member_state_text(claim->state));
+    json_field_text(json, "state", roster_state_text(row));
     json_field_text(json, "incarnation", incarnation_text(claim, incarnation));
     json_field_number(json, "since_ms", row->since_ms);
     json_field_number(json, "slots", claim->slots);
@@ -98,7 +99,7 @@ static void table_member(struct table *table, const struct msg_member_row *row,
     table_bytes(table, claim->name);
     table_cell(table, "%s", id_short(&claim->node, id));
     table_cell(table, "%s", address_text(&claim->address, address));
-    table_cell(table, "%s", member_state_text(claim->state));
+    table_cell(table, "%s", roster_state_text(row));
     table_cell(table, "%s", quantity_duration_text(row->since_ms, text));
     table_cell(table, "%u/%u", row->running, (unsigned)claim->slots);
     if (tags != NULL) {
@@ -111,33 +112,6 @@ static void table_member(struct table *table, const struct msg_member_row *row,
         table_bytes(table, row->cause_text);
     else
         table_cell(table, "%s", cause_text(claim->cause));
-}
-
-/* All pages of one answer, which come by themselves; a fail-over begins a new answer. Rows are
- * copied into the arena. */
-static int collect_members(struct session *session, struct arena *arena,
-                           struct msg_member_row *rows, size_t rows_max, size_t *count)
-{
-    struct msg_ask_members ask = {0};
-    struct wire_message reply;
-    unsigned moves = session_moves(session);
-    *count = 0;
-    session_ask(session, &wire_ask_members, &ask, SESSION_PATIENCE);
-    for (bool more = true; more;) {
-        int code = session_reply(session, MSG_say_members, &reply);
-        if (code != EXIT_OK) return session_complain(session, code);
-        const struct msg_say_members *say = reply.fields;
-        const struct msg_member_row *items = say->members.at;
-        if (session_moves(session) != moves) {
-            moves = session_moves(session);
-            *count = 0;
-            arena_reset(arena);
-        }
-        for (uint32_t i = 0; i < say->members.count && *count < rows_max; i++)
-            if (wire_copy(&wire_member_row, &rows[*count], &items[i], arena)) ++*count;
-        more = say->more;
-    }
-    return EXIT_OK;
 }
 
 static int collect_tags(struct session *session, struct arena *arena, struct tags *tags,
@@ -198,19 +172,18 @@ static int show_members(struct session *session, const struct options *options, 
 {
     enum { ROWS_MAX = 16384 };
     struct arena arena;
-    size_t count;
+    struct roster roster;
     void *memory = malloc(MEMBERS_SIZE);
-    struct msg_member_row *rows = malloc(ROWS_MAX * sizeof *rows);
     struct tags tags = {.rows = malloc(ROWS_MAX * sizeof *tags.rows)};
-    if (memory == NULL || rows == NULL || tags.rows == NULL) abort();
+    if (memory == NULL || tags.rows == NULL) abort();
     arena_init(&arena, memory, MEMBERS_SIZE);
     *is_over = false;
-    int code = collect_members(session, &arena, rows, ROWS_MAX, &count);
+    int code = roster_init(&roster, session);
     bool has_tags = options->output == OUTPUT_JSON || options->output == OUTPUT_WIDE;
     if (code == EXIT_OK && has_tags) code = collect_tags(session, &arena, &tags, ROWS_MAX);
-    if (code == EXIT_OK) print_members(options, rows, count, &tags);
+    if (code == EXIT_OK) print_members(options, roster.rows, roster.count, &tags);
+    roster_deinit(&roster);
     free(tags.rows);
-    free(rows);
     free(memory);
     return code;
 }

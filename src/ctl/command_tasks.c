@@ -39,14 +39,20 @@ static char *attempt_name(struct slice job, const struct msg_attempt_row *row,
     return text;
 }
 
+/* What a new run inherits is done without having been claimed in it. */
+static bool is_unclaimed(const struct msg_attempt_row *row)
+{
+    return row->number == 0 && row->state != ATTEMPT_DONE && row->state != ATTEMPT_LOST;
+}
+
 static const char *state_of(const struct msg_attempt_row *row)
 {
-    return row->number == 0 ? "waiting" : attempt_state_text(row->state);
+    return is_unclaimed(row) ? "waiting" : attempt_state_text(row->state);
 }
 
 static const char *cause_of(const struct msg_attempt_row *row)
 {
-    return row->number == 0 ? "not claimed yet" : cause_text(row->cause);
+    return is_unclaimed(row) ? "not claimed yet" : cause_text(row->cause);
 }
 
 typedef void attempt_visit(void *context, struct slice job, const struct msg_attempt_row *row,
@@ -126,10 +132,8 @@ static void visit_tasks(void *context, struct slice job, const struct msg_attemp
     }
     table_cell(&listing->table, "%s", name);
     table_cell(&listing->table, "%s", state_of(row));
-    if (row->node_name.count > 0 || row->number == 0)
-        table_bytes(&listing->table, row->node_name);
-    else
-        table_cell(&listing->table, "%s", id_short(&row->node, node));
+    if (row->node_name.count > 0 || is_unclaimed(row)) table_bytes(&listing->table, row->node_name);
+    else table_cell(&listing->table, "%s", id_short(&row->node, node));
     table_cell(&listing->table, "%s", quantity_duration_text(row->elapsed_ms, text));
     table_cell(&listing->table, "%llu", (unsigned long long)row->records);
     table_cell(&listing->table, "%s", quantity_size_text(row->size, text));
@@ -139,7 +143,7 @@ static void visit_tasks(void *context, struct slice job, const struct msg_attemp
 
 static int show_tasks(struct session *session, const struct options *options, bool *is_over)
 {
-    static const char *const header[] = {"ATTEMPT", "STATE",  "NODE",    ">TIME", ">RECORDS",
+    static const char *const header[] = {"ATTEMPT", "STATE",   "NODE",    ">TIME", ">RECORDS",
                                          ">SIZE",   ">STATUS", "BECAUSE", NULL};
     struct tasks_listing listing = {.options = options};
     *is_over = false;
@@ -305,14 +309,10 @@ static void table_story(const struct msg_story_line *lines, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         /* A line that is no entry (what holds now) has no stamp. */
         bool has_stamp = !stamp_is_none(&lines[i].stamp);
-        if (has_stamp)
-            table_cell(&table, "%llu", (unsigned long long)lines[i].stamp.time);
-        else
-            table_bytes(&table, slice_string(""));
-        if (lines[i].author_name.count > 0 || !has_stamp)
-            table_bytes(&table, lines[i].author_name);
-        else
-            table_cell(&table, "%s", id_short(&lines[i].stamp.node, node));
+        if (has_stamp) table_cell(&table, "%llu", (unsigned long long)lines[i].stamp.time);
+        else table_bytes(&table, slice_string(""));
+        if (lines[i].author_name.count > 0 || !has_stamp) table_bytes(&table, lines[i].author_name);
+        else table_cell(&table, "%s", id_short(&lines[i].stamp.node, node));
         table_bytes(&table, lines[i].text);
     }
     table_print(&table, stdout);
@@ -327,10 +327,8 @@ static int show_story(struct session *session, const struct options *options, bo
     int code = session_call(session, &wire_ask_explain, &ask, MSG_say_story, &reply);
     if (code != EXIT_OK) return code;
     const struct msg_say_story *say = reply.fields;
-    if (options->output == OUTPUT_JSON)
-        json_story(say->lines.at, say->lines.count);
-    else
-        table_story(say->lines.at, say->lines.count);
+    if (options->output == OUTPUT_JSON) json_story(say->lines.at, say->lines.count);
+    else table_story(say->lines.at, say->lines.count);
     return EXIT_OK;
 }
 

@@ -26,6 +26,18 @@ int mrctl_bag(const struct options *options, bool waits);
 int mrctl_joblog(const struct options *options);
 /* command_status.c */
 int mrctl_status(const struct options *options);
+/* command_top.c */
+int mrctl_top(const struct options *options);
+/* command_steer.c */
+int mrctl_retry(const struct options *options);
+int mrctl_fail(const struct options *options);
+int mrctl_resume(const struct options *options);
+int mrctl_drain(const struct options *options);
+int mrctl_undrain(const struct options *options);
+/* command_doctor.c */
+int mrctl_doctor(const struct options *options);
+int mrctl_reach(const struct options *options);
+int mrctl_rtt(const struct options *options);
 /* command_tasks.c */
 int mrctl_tasks(const struct options *options);
 int mrctl_logs(const struct options *options);

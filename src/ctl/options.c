@@ -99,7 +99,9 @@ static const struct option_row rows[] = {
      "weight in the lottery for slots (default 1)"},
     {"overwrite", 0, OPTION_FLAG, GROUP_JOB | GROUP_PUT, AT(is_overwrite), NULL, 0, 0,
      "replace a dataset of that name"},
-    {"ack", 0, OPTION_COUNT, GROUP_JOB, AT(ack), "N", 1, 16,
+    {"deadline", 0, OPTION_DURATION, GROUP_DRAIN, AT(deadline_ms), "DUR", 0, 0,
+     "give back what still runs then"},
+    {"ack", 0, OPTION_COUNT, GROUP_JOB | GROUP_ACK, AT(ack), "N", 1, 16,
      "nodes that must have the job on disk (default 2)"},
     {"mem", 0, OPTION_SIZE, GROUP_JOB, AT(memory_size), "SIZE", 0, 0, "memory for sorting, a task"},
 

@@ -22,6 +22,8 @@ enum option_group {
     GROUP_PUT = 4,
     GROUP_LOGS = 8,
     GROUP_LOG = 16,    /* log and events */
+    GROUP_ACK = 32,    /* retry and resume */
+    GROUP_DRAIN = 64,
 };
 
 /* Words in the order given. Borrowed from argv. */
@@ -84,6 +86,8 @@ struct options {
     bool is_follow;
     bool is_previous;
     uint32_t tail;                 /* OPTION_NONE: all */
+    /* of drain */
+    uint64_t deadline_ms;          /* 0: none */
     /* behind the command word */
     struct words arguments;
 };

@@ -42,7 +42,8 @@ static void on_changed(void *context, instant now, struct member *member,
         gossip->heal_soon = instant_min(gossip->heal_soon, soon);
     }
     const struct gossip_ports *ports = &gossip->config.ports;
-    if (change->before != member->state || change->is_boot_new || change->is_address_new)
+    /* A claim that won with the state it had says something else anew: its slots, perhaps. */
+    if (!change->is_details_only || change->is_address_new)
         ports->changed(ports->context, member, change->before);
 }
 

@@ -254,6 +254,17 @@ void gossip_forget(struct gossip *gossip, instant now, const struct id *id)
     (void)members_apply(&gossip->members, now, &claim, false, gossip->prng);
 }
 
+void gossip_slots(struct gossip *gossip, instant now, uint16_t slots)
+{
+    gossip->now = now;
+    gossip->config.slots = slots;
+    struct msg_member_claim claim = gossip_self_claim(gossip);
+    if (claim.refutations >= MEMBER_REFUTATIONS_MAX) return; /* the next boot begins at 0 */
+    claim.slots = slots;
+    claim.refutations++; /* it outranks what we said before */
+    claims_own(gossip, now, &claim);
+}
+
 void gossip_leave(struct gossip *gossip, instant now)
 {
     if (gossip->is_leaving) return;

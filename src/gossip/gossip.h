@@ -144,6 +144,9 @@ void gossip_forget(struct gossip *gossip, instant now, const struct id *id);
 /* From now on we are at this boot (not lower than the former: asserted): all are told. */
 void gossip_reboot(struct gossip *gossip, instant now, const struct boot *boot);
 
+/* So many tasks at once from now on; 0: it takes none. All are told. */
+void gossip_slots(struct gossip *gossip, instant now, uint16_t slots);
+
 /* Says goodbye: rumours and a few direct datagrams that we left. No probes any more; what is left
  * to say is said until period_deadline. */
 void gossip_leave(struct gossip *gossip, instant now);

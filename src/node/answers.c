@@ -217,10 +217,9 @@ static void fill_one_task(struct node *node, const struct job *job, enum task_ki
             rows[(*count)++] = attempt_row(node, kind, index, a, true);
 }
 
-/* The task that a name like "wc-3f7a/m12" means; NULL: the client has been told. */
-static struct job *find_task(struct node *node, uint64_t stream, uint64_t request,
-                             struct slice name, enum task_kind *kind, uint32_t *index,
-                             uint32_t *number)
+struct job *answers_find_task(struct node *node, uint64_t stream, uint64_t request,
+                              struct slice name, enum task_kind *kind, uint32_t *index,
+                              uint32_t *number)
 {
     struct slice job_part;
     if (!task_parse(name, &job_part, kind, index, number)) {
@@ -249,7 +248,7 @@ void answers_tasks(struct node *node, uint64_t stream, const struct msg_ask_task
     if (is_task) {
         enum task_kind kind;
         uint32_t index, number;
-        job = find_task(node, stream, ask->request, ask->name, &kind, &index, &number);
+        job = answers_find_task(node, stream, ask->request, ask->name, &kind, &index, &number);
         if (job != NULL) fill_one_task(node, job, kind, index, number, rows, &count);
     } else {
         job = answers_find_job(node, stream, ask->request, ask->name);
@@ -347,7 +346,7 @@ void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_ex
     enum task_kind kind;
     uint32_t index, number;
     const struct job *job =
-        find_task(node, stream, ask->request, ask->task, &kind, &index, &number);
+        answers_find_task(node, stream, ask->request, ask->task, &kind, &index, &number);
     if (job == NULL) return;
     struct story story = {.node = node};
     story.lines = arena_take(&node->actions->arena, LINES_MAX * sizeof *story.lines);

@@ -115,6 +115,9 @@ void control_request(struct node *node, struct link *link, const struct wire_mes
     case MSG_ask_wait:
     case MSG_ask_names:
     case MSG_ask_dataset: pending_add(node, stream, message); break;
+    case MSG_ask_retry: steer_task(node, stream, message->fields); break;
+    case MSG_ask_resume: steer_resume(node, stream, message->fields); break;
+    case MSG_ask_drain: steer_drain(node, stream, message->fields); break;
     case MSG_ask_kill: kill_job(node, stream, message->fields); break;
     case MSG_ask_join: join(node, stream, message->fields); break;
     case MSG_ask_leave: {

@@ -451,6 +451,13 @@ static void mark_outputs(struct node *node, const struct job *job)
     }
 }
 
+/* It ended without a result, and someone may want it to go on (steer.c): while its tasks are
+ * remembered, its input and what it did are kept. */
+static bool may_resume(const struct job *job)
+{
+    return (job->outcome == JOB_FAILED || job->outcome == JOB_KILLED) && !job->is_trimmed;
+}
+
 static bool mark_all(struct node *node)
 {
     bool is_complete = true;
@@ -461,9 +468,11 @@ static bool mark_all(struct node *node)
         is_complete = is_complete && manifests_get(node, &n->manifest) != NULL;
     }
     for (const struct job *job = node->jobs.all; job != NULL; job = job->next) {
-        if (!job->is_known || job->outcome != JOB_RUNNING) continue;
+        bool is_running = job->outcome == JOB_RUNNING;
+        if (!job->is_known || !(is_running || may_resume(job))) continue;
         mark_dataset(node, &job->spec.manifest, job->spec.replicas);
-        is_complete = is_complete && manifests_get(node, &job->spec.manifest) != NULL;
+        bool is_there = manifests_get(node, &job->spec.manifest) != NULL;
+        is_complete = is_complete && (is_there || !is_running);
         const struct msg_job_file *files = job->spec.files.at;
         for (uint32_t i = 0; i < job->spec.files.count; i++)
             mark(node, &files[i].block, job->spec.replicas);
@@ -523,7 +532,9 @@ static void settle(struct node *node, struct block *block, bool may_drop)
  * kept. Collected first: the table must not change while it is walked. */
 static void forget_strangers(struct node *node)
 {
-    enum { FORGET_MAX = 256 }; /* a sweep; the next one goes on */
+    enum {
+        FORGET_MAX = 256
+    }; /* a sweep; the next one goes on */
     struct block *idle[FORGET_MAX];
     size_t idle_count = 0, cursor = 0;
     for (struct block *block; (block = map_next(&node->blocks, &cursor)) != NULL;) {

@@ -42,7 +42,8 @@ static void rebuild_living(struct node *node)
         node->living = grown;
         node->living[node->living_count++] = (struct schedule_node){
             .id = m->fact->id,
-            .is_suspect = m->state == MEMBER_SUSPECT || standing_is_degraded(node, &m->fact->id)};
+            .is_suspect = m->state == MEMBER_SUSPECT || m->fact->slots == 0 ||
+                          standing_is_degraded(node, &m->fact->id)};
     }
     sort_nodes(node->living, node->living_count);
     node->is_living_stale = false;

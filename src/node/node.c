@@ -237,6 +237,7 @@ struct node *node_open(const struct node_config *config, instant now)
     node->address = config->address;
     snprintf(node->name, sizeof node->name, "%s", config->name);
     node->slots = config->slots;
+    node->drain_deadline = INSTANT_NEVER;
     node->metrics[METRIC_confinement] = config->confinement;
     node->wall_ms = config->wall_ms;
     node->compact_every = config->compact_every;
@@ -427,6 +428,7 @@ static void tick(struct node *node)
     holders_tick(node);
     keeper_tick(node);
     scrub_tick(node);
+    steer_tick(node);
     work_tick(node);
     pending_tick(node);
     compaction_tick(node);
@@ -599,6 +601,7 @@ instant node_deadline(const struct node *node)
     if (node->sweep_cut) next = instant_min(next, node->sweep_cut_next);
     if (node->pendings != NULL) next = instant_min(next, node->pending_next);
     if (!node->may_author) next = instant_min(next, node->author_deadline);
+    next = instant_min(next, node->drain_deadline);
     return next;
 }
 

@@ -63,8 +63,15 @@ static enum pending_state first_state(unsigned type)
 
 void pending_add(struct node *node, uint64_t stream, const struct wire_message *message)
 {
+    pending_add_resume(node, stream, message, &(struct resume){0});
+}
+
+void pending_add_resume(struct node *node, uint64_t stream, const struct wire_message *message,
+                        const struct resume *resume)
+{
     struct pending *pending = memory_take(&node->memory, sizeof *pending);
     if (pending == NULL) return; /* the client asks again, here or elsewhere */
+    pending->resume = *resume;
     pending->stream = stream;
     pending->type = message->type;
     pending->state = first_state(message->type);
@@ -254,6 +261,7 @@ static bool try_submit_blocks(struct node *node, struct pending *pending,
     if (node_append(node, &wire_job, &job, &pending->entry) != ERROR_NONE)
         return say_too_large(node, pending);
     keeper_used(node, &ask->spec.manifest);
+    if (!id_is_zero(&pending->resume.from)) steer_inherit(node, &pending->resume, &ask->job);
     pending->state = PENDING_ENTRY;
     return false;
 }

@@ -204,6 +204,13 @@ enum pending_state {
     PENDING_READ,   /* waits for a manifest, or for what others hold */
 };
 
+/* What a new run begins with: steer.c. */
+struct resume {
+    struct id from; /* the ended job; zero: nothing */
+    int without_kind; /* this task runs again; -1: none */
+    uint32_t without_index;
+};
+
 struct pending {
     struct pending *next;
     uint64_t stream;
@@ -212,6 +219,7 @@ struct pending {
     void *memory;
     size_t memory_size;
     enum pending_state state;
+    struct resume resume; /* of a submission that goes on with another job */
     struct msg_stamp entry;
     struct id acks[ACKS_MAX];
     size_t acks_count;
@@ -309,6 +317,8 @@ struct node {
     bool is_work_wanted;
     bool may_author; /* one exchange since the boot, or nobody to have it with */
     instant author_deadline;
+    bool is_draining; /* claims nothing: steer.c */
+    instant drain_deadline;
     bool is_leaving;
     instant leave_deadline;
     instant leave_asked; /* when peers were last asked what of ours they hold */
@@ -518,6 +528,9 @@ bool run_attempt(struct node *node, const struct work *work, const struct runnin
 
 /* pending.c */
 void pending_add(struct node *node, uint64_t stream, const struct wire_message *message);
+/* A submission (MSG_ask_submit) that inherits what another job has done. */
+void pending_add_resume(struct node *node, uint64_t stream, const struct wire_message *message,
+                        const struct resume *resume);
 void pending_vector(struct node *node, const struct id *peer, const struct msg_log_vector *vector);
 void pending_drop_stream(struct node *node, uint64_t stream);
 void pending_tick(struct node *node);
@@ -554,6 +567,14 @@ void tags_tick(struct node *node);
 uint64_t tags_digest(const struct node *node);
 void tags_answer(struct node *node, uint64_t stream, const struct msg_ask_tags *ask);
 
+/* steer.c */
+void steer_task(struct node *node, uint64_t stream, const struct msg_ask_retry *ask);
+void steer_resume(struct node *node, uint64_t stream, const struct msg_ask_resume *ask);
+/* The entries behind the new run's job entry: in the same step. */
+void steer_inherit(struct node *node, const struct resume *resume, const struct id *job);
+void steer_drain(struct node *node, uint64_t stream, const struct msg_ask_drain *ask);
+void steer_tick(struct node *node);
+
 /* control.c, answers.c: mrctl */
 void control_request(struct node *node, struct link *link, const struct wire_message *message);
 void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t code,
@@ -564,6 +585,10 @@ void answers_jobs(struct node *node, uint64_t stream, const struct msg_ask_jobs 
 void answers_tasks(struct node *node, uint64_t stream, const struct msg_ask_tasks *ask);
 void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_explain *ask);
 void answers_info(struct node *node, uint64_t stream, const struct msg_ask_info *ask);
+/* The task that a name like "wc-3f7a/m12" means; NULL: the client has been told. */
+struct job *answers_find_task(struct node *node, uint64_t stream, uint64_t request,
+                              struct slice name, enum task_kind *kind, uint32_t *index,
+                              uint32_t *number);
 /* The job this text names; NULL: the client has been told. */
 struct job *answers_find_job(struct node *node, uint64_t stream, uint64_t request,
                              struct slice text);

@@ -71,6 +71,10 @@ static enum cause why_stop(struct node *node, const struct running *running)
     if (task == NULL) return CAUSE_NONE;
     const struct attempt *committed = task_committed(task);
     if (committed != NULL && !stamp_equal(&committed->claim, &running->claim)) return CAUSE_RIVAL;
+    const struct attempt *own = task_attempt(task, &running->claim);
+    /* Said by another (steer.c): what we say ourselves of it, we say at its end. */
+    if (own != NULL && (own->state == ATTEMPT_RELEASED || own->state == ATTEMPT_FAILED))
+        return CAUSE_ASKED;
     if (!task_is_rival_lost(task, &running->claim)) return CAUSE_NONE;
     const struct attempt *owner = task_owner(task);
     return owner != NULL && node_is_living(node, &owner->claim.node) ? CAUSE_RIVAL : CAUSE_NONE;
@@ -289,7 +293,8 @@ static void claim_some(struct node *node)
     size_t works_count = 0;
     for (const struct work *work = node->works; work != NULL; work = work->next)
         works_count += work->is_scheduled;
-    if (slots_free == 0 || works_count == 0 || node->is_leaving || !node->may_author) return;
+    bool is_closed = node->is_leaving || node->is_draining || !node->may_author;
+    if (slots_free == 0 || works_count == 0 || is_closed) return;
     if (node->storage_waits != ERROR_NONE) return;
     size_t nodes_count;
     const struct schedule_node *nodes = node_living(node, &nodes_count);

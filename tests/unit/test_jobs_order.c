@@ -307,6 +307,34 @@ static void every_order_of_seven_entries_gives_one_state(void **state)
     }
 }
 
+/* What is said by hand (node/steer.c) is said by a third node, of claims that may never come: a new
+ * run inherits dones of claims made in the run before. */
+static void steering_by_hand_leaves_no_trace_of_order(void **state)
+{
+    (void)state;
+    struct msg_stamp claim = stamp_at(0, 1, 10), before = stamp_at(1, 1, 3);
+    struct msg_stamp inherited = stamp_at(2, 1, 11), next = stamp_at(1, 1, 30);
+    struct item all[] = {
+        job_item(stamp_at(2, 1, 9), 0, 2, 1),
+        done_item(inherited, before, 0),             /* of the run before */
+        dead_item(stamp_at(2, 1, 12), 1, 1, 8),      /* and its owner died since */
+        lost_item(stamp_at(2, 1, 13), inherited, 0), /* retry of what was done */
+        claim_item(next, 1, CAUSE_ASKED, 0, 1),
+        claim_item(claim, 1, CAUSE_FIRST, 1, 1),
+        released_item(stamp_at(2, 1, 20), claim, CAUSE_ASKED, 1, 1), /* retry of what runs */
+        failed_item(stamp_at(2, 1, 21), claim, 1, true),             /* fail */
+        failed_item(stamp_at(0, 1, 22), claim, 1, true),             /* what its node says */
+        done_item(stamp_at(1, 1, 31), next, 0),
+    };
+    static const uint8_t sets[][7] = {
+        {0, 1, 2, 3, 4, 9, 5}, {0, 5, 6, 7, 8, 1, 2}, {1, 2, 3, 4, 9, 6, 7}};
+    for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
+        struct item some[7];
+        for (size_t i = 0; i < 7; i++) some[i] = all[sets[s][i]];
+        check_all_orders(some, 7);
+    }
+}
+
 /* ---- larger histories ---- */
 
 static struct item arbitrary_item(struct prng *prng, uint64_t time)
@@ -396,6 +424,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_order_of_every_small_set_gives_one_state),
         cmocka_unit_test(every_order_of_seven_entries_gives_one_state),
+        cmocka_unit_test(steering_by_hand_leaves_no_trace_of_order),
         cmocka_unit_test(shuffled_histories_give_one_state),
     };
     return cmocka_run_group_tests_name("jobs, order", tests, NULL, NULL);
