@@ -319,6 +319,20 @@ static void table_story(const struct msg_story_line *lines, uint32_t count)
     table_deinit(&table);
 }
 
+/* The lines behind the last entry: what holds now. */
+static struct list only_present(struct list lines)
+{
+    struct msg_story_line *first = lines.at;
+    while (lines.count > 0 && !stamp_is_none(&first->stamp)) {
+        first++;
+        lines.count--;
+    }
+    struct msg_story_line *last = first + lines.count;
+    for (struct msg_story_line *at = first; at < last; at++)
+        if (!stamp_is_none(&at->stamp)) first = at + 1;
+    return (struct list){first, (uint32_t)(last - first)};
+}
+
 static int show_story(struct session *session, const struct options *options, bool *is_over)
 {
     struct msg_ask_explain ask = {.task = slice_string(options->arguments.items[0])};
@@ -327,6 +341,9 @@ static int show_story(struct session *session, const struct options *options, bo
     int code = session_call(session, &wire_ask_explain, &ask, MSG_say_story, &reply);
     if (code != EXIT_OK) return code;
     const struct msg_say_story *say = reply.fields;
+    struct msg_say_story pending = *say;
+    if (options->is_pending) pending.lines = only_present(say->lines);
+    say = &pending;
     if (options->output == OUTPUT_JSON) json_story(say->lines.at, say->lines.count);
     else table_story(say->lines.at, say->lines.count);
     return EXIT_OK;

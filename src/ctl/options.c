@@ -99,6 +99,8 @@ static const struct option_row rows[] = {
      "weight in the lottery for slots (default 1)"},
     {"overwrite", 0, OPTION_FLAG, GROUP_JOB | GROUP_PUT, AT(is_overwrite), NULL, 0, 0,
      "replace a dataset of that name"},
+    {"pending", 0, OPTION_FLAG, GROUP_EXPLAIN, AT(is_pending), NULL, 0, 0,
+     "what a job, or a task, waits for now"},
     {"deadline", 0, OPTION_DURATION, GROUP_DRAIN, AT(deadline_ms), "DUR", 0, 0,
      "give back what still runs then"},
     {"ack", 0, OPTION_COUNT, GROUP_JOB | GROUP_ACK, AT(ack), "N", 1, 16,

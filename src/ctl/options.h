@@ -24,6 +24,7 @@ enum option_group {
     GROUP_LOG = 16,    /* log and events */
     GROUP_ACK = 32,    /* retry and resume */
     GROUP_DRAIN = 64,
+    GROUP_EXPLAIN = 128,
 };
 
 /* Words in the order given. Borrowed from argv. */
@@ -86,6 +87,8 @@ struct options {
     bool is_follow;
     bool is_previous;
     uint32_t tail;                 /* OPTION_NONE: all */
+    /* of explain */
+    bool is_pending;
     /* of drain */
     uint64_t deadline_ms;          /* 0: none */
     /* behind the command word */

@@ -330,23 +330,24 @@ static void tell_present(struct story *story, const struct job *job, enum task_k
     if (job->outcome != JOB_RUNNING)
         tell(story, NULL, NULL, "now: not done; the job has ended (%s)",
              job_outcome_text(job->outcome));
-    else if (owner != NULL)
-        tell(story, NULL, &owner->claim.node, "now: running as attempt %u%s", owner->number,
-             node_is_living(story->node, &owner->claim.node) ? "" : "; its node does not answer");
-    else if (kind == TASK_REDUCE && job->done_count[TASK_MAP] < job->spec.maps)
-        tell(story, NULL, NULL, "now: waits for the maps: %u of %u are done",
-             job->done_count[TASK_MAP], job->spec.maps);
-    else
-        tell(story, NULL, NULL, "now: free; waits for a slot: next cause: %s",
-             cause_text(task_next_cause(task)));
+    else {
+        char text[384];
+        waiting_text(story->node, job, kind, index, text, sizeof text);
+        tell(story, NULL, owner != NULL ? &owner->claim.node : NULL, "now: %s", text);
+    }
 }
 
 void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_explain *ask)
 {
     enum task_kind kind;
     uint32_t index, number;
-    const struct job *job =
-        answers_find_task(node, stream, ask->request, ask->task, &kind, &index, &number);
+    const struct job *job;
+    if (memchr(ask->task.at, '/', ask->task.count) == NULL && ask->task.count > 0) {
+        job = answers_find_job(node, stream, ask->request, ask->task);
+        if (job != NULL) waiting_answer(node, stream, ask, job);
+        return;
+    }
+    job = answers_find_task(node, stream, ask->request, ask->task, &kind, &index, &number);
     if (job == NULL) return;
     struct story story = {.node = node};
     story.lines = arena_take(&node->actions->arena, LINES_MAX * sizeof *story.lines);

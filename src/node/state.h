@@ -567,6 +567,12 @@ void tags_tick(struct node *node);
 uint64_t tags_digest(const struct node *node);
 void tags_answer(struct node *node, uint64_t stream, const struct msg_ask_tags *ask);
 
+/* waiting.c: what a task that is not done waits for; and (ask_explain of a job) all of them. */
+void waiting_text(struct node *node, const struct job *job, enum task_kind kind, uint32_t index,
+                  char *text, size_t size);
+void waiting_answer(struct node *node, uint64_t stream, const struct msg_ask_explain *ask,
+                    const struct job *job);
+
 /* steer.c */
 void steer_task(struct node *node, uint64_t stream, const struct msg_ask_retry *ask);
 void steer_resume(struct node *node, uint64_t stream, const struct msg_ask_resume *ask);

@@ -108,6 +108,17 @@ check "because its node is being drained" [ "$(ctl explain "$job/m0" | grep -c '
 ctl undrain -q "$where"
 check "drain of no member: exit 4" exits 4 drain nonsense
 
+# ---- what it waits for ----
+for n in 1 2 3; do ctl drain -q node$n; done
+job=$(ctl submit -q -m cat -r cat -i "$DIR/numbers")
+none_takes() { ctl explain "$job" --pending | grep -q 'no member takes tasks: 3 are draining'; }
+check "explain --pending of a job: nobody takes tasks" wait_for 5 none_takes
+check "and of its reduce: it waits for the maps" [ "$(ctl explain "$job" --pending | grep -c 'r0: waits for the maps: 0 of 1 are done')" = 1 ]
+check "explain --pending of a task is what holds now" [ "$(ctl explain "$job/r0" --pending -o json | jq -r '[.[].text] | join("")')" = "now: waits for the maps: 0 of 1 are done" ]
+for n in 1 2 3; do ctl undrain -q node$n; done
+check "undrained, it runs" exits 0 wait "$job" --timeout 15s
+check "and waits for nothing" [ "$(ctl explain "$job" --pending -o json | jq length)" = 1 ]
+
 # ---- to look ----
 check "top -o json" exits 0 top -o json
 check "it has members and jobs" json '(.members | length == 3) and has("jobs")'
