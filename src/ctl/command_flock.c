@@ -10,13 +10,16 @@
 #include "ctl/roster.h"
 #include "ctl/table.h"
 #include "wire/kinds.h"
+#include "wire/seal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Tags of 16,384 rows, as many as a flock can have; untouched pages cost nothing. */
-enum { MEMBERS_SIZE = 64 << 20 };
+enum {
+    MEMBERS_SIZE = 64 << 20
+};
 
 /* ---- members ---- */
 
@@ -54,7 +57,9 @@ static void json_tags(struct json *json, const struct list *list)
 
 static void table_tags(struct table *table, const struct list *list)
 {
-    enum { TEXT_SIZE = 16 * (32 + 128 + 2) };
+    enum {
+        TEXT_SIZE = 16 * (32 + 128 + 2)
+    };
     const struct msg_tag *tags = list->at;
     char text[TEXT_SIZE + 1];
     size_t used = 0;
@@ -83,10 +88,8 @@ static void json_member(struct json *json, const struct msg_member_row *row,
     json_field_number(json, "lag", row->lag);
     json_field_number(json, "rtt_us", row->rtt_us);
     json_tags(json, tags_of(tags, &claim->node));
-    if (row->cause_text.count > 0)
-        json_field_bytes(json, "cause", row->cause_text);
-    else
-        json_field_text(json, "cause", cause_text(claim->cause));
+    if (row->cause_text.count > 0) json_field_bytes(json, "cause", row->cause_text);
+    else json_field_text(json, "cause", cause_text(claim->cause));
     json_close(json, '}');
 }
 
@@ -108,10 +111,8 @@ static void table_member(struct table *table, const struct msg_member_row *row,
         table_tags(table, tags_of(tags, &claim->node));
     }
     table_cell(table, "%.1fms", (double)row->rtt_us / 1000);
-    if (row->cause_text.count > 0)
-        table_bytes(table, row->cause_text);
-    else
-        table_cell(table, "%s", cause_text(claim->cause));
+    if (row->cause_text.count > 0) table_bytes(table, row->cause_text);
+    else table_cell(table, "%s", cause_text(claim->cause));
 }
 
 static int collect_tags(struct session *session, struct arena *arena, struct tags *tags,
@@ -139,7 +140,7 @@ static int collect_tags(struct session *session, struct arena *arena, struct tag
 static void print_members(const struct options *options, const struct msg_member_row *rows,
                           size_t count, const struct tags *tags)
 {
-    static const char *const brief[] = {"NAME",    "ID",    "ADDRESS", "STATE", ">SINCE",
+    static const char *const brief[] = {"NAME",     "ID",   "ADDRESS", "STATE", ">SINCE",
                                         ">RUNNING", ">RTT", "BECAUSE", NULL};
     static const char *const wide[] = {"NAME",   "ID",       "ADDRESS",     "STATE",
                                        ">SINCE", ">RUNNING", "INCARNATION", ">LAG",
@@ -152,12 +153,10 @@ static void print_members(const struct options *options, const struct msg_member
     if (options->output == OUTPUT_JSON) json_open(&json, '[');
     for (size_t i = 0; i < count; i++) {
         const struct slice name = rows[i].claim.name;
-        if (options->output == OUTPUT_JSON)
-            json_member(&json, &rows[i], tags);
+        if (options->output == OUTPUT_JSON) json_member(&json, &rows[i], tags);
         else if (options->output == OUTPUT_NAME)
             printf("%.*s\n", (int)name.count, (const char *)name.at);
-        else
-            table_member(&table, &rows[i], is_wide ? tags : NULL);
+        else table_member(&table, &rows[i], is_wide ? tags : NULL);
     }
     if (options->output == OUTPUT_JSON) {
         json_close(&json, ']');
@@ -170,7 +169,9 @@ static void print_members(const struct options *options, const struct msg_member
 
 static int show_members(struct session *session, const struct options *options, bool *is_over)
 {
-    enum { ROWS_MAX = 16384 };
+    enum {
+        ROWS_MAX = 16384
+    };
     struct arena arena;
     struct roster roster;
     void *memory = malloc(MEMBERS_SIZE);
@@ -298,16 +299,67 @@ static int show_info(struct session *session, const struct options *options, boo
     if (code != EXIT_OK) return code;
     const struct msg_say_info *info = reply.fields;
     duration elapsed = clock_now() - before;
-    if (options->output == OUTPUT_JSON)
-        json_info(info, elapsed);
+    if (options->output == OUTPUT_JSON) json_info(info, elapsed);
     else if (options->output == OUTPUT_NAME)
         printf("%.*s\n", (int)info->name.count, (const char *)info->name.at);
-    else
-        table_info(info, elapsed, options->output == OUTPUT_WIDE || options->is_verbose);
+    else table_info(info, elapsed, options->output == OUTPUT_WIDE || options->is_verbose);
     return EXIT_OK;
 }
 
 int mrctl_ping(const struct options *options) { return commands_show(options, show_info); }
+
+/* ---- keys ---- */
+
+/* The first digits of a key's digest: enough to tell keys apart, nothing to guess one from. */
+static void fingerprint(const struct crypto_key *key, char text[DIGEST_TEXT_SIZE])
+{
+    enum {
+        FINGERPRINT_DIGITS = 16
+    };
+    struct digest digest;
+    crypto_sodium.digest(slice_of(key->bytes, sizeof key->bytes), &digest);
+    (void)digest_text(&digest, text);
+    text[FINGERPRINT_DIGITS] = '\0';
+}
+
+int mrctl_keys(const struct options *options)
+{
+    static const char *const header[] = {"FINGERPRINT", "USE", NULL};
+    struct crypto_key keys[KEYS_MAX];
+    struct table table;
+    struct json json;
+    char text[DIGEST_TEXT_SIZE];
+    size_t count;
+    if (strcmp(options->arguments.items[0], "list") != 0) {
+        notice_line("keys takes list; keys are rotated by hand, see: man mrnode, --key-file");
+        return EXIT_USAGE;
+    }
+    int code = keys_read(options->key_file, keys, &count);
+    if (code != EXIT_OK) return code;
+    table_init(&table, header);
+    json_begin(&json, stdout);
+    if (options->output == OUTPUT_JSON) json_open(&json, '[');
+    for (size_t i = 0; i < count; i++) {
+        const char *use = i == 0 ? "sends and accepts" : "accepts";
+        fingerprint(&keys[i], text);
+        table_cell(&table, "%s", text);
+        table_cell(&table, "%s", use);
+        if (options->output != OUTPUT_JSON) continue;
+        json_open(&json, '{');
+        json_field_text(&json, "fingerprint", text);
+        json_field_bool(&json, "sends", i == 0);
+        json_close(&json, '}');
+    }
+    explicit_bzero(keys, sizeof keys);
+    if (options->output == OUTPUT_JSON) {
+        json_close(&json, ']');
+        json_end(&json);
+    } else {
+        table_print(&table, stdout);
+    }
+    table_deinit(&table);
+    return commands_flush();
+}
 
 /* ---- keygen ---- */
 

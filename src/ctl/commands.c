@@ -89,19 +89,24 @@ const struct command commands_table[] = {
     {"keygen", "[FILE]", 0, 0, 1, "write a new cluster key to stdout or FILE",
      "  mrctl keygen ~/.config/mr/cluster.key\n  mrctl keygen | ssh host 'umask 77; cat > key'\n",
      mrctl_keygen},
+    {"keys", "list", 0, 1, 1, "fingerprints of the keys in the key file",
+     "  mrctl keys list\n  mrctl keys list -o json\n", mrctl_keys},
+    {"completion", "bash|zsh", 0, 1, 1, "words for the shell to complete",
+     "  mrctl completion bash >/etc/bash_completion.d/mrctl\n"
+     "  eval \"$(mrctl completion zsh)\"\n",
+     mrctl_completion},
 #define ABSENT(name)                                                                               \
     {                                                                                              \
         name, "", 0, 0, 0, NULL, NULL, NULL                                                        \
     }
     ABSENT("du"),
     ABSENT("head"),
-    ABSENT("keys"),
     ABSENT("invite"),
     ABSENT("report"),
     ABSENT("debug"),
     ABSENT("plan"),
     ABSENT("init"),
-    ABSENT("completion"),
+
     ABSENT("config"),
 #undef ABSENT
     {0},

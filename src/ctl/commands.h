@@ -34,6 +34,8 @@ int mrctl_fail(const struct options *options);
 int mrctl_resume(const struct options *options);
 int mrctl_drain(const struct options *options);
 int mrctl_undrain(const struct options *options);
+/* command_shell.c */
+int mrctl_completion(const struct options *options);
 /* command_doctor.c */
 int mrctl_doctor(const struct options *options);
 int mrctl_reach(const struct options *options);
@@ -58,6 +60,7 @@ int mrctl_leave(const struct options *options);
 int mrctl_forget(const struct options *options);
 int mrctl_ping(const struct options *options);
 int mrctl_keygen(const struct options *options);
+int mrctl_keys(const struct options *options);
 
 /* A reading command: opens a session, shows once, or with -w every second until `show` sets
  * *is_over or fails. show prints to stdout and returns an exit code. */

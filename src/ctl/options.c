@@ -33,7 +33,7 @@ enum option_kind {
 
 struct option_row {
     const char *name;
-    char letter;          /* 0: none */
+    char letter; /* 0: none */
     enum option_kind kind;
     unsigned groups;
     size_t at;            /* of its value in struct options */
@@ -203,12 +203,8 @@ static bool apply(struct options *options, const struct option_row *row, const c
     void *at = (char *)options + row->at;
     uint64_t count;
     switch (row->kind) {
-    case OPTION_FLAG:
-        *(bool *)at = true;
-        return true;
-    case OPTION_TEXT:
-        *(const char **)at = text;
-        return *text != '\0';
+    case OPTION_FLAG: *(bool *)at = true; return true;
+    case OPTION_TEXT: *(const char **)at = text; return *text != '\0';
     case OPTION_WORDS: {
         struct words *words = at;
         words->items[words->count++] = text;
@@ -218,14 +214,10 @@ static bool apply(struct options *options, const struct option_row *row, const c
         if (!quantity_parse_count(text, row->min, row->max, &count)) return false;
         *(uint32_t *)at = (uint32_t)count;
         return true;
-    case OPTION_SIZE:
-        return quantity_parse_size(text, at) && *(uint64_t *)at > 0;
-    case OPTION_DURATION:
-        return quantity_parse_duration(text, at) && *(uint64_t *)at > 0;
-    case OPTION_CHOICE:
-        return choose(row->argument, text, at);
-    case OPTION_ABSENT:
-        break;
+    case OPTION_SIZE: return quantity_parse_size(text, at) && *(uint64_t *)at > 0;
+    case OPTION_DURATION: return quantity_parse_duration(text, at) && *(uint64_t *)at > 0;
+    case OPTION_CHOICE: return choose(row->argument, text, at);
+    case OPTION_ABSENT: break;
     }
     assert(false);
     return false;
@@ -402,6 +394,17 @@ static void help_options(unsigned groups, FILE *file)
         snprintf(left, sizeof left, "%s--%s%s%s", letter, row->name,
                  row->argument == NULL ? "" : " ", row->argument == NULL ? "" : row->argument);
         fprintf(file, "  %-36s %s\n", left, row->help);
+    }
+}
+
+void options_names(const struct command *command, FILE *file)
+{
+    for (int i = 0; i < ROWS_COUNT; i++) {
+        const struct option_row *row = &rows[i];
+        if ((row->groups & (command->groups | GROUP_COMMON)) == 0) continue;
+        if (row->kind == OPTION_ABSENT) continue;
+        fprintf(file, "--%s ", row->name);
+        if (row->letter != 0) fprintf(file, "-%c ", row->letter);
     }
 }
 

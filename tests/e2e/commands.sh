@@ -40,7 +40,7 @@ check "status of all: an array" json --arg job "$job" 'any(.[]; .job == $job)'
 check "-o name" mr status -o name
 check "-o name prints the name" prints "$job"
 check "tasks -o json" mr tasks "$job" -o json
-check "tasks: maps and reduces, each done" json 'length >= 3 and all(.[]; .state == "done") and any(.[]; .kind == "reduce")'
+check "tasks: maps and reduces, each done" json '(group_by(.task) | length >= 3 and all(any(.state == "done"))) and any(.[]; .kind == "reduce")'
 check "explain TASK" mr explain "$job/m0"
 check "explain tells who claimed it" grep -q 'claimed' "$DIR/out"
 check "explain -o json" mr explain "$job/m0" -o json
@@ -82,7 +82,7 @@ for command in status wait kill tasks logs; do
 done
 check "explain of an ambiguous prefix: exit 2" exits 2 explain twin/m0
 check "explain of a task there is not: exit 4" exits 4 explain "$job/m77"
-check "explain of a job, not a task: exit 2" exits 2 explain "$job"
+check "explain of a job: what it waits for" exits 0 explain "$job"
 check "a prefix that is unique names the job" exits 0 wait "${job%?}"
 for command in cat rm; do check "$command of an unknown dataset: exit 4" exits 4 $command nothing; done
 check "get of an unknown dataset: exit 4" exits 4 get nothing "$DIR/nothing"
@@ -169,5 +169,12 @@ check "and the next command to try" says 'mrnode'
 "$BUILD/mrctl" keygen "$DIR/cluster.key" >/dev/null 2>&1
 check "keygen never overwrites: exit 6" [ $? = 6 ]
 check "a key's file is its owner's" [ "$(stat -c %a "$DIR/cluster.key")" = 600 ]
+check "keys list: one key, which sends" [ "$("$BUILD/mrctl" keys list -o json | jq -c '[length, .[0].sends]')" = "[1,true]" ]
+check "keys list shows no key" [ "$("$BUILD/mrctl" keys list | grep -c "$(cut -c1-20 "$DIR/cluster.key")")" = 0 ]
+check "keys rotate: exit 2" [ "$("$BUILD/mrctl" keys rotate 2>/dev/null; echo $?)" = 2 ]
+check "completion bash completes commands" [ "$(bash -c 'eval "$("$0" completion bash)"; COMP_WORDS=(mrctl expl); COMP_CWORD=1; _mrctl; echo "${COMPREPLY[*]}"' "$BUILD/mrctl")" = explain ]
+check "and options of a command" [ "$(bash -c 'eval "$("$0" completion bash)"; COMP_WORDS=(mrctl run --task-t); COMP_CWORD=2; _mrctl; echo "${COMPREPLY[*]}"' "$BUILD/mrctl")" = --task-timeout ]
+check "completion zsh loads bash's" [ "$("$BUILD/mrctl" completion zsh | grep -c bashcompinit)" = 1 ]
+check "completion fish: exit 2" [ "$("$BUILD/mrctl" completion fish 2>/dev/null; echo $?)" = 2 ]
 check "keygen | : a line of 64 digits" [ "$("$BUILD/mrctl" keygen | tr -d '\n' | wc -c)" = 64 ]
 flock_end

@@ -98,10 +98,10 @@ check "undrain: exit 0" exits 0 undrain node2
 check "it is alive again" wait_for 5 is_state node2 alive
 takes_again() { ctl run -q -m 'echo $MR_NODE_NAME; sleep 0.2' -i "$DIR/numbers" --split 1K | grep -q node2; }
 check "and takes tasks" takes_again
-job=$(ctl submit -q -m "touch '$DIR/seen7'; sleep \$([ -e '$DIR/go7' ] && echo 0 || echo 30); cat" -i "$DIR/numbers")
+job=$(ctl submit -q -m "[ -e '$DIR/go7' ] || { touch '$DIR/seen7'; sleep 30; }; cat" -i "$DIR/numbers")
 check "a long task runs" wait_for 10 test -e "$DIR/seen7"
 touch "$DIR/go7"
-where=$(attempts "$job" '.[0].node_name' | tr -d '"')
+where=$(attempts "$job" '[.[] | select(.state == "running")][0].node_name' | tr -d '"')
 check "drain --deadline: exit 0" exits 0 drain "$where" --deadline 500ms
 check "what runs at the deadline runs elsewhere" exits 0 wait "$job" --timeout 15s
 check "because its node is being drained" [ "$(ctl explain "$job/m0" | grep -c 'its node is being drained')" -ge 1 ]
