@@ -44,13 +44,13 @@ $(BUILD)/mrnode: $(call object,cmd/mrnode.c $(IO) $(MAPREDUCE) $(CORE))
 	$(CC) $(LDFLAGS) $^ -o $@ -luv -llmdb -lsodium
 
 $(BUILD)/mrctl: $(call object,cmd/mrctl.c $(CTL) $(MAPREDUCE) $(BASE) $(WIRE))
-	$(CC) $(LDFLAGS) $^ -o $@ -lsodium
+	$(CC) $(LDFLAGS) $^ -o $@ -lsodium -lzstd
 
 $(BUILD)/mrsim: $(call object,$(wildcard cmd/mrsim*.c) $(SIM) $(filter-out %_lmdb.c,$(CORE)))
 	$(CC) $(LDFLAGS) $^ -o $@ -lsodium
 
 $(BUILD)/mrtask: $(call object,cmd/mrtask.c $(MAPREDUCE) $(BASE) $(WIRE))
-	$(CC) $(LDFLAGS) $^ -o $@ -lsodium
+	$(CC) $(LDFLAGS) $^ -o $@ -lsodium -lzstd
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -69,18 +69,18 @@ $(BUILD)/libmr.a: $(LIBRARY)
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmr.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -llmdb -lsodium
+	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -llmdb -lsodium -lzstd
 
 HELPERS := $(patsubst tests/lib/%.c,$(BUILD)/lib/%,$(wildcard tests/lib/*.c))
 
 $(BUILD)/lib/%: $(BUILD)/tests/lib/%.o $(BUILD)/libmr.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ -o $@ -llmdb -lsodium
+	$(CC) $(LDFLAGS) $^ -o $@ -llmdb -lsodium -lzstd
 
 # The benches that drive daemons' insides: linked with the loop, too.
 $(BUILD)/bench/%: $(BUILD)/tests/bench/log/%.o $(call object,$(IO)) $(BUILD)/libmr.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ -o $@ -luv -llmdb -lsodium
+	$(CC) $(LDFLAGS) $^ -o $@ -luv -llmdb -lsodium -lzstd
 
 unit: $(UNIT_TESTS)
 
@@ -142,7 +142,7 @@ fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libmr.a
 	@mkdir -p $(@D)
-	$(CC) -fsanitize=fuzzer,address,undefined -pthread $^ -o $@ -llmdb -lsodium
+	$(CC) -fsanitize=fuzzer,address,undefined -pthread $^ -o $@ -llmdb -lsodium -lzstd
 
 SEED ?= 1
 SEEDS ?= 1

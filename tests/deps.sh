@@ -2,7 +2,7 @@
 # Installs the Debian packages that building, testing and the demo need and that are missing. As root or by sudo;
 # otherwise prints the one line to run and stops. Usage: tests/deps.sh [build|demo|test|all|bench]
 set -u
-build="gcc make pkg-config libuv1-dev liblmdb-dev libsodium-dev libxxhash-dev"
+build="gcc make pkg-config libuv1-dev liblmdb-dev libsodium-dev libxxhash-dev libzstd-dev libinih-dev"
 check="libcmocka-dev python3 jq iproute2 nftables procps"
 fuzz="clang-14 libclang-rt-14-dev"
 bench="parallel time"

@@ -16,13 +16,16 @@
 #include "ctl/job_spec.h"
 #include "ctl/keys.h"
 #include "ctl/notice.h"
+#include "ctl/sampling.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { SUBMISSIONS_MAX = 4 }; /* each after the loss of a peer */
+enum {
+    SUBMISSIONS_MAX = 4
+}; /* each after the loss of a peer */
 
 /* A job under way from options to an id. */
 struct submission {
@@ -88,9 +91,14 @@ static int submit_once(struct session *session, struct submission *submission,
     int code = dataset_make(&dataset, session, &plan);
     if (code != EXIT_OK) return code;
     job_draft_set_inputs(&submission->draft, &dataset);
-    struct msg_ask_submit ask = {.job = submission->draft.id,
-                                 .ack = (uint8_t)options->ack,
-                                 .spec = submission->draft.spec};
+    code = sampling_run(&submission->draft, session, &dataset);
+    if (code != EXIT_OK) {
+        *is_lost = code == EXIT_NO_PEER && strcmp(dataset.peer, session_peer(session)) != 0;
+        dataset_deinit(&dataset);
+        return code;
+    }
+    struct msg_ask_submit ask = {
+        .job = submission->draft.id, .ack = (uint8_t)options->ack, .spec = submission->draft.spec};
     session_ask(session, &wire_ask_submit, &ask, SESSION_COPY_PATIENCE);
     code = session_reply(session, MSG_say_submitted, &reply);
     if (code == EXIT_OK) {
@@ -121,7 +129,9 @@ static int submission_send(struct submission *submission, struct session *sessio
         code = submit_once(session, submission, options, &is_lost);
         if (!inputs_are_rereadable(&submission->inputs)) is_lost = false;
     }
-    return session_complain(session, code);
+    code = session_complain(session, code);
+    sampling_end(&submission->draft, session);
+    return code;
 }
 
 int jobs_submit(const struct options *options, struct session **session, char *name)

@@ -8,6 +8,7 @@
 #include "ctl/keys.h"
 #include "ctl/notice.h"
 #include "ctl/quantity.h"
+#include "wire/sorting.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -85,10 +86,8 @@ static int set_name(struct job_draft *draft, const struct options *options)
     if (options->job_name != NULL && !is_job_name(options->job_name))
         return refuse("--name takes letters, digits, '-', '_' and '.', at most 48, not",
                       options->job_name);
-    if (options->job_name != NULL)
-        snprintf(stem, sizeof stem, "%s", options->job_name);
-    else
-        job_name_stem(options->mapper, stem);
+    if (options->job_name != NULL) snprintf(stem, sizeof stem, "%s", options->job_name);
+    else job_name_stem(options->mapper, stem);
     id_text(&draft->id, id);
     snprintf(draft->stem, sizeof draft->stem, "%.*s", STEM_MAX, stem);
     snprintf(draft->name, sizeof draft->name, "%.*s-%.4s", STEM_MAX, stem, id);
@@ -123,16 +122,90 @@ static int set_commands(struct job_draft *draft, const struct options *options)
     draft->spec.combiner = slice_string(commands[1]);
     draft->spec.reducer = slice_string(commands[2]);
     draft->spec.reduces = reducer == NULL ? 0 : reduces == OPTION_NONE ? 1 : reduces;
+    draft->chooses_reduces = is_sort && reduces == OPTION_NONE;
     return EXIT_OK;
+}
+
+/* ---- the way between map and reduce ---- */
+
+/* One more variable for the tasks, of ours. */
+static void add_variable(struct job_draft *draft, const char *text)
+{
+    draft->environment[draft->spec.environment.count++].text = slice_string(text);
+}
+
+/* @sort compares whole lines, whatever else is asked for. */
+static int set_sort(struct job_draft *draft, const struct options *options)
+{
+    const char *text = options->sort == NULL ? "key" : options->sort;
+    bool is_line = strcmp(options->mapper, "@sort") == 0;
+    struct sorting sorting;
+    const char *why = sorting_parse(slice_string(text), &sorting);
+    if (why != NULL) {
+        notice_line("--sort: %s, as in --sort key,numeric:reverse; not %s", why, text);
+        return EXIT_USAGE;
+    }
+    if (is_line && sorting.count == 1) sorting.is_whole_line = sorting.fields[0].kind != SORT_NONE;
+    draft->spec.sort = (uint8_t)sorting_kind(&sorting);
+    if (draft->spec.sort != SORT_FIELDS) return EXIT_OK;
+    if (is_line && sorting.is_whole_line)
+        snprintf(draft->sort, sizeof draft->sort, "MR_SORT=line%s%s",
+                 sorting.fields[0].kind == SORT_NUMERIC ? ":numeric" : "",
+                 sorting.fields[0].is_reverse ? ":reverse" : "");
+    else if (snprintf(draft->sort, sizeof draft->sort, "MR_SORT=%s", text) >= SORT_TEXT_SIZE)
+        return refuse("--sort is too long:", text);
+    add_variable(draft, draft->sort);
+    return EXIT_OK;
+}
+
+static int set_partition(struct job_draft *draft, const struct options *options)
+{
+    const char *text = options->partition;
+    uint32_t fields = options->partition_fields;
+    bool is_sort = strcmp(options->mapper, "@sort") == 0 && draft->spec.sort != SORT_NONE;
+    if (text == NULL) text = is_sort ? "range" : "hash";
+    if (fields > 1) {
+        snprintf(draft->fields, sizeof draft->fields, "MR_PARTITION_FIELDS=%u", fields);
+        add_variable(draft, draft->fields);
+    }
+    if (strcmp(text, "hash") == 0) return EXIT_OK;
+    if (draft->spec.reduces == 0 && options->partition != NULL)
+        return refuse("--partition needs a reducer (-r CMD)", "");
+    if (strcmp(text, "range") == 0) {
+        if (draft->spec.sort == SORT_NONE)
+            return refuse("--partition range needs an order: not --sort none", "");
+        bool is_one = draft->spec.reduces == 1 && !draft->chooses_reduces;
+        draft->spec.partition = is_one ? PARTITION_HASH : PARTITION_RANGE;
+        return EXIT_OK;
+    }
+    if (strlen(text) > JOB_COMMAND_MAX - 16)
+        return refuse("--partition: the command is too long", "");
+    draft->spec.partition = PARTITION_COMMAND;
+    snprintf(draft->partitioner, sizeof draft->partitioner, "MR_PARTITIONER=%s", text);
+    add_variable(draft, draft->partitioner);
+    return EXIT_OK;
+}
+
+static bool is_ours(const char *variable)
+{
+    static const char *const names[] = {"MR_SORT=", "MR_PARTITION_FIELDS=", "MR_PARTITIONER="};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(variable, names[i], strlen(names[i])) == 0) return true;
+    return false;
 }
 
 static int set_environment(struct job_draft *draft, const struct words *words)
 {
-    if (words->count > JOB_LIST_MAX) return refuse("at most 64 times -e", "");
+    enum {
+        OURS_MAX = 3
+    };
+    if (words->count > JOB_LIST_MAX - OURS_MAX) return refuse("at most 61 times -e", "");
     for (size_t i = 0; i < words->count; i++) {
         const char *equals = strchr(words->items[i], '=');
         if (equals == NULL || equals == words->items[i])
             return refuse("-e takes K=V, not", words->items[i]);
+        if (is_ours(words->items[i]))
+            return refuse("--sort and --partition set that variable; drop -e", words->items[i]);
         if (strlen(words->items[i]) > 4096) return refuse("-e takes at most 4096 bytes", "");
         draft->environment[i].text = slice_string(words->items[i]);
     }
@@ -142,13 +215,15 @@ static int set_environment(struct job_draft *draft, const struct words *words)
 
 static int set_files(struct job_draft *draft, const struct words *words)
 {
-    if (words->count > JOB_LIST_MAX) return refuse("at most 64 times -f", "");
+    if (words->count >= JOB_LIST_MAX) return refuse("at most 63 times -f", "");
     for (size_t i = 0; i < words->count; i++) {
         const char *path = words->items[i], *slash = strrchr(path, '/');
         struct msg_job_file *file = &draft->files[i];
         file->name = slice_string(slash == NULL ? path : slash + 1);
         if (file->name.count == 0 || file->name.count > 255)
             return refuse("-f takes a file, not", path);
+        if (slice_equal(file->name, slice_string(RANGES_FILE)))
+            return refuse("--partition range uses that name; call the file another:", path);
         if (access(path, R_OK) != 0) {
             notice_line("%s: %s", path, strerror(errno));
             return EXIT_USAGE;
@@ -159,6 +234,7 @@ static int set_files(struct job_draft *draft, const struct words *words)
                 return refuse("-f twice with the name", path);
     }
     draft->spec.files = (struct list){draft->files, (uint32_t)words->count};
+    draft->own_files_count = words->count;
     return EXIT_OK;
 }
 
@@ -172,6 +248,8 @@ int job_draft_init(struct job_draft *draft, const struct options *options)
     if (code == EXIT_OK) code = set_name(draft, options);
     if (code == EXIT_OK) code = set_environment(draft, &options->environment);
     if (code == EXIT_OK) code = set_files(draft, &options->files);
+    if (code == EXIT_OK) code = set_sort(draft, options);
+    if (code == EXIT_OK) code = set_partition(draft, options);
     if (code != EXIT_OK) return code;
     if (options->ok_exits != NULL &&
         !job_parse_exits(options->ok_exits, draft->ok_exits, &exits_count))
@@ -187,8 +265,6 @@ int job_draft_init(struct job_draft *draft, const struct options *options)
     spec->retries = (uint8_t)(options->retries == 0 ? RETRIES : options->retries);
     spec->task_timeout_ms = options->task_timeout_ms;
     spec->replicas = (uint8_t)options->replicas;
-    spec->sort = (uint8_t)options->sort;
-    spec->partition = (uint8_t)options->partition;
     spec->memory_size = options->memory_size;
     spec->weight = options->weight;
     spec->submitted_wall_ms = clock_wall_ms();
@@ -200,6 +276,10 @@ void job_draft_set_inputs(struct job_draft *draft, const struct dataset *dataset
     draft->spec.manifest = dataset->manifest;
     draft->spec.maps = dataset->blocks_count;
     draft->spec.inputs_owned = dataset->is_owned;
-    for (uint32_t i = 0; i < draft->spec.files.count; i++)
-        draft->files[i].block = dataset->files[i];
+    for (size_t i = 0; i < draft->own_files_count; i++) draft->files[i].block = dataset->files[i];
+    if (!draft->chooses_reduces) return;
+    uint64_t reduces = dataset->size / SORT_BYTES_A_REDUCE + 1;
+    draft->spec.reduces = (uint32_t)(reduces < SORT_REDUCES_MAX ? reduces : SORT_REDUCES_MAX);
+    if (draft->spec.reduces == 1 && draft->spec.partition == PARTITION_RANGE)
+        draft->spec.partition = PARTITION_HASH; /* one range: no need to look for cuts */
 }

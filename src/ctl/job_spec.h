@@ -10,23 +10,35 @@ enum {
     JOB_NAME_SIZE = 65,     /* as job_spec.name */
     JOB_LIST_MAX = 64,      /* files and environment: as job_spec */
     JOB_COMMAND_MAX = 4096, /* as job_spec */
+    SORT_TEXT_SIZE = 256,   /* eight fields, spelt out */
+    /* @sort without -R: so many bytes of input for each of its reduces, up to so many. */
+    SORT_BYTES_A_REDUCE = 128 << 20,
+    SORT_REDUCES_MAX = 64,
 };
 
 /* A job being made. */
 struct job_draft {
     struct id id;
-    struct msg_job_spec spec;   /* borrows from the rest, the options and argv */
+    struct msg_job_spec spec; /* borrows from the rest, the options and argv */
     char stem[JOB_NAME_SIZE];
-    char name[JOB_NAME_SIZE];   /* stem and four digits of the id, as the flock will call it */
+    char name[JOB_NAME_SIZE]; /* stem and four digits of the id, as the flock will call it */
     uint8_t ok_exits[64];
     struct msg_text environment[JOB_LIST_MAX];
     struct msg_job_file files[JOB_LIST_MAX];
+    char sort[SORT_TEXT_SIZE]; /* "MR_SORT=..." */
+    char fields[32];           /* "MR_PARTITION_FIELDS=..." */
+    char partitioner[JOB_COMMAND_MAX + 32];
+    size_t own_files_count; /* those of -f; behind them may be the ranges (sampling.h) */
+    bool has_ranges;
+    bool chooses_reduces;                /* @sort without -R */
+    char inputs_name[JOB_NAME_SIZE + 8]; /* while a sampling job runs; "" = none */
+    char sample_name[JOB_NAME_SIZE];
 };
 
 /* All but inputs: checks the options, draws the id, composes the name. Borrows options. EXIT_OK;
  * EXIT_USAGE (said). */
 int job_draft_init(struct job_draft *draft, const struct options *options);
-/* The inputs and files that were stored. */
+/* The inputs and files that were stored; for @sort without -R, how many reduces. */
 void job_draft_set_inputs(struct job_draft *draft, const struct dataset *dataset);
 
 /* A job's name begins with this: the first word of the command, its directory and suffix cut off,

@@ -61,8 +61,9 @@ struct options {
     uint32_t retries;              /* 0: not given */
     uint32_t ack;
     uint32_t weight;
-    uint32_t sort;                 /* enum sort_kind */
-    uint32_t partition;            /* 0: by hash */
+    const char *sort;              /* NULL: not given */
+    const char *partition;
+    uint32_t partition_fields;     /* 0: not given */
     uint64_t task_timeout_ms;
     uint64_t memory_size;
     /* of a bag of tasks */

@@ -11,6 +11,7 @@
  * part. */
 #include "io/fetch.h"
 
+#include "base/hash.h"
 #include "base/map.h"
 #include "io/blocks.h"
 #include "io/bulk.h"
@@ -346,19 +347,25 @@ static struct sink_piece *expect_index(const struct fetch *fetch,
 {
     struct digest digest;
     uint64_t size;
-    crypto_sodium.digest(reply->index, &digest);
+    /* Its size is what this holder's compressor made of it: only the records are in the name. */
+    if (partitioned_check(reply->index, &size) != NULL) return NULL;
+    crypto_sodium.digest(partitioned_name(reply->index), &digest);
     if (!digest_equal(&digest, &fetch->key.digest)) return NULL;
-    if (partitioned_check(reply->index, &size) != NULL || size != fetch->block_size) return NULL;
     uint32_t segments = partitioned_count(reply->index);
     bool is_whole = fetch->key.part == PART_WHOLE;
     if (is_whole ? reply->size != size : fetch->key.part >= segments) return NULL;
     struct sink_piece *pieces = calloc((size_t)segments + 1, sizeof *pieces);
     if (pieces == NULL) return NULL;
-    pieces[0] = (struct sink_piece){reply->index.count, digest};
+    pieces[0] = (struct sink_piece){
+        .size = reply->index.count,
+        .check = hash64(reply->index.at, reply->index.count, 0),
+        .has_check = true,
+    };
     *count = 1;
     for (uint32_t i = 0; i < segments; i++) {
         struct segment segment = partitioned_segment(reply->index, i);
-        struct sink_piece piece = {segment.size, segment.digest};
+        struct sink_piece piece = {
+            .size = segment.size, .check = segment.check, .has_check = true};
         if (is_whole) pieces[(*count)++] = piece;
         else if (i == fetch->key.part) pieces[0] = piece;
     }
@@ -372,7 +379,8 @@ static struct sink_piece *expect_plain(const struct fetch *fetch,
 {
     if (fetch->key.part != PART_WHOLE || reply->size != fetch->block_size) return NULL;
     struct sink_piece *pieces = malloc(sizeof *pieces);
-    if (pieces != NULL) *pieces = (struct sink_piece){reply->size, fetch->key.digest};
+    if (pieces != NULL)
+        *pieces = (struct sink_piece){.size = reply->size, .digest = fetch->key.digest};
     *count = 1;
     return pieces;
 }

@@ -3,8 +3,14 @@
 #include "io/partitioned.h"
 
 #include "mapreduce/task.h"
+#include "wire/kinds.h"
 
 #include <assert.h>
+
+_Static_assert(PARTITIONED_HEAD +
+                       JOB_REDUCES_MAX * (PARTITIONED_INDEX_ITEM + PARTITIONED_STORED_ITEM) <=
+                   PARTITIONED_INDEX_MAX,
+               "a map's output for as many reduces as a job may have");
 
 static uint64_t little_endian(const uint8_t *at, size_t size)
 {
@@ -16,8 +22,8 @@ static uint64_t little_endian(const uint8_t *at, size_t size)
 size_t partitioned_index_size(const uint8_t head[PARTITIONED_HEAD])
 {
     uint64_t count = little_endian(head + 4, 4);
-    if (memcmp(head, "MRP1", 4) != 0) return 0;
-    uint64_t size = PARTITIONED_HEAD + count * PARTITIONED_INDEX_ITEM;
+    if (memcmp(head, "MRP2", 4) != 0) return 0;
+    uint64_t size = PARTITIONED_HEAD + count * (PARTITIONED_INDEX_ITEM + PARTITIONED_STORED_ITEM);
     return size <= PARTITIONED_INDEX_MAX ? (size_t)size : 0;
 }
 
@@ -27,15 +33,26 @@ uint32_t partitioned_count(struct slice index)
     return (uint32_t)little_endian(index.at + 4, 4);
 }
 
+struct slice partitioned_name(struct slice index)
+{
+    size_t size = PARTITIONED_HEAD + (size_t)partitioned_count(index) * PARTITIONED_INDEX_ITEM;
+    assert(size <= index.count);
+    return slice_of(index.at, size);
+}
+
+/* What the index says of how the n-th segment is stored. */
+static const uint8_t *stored_item(struct slice index, uint32_t n)
+{
+    return index.at + partitioned_name(index).count + (size_t)n * PARTITIONED_STORED_ITEM;
+}
+
 struct segment partitioned_segment(struct slice index, uint32_t n)
 {
     struct segment segment = {.offset = index.count};
     assert(n < partitioned_count(index));
-    const uint8_t *at = index.at + PARTITIONED_HEAD;
-    for (uint32_t i = 0; i < n; i++, at += PARTITIONED_INDEX_ITEM)
-        segment.offset += little_endian(at, 8);
-    segment.size = little_endian(at, 8);
-    memcpy(segment.digest.bytes, at + 8, sizeof segment.digest.bytes);
+    for (uint32_t i = 0; i < n; i++) segment.offset += little_endian(stored_item(index, i), 8);
+    segment.size = little_endian(stored_item(index, n), 8);
+    segment.check = little_endian(stored_item(index, n) + 8, 8);
     return segment;
 }
 
@@ -45,8 +62,7 @@ const char *partitioned_check(struct slice index, uint64_t *size)
     if (partitioned_index_size(index.at) != index.count) return "not an index";
     *size = index.count;
     for (uint32_t i = 0; i < partitioned_count(index); i++) {
-        uint64_t one = little_endian(
-            index.at + PARTITIONED_HEAD + (size_t)i * PARTITIONED_INDEX_ITEM, 8);
+        uint64_t one = little_endian(stored_item(index, i), 8);
         if (one > INT64_MAX - *size) return "segment sizes overflow";
         *size += one;
     }

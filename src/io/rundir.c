@@ -263,6 +263,10 @@ void rundir_collect(struct rundir *rundir, int64_t status, int signal)
     char words[WORDS_SIZE];
     if (status == 0 && signal == 0 && read_result(rundir)) {
         if (rundir->result.outcome == OUTCOME_DONE) check_output(rundir);
+        uint32_t number = rundir->result.status;
+        bool is_missing = rundir->result.outcome == OUTCOME_INPUT_MISSING && number > 0 &&
+                          number <= rundir->inputs_count;
+        if (is_missing) rundir->missing = rundir->inputs[number - 1].digest;
         return;
     }
     rundir_kill_strays(rundir->directory);

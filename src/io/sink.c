@@ -4,6 +4,7 @@
  * bytes. */
 #include "io/sink.h"
 
+#include "base/hash.h"
 #include "io/blocks.h"
 #include "io/loop.h"
 #include "wire/seal.h"
@@ -52,6 +53,7 @@ struct sink {
     int file; /* -1: not open */
     enum error error;
     struct seal_hasher hasher;
+    struct hash_stream check;
     uint64_t piece_left;
     size_t piece;      /* the current one; of an upload always 0 */
     uint64_t size;
@@ -83,14 +85,25 @@ static enum error look_for_room(struct sink *sink)
     return room > reserve ? ERROR_NONE : ERROR_FULL;
 }
 
+static bool is_piece_right(struct sink *sink)
+{
+    const struct sink_piece *piece = &sink->pieces[sink->piece];
+    if (piece->has_check) {
+        bool is_right = hash_stream_final(&sink->check) == piece->check;
+        hash_stream_init(&sink->check);
+        return is_right;
+    }
+    struct digest digest;
+    seal_hasher_final(&sink->hasher, &digest);
+    seal_hasher_init(&sink->hasher);
+    return digest_equal(&digest, &piece->digest);
+}
+
 /* Closes pieces that are complete; empty ones are complete at once. */
 static enum error check_pieces(struct sink *sink)
 {
     while (sink->piece < sink->pieces_count && sink->piece_left == 0) {
-        struct digest digest;
-        seal_hasher_final(&sink->hasher, &digest);
-        if (!digest_equal(&digest, &sink->pieces[sink->piece].digest)) return ERROR_CORRUPT;
-        seal_hasher_init(&sink->hasher);
+        if (!is_piece_right(sink)) return ERROR_CORRUPT;
         if (++sink->piece < sink->pieces_count) sink->piece_left = sink->pieces[sink->piece].size;
     }
     return ERROR_NONE;
@@ -106,7 +119,9 @@ static enum error hash(struct sink *sink, struct slice bytes)
     while (error == ERROR_NONE && bytes.count > 0) {
         if (sink->piece == sink->pieces_count) return ERROR_CORRUPT; /* more than was announced */
         size_t count = bytes.count < sink->piece_left ? bytes.count : (size_t)sink->piece_left;
-        seal_hasher_update(&sink->hasher, slice_of(bytes.at, count));
+        if (sink->pieces[sink->piece].has_check)
+            hash_stream_update(&sink->check, bytes.at, count);
+        else seal_hasher_update(&sink->hasher, slice_of(bytes.at, count));
         sink->piece_left -= count;
         bytes.at += count;
         bytes.count -= count;
@@ -256,5 +271,6 @@ struct sink *sink_open(struct loop *loop, const char *path, const struct sink_pi
     if (pieces_count > 0) memcpy(sink->pieces, pieces, pieces_count * sizeof *pieces);
     if (pieces_count > 0) sink->piece_left = pieces[0].size;
     seal_hasher_init(&sink->hasher);
+    hash_stream_init(&sink->check);
     return sink;
 }

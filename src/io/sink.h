@@ -1,6 +1,6 @@
 /* Bytes from a stream into a file, hashed and checked on the way, on worker threads. What comes has
- * to be a known list of pieces, each with its size and digest; or anything at all (an upload),
- * whose digest is then told. */
+ * to be a known list of pieces, each with its size and digest (or XXH3); or anything at all (an
+ * upload), whose digest is then told. */
 #ifndef IO_SINK_H
 #define IO_SINK_H
 
@@ -16,6 +16,8 @@ struct sink;
 struct sink_piece {
     uint64_t size;
     struct digest digest;
+    uint64_t check;        /* XXH3, which counts instead of the digest when has_check */
+    bool has_check;
 };
 
 /* What the owner hears; never from within a call of sink_*. */

@@ -7,6 +7,7 @@
 #include "mapreduce/output.h"
 #include "mapreduce/report.h"
 #include "mapreduce/scratch.h"
+#include "mapreduce/shuffle.h"
 #include "wire/wire.h"
 
 /* How it ended, when it was the user's command that ended it. */
@@ -24,6 +25,7 @@ struct attempt {
     struct output output;
     struct verdict verdict;           /* means something when ERROR_INVALID is returned */
     const struct msg_task_spec *spec; /* borrowed */
+    struct shuffle shuffle;           /* what the spec says of it */
     struct confine *confine;          /* borrowed; begun while commands may run */
     struct guard guard;
     char top[4100];       /* DIR, absolute */

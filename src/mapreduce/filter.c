@@ -3,6 +3,7 @@
 #include "mapreduce/bag.h"
 #include "mapreduce/builtin.h"
 #include "mapreduce/command.h"
+#include "mapreduce/sample.h"
 #include "wire/kinds.h"
 
 #include <assert.h>
@@ -102,10 +103,33 @@ static enum error run_command(struct attempt *attempt, struct slice command, con
     return error == ERROR_NONE ? judge_end(attempt, role, &end) : error;
 }
 
+/* The reduce of a sampling job. */
+static enum error run_cuts(struct attempt *attempt, uint32_t ranges, struct inflow in,
+                           struct outflow out)
+{
+    struct sample sample;
+    enum error error = sample_init(&sample, &attempt->scratch, &attempt->shuffle.order,
+                                   attempt->shuffle.fields, SAMPLE_KEYS_OF_CUTS);
+    if (error != ERROR_NONE) return error;
+    while (error == ERROR_NONE) {
+        struct slice bytes;
+        error = watch_check(&attempt->watch);
+        if (error == ERROR_NONE) error = in.next(in.context, &bytes);
+        if (error != ERROR_NONE || bytes.count == 0) break;
+        error = sample_take(&sample, bytes);
+    }
+    sample_end(&sample);
+    if (error == ERROR_NONE) error = sample_pour_cuts(&sample, ranges, out);
+    sample_deinit(&sample);
+    return error;
+}
+
 enum error filter_run(struct attempt *attempt, struct slice command, bool is_map, const char *role,
                       struct inflow in, struct outflow out)
 {
     if (is_map && bag_is_meant(command)) return bag_run(attempt, command, in, out);
+    uint32_t ranges = is_map ? 0 : sample_cuts_meant(command);
+    if (ranges > 0) return run_cuts(attempt, ranges, in, out);
     if (!builtin_is_meant(command) && command.count > 0)
         return run_command(attempt, command, role, in, out);
     const char *why;

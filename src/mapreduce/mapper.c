@@ -2,18 +2,20 @@
  * partitioned block; or, with no partitions, input -> command -> output. The combiner sees each
  * partition once, merged and sorted; what it prints is sorted again, for nobody promises that it
  * keeps the order. */
+#include "mapreduce/assign.h"
 #include "mapreduce/attempt.h"
-#include "mapreduce/builtin.h"
 #include "mapreduce/input.h"
 #include "mapreduce/merge.h"
 #include "mapreduce/records.h"
+#include "mapreduce/sample.h"
 #include "wire/kinds.h"
 
 #include <assert.h>
+#include <unistd.h>
 
 struct mapper {
     struct attempt *attempt;
-    struct order order;
+    struct partition partition;
     struct records records;
     struct input input;
 };
@@ -23,7 +25,7 @@ static enum error combine(struct mapper *mapper, struct merge *merge, struct out
 {
     struct attempt *attempt = mapper->attempt;
     struct records combined;
-    records_init(&combined, &attempt->scratch, &mapper->order, 1, mapper->records.limit,
+    records_init(&combined, &attempt->scratch, &attempt->shuffle.order, NULL, mapper->records.limit,
                  "combined");
     struct inflow in = {merge_next, merge};
     struct outflow out = {records_take, &combined};
@@ -48,7 +50,7 @@ static enum error combine_partition(struct mapper *mapper, uint32_t partition,
     for (size_t i = 0; i < count; i++) size += parts[i].size;
     if (size > 0) { /* nothing to combine needs no combiner */
         struct merge merge;
-        error = merge_open(&merge, &mapper->order, parts, count, &records->runs, records->limit);
+        error = merge_open(&merge, records->order, parts, count, &records->runs, records->limit);
         if (error == ERROR_NONE) error = combine(mapper, &merge, output);
         merge_close(&merge);
     }
@@ -70,20 +72,103 @@ static enum error write_segments(struct mapper *mapper)
     return error;
 }
 
+/* ---- from the command to the records ---- */
+
+static enum error run_command(struct mapper *mapper, struct outflow out)
+{
+    struct inflow in = {input_next, &mapper->input};
+    return filter_run(mapper->attempt, mapper->attempt->spec->command, true, NULL, in, out);
+}
+
+/* The command's whole output in a file, its last line ended. */
+struct spool {
+    struct scratch_file file;
+    uint8_t last;
+};
+
+static enum error spool_take(void *context, struct slice bytes)
+{
+    struct spool *spool = context;
+    if (bytes.count > 0) spool->last = bytes.at[bytes.count - 1];
+    return scratch_write(&spool->file, bytes);
+}
+
+static enum error run_with_partitioner(struct mapper *mapper)
+{
+    struct attempt *attempt = mapper->attempt;
+    struct spool spool = {.last = '\n'};
+    scratch_file_init(&spool.file, &attempt->scratch, "mapped");
+    enum error error = run_command(mapper, (struct outflow){spool_take, &spool});
+    if (error == ERROR_NONE && spool.last != '\n') error = spool_take(&spool, slice_string("\n"));
+    if (error == ERROR_NONE) error = scratch_flush(&spool.file);
+    struct outflow out = {records_take, &mapper->records};
+    if (error == ERROR_NONE && spool.file.size > 0)
+        error =
+            assign_run(attempt, attempt->shuffle.partitioner, &spool.file, &mapper->partition, out);
+    if (spool.file.fd >= 0) (void)unlinkat(attempt->scratch.directory, spool.file.name, 0);
+    scratch_file_deinit(&spool.file);
+    return error;
+}
+
+/* Pieces of the input, through the command, and of what it makes a sample. */
+static enum error run_for_sample(struct mapper *mapper)
+{
+    struct attempt *attempt = mapper->attempt;
+    const struct msg_task_input *whole = attempt->spec->inputs.at;
+    size_t pieces_max = (attempt->spec->inputs.count + 1) * (size_t)SAMPLE_PIECES, count = 0;
+    struct msg_task_input *pieces = memory_take(&attempt->memory, pieces_max * sizeof *pieces);
+    struct sample sample;
+    if (pieces == NULL) return ERROR_MEMORY;
+    enum error error = sample_init(&sample, &attempt->scratch, &mapper->partition.order,
+                                   attempt->shuffle.fields, SAMPLE_KEYS_OF_MAP);
+    for (uint32_t i = 0; i < attempt->spec->inputs.count && error == ERROR_NONE; i++) {
+        size_t more;
+        error = sample_choose(&attempt->scratch, &whole[i], pieces + count, &more);
+        count += more;
+    }
+    input_deinit(&mapper->input);
+    input_init(&mapper->input, &attempt->scratch, pieces, count);
+    if (error == ERROR_NONE) error = run_command(mapper, (struct outflow){sample_take, &sample});
+    if (error == ERROR_NONE) {
+        sample_end(&sample);
+        error = sample_pour(&sample, (struct outflow){records_take, &mapper->records});
+    }
+    sample_deinit(&sample);
+    memory_put(&attempt->memory, pieces, pieces_max * sizeof *pieces);
+    return error;
+}
+
+static enum error run_to_records(struct mapper *mapper)
+{
+    struct attempt *attempt = mapper->attempt;
+    enum error error = ERROR_NONE;
+    switch ((enum partition_kind)attempt->spec->partition) {
+    case PARTITION_COMMAND: return run_with_partitioner(mapper);
+    case PARTITION_SAMPLE: return run_for_sample(mapper);
+    case PARTITION_RANGE:
+        error = partition_read_ranges(&mapper->partition, attempt->scratch.directory,
+                                      "work/" RANGES_FILE, &attempt->scratch.trouble);
+        break;
+    case PARTITION_HASH: break;
+    }
+    if (error != ERROR_NONE) return error == ERROR_INVALID ? ERROR_NOT_FOUND : error;
+    return run_command(mapper, (struct outflow){records_take, &mapper->records});
+}
+
 static enum error run_partitioned(struct mapper *mapper)
 {
     struct attempt *attempt = mapper->attempt;
     const struct msg_task_spec *spec = attempt->spec;
+    const struct order *order = &attempt->shuffle.order;
     size_t limit = attempt_memory_size(attempt);
     if (spec->combiner.count > 0) limit /= 2; /* there is a second buffer, for what it prints */
-    mapper->order = (struct order){spec->sort, builtin_is_whole_line(spec->command)};
-    records_init(&mapper->records, &attempt->scratch, &mapper->order, spec->partitions, limit,
-                 "runs");
-    struct inflow in = {input_next, &mapper->input};
-    struct outflow out = {records_take, &mapper->records};
-    enum error error = filter_run(attempt, spec->command, true, NULL, in, out);
+    partition_init(&mapper->partition, &attempt->memory, order, spec->partitions,
+                   attempt->shuffle.fields);
+    records_init(&mapper->records, &attempt->scratch, order, &mapper->partition, limit, "runs");
+    enum error error = run_to_records(mapper);
     if (error == ERROR_NONE) error = write_segments(mapper);
     records_deinit(&mapper->records);
+    partition_deinit(&mapper->partition);
     return error;
 }
 
@@ -97,9 +182,7 @@ enum error mapper_run(struct attempt *attempt)
     if (spec->partitions > 0) {
         error = run_partitioned(&mapper);
     } else {
-        struct inflow in = {input_next, &mapper.input};
-        struct outflow out = {output_take, &attempt->output};
-        error = filter_run(attempt, spec->command, true, NULL, in, out);
+        error = run_command(&mapper, (struct outflow){output_take, &attempt->output});
     }
     attempt->input_size = mapper.input.size;
     input_deinit(&mapper.input);

@@ -64,7 +64,7 @@ static enum error open_sources(struct merge *merge, const struct part *parts, si
     enum error error = ERROR_NONE;
     for (size_t i = 0; i < count && error == ERROR_NONE; i++)
         error = source_open(&merge->sources[i], merge->scratch, merge->order, &parts[i], runs->fd,
-                            window_size);
+                            window_size, merge->packed);
     if (error == ERROR_NONE) merge->tree[0] = (uint16_t)(count == 1 ? 0 : build(merge, 1));
     return error;
 }
@@ -122,7 +122,7 @@ static size_t group_size(const struct part *parts, size_t count, size_t memory_s
     uint64_t held = 0;
     size_t group = 0;
     for (; group < count && group < MERGE_FAN_IN_MAX; group++) {
-        held += parts[group].line_max;
+        held += parts[group].line_max + source_overhead(&parts[group]);
         if (held > memory_size && group >= 2) break;
     }
     return group;
@@ -153,11 +153,14 @@ enum error merge_open(struct merge *merge, const struct order *order, struct par
 {
     *merge = (struct merge){.scratch = runs->scratch, .order = order};
     uint64_t size = 1;
-    for (size_t i = 0; i < count && size < FLOW_SIZE; i++) size += parts[i].size;
+    for (size_t i = 0; i < count && size < FLOW_SIZE; i++)
+        size += parts[i].path.at == NULL || parts[i].size == 0 ? parts[i].size : FLOW_SIZE;
     size_t capacity = size < FLOW_SIZE ? (size_t)size : FLOW_SIZE;
     merge->gathered = memory_take(merge->scratch->memory, capacity);
     if (merge->gathered == NULL) return ERROR_MEMORY;
     merge->capacity = capacity;
+    merge->packed = memory_take(merge->scratch->memory, SOURCE_PACKED_SIZE);
+    if (merge->packed == NULL || !squeeze_can_unpack(&merge->scratch->squeeze)) return ERROR_MEMORY;
     while (group_size(parts, count, memory_size) < count) {
         size_t kept = 0;
         for (size_t first = 0, group; first < count; first += group) {
@@ -178,5 +181,6 @@ void merge_close(struct merge *merge)
 {
     close_sources(merge);
     memory_put(merge->scratch->memory, merge->gathered, merge->capacity);
-    merge->gathered = NULL;
+    memory_put(merge->scratch->memory, merge->packed, SOURCE_PACKED_SIZE);
+    merge->gathered = merge->packed = NULL;
 }

@@ -7,8 +7,8 @@
 #include "mapreduce/source.h"
 
 enum {
-    MERGE_FAN_IN_MAX = 256,          /* parts, hence files, open at once: usually 1024 may be */
-    MERGE_WINDOW_MIN = 8 * 1024,     /* two pages: less makes system calls count */
+    MERGE_FAN_IN_MAX = 256,      /* parts, hence files, open at once: usually 1024 may be */
+    MERGE_WINDOW_MIN = 8 * 1024, /* two pages: less makes system calls count */
     MERGE_WINDOW_MAX = 256 * 1024,
 };
 
@@ -19,8 +19,9 @@ struct merge {
     size_t count;
     uint16_t tree[MERGE_FAN_IN_MAX]; /* losers; tree[0] the winner */
     bool is_started;
-    uint8_t *gathered;               /* lines on their way out */
-    size_t capacity;                 /* of gathered: FLOW_SIZE, or all there is when that is less */
+    uint8_t *packed;   /* SOURCE_PACKED_SIZE: of all sources */
+    uint8_t *gathered; /* lines on their way out */
+    size_t capacity;   /* of gathered: FLOW_SIZE, or all there is when that is less */
 };
 
 /* Opens the parts. With more of them than may be open at once, or lines so long that one of each

@@ -52,7 +52,10 @@ static int number_compare(const struct number *a, const struct number *b)
  * inverted. */
 static uint64_t number_prefix(const struct number *number)
 {
-    enum { DIGITS = 12, COUNT_MAX = (1 << 23) - 1 };
+    enum {
+        DIGITS = 12,
+        COUNT_MAX = (1 << 23) - 1
+    };
     uint64_t value = 0;
     for (size_t i = 0; i < DIGITS; i++) {
         uint8_t digit = '0';
@@ -82,11 +85,16 @@ static uint64_t bytes_prefix(const struct order *order, const uint8_t *at)
 
 uint64_t order_prefix(const struct order *order, const uint8_t *line, size_t depth)
 {
+    uint64_t prefix = 0;
     if (order->kind == SORT_NONE) return 0;
-    if (order->kind == SORT_KEY) return bytes_prefix(order, line + depth);
-    assert(order->kind == SORT_NUMERIC && depth == 0);
-    struct number number = number_parse(order, line);
-    return number_prefix(&number);
+    if (order->kind == SORT_KEY) {
+        prefix = bytes_prefix(order, line + depth);
+    } else {
+        assert(order->kind == SORT_NUMERIC && depth == 0);
+        struct number number = number_parse(order, line);
+        prefix = number_prefix(&number);
+    }
+    return order->is_reverse ? ~prefix : prefix;
 }
 
 static int bytes_compare(const struct order *order, const uint8_t *a, const uint8_t *b)
@@ -98,12 +106,57 @@ static int bytes_compare(const struct order *order, const uint8_t *a, const uint
     return *a < *b ? -1 : 1;
 }
 
-int order_compare(const struct order *order, const uint8_t *a, const uint8_t *b, size_t depth)
+static int field_compare(const struct order *order, unsigned kind, const uint8_t *a,
+                         const uint8_t *b)
 {
-    if (order->kind == SORT_NONE) return 0;
-    if (order->kind == SORT_KEY) return bytes_compare(order, a + depth, b + depth);
+    if (kind == SORT_NONE) return 0;
+    if (kind == SORT_KEY) return bytes_compare(order, a, b);
     struct number left = number_parse(order, a);
     struct number right = number_parse(order, b);
     int result = number_compare(&left, &right);
     return result != 0 ? result : bytes_compare(order, a, b);
+}
+
+/* Behind the field's TAB; at the newline, where every further field is empty, when it has none. */
+static const uint8_t *next_field(const uint8_t *at)
+{
+    while (*at != '\t' && *at != '\n') at++;
+    return *at == '\t' ? at + 1 : at;
+}
+
+int order_compare(const struct order *order, const uint8_t *a, const uint8_t *b, size_t depth)
+{
+    size_t skipped = order->kind == SORT_KEY ? depth : 0;
+    int result = field_compare(order, order->kind, a + skipped, b + skipped);
+    if (result != 0) return order->is_reverse ? -result : result;
+    for (unsigned i = 0; i < order->more_count; i++) {
+        a = next_field(a);
+        b = next_field(b);
+        result = field_compare(order, order->more[i].kind, a, b);
+        if (result != 0) return order->more[i].is_reverse ? -result : result;
+    }
+    return 0;
+}
+
+struct order order_of(const struct sorting *sorting)
+{
+    assert(sorting->count > 0);
+    struct order order = {
+        .kind = sorting->fields[0].kind,
+        .is_whole_line = sorting->is_whole_line,
+        .is_reverse = sorting->fields[0].is_reverse,
+        .more_count = (uint8_t)(sorting->count - 1),
+    };
+    for (uint32_t i = 1; i < sorting->count; i++) order.more[i - 1] = sorting->fields[i];
+    return order;
+}
+
+struct slice order_fields(const struct order *order, struct slice line, uint32_t count)
+{
+    struct slice all = slice_of(line.at, line.count - 1);
+    if (order->is_whole_line) return all;
+    const uint8_t *at = line.at, *end = all.at + all.count;
+    for (; at < end; at++)
+        if (*at == '\t' && --count == 0) break;
+    return slice_of(line.at, (size_t)(at - line.at));
 }

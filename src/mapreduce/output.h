@@ -2,18 +2,25 @@
 #ifndef MAPREDUCE_OUTPUT_H
 #define MAPREDUCE_OUTPUT_H
 
+#include "base/hash.h"
 #include "base/id.h"
 #include "mapreduce/scratch.h"
 
 struct output {
     struct scratch_file file;
-    struct seal_hasher hasher; /* of all, or of the segment being written */
+    struct seal_hasher hasher; /* of all, or of the records of the segment being written */
+    struct hash_stream check;  /* of the segment's stored bytes */
     uint32_t partitions;       /* 0 = plain bytes */
     uint32_t segments;         /* ended so far */
     uint64_t segment_start;
+    uint64_t segment_size; /* bytes of records in it */
+    uint64_t line_size;    /* of the record being written */
+    uint64_t line_max;     /* of the segment's records */
     uint8_t *index;
+    uint8_t *page; /* records not yet stored, and room for the page they become */
+    size_t page_size;
     uint64_t newlines;
-    bool is_in_line;           /* the last byte was no newline */
+    bool is_in_line; /* the last byte was no newline */
 };
 
 /* Borrows scratch, which it tells what goes wrong. partitions 0: bytes as they come. ERROR_MEMORY.
@@ -23,15 +30,15 @@ enum error output_init(struct output *output, struct scratch *scratch,
 /* Closes and frees; the file stays. */
 void output_deinit(struct output *output);
 
-/* An outflow's take, context = the output. Errors: those of scratch_write. */
+/* An outflow's take, context = the output. Errors: ERROR_MEMORY, those of scratch_write. */
 enum error output_take(void *output, struct slice bytes) MUST_USE;
-/* What was taken since the last call is the next partition's segment. Errors: those of
- * scratch_write. */
+/* What was taken since the last call is the next partition's segment. Errors as
+ * output_take. */
 enum error output_end_segment(struct output *output) MUST_USE;
 /* All segments are there: completes the file. digest: its name. Errors: those of scratch_write. */
 enum error output_end(struct output *output, struct digest *digest) MUST_USE;
 
-/* Lines written, a last one without a newline included. */
+/* Lines taken, a last one without a newline included. */
 uint64_t output_records(const struct output *output);
 
 #endif

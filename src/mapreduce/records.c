@@ -2,7 +2,6 @@
  * entry. */
 #include "mapreduce/records.h"
 
-#include "base/hash.h"
 #include "mapreduce/merge.h"
 
 #include <assert.h>
@@ -15,16 +14,16 @@ enum {
 };
 
 void records_init(struct records *records, struct scratch *scratch, const struct order *order,
-                  uint32_t partitions, size_t limit, const char *runs_name)
+                  const struct partition *partition, size_t limit, const char *runs_name)
 {
-    assert(partitions > 0);
     size_t offsets_max = UINT32_MAX - 2 * SIZE_MIN; /* entries hold offsets of 32 bits */
     if (limit > offsets_max) limit = offsets_max;
     if (limit < SIZE_MIN) limit = SIZE_MIN;
     *records = (struct records){
         .scratch = scratch,
         .order = order,
-        .partitions = partitions,
+        .partition = partition,
+        .partitions = partition == NULL ? 1 : partition->count,
         .limit = limit / SIZE_MIN * SIZE_MIN,
     };
     scratch_file_init(&records->runs, scratch, runs_name);
@@ -183,10 +182,7 @@ static void close_line(struct records *records)
 {
     struct slice line = slice_of(records->memory + records->open, records->used - records->open);
     uint32_t partition = 0;
-    if (records->partitions > 1) {
-        struct slice key = order_key(records->order, line);
-        partition = (uint32_t)(hash64(key.at, key.count, 0) % records->partitions);
-    }
+    if (records->partitions > 1) partition = partition_of(records->partition, line);
     assert(records->open <= UINT32_MAX);
     records->count++;
     *lowest_entry(records) = (struct sort_entry){

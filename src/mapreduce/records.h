@@ -13,31 +13,34 @@
 #include "mapreduce/flow.h"
 #include "mapreduce/order.h"
 #include "mapreduce/part.h"
+#include "mapreduce/partition.h"
 #include "mapreduce/scratch.h"
 #include "mapreduce/sort.h"
 
 struct records {
     struct scratch *scratch;
     const struct order *order;
-    uint32_t partitions;       /* by hash of the key */
-    size_t limit;              /* size does not exceed it but for a single line */
+    const struct partition *partition; /* NULL: there is one alone */
+    uint32_t partitions;
+    size_t limit; /* size does not exceed it but for a single line */
     uint8_t *memory;
     size_t size;
-    size_t used;               /* bytes of lines, the open one included */
-    size_t open;               /* where the open line starts */
-    size_t count;              /* entries, the last one lowest, until sorted */
-    size_t line_max;           /* of the lines in memory */
+    size_t used;     /* bytes of lines, the open one included */
+    size_t open;     /* where the open line starts */
+    size_t count;    /* entries, the last one lowest, until sorted */
+    size_t line_max; /* of the lines in memory */
     bool is_sorted;
     struct sort_entry *sorted; /* count entries, when sorted */
     struct scratch_file runs;
-    struct part *parts;        /* partition p of run r: parts[r * partitions + p] */
+    struct part *parts; /* partition p of run r: parts[r * partitions + p] */
     size_t parts_count;
     size_t parts_capacity;
 };
 
-/* Borrows scratch and order. runs_name: the file of runs in scratch (static). partitions > 0. */
+/* Borrows scratch, order and partition (NULL: all records are of one). runs_name: the file of runs
+ * in scratch (static). */
 void records_init(struct records *records, struct scratch *scratch, const struct order *order,
-                  uint32_t partitions, size_t limit, const char *runs_name);
+                  const struct partition *partition, size_t limit, const char *runs_name);
 /* Frees memory and removes the file of runs. */
 void records_deinit(struct records *records);
 

@@ -1,6 +1,5 @@
 /* A reduce attempt: sorted segments -> merge -> command -> output. */
 #include "mapreduce/attempt.h"
-#include "mapreduce/builtin.h"
 #include "mapreduce/merge.h"
 #include "wire/kinds.h"
 
@@ -10,12 +9,11 @@
 static enum error merge_and_run(struct attempt *attempt, struct part *parts, size_t count)
 {
     const struct msg_task_spec *spec = attempt->spec;
-    struct order order = {spec->sort, builtin_is_whole_line(spec->command)};
     struct scratch_file runs;
     scratch_file_init(&runs, &attempt->scratch, "runs");
     struct merge merge;
-    enum error error =
-        merge_open(&merge, &order, parts, count, &runs, attempt_memory_size(attempt));
+    enum error error = merge_open(&merge, &attempt->shuffle.order, parts, count, &runs,
+                                  attempt_memory_size(attempt));
     if (error == ERROR_NONE) {
         struct inflow in = {merge_next, &merge};
         struct outflow out = {output_take, &attempt->output};
@@ -36,12 +34,14 @@ enum error reducer_run(struct attempt *attempt)
     size_t parts_size = (count + 1) * sizeof(struct part); /* one more: never of size 0 */
     struct part *parts = memory_take(&attempt->memory, parts_size);
     if (parts == NULL) return ERROR_MEMORY;
-    for (size_t i = 0; i < count; i++) {
+    enum error error = ERROR_NONE;
+    for (size_t i = 0; i < count && error == ERROR_NONE; i++) {
         parts[i] = (struct part){
             .path = inputs[i].path, .offset = inputs[i].offset, .size = inputs[i].size};
+        error = source_measure(&attempt->scratch, &parts[i]);
         attempt->input_size += inputs[i].size;
     }
-    enum error error = merge_and_run(attempt, parts, count);
+    if (error == ERROR_NONE) error = merge_and_run(attempt, parts, count);
     memory_put(&attempt->memory, parts, parts_size);
     return error;
 }

@@ -21,6 +21,7 @@ void scratch_close(struct scratch *scratch)
 {
     if (scratch->directory >= 0) close(scratch->directory);
     scratch->directory = -1;
+    squeeze_deinit(&scratch->squeeze);
 }
 
 void scratch_file_init(struct scratch_file *file, struct scratch *scratch, const char *name)

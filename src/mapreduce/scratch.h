@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/slice.h"
 #include "mapreduce/flow.h"
+#include "mapreduce/squeeze.h"
 #include "mapreduce/trouble.h"
 #include "mapreduce/watch.h"
 #include "wire/seal.h"
@@ -15,7 +16,8 @@ struct scratch {
     struct memory *memory;
     struct watch *watch; /* asked on each write */
     struct trouble trouble;
-    int directory;       /* descriptor */
+    struct squeeze squeeze;
+    int directory; /* descriptor */
 };
 
 /* Opens the directory. Borrows memory and watch. ERROR_IO with a note. */

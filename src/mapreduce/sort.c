@@ -125,7 +125,8 @@ static void sort_group(const struct sort *sort, struct sort_entry *entries,
                        struct sort_entry *spare, size_t count, size_t depth)
 {
     if (count < 2) return;
-    if (count < RADIX_MIN || depth >= DEPTH_MAX || sort->order->kind != SORT_KEY) {
+    bool has_prefixes = sort->order->kind == SORT_KEY && sort->order->more_count == 0;
+    if (count < RADIX_MIN || depth >= DEPTH_MAX || !has_prefixes) {
         merge_sort(sort, entries, spare, count, depth);
         return;
     }

@@ -84,8 +84,7 @@ static const char *read_spec(struct attempt *attempt, struct spec_bytes *book)
     if (message.type != MSG_task_spec || input.count > 0) return "it is not a task's spec";
     attempt->spec = message.fields;
     if (attempt->spec->kind > TASK_REDUCE) return "it is of an unknown kind";
-    if (attempt->spec->sort > SORT_NONE) return "it wants an unknown order";
-    return NULL;
+    return shuffle_read(attempt->spec, &attempt->shuffle);
 }
 
 /* ---- the command's world ---- */
@@ -205,6 +204,16 @@ static const struct {
     [ERROR_TIMEOUT] = {OUTCOME_TIMED_OUT, "timed out"},
 };
 
+/* Which input is the one that could not be read, counted from 1; 0 = none of them. */
+static uint32_t missing_input(const struct attempt *attempt)
+{
+    struct slice name = slice_string(attempt->scratch.trouble.name);
+    const struct msg_task_input *inputs = attempt->spec->inputs.at;
+    for (uint32_t i = 0; i < attempt->spec->inputs.count; i++)
+        if (slice_equal(inputs[i].path, name)) return i + 1;
+    return 0;
+}
+
 /* The one line for people, and the numbers. text: 1024 bytes, borrowed by the result. */
 static void conclude(const struct attempt *attempt, enum error error,
                      struct msg_task_result *result, char text[1024])
@@ -217,6 +226,7 @@ static void conclude(const struct attempt *attempt, enum error error,
     } else {
         assert((size_t)error < sizeof endings / sizeof *endings && endings[error].outcome != 0);
         result->outcome = endings[error].outcome;
+        if (error == ERROR_NOT_FOUND) result->status = missing_input(attempt);
         if (error == ERROR_TIMEOUT)
             snprintf(text, 1024, "timed out after %g s", (double)attempt->spec->timeout_ms / 1000);
         else if (error != ERROR_NONE && error != ERROR_CLOSED)

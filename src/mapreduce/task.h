@@ -7,20 +7,24 @@
  *
  * Output of a map with partitions > 0: a *partitioned block*:
  *
- *   "MRP1"  u32 partitions  { u64 size, digest of the segment } x partitions  segment 0  1 ...
+ *   "MRP2"  u32 partitions  { u64 size, digest } x partitions        of the records of a segment
+ *           { u64 stored, u64 XXH3 } x partitions                    of its bytes, as they lie here
+ *           segment 0  segment 1 ...
  *
- * (integers little endian). The digest by which it is known is the digest of everything before
- * segment 0 (its index), which names every segment's digest: so a reader of one part verifies that
- * part alone. A segment is lines "key TAB value" sorted by key, equal keys in input order. Output
- * of a map without reducers, or of a reduce: the bytes as printed; its digest is theirs. */
+ * (integers little endian). The digest by which it is known is that of the first line, up to the
+ * last segment's digest: of records, not of what a compressor made of them. So a segment is proved
+ * by itself. A segment is lines "key TAB value" sorted by key, equal keys in input order, in pages
+ * (squeeze.h). Output of a map without reducers, or of a reduce: the bytes as printed; its digest
+ * is theirs. */
 #ifndef MAPREDUCE_TASK_H
 #define MAPREDUCE_TASK_H
 
 struct confine;
 
 enum {
-    PARTITIONED_INDEX_ITEM = 40
-}; /* 8 bytes of size and 32 of digest per partition */
+    PARTITIONED_INDEX_ITEM = 40,  /* 8 bytes of size and 32 of digest per partition */
+    PARTITIONED_STORED_ITEM = 16, /* 8 bytes of stored and 8 of XXH3 */
+};
 
 /* Runs the attempt in this directory to its end: reads spec, writes output and result. work: an
  * existing directory for its commands, elsewhere, which is deleted should the daemon die; NULL:

@@ -31,6 +31,7 @@ void trouble_text(const struct trouble *trouble, char *text, size_t size)
     assert(size > 0);
     text[0] = '\0';
     if (trouble->verb == NULL) return;
-    snprintf(text, size, "cannot %s %s: %s", trouble->verb, trouble->name,
-             strerror(trouble->number));
+    const char *why = trouble->number == EBADMSG ? "its bytes are not those that were written"
+                                                 : strerror(trouble->number);
+    snprintf(text, size, "cannot %s %s: %s", trouble->verb, trouble->name, why);
 }

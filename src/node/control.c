@@ -32,7 +32,7 @@ static void say_ok(struct node *node, uint64_t stream, uint64_t request, const c
 static const char *spec_trouble(const struct msg_job_spec *spec)
 {
     if (spec->maps == 0 || spec->maps > 1000000) return "a job has 1 to 1,000,000 maps";
-    if (spec->reduces > 100000) return "a job has at most 100,000 reduces";
+    if (spec->reduces > JOB_REDUCES_MAX) return "a job has at most 1,024 reduces (-R)";
     if (spec->mapper.count == 0) return "a job needs a mapper (-m)";
     if (spec->name.count == 0) return "a job needs a name";
     if (spec->replicas == 0) return "a job needs at least one replica";

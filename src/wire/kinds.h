@@ -72,6 +72,7 @@ enum sort_kind {
     SORT_KEY = 0,     /* bytes, as LC_ALL=C sort */
     SORT_NUMERIC = 1,
     SORT_NONE = 2,
+    SORT_FIELDS = 3,  /* anything more: as the variable MR_SORT says (sorting.h) */
 };
 
 /* What confines tasks on a node: bits of its counter "confinement" (mrctl doctor). */
@@ -81,6 +82,20 @@ enum confinement_part {
     CONFINEMENT_USER = 4,         /* each attempt has a user of its own */
     CONFINEMENT_UNPRIVILEGED = 8, /* none runs as root */
 };
+
+/* --partition */
+enum partition_kind {
+    PARTITION_HASH = 0,    /* of the first field, or of the first MR_PARTITION_FIELDS */
+    PARTITION_RANGE = 1,   /* by the cuts in the job's file RANGES_FILE */
+    PARTITION_COMMAND = 2, /* as the command in MR_PARTITIONER says */
+    PARTITION_SAMPLE = 3,  /* a map looks at parts of its input and gives a sample of the keys */
+};
+
+/* The job file that holds the cuts between ranges of keys. */
+#define RANGES_FILE "mr-ranges"
+
+/* Reduces of one job: the index of a map's output must fit a fetch_reply (io/partitioned.h). */
+enum { JOB_REDUCES_MAX = 1024 };
 
 /* msg_fetch: all of a block, not a part of a partitioned one. */
 #define PART_WHOLE UINT32_MAX

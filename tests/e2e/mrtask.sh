@@ -44,14 +44,7 @@ run() {
 attempt() { "$MRTASK" "$D" && "$TASKSPEC" result "$D/result" >"$TOP/told"; }
 is() { [ "$(sed -n "s/^$1=//p" "$TOP/told" | head -1)" = "$2" ]; }
 at_most() { [ "$(sed -n "s/^$1=//p" "$TOP/told" | head -1)" -le "$2" ]; }
-segments() { # DIR: the bytes of each segment, one after the other
-    local offset size
-    "$TASKSPEC" segments "$1/output" >"$TOP/index" || return 1
-    while read -r offset size; do
-        dd if="$1/output" bs=64K iflag=skip_bytes,count_bytes skip="$offset" count="$size" \
-            status=none
-    done <"$TOP/index"
-}
+segments() { "$TASKSPEC" records "$1/output"; } # DIR: the records of each segment, one after the other
 part_of() { # DIR, partition: PATH:OFFSET:SIZE
     "$TASKSPEC" segments "$1/output" | sed -n "$(($2 + 1))p" | {
         read -r offset size && echo "part=$1/output:$offset:$size"
@@ -129,7 +122,8 @@ merge_many() { # more inputs than may be open at once
     local i parts=()
     for i in $(seq 600); do
         awk -v i="$i" 'NR % 600 == i - 1' "$TOP/text" | sort -s -t '	' -k 1,1 >"$TOP/many.$i"
-        parts+=("input=$TOP/many.$i")
+        "$TASKSPEC" segment "$TOP/many.$i" >"$TOP/many.$i.s"
+        parts+=("input=$TOP/many.$i.s")
     done
     run kind=reduce command= memory=100000 "${parts[@]}" || return 1
     for i in $(seq 600); do cat "$TOP/many.$i"; done | sort -s -t '	' -k 1,1 |
@@ -279,7 +273,7 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=2m tmpfs "$TOP/small" 2>/dev/nul
     check "a full disk, runs" eval 'full_disk command=yes partitions=2 memory=100000 &&
         is text "killed: it was filling the disk (2 MiB)" && [ ! -e "$D/runs" ]'
     check "a full disk, the end of a map" eval '
-        full_disk "command=yes | head -c 3000000" partitions=1 &&
+        full_disk "command=head -c 3000000 /dev/urandom | base64" partitions=1 &&
         is text "its output fills the disk (2 MiB)"'
     head -c 2000000 /dev/zero >"$TOP/small/others"
     OUTCOME=disk check "a disk that others filled" eval '

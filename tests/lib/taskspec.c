@@ -1,12 +1,17 @@
 /* For tests that drive mrtask: writes specs, reads results.
  *
  *   taskspec write FILE key=value ...   kind=map|reduce command combiner partitions memory
- *                                       sort=key|numeric|none timeout_ms output_max ok=3,4
+ *                                       sort=key|numeric|none|fields timeout_ms output_max ok=3,4
+ *                                       partition=hash|range|command|sample
  *                                       env=K=V input=PATH part=PATH:OFFSET:SIZE
  *                                       (env, input, part: any number of times)
  *   taskspec result FILE                prints key=value lines, the log last
  *   taskspec segments FILE              a partitioned block: verified; prints "offset size" lines
- *   taskspec digest FILE                of a file's bytes (of a partitioned block: of its index) */
+ *   taskspec records FILE               all its records, as they were before they were stored
+ *   taskspec segment FILE               to stdout: these sorted lines as a segment
+ *   taskspec digest FILE                of a file's bytes (of a partitioned block: of its name) */
+#include "base/hash.h"
+#include "mapreduce/squeeze.h"
 #include "mapreduce/task.h"
 #include "wire/kinds.h"
 #include "wire/seal.h"
@@ -18,7 +23,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { INPUTS_MAX = 10000, TEXTS_MAX = 128 };
+enum {
+    INPUTS_MAX = 10000,
+    TEXTS_MAX = 128
+};
 
 struct lists {
     struct msg_task_input inputs[INPUTS_MAX];
@@ -45,7 +53,15 @@ static uint64_t number(const char *text) { return strtoull(text, NULL, 10); }
 static uint8_t sort_of(const char *text)
 {
     if (strcmp(text, "numeric") == 0) return SORT_NUMERIC;
+    if (strcmp(text, "fields") == 0) return SORT_FIELDS;
     return strcmp(text, "none") == 0 ? SORT_NONE : SORT_KEY;
+}
+
+static uint8_t partition_of_text(const char *text)
+{
+    if (strcmp(text, "range") == 0) return PARTITION_RANGE;
+    if (strcmp(text, "command") == 0) return PARTITION_COMMAND;
+    return strcmp(text, "sample") == 0 ? PARTITION_SAMPLE : PARTITION_HASH;
 }
 
 /* PATH (all of it) or PATH:OFFSET:SIZE. */
@@ -84,6 +100,7 @@ static bool set_number(struct msg_task_spec *spec, const char *key, const char *
         spec->kind = strcmp(value, "reduce") == 0 ? TASK_REDUCE : TASK_MAP;
     else if (strcmp(key, "partitions") == 0) spec->partitions = (uint32_t)number(value);
     else if (strcmp(key, "sort") == 0) spec->sort = sort_of(value);
+    else if (strcmp(key, "partition") == 0) spec->partition = partition_of_text(value);
     else if (strcmp(key, "memory") == 0) spec->memory_size = number(value);
     else if (strcmp(key, "timeout_ms") == 0) spec->timeout_ms = number(value);
     else if (strcmp(key, "output_max") == 0) spec->output_size_max = number(value);
@@ -186,31 +203,101 @@ static uint64_t integer(const uint8_t *at, unsigned bytes)
     return value;
 }
 
-/* Size of the index; 0 = plain bytes. */
-static size_t index_size(struct slice block)
+/* How many partitions; 0 = plain bytes, or no whole index. */
+static size_t partitions_of(struct slice block)
 {
-    if (block.count < 8 || memcmp(block.at, "MRP1", 4) != 0) return 0;
-    size_t size = 8 + (size_t)integer(block.at + 4, 4) * PARTITIONED_INDEX_ITEM;
-    return size <= block.count ? size : 0;
+    if (block.count < 8 || memcmp(block.at, "MRP2", 4) != 0) return 0;
+    size_t count = (size_t)integer(block.at + 4, 4);
+    size_t item = PARTITIONED_INDEX_ITEM + PARTITIONED_STORED_ITEM;
+    return count <= (block.count - 8) / item ? count : 0;
 }
 
-static int list_segments(const char *path)
+static size_t name_size(struct slice block)
+{
+    return 8 + partitions_of(block) * PARTITIONED_INDEX_ITEM;
+}
+
+/* A segment's records, checked in every way; freed by the caller. */
+static uint8_t *unpack_segment(const char *path, struct slice segment, size_t size)
+{
+    struct squeeze squeeze = {0};
+    uint8_t *records = malloc(size + 1);
+    size_t used = 0, line = 0, line_max = 0;
+    if (records == NULL || !squeeze_can_unpack(&squeeze)) err(1, "memory");
+    size_t end = segment.count == 0 ? 0 : segment.count - SEGMENT_TAIL;
+    for (size_t at = 0; at < end;) {
+        struct page_head head;
+        bool is_right =
+            end - at >= PAGE_HEAD && squeeze_read_head(segment.at + at, &head) &&
+            head.stored <= end - at - PAGE_HEAD && head.size <= size - used &&
+            squeeze_unpack(&squeeze, &head, segment.at + at + PAGE_HEAD, records + used);
+        if (!is_right) errx(1, "%s: page", path);
+        at += PAGE_HEAD + head.stored;
+        used += head.size;
+    }
+    for (size_t i = 0; i < used; i++) {
+        if (++line > line_max) line_max = line;
+        if (records[i] == '\n') line = 0;
+    }
+    squeeze_deinit(&squeeze);
+    if (used != size) errx(1, "%s: size", path);
+    if (end == 0) return records;
+    bool is_tail_right =
+        integer(segment.at + end, 8) == line_max && integer(segment.at + end + 8, 8) == size;
+    if (!is_tail_right) errx(1, "%s: tail", path);
+    return records;
+}
+
+static int list_segments(const char *path, bool wants_records)
 {
     struct slice block = read_file(path);
-    size_t offset = index_size(block);
-    if (offset == 0) errx(1, "%s: no partitioned block", path);
-    for (size_t item = 8, end = offset; item < end; item += PARTITIONED_INDEX_ITEM) {
-        size_t size = (size_t)integer(block.at + item, 8);
-        if (size > block.count - offset) errx(1, "%s: segment beyond the end", path);
+    size_t count = partitions_of(block), name = name_size(block);
+    size_t offset = name + count * PARTITIONED_STORED_ITEM;
+    if (count == 0) errx(1, "%s: no partitioned block", path);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *item = block.at + 8 + i * PARTITIONED_INDEX_ITEM;
+        const uint8_t *stored = block.at + name + i * PARTITIONED_STORED_ITEM;
+        size_t size = (size_t)integer(item, 8), stored_size = (size_t)integer(stored, 8);
+        if (stored_size > block.count - offset) errx(1, "%s: segment beyond the end", path);
+        struct slice segment = slice_of(block.at + offset, stored_size);
+        if (hash64(segment.at, segment.count, 0) != integer(stored + 8, 8))
+            errx(1, "%s: XXH3", path);
+        uint8_t *records = unpack_segment(path, segment, size);
         struct digest digest;
-        crypto_sodium.digest(slice_of(block.at + offset, size), &digest);
-        if (memcmp(digest.bytes, block.at + item + 8, sizeof digest) != 0)
-            errx(1, "%s: digest", path);
-        printf("%zu %zu\n", offset, size);
-        offset += size;
+        crypto_sodium.digest(slice_of(records, size), &digest);
+        if (memcmp(digest.bytes, item + 8, sizeof digest) != 0) errx(1, "%s: digest", path);
+        if (wants_records) fwrite(records, 1, size, stdout);
+        else printf("%zu %zu\n", offset, stored_size);
+        free(records);
+        offset += stored_size;
     }
     if (offset != block.count) errx(1, "%s: bytes behind the last segment", path);
     free((void *)block.at);
+    return 0;
+}
+
+static int write_segment(const char *path)
+{
+    struct squeeze squeeze = {0};
+    struct slice bytes = read_file(path);
+    uint8_t *page = malloc(PAGE_HEAD + PAGE_SIZE_MAX), tail[SEGMENT_TAIL];
+    size_t line = 0, line_max = 0;
+    if (page == NULL) err(1, "memory");
+    for (size_t at = 0; at < bytes.count;) {
+        size_t count = bytes.count - at < PAGE_SIZE_MAX ? bytes.count - at : PAGE_SIZE_MAX;
+        fwrite(page, 1, squeeze_pack(&squeeze, slice_of(bytes.at + at, count), page), stdout);
+        at += count;
+    }
+    for (size_t i = 0; i < bytes.count; i++) {
+        if (++line > line_max) line_max = line;
+        if (bytes.at[i] == '\n') line = 0;
+    }
+    for (unsigned i = 0; i < 8; i++) tail[i] = (uint8_t)(line_max >> 8 * i);
+    for (unsigned i = 0; i < 8; i++) tail[8 + i] = (uint8_t)(bytes.count >> 8 * i);
+    if (bytes.count > 0) fwrite(tail, 1, sizeof tail, stdout);
+    squeeze_deinit(&squeeze);
+    free(page);
+    free((void *)bytes.at);
     return 0;
 }
 
@@ -218,7 +305,7 @@ static int print_digest(const char *path)
 {
     struct slice block = read_file(path);
     const uint8_t *bytes = block.at;
-    if (index_size(block) > 0) block.count = index_size(block);
+    if (partitions_of(block) > 0) block.count = name_size(block);
     struct digest digest;
     char text[DIGEST_TEXT_SIZE];
     crypto_sodium.digest(block, &digest);
@@ -232,7 +319,9 @@ int main(int count, char *arguments[])
     const char *what = count >= 3 ? arguments[1] : "";
     if (strcmp(what, "write") == 0) return write_spec(arguments[2], count - 3, arguments + 3);
     if (strcmp(what, "result") == 0) return read_result(arguments[2]);
-    if (strcmp(what, "segments") == 0) return list_segments(arguments[2]);
+    if (strcmp(what, "segments") == 0) return list_segments(arguments[2], false);
+    if (strcmp(what, "records") == 0) return list_segments(arguments[2], true);
+    if (strcmp(what, "segment") == 0) return write_segment(arguments[2]);
     if (strcmp(what, "digest") == 0) return print_digest(arguments[2]);
-    errx(2, "write|result|segments|digest FILE");
+    errx(2, "write|result|segments|records|segment|digest FILE");
 }

@@ -83,7 +83,7 @@ static void job_options_land_in_their_fields(void **state)
     assert_int_equal(options.retries, 9);
     assert_int_equal(options.task_timeout_ms, 3000);
     assert_int_equal(options.replicas, 2);
-    assert_int_equal(options.sort, SORT_NUMERIC);
+    assert_string_equal(options.sort, "numeric");
     assert_true(options.is_overwrite && options.is_quiet && options.is_watch);
     assert_int_equal(options.ack, 3);
     assert_int_equal(options.memory_size, 64 << 20);

@@ -9,6 +9,7 @@
 #include "mapreduce/output.h"
 #include "mapreduce/records.h"
 #include "mapreduce/report.h"
+#include "mapreduce/sample.h"
 #include "mapreduce/task.h"
 
 #include <setjmp.h>
@@ -21,7 +22,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { ROUNDS = 250, LINES_MAX = 6000, TEXT_MAX = 1 << 20 };
+enum {
+    ROUNDS = 250,
+    LINES_MAX = 6000,
+    TEXT_MAX = 1 << 20
+};
 
 /* Bytes that grow. */
 struct text {
@@ -93,7 +98,7 @@ struct line {
     struct slice key;
     uint32_t partition;
     size_t position;
-    uint8_t kind;
+    const struct order *order;
 };
 
 static int compare_keys(uint8_t kind, struct slice a, struct slice b)
@@ -109,11 +114,29 @@ static int compare_keys(uint8_t kind, struct slice a, struct slice b)
     return slice_compare(a, b);
 }
 
+/* The n-th field, counted from 0; empty when there is none. */
+static struct slice field_of(const struct line *line, unsigned n)
+{
+    const uint8_t *at = line->bytes.at, *end = at + line->bytes.count - 1;
+    for (; n > 0; n--) {
+        const uint8_t *tab = memchr(at, '\t', (size_t)(end - at));
+        at = tab == NULL ? end : tab + 1;
+    }
+    const uint8_t *tab = memchr(at, '\t', (size_t)(end - at));
+    return slice_of(at, (size_t)((tab == NULL ? end : tab) - at));
+}
+
 static int compare_lines(const void *a, const void *b)
 {
     const struct line *left = a, *right = b;
     if (left->partition != right->partition) return left->partition < right->partition ? -1 : 1;
-    int order = compare_keys(left->kind, left->key, right->key);
+    int order = compare_keys(left->order->kind, left->key, right->key);
+    if (left->order->is_reverse) order = -order;
+    for (unsigned i = 0; i < left->order->more_count && order == 0; i++) {
+        order =
+            compare_keys(left->order->more[i].kind, field_of(left, i + 1), field_of(right, i + 1));
+        if (left->order->more[i].is_reverse) order = -order;
+    }
     if (order != 0) return order;
     return left->position < right->position ? -1 : left->position > right->position;
 }
@@ -133,7 +156,7 @@ static size_t sorted_lines(const struct text *text, const struct order *order, u
         if (tab != NULL && !order->is_whole_line) line->key.count = (size_t)(tab - at);
         line->partition = (uint32_t)(hash64(line->key.at, line->key.count, 0) % partitions);
         line->position = count;
-        line->kind = order->kind;
+        line->order = order;
         at = newline + 1;
     }
     if (count > 0) qsort(lines, count, sizeof *lines, compare_lines);
@@ -142,7 +165,14 @@ static size_t sorted_lines(const struct text *text, const struct order *order, u
 
 /* ---- arbitrary lines ---- */
 
-enum style { STYLE_WORDS, STYLE_BINARY, STYLE_DEEP, STYLE_NUMBERS, STYLE_LARGE, STYLES };
+enum style {
+    STYLE_WORDS,
+    STYLE_BINARY,
+    STYLE_DEEP,
+    STYLE_NUMBERS,
+    STYLE_LARGE,
+    STYLES
+};
 
 static size_t one_line(struct prng *prng, enum style style, uint8_t *line)
 {
@@ -181,9 +211,19 @@ static void some_lines(struct prng *prng, enum style style, size_t count, struct
 
 static struct order some_order(struct prng *prng, enum style style)
 {
-    if (style == STYLE_NUMBERS) return (struct order){SORT_NUMERIC, false};
-    uint8_t kind = prng_below(prng, 8) == 0 ? SORT_NONE : SORT_KEY;
-    return (struct order){kind, prng_below(prng, 3) == 0};
+    struct order order = {.kind = SORT_NUMERIC};
+    if (style != STYLE_NUMBERS) {
+        order.kind = prng_below(prng, 8) == 0 ? SORT_NONE : SORT_KEY;
+        order.is_whole_line = prng_below(prng, 3) == 0;
+    }
+    if (order.kind == SORT_NONE) return order;
+    order.is_reverse = prng_below(prng, 3) == 0;
+    if (!order.is_whole_line && prng_below(prng, 2) == 0) {
+        order.more_count = (uint8_t)(1 + prng_below(prng, 3));
+        for (unsigned i = 0; i < order.more_count; i++)
+            order.more[i] = (struct sorting_field){SORT_KEY, prng_below(prng, 2) == 0};
+    }
+    return order;
 }
 
 /* ---- records ---- */
@@ -206,7 +246,9 @@ static enum error through_records(struct bench *bench, struct prng *prng, const 
                                   struct text *out)
 {
     struct records records;
-    records_init(&records, &bench->scratch, order, partitions, limit, "runs");
+    struct partition partition;
+    partition_init(&partition, &bench->memory, order, partitions, 1);
+    records_init(&records, &bench->scratch, order, &partition, limit, "runs");
     enum error error = take_in_pieces(&records, prng, bytes);
     if (error == ERROR_NONE) error = records_end(&records);
     for (uint32_t p = 0; p < partitions && error == ERROR_NONE; p++)
@@ -248,7 +290,7 @@ static void records_come_out_as_the_model_sorts_them(void **state)
 static void memory_failing_at_any_allocation_is_an_error_and_leaks_nothing(void **state)
 {
     struct bench *bench = *state;
-    struct order order = {SORT_KEY, false};
+    struct order order = {.kind = SORT_KEY};
     struct text text = {0};
     struct prng prng;
     prng_init(&prng, 1);
@@ -272,7 +314,7 @@ static void memory_failing_at_any_allocation_is_an_error_and_leaks_nothing(void 
 static void being_told_to_stop_ends_a_spill(void **state)
 {
     struct bench *bench = *state;
-    struct order order = {SORT_KEY, false};
+    struct order order = {.kind = SORT_KEY};
     struct text text = {0}, out = {0};
     struct prng prng;
     prng_init(&prng, 2);
@@ -311,13 +353,27 @@ static void numbers_compare_by_value_at_any_length(void **state)
 {
     (void)state;
     static const char *const rising[] = {
-        "-123456789012345678901234567891\n", "-123456789012345678901234567890.5\n", "-12\n",
-        "-1.50\n", "-1.5\t\n", "-0.001\n", "abc\n", ".00001\n", "0.0001\n", "1\n",
-        "1.000000000000000000000001\n", "  2\n", "0010\n", "99999999999999999999999\n",
-        "100000000000000000000000\n", "100000000000000000000000.1\n",
+        "-123456789012345678901234567891\n",
+        "-123456789012345678901234567890.5\n",
+        "-12\n",
+        "-1.50\n",
+        "-1.5\t\n",
+        "-0.001\n",
+        "abc\n",
+        ".00001\n",
+        "0.0001\n",
+        "1\n",
+        "1.000000000000000000000001\n",
+        "  2\n",
+        "0010\n",
+        "99999999999999999999999\n",
+        "100000000000000000000000\n",
+        "100000000000000000000000.1\n",
     };
-    enum { COUNT = sizeof rising / sizeof *rising };
-    struct order order = {SORT_NUMERIC, false};
+    enum {
+        COUNT = sizeof rising / sizeof *rising
+    };
+    struct order order = {.kind = SORT_NUMERIC};
     for (size_t i = 0; i < COUNT; i++) {
         for (size_t j = 0; j < COUNT; j++) {
             const uint8_t *a = (const uint8_t *)rising[i], *b = (const uint8_t *)rising[j];
@@ -352,6 +408,33 @@ static enum error merge_files(struct bench *bench, const struct order *order, st
     return error;
 }
 
+/* Appends sorted lines as a segment (squeeze.h); in small pages, so that lines lie across them. */
+static void add_segment(struct text *file, struct slice lines, size_t page_size)
+{
+    struct squeeze squeeze = {0};
+    static uint8_t page[PAGE_HEAD + PAGE_SIZE_MAX];
+    uint64_t tail[2] = {0, lines.count};
+    size_t line = 0;
+    for (size_t i = 0; i < lines.count; i++) {
+        if (++line > tail[0]) tail[0] = line;
+        if (lines.at[i] == '\n') line = 0;
+    }
+    for (size_t at = 0; at < lines.count; at += page_size) {
+        size_t count = lines.count - at < page_size ? lines.count - at : page_size;
+        add(file, page, squeeze_pack(&squeeze, slice_of(lines.at + at, count), page));
+    }
+    if (lines.count > 0) add(file, tail, sizeof tail); /* little endian here */
+    squeeze_deinit(&squeeze);
+}
+
+static void write_file(const char *path, const struct text *file)
+{
+    FILE *out = fopen(path, "wb");
+    assert_non_null(out);
+    assert_int_equal(fwrite(file->at, 1, file->count, out), file->count);
+    fclose(out);
+}
+
 /* Sorts each of count stretches of random lines, writes them into one file, notes all lines in
  * text, in order. */
 static void write_parts(struct bench *bench, struct prng *prng, const struct order *order,
@@ -364,16 +447,18 @@ static void write_parts(struct bench *bench, struct prng *prng, const struct ord
         some_lines(prng, style, prng_below(prng, LINES_MAX / count), &lines);
         size_t start = file.count;
         struct slice bytes = slice_of(lines.at, lines.count);
-        assert_int_equal(through_records(bench, prng, order, 1, 1 << 20, bytes, &file), ERROR_NONE);
+        struct text sorted = {0};
+        assert_int_equal(through_records(bench, prng, order, 1, 1 << 20, bytes, &sorted),
+                         ERROR_NONE);
+        size_t page_size = prng_below(prng, 2) == 0 ? PAGE_SIZE_MAX : 1 + prng_below(prng, 300);
+        add_segment(&file, slice_of(sorted.at, sorted.count), page_size);
+        free(sorted.at);
         if (lines.count > 0) add(text, lines.at, lines.count);
         parts[i] =
             (struct part){.path = slice_string(path), .offset = start, .size = file.count - start};
         free(lines.at);
     }
-    FILE *out = fopen(path, "wb");
-    assert_non_null(out);
-    assert_int_equal(fwrite(file.at, 1, file.count, out), file.count);
-    fclose(out);
+    write_file(path, &file);
     free(file.at);
 }
 
@@ -411,11 +496,11 @@ static void an_input_shorter_than_promised_is_told(void **state)
     struct bench *bench = *state;
     char path[128];
     snprintf(path, sizeof path, "%s/parts", bench->path);
-    FILE *file = fopen(path, "wb");
-    fputs("a\nb\n", file);
-    fclose(file);
-    struct order order = {SORT_KEY, false};
-    struct part part = {.path = slice_string(path), .offset = 2, .size = 3};
+    struct text file = {0};
+    add_segment(&file, slice_string("a\nb\n"), 2);
+    write_file(path, &file);
+    struct order order = {.kind = SORT_KEY};
+    struct part part = {.path = slice_string(path), .offset = 2, .size = file.count};
     struct text out = {0};
     char told[256];
     assert_int_equal(merge_files(bench, &order, &part, 1, 4096, &out), ERROR_NOT_FOUND);
@@ -423,6 +508,7 @@ static void an_input_shorter_than_promised_is_told(void **state)
     assert_non_null(strstr(told, "cannot read /tmp/test_mapreduce."));
     unlink(path);
     free(out.at);
+    free(file.at);
 }
 
 static void a_last_line_without_its_newline_gets_one(void **state)
@@ -430,17 +516,141 @@ static void a_last_line_without_its_newline_gets_one(void **state)
     struct bench *bench = *state;
     char path[128];
     snprintf(path, sizeof path, "%s/parts", bench->path);
-    FILE *file = fopen(path, "wb");
-    fputs("a\nb", file);
-    fclose(file);
-    struct order order = {SORT_KEY, false};
-    struct part parts[2] = {{.path = slice_string(path), .size = 3},
-                            {.path = slice_string(path), .size = 1}};
+    struct text file = {0};
+    add_segment(&file, slice_string("a\nb"), 2);
+    size_t first = file.count;
+    add_segment(&file, slice_string("a"), 2);
+    write_file(path, &file);
+    struct order order = {.kind = SORT_KEY};
+    struct part parts[2] = {
+        {.path = slice_string(path), .size = first},
+        {.path = slice_string(path), .offset = first, .size = file.count - first}};
     struct text out = {0};
     assert_int_equal(merge_files(bench, &order, parts, 2, 4096, &out), ERROR_NONE);
     assert_true(slice_equal(slice_of(out.at, out.count), slice_string("a\na\nb\n")));
     unlink(path);
     free(out.at);
+    free(file.at);
+}
+
+/* Every bit of a segment, turned round: told, and never a record of it used wrongly. */
+static void a_changed_segment_is_told_wherever_it_is_changed(void **state)
+{
+    struct bench *bench = *state;
+    char path[128];
+    snprintf(path, sizeof path, "%s/parts", bench->path);
+    struct text file = {0};
+    struct order order = {.kind = SORT_KEY};
+    add_segment(&file, slice_string("a\t1\nbb\t22\nccccccccccccccccccccccccccc\n"), 12);
+    for (size_t bit = 0; bit < 8 * (file.count - SEGMENT_TAIL); bit++) {
+        struct text out = {0};
+        file.at[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        write_file(path, &file);
+        file.at[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        struct part part = {.path = slice_string(path), .size = file.count};
+        bench->scratch.trouble = (struct trouble){0};
+        assert_int_equal(merge_files(bench, &order, &part, 1, 4096, &out), ERROR_NOT_FOUND);
+        free(out.at);
+    }
+    unlink(path);
+    free(file.at);
+}
+
+/* ---- partitions ---- */
+
+static void ranges_keep_the_order_and_never_part_a_key(void **state)
+{
+    struct bench *bench = *state;
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        struct prng prng;
+        prng_init(&prng, seed);
+        struct sorting sorting;
+        static const char *const orders[] = {
+            "key", "line", "key:reverse", "numeric:reverse", "key,numeric", "numeric"};
+        struct slice how = slice_string(orders[seed % 6]);
+        assert_null(sorting_parse(how, &sorting));
+        struct order order = order_of(&sorting);
+        struct text text = {0}, cuts = {0};
+        enum style style = seed % 6 == 3 || seed % 6 == 5 ? STYLE_NUMBERS : STYLE_WORDS;
+        uint32_t count = 2 + (uint32_t)prng_below(&prng, 9);
+        some_lines(&prng, style, 1 + prng_below(&prng, 500), &text);
+        struct line *lines = calloc(LINES_MAX, sizeof *lines);
+        size_t lines_count = sorted_lines(&text, &order, 1, lines);
+        struct sample sample;
+        assert_int_equal(sample_init(&sample, &bench->scratch, &order, 1, 64), ERROR_NONE);
+        for (size_t i = 0; i < lines_count; i++)
+            assert_int_equal(sample_take(&sample, lines[i].bytes), ERROR_NONE);
+        struct outflow flow = {add_take, &cuts};
+        assert_int_equal(sample_pour_cuts(&sample, count, flow), ERROR_NONE);
+        sample_deinit(&sample);
+        char path[128];
+        snprintf(path, sizeof path, "%s/cuts", bench->path);
+        write_file(path, &cuts);
+        struct partition partition;
+        partition_init(&partition, &bench->memory, &order, count, 1);
+        assert_int_equal(partition_read_ranges(&partition, bench->scratch.directory, "cuts",
+                                               &bench->scratch.trouble),
+                         ERROR_NONE);
+        uint32_t before = 0;
+        for (size_t i = 0; i < lines_count; i++) {
+            uint32_t here = partition_of(&partition, lines[i].bytes);
+            assert_true(here >= before && here < count);
+            if (i > 0 && slice_equal(lines[i].key, lines[i - 1].key))
+                assert_int_equal(here, before);
+            before = here;
+        }
+        partition_deinit(&partition);
+        unlink(path);
+        free(lines);
+        free(text.at);
+        free(cuts.at);
+    }
+}
+
+static void a_sample_keeps_every_stride_th_record(void **state)
+{
+    struct bench *bench = *state;
+    struct order order = {.kind = SORT_KEY};
+    struct sample sample;
+    struct text out = {0};
+    assert_int_equal(sample_init(&sample, &bench->scratch, &order, 1, 4), ERROR_NONE);
+    assert_int_equal(sample_take(&sample, slice_string("0\tx\n1\n2\n3\n4\n5\n6\n7\n8")),
+                     ERROR_NONE);
+    sample_end(&sample);
+    assert_int_equal(sample_pour(&sample, (struct outflow){add_take, &out}), ERROR_NONE);
+    assert_true(slice_equal(slice_of(out.at, out.count), slice_string("0\n4\n8\n")));
+    sample_deinit(&sample);
+    free(out.at);
+}
+
+static void orders_are_read_or_refused_with_a_reason(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",
+                                      "kex",
+                                      "key:",
+                                      "key:up",
+                                      "none:reverse",
+                                      "line,key",
+                                      "key,line",
+                                      "none,key",
+                                      "key,none",
+                                      "numeric:numeric",
+                                      ",",
+                                      "key,",
+                                      "key,key,key,key,key,key,key,key,key"};
+    struct sorting sorting;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (strcmp(bad[i], "key:") != 0)
+            assert_non_null(sorting_parse(slice_string(bad[i]), &sorting));
+    assert_null(sorting_parse(slice_string("key,numeric:reverse"), &sorting));
+    assert_int_equal(sorting.count, 2);
+    assert_true(sorting.fields[1].is_reverse && sorting.fields[1].kind == SORT_NUMERIC);
+    assert_int_equal(sorting_kind(&sorting), SORT_FIELDS);
+    assert_null(sorting_parse(slice_string("line:numeric:reverse"), &sorting));
+    assert_true(sorting.is_whole_line && sorting.fields[0].kind == SORT_NUMERIC);
+    assert_null(sorting_parse(slice_string("numeric"), &sorting));
+    assert_int_equal(sorting_kind(&sorting), SORT_NUMERIC);
 }
 
 /* ---- output ---- */
@@ -456,20 +666,31 @@ static void the_index_names_each_segment(void **state)
     assert_int_equal(output_take(&output, slice_string("c\n")), ERROR_NONE);
     assert_int_equal(output_end_segment(&output), ERROR_NONE);
     assert_int_equal(output_end(&output, &digest), ERROR_NONE);
-    uint8_t block[256];
+    enum {
+        NAME = 8 + 2 * PARTITIONED_INDEX_ITEM,
+        INDEX = NAME + 2 * PARTITIONED_STORED_ITEM
+    };
+    enum {
+        FIRST_SIZE = PAGE_HEAD + 8 + SEGMENT_TAIL,
+        SECOND_SIZE = PAGE_HEAD + 2 + SEGMENT_TAIL
+    };
+    uint8_t block[512];
     ssize_t size = pread(output.file.fd, block, sizeof block, 0);
-    assert_int_equal(size, 8 + 2 * PARTITIONED_INDEX_ITEM + 10);
+    assert_int_equal(size, INDEX + FIRST_SIZE + SECOND_SIZE); /* so short, they do not shrink */
     assert_int_equal(output.file.size, size);
     assert_int_equal(output_records(&output), 3);
     assert_int_equal(block[48], 2); /* the size of the second */
-    static const uint8_t head[] = {'M', 'R', 'P', '1', 2, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0};
+    static const uint8_t head[] = {'M', 'R', 'P', '2', 2, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0};
     assert_memory_equal(block, head, sizeof head);
-    crypto_sodium.digest(slice_of(block, 88), &wanted);
+    crypto_sodium.digest(slice_of(block, NAME), &wanted);
     assert_memory_equal(&digest, &wanted, sizeof digest);
-    crypto_sodium.digest(slice_of(block + 88, 8), &wanted);
+    crypto_sodium.digest(slice_string("a\t1\nb\t2\n"), &wanted);
     assert_memory_equal(block + 16, &wanted, sizeof wanted);
     crypto_sodium.digest(slice_string("c\n"), &wanted);
     assert_memory_equal(block + 56, &wanted, sizeof wanted);
+    assert_int_equal(block[NAME], FIRST_SIZE);
+    uint64_t check = hash64(block + INDEX, FIRST_SIZE, 0);
+    assert_memory_equal(block + NAME + 8, &check, sizeof check); /* little endian here */
     output_deinit(&output);
     assert_int_equal(unlinkat(bench->scratch.directory, "output", 0), 0);
 }
@@ -611,6 +832,13 @@ int main(void)
             close_bench),
         cmocka_unit_test_setup_teardown(being_told_to_stop_ends_a_spill, open_bench, close_bench),
         cmocka_unit_test(prefixes_order_as_keys_do),
+        cmocka_unit_test(orders_are_read_or_refused_with_a_reason),
+        cmocka_unit_test_setup_teardown(a_changed_segment_is_told_wherever_it_is_changed,
+                                        open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(ranges_keep_the_order_and_never_part_a_key, open_bench,
+                                        close_bench),
+        cmocka_unit_test_setup_teardown(a_sample_keeps_every_stride_th_record, open_bench,
+                                        close_bench),
         cmocka_unit_test(numbers_compare_by_value_at_any_length),
         cmocka_unit_test_setup_teardown(merging_sorted_parts_is_sorting_all_lines, open_bench,
                                         close_bench),

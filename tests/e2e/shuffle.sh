@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# The way between map and reduce on three daemons: orders, partitions, output sorted over several partitions, bad
+# partitioners, many reduces. Each case against coreutils, byte for byte.
+#
+#      node1 --- node2 --- node3
+. "$(dirname "$0")/../lib/flock.sh"
+flock_begin shuffle
+export LC_ALL=C
+for n in 1 2 3; do flock_start $n || not_ok "node $n starts"; done
+check "three nodes find each other" flock_whole 3
+text "$DIR/text" 4
+seq 1 60000 | shuf --random-source="$DIR/text" | awk '{print $1 % 77 "\t" $1}' >"$DIR/pairs"
+TAB=$(printf '\t')
+pairs() { ctl run -q -m cat -r cat -i "$DIR/pairs" --split 90K "$@"; }
+
+sort "$DIR/text" >"$DIR/sorted"
+check "@sort with 4 reduces is LC_ALL=C sort" cmp <(ctl run -q -m @sort -R 4 -i "$DIR/text" --split 500K) "$DIR/sorted"
+check "@sort alone is LC_ALL=C sort" cmp <(ctl run -q -m @sort -i "$DIR/text" --split 500K) "$DIR/sorted"
+check "@sort --sort line:reverse is sort -r" cmp \
+  <(ctl run -q -m @sort --sort line:reverse -R 3 -i "$DIR/text" --split 500K) <(sort -r "$DIR/text")
+check "@sort --sort numeric is sort -n" cmp \
+  <(ctl run -q -m @sort --sort numeric -R 3 -i "$DIR/pairs" --split 90K) <(sort -n "$DIR/pairs")
+job=$(ctl submit -q -m @sort -R 4 -i "$DIR/text" --split 500K -w)
+again=$(ctl submit -q -m @sort -R 4 -i "$DIR/text" --split 500K -w)
+blocks() { ctl ls "$1" -o json | jq -r '.[0].blocks'; }
+check "its output is in 4 parts" [ "$(blocks "$job")" = 4 ]
+parts() { ctl tasks "$1" -o json | jq -c '[.[] | select(.task | test("/r")) | [.task[-1:], .size, .records]] | sort'; }
+check "the same input has the same parts" [ "$(parts "$job")" = "$(parts "$again")" ]
+# Only as good as the sample: 4 MB are looked at whole.
+check "and they are of about the same size" eval 'parts "$job" | jq -e "map(.[1]) | (max < 2 * min) and length == 4"'
+
+check "key order by default, in each partition" cmp \
+  <(pairs -R 1) <(sort -s -t "$TAB" -k 1,1 "$DIR/pairs")
+check "--sort numeric:reverse" cmp \
+  <(pairs --sort numeric:reverse) <(sort -s -t "$TAB" -k 1,1nr "$DIR/pairs")
+check "--sort none keeps the order of the input" cmp <(pairs --sort none) "$DIR/pairs"
+check "a secondary sort: --sort key,numeric:reverse" cmp \
+  <(pairs --sort key,numeric:reverse) <(sort -s -t "$TAB" -k 1,1 -k 2,2nr "$DIR/pairs")
+check "over 3 ranges: --sort numeric,numeric --partition range" cmp \
+  <(pairs --sort numeric,numeric --partition range -R 3) <(sort -s -t "$TAB" -k 1,1n -k 2,2n "$DIR/pairs")
+groups() { # a group is never parted: no key is in two partitions
+  pairs -R 5 -r 'cut -f 1 | uniq | sed "s/\$/ $MR_PARTITION/"' "$@" | sort -u | cut -d ' ' -f 1 | uniq -d | grep -q .
+}
+check "a secondary sort parts no group" eval '! groups --sort key,key'
+check "--partition-fields 2 does" groups --sort key,key --partition-fields 2
+modulo() {
+  pairs -R 3 -r 'sed "s/^/$MR_PARTITION /"' --partition 'awk "{print \$1 % ENVIRON[\"MR_PARTITIONS\"]}"' |
+    awk '$2 % 3 != $1 {bad = 1} END {exit bad || NR != 60000}'
+}
+check "--partition CMD" modulo
+check "a partitioner's bad number is told with the record's number" eval '
+  ! pairs -R 3 --retries 1 --partition "sed s/.*/1/\;77s/1/3/" >/dev/null 2>"$DIR/err" &&
+  grep -q "partitioner: record 77 of the map.s output got no number from 0 to 2" "$DIR/err"'
+check "a partitioner that stops early" eval '
+  ! pairs -R 3 --retries 1 --partition "head -n 5 | sed s/.*/1/" >/dev/null 2>"$DIR/err" &&
+  grep -q "partitioner: record 6 of" "$DIR/err"'
+check "300 reduces" cmp <(pairs -R 300 -r @cat | sort) <(sort "$DIR/pairs")
+check "1,025 are refused" eval '! pairs -R 1025 >/dev/null 2>"$DIR/err" && grep -q "from 0 to 1024" "$DIR/err"'
+for bad in key,line none:reverse nonsense key, numeric:up; do
+  check "--sort $bad is refused" eval "! pairs --sort $bad >/dev/null 2>'$DIR/err' && grep -q 'sort: ' '$DIR/err'"
+done
+: >"$DIR/empty"
+check "nothing to sort" cmp <(ctl run -q -m @sort -R 4 -i "$DIR/empty") "$DIR/empty"
+yes same | head -n 50000 >"$DIR/same"
+check "one key alone, over 4 ranges" cmp <(ctl run -q -m @sort -R 4 -i "$DIR/same" --split 50K) "$DIR/same"
+flock_end
