@@ -44,7 +44,7 @@ $(BUILD)/mrnode: $(call object,cmd/mrnode.c $(IO) $(MAPREDUCE) $(CORE))
 	$(CC) $(LDFLAGS) $^ -o $@ -luv -llmdb -lsodium
 
 $(BUILD)/mrctl: $(call object,cmd/mrctl.c $(CTL) $(MAPREDUCE) $(BASE) $(WIRE))
-	$(CC) $(LDFLAGS) $^ -o $@ -lsodium -lzstd
+	$(CC) $(LDFLAGS) $^ -o $@ -lsodium -lzstd -linih
 
 $(BUILD)/mrsim: $(call object,$(wildcard cmd/mrsim*.c) $(SIM) $(filter-out %_lmdb.c,$(CORE)))
 	$(CC) $(LDFLAGS) $^ -o $@ -lsodium
@@ -69,18 +69,18 @@ $(BUILD)/libmr.a: $(LIBRARY)
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmr.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -llmdb -lsodium -lzstd
+	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -llmdb -lsodium -lzstd -linih
 
 HELPERS := $(patsubst tests/lib/%.c,$(BUILD)/lib/%,$(wildcard tests/lib/*.c))
 
 $(BUILD)/lib/%: $(BUILD)/tests/lib/%.o $(BUILD)/libmr.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ -o $@ -llmdb -lsodium -lzstd
+	$(CC) $(LDFLAGS) $^ -o $@ -llmdb -lsodium -lzstd -linih
 
 # The benches that drive daemons' insides: linked with the loop, too.
 $(BUILD)/bench/%: $(BUILD)/tests/bench/log/%.o $(call object,$(IO)) $(BUILD)/libmr.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ -o $@ -luv -llmdb -lsodium -lzstd
+	$(CC) $(LDFLAGS) $^ -o $@ -luv -llmdb -lsodium -lzstd -linih
 
 unit: $(UNIT_TESTS)
 
@@ -142,7 +142,7 @@ fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
 
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libmr.a
 	@mkdir -p $(@D)
-	$(CC) -fsanitize=fuzzer,address,undefined -pthread $^ -o $@ -llmdb -lsodium -lzstd
+	$(CC) -fsanitize=fuzzer,address,undefined -pthread $^ -o $@ -llmdb -lsodium -lzstd -linih
 
 SEED ?= 1
 SEEDS ?= 1

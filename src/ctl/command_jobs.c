@@ -9,6 +9,7 @@
 #include "ctl/commands.h"
 
 #include "ctl/bag.h"
+#include "ctl/chain.h"
 #include "ctl/dataset.h"
 #include "ctl/download.h"
 #include "ctl/exits.h"
@@ -155,6 +156,7 @@ static bool is_bag(const struct options *options)
 
 int mrctl_submit(const struct options *options)
 {
+    if (options->spec != NULL) return chain_command(options, false);
     if (is_bag(options)) return mrctl_bag(options, false);
     struct session *session;
     char name[JOB_NAME_SIZE];
@@ -202,6 +204,7 @@ static int print_output(struct session *session, const struct options *options,
 
 int mrctl_run(const struct options *options)
 {
+    if (options->spec != NULL) return chain_command(options, true);
     if (is_bag(options)) return mrctl_bag(options, true);
     struct session *session;
     char name[JOB_NAME_SIZE];

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW_SIZE = 32 << 10 }; /* a job_row with its error text */
+enum {
+    ROW_SIZE = 32 << 10
+}; /* a job_row with its error text */
 
 /* The keys that scripts hold on to, and some more. */
 static void json_job(struct json *json, const struct msg_job_row *row)
@@ -35,7 +37,6 @@ static void json_job(struct json *json, const struct msg_job_row *row)
     json_field_number(json, "submitted_wall_ms", row->submitted_wall_ms);
     json_field_bytes(json, "output", row->output);
     json_field_bytes(json, "error", row->error);
-    json_close(json, '}');
 }
 
 static void table_job(struct table *table, const struct msg_job_row *row)
@@ -53,8 +54,46 @@ static void table_job(struct table *table, const struct msg_job_row *row)
     table_cell(table, "%s", quantity_duration_text(row->elapsed_ms, elapsed));
 }
 
-static const char *const header[] = {"JOB",      "STATE",   ">MAPS",  ">REDUCES", ">RUNNING",
-                                     ">ATTEMPTS", ">AGAIN", ">COPIES", ">FAILED", ">TIME", NULL};
+static const char *const header[] = {"JOB",      "STATE",     ">MAPS",  ">REDUCES",
+                                     ">RUNNING", ">ATTEMPTS", ">AGAIN", ">COPIES",
+                                     ">FAILED",  ">TIME",     NULL};
+
+static void json_whole_job(struct json *json, const struct msg_job_row *row)
+{
+    json_job(json, row);
+    json_close(json, '}');
+}
+
+static void json_counters(struct json *json, const struct list *list)
+{
+    const struct msg_counter *counters = list->at;
+    json_key(json, "counters");
+    json_open(json, '[');
+    for (uint32_t i = 0; i < list->count; i++) {
+        json_open(json, '{');
+        json_field_bytes(json, "group", counters[i].group);
+        json_field_bytes(json, "name", counters[i].name);
+        json_field_number(json, "value", counters[i].value);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void print_counters(const struct list *list)
+{
+    static const char *const columns[] = {"COUNTER", "NAME", ">VALUE", NULL};
+    const struct msg_counter *counters = list->at;
+    struct table table;
+    table_init(&table, columns);
+    for (uint32_t i = 0; i < list->count; i++) {
+        table_bytes(&table, counters[i].group);
+        table_bytes(&table, counters[i].name);
+        table_cell(&table, "%llu", (unsigned long long)counters[i].value);
+    }
+    if (list->count > 0) printf("\n");
+    if (list->count > 0) table_print(&table, stdout);
+    table_deinit(&table);
+}
 
 /* How all jobs are printed: as they come, or (table) at the end. */
 struct listing {
@@ -65,12 +104,10 @@ struct listing {
 
 static void list_row(struct listing *listing, const struct msg_job_row *row)
 {
-    if (listing->options->output == OUTPUT_JSON)
-        json_job(&listing->json, row);
+    if (listing->options->output == OUTPUT_JSON) json_whole_job(&listing->json, row);
     else if (listing->options->output == OUTPUT_NAME)
         printf("%.*s\n", (int)row->name.count, (const char *)row->name.at);
-    else
-        table_job(&listing->table, row);
+    else table_job(&listing->table, row);
 }
 
 /* Every page of jobs whose name starts with prefix. */
@@ -113,7 +150,7 @@ static int show_all(struct session *session, const struct options *options, bool
 /* The one that a word names: its exact name, or the only one that it begins. */
 struct choice {
     struct slice word;
-    struct msg_job_row row;  /* borrows from arena */
+    struct msg_job_row row; /* borrows from arena */
     struct arena arena;
     bool is_exact;
     unsigned matches;
@@ -131,18 +168,42 @@ static void visit_choice(void *context, const struct msg_job_row *row)
     if (!wire_copy(&wire_job_row, &choice->row, row, &choice->arena)) abort();
 }
 
-static void print_job(const struct options *options, const struct msg_job_row *row)
+static void print_job(const struct options *options, const struct msg_job_row *row,
+                      const struct list *counters)
 {
     struct listing listing = {.options = options};
     json_begin(&listing.json, stdout);
     table_init(&listing.table, header);
-    list_row(&listing, row);
-    if (options->output == OUTPUT_JSON) json_end(&listing.json);
-    if (options->output == OUTPUT_TABLE || options->output == OUTPUT_WIDE)
+    if (options->output == OUTPUT_JSON) {
+        json_job(&listing.json, row);
+        json_counters(&listing.json, counters);
+        json_close(&listing.json, '}');
+        json_end(&listing.json);
+    } else {
+        list_row(&listing, row);
+    }
+    if (options->output == OUTPUT_TABLE || options->output == OUTPUT_WIDE) {
         table_print(&listing.table, stdout);
+        print_counters(counters);
+    }
     fflush(stdout);
     if (options->output != OUTPUT_JSON) notice_block("  ", row->error);
     table_deinit(&listing.table);
+}
+
+static int ask_and_print(struct session *session, const struct options *options,
+                         const struct msg_job_row *row)
+{
+    struct msg_ask_counters ask = {.job = row->name};
+    struct wire_message reply;
+    if (options->output == OUTPUT_NAME) {
+        print_job(options, row, &(struct list){0});
+        return EXIT_OK;
+    }
+    int code = session_call(session, &wire_ask_counters, &ask, MSG_say_counters, &reply);
+    if (code == EXIT_OK)
+        print_job(options, row, &((const struct msg_say_counters *)reply.fields)->counters);
+    return code;
 }
 
 static int show_one(struct session *session, const struct options *options, bool *is_over)
@@ -161,7 +222,7 @@ static int show_one(struct session *session, const struct options *options, bool
                     choice.matches, word);
         code = EXIT_USAGE; /* as wait, kill, tasks, logs and explain have it */
     } else if (code == EXIT_OK) {
-        print_job(options, &choice.row);
+        code = ask_and_print(session, options, &choice.row);
         *is_over = choice.row.state != JOB_RUNNING;
     }
     free(memory);

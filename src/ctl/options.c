@@ -109,6 +109,8 @@ static const struct option_row rows[] = {
      "nodes that must have the job on disk (default 2)"},
     {"mem", 0, OPTION_SIZE, GROUP_JOB, AT(memory_size), "SIZE", 0, 0, "memory for sorting, a task"},
 
+    {"spec", 0, OPTION_TEXT, GROUP_JOB, AT(spec), "FILE", 0, 0,
+     "a chain of jobs, as FILE says: see mrctl(1)"},
     {"task", 't', OPTION_TEXT, GROUP_JOB, AT(task), "CMD", 0, 0,
      "a bag of tasks: CMD once for each word behind ::: (or line of stdin or -i), put in for {}"},
     {"tag", 0, OPTION_FLAG, GROUP_JOB, AT(is_tag), NULL, 0, 0,
@@ -133,7 +135,6 @@ static const struct option_row rows[] = {
     {"tail", 0, OPTION_COUNT, GROUP_LOGS, AT(tail), "N", 0, 1000000,
      "the last lines of each alone"},
 
-    {"spec", 0, OPTION_ABSENT, GROUP_JOB, 0, "FILE", 0, 0, NULL},
     {"local", 0, OPTION_ABSENT, GROUP_JOB, 0, NULL, 0, 0, NULL},
     {"hadoop-env", 0, OPTION_ABSENT, GROUP_JOB, 0, NULL, 0, 0, NULL},
     {"speculate", 0, OPTION_ABSENT, GROUP_JOB, 0, "auto|off|N", 0, 0, NULL},

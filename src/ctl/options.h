@@ -53,6 +53,7 @@ struct options {
     const char *reducer;
     const char *job_name;
     const char *output_name;
+    const char *spec;
     const char *ok_exits;
     struct words inputs;
     struct words files;

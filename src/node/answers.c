@@ -3,6 +3,7 @@
 #include "node/state.h"
 
 #include "base/hash.h"
+#include "tasks/counts.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -152,6 +153,16 @@ void answers_jobs(struct node *node, uint64_t stream, const struct msg_ask_jobs 
     }
     reply.jobs = (struct list){rows, count};
     links_send(node, stream, &wire_say_jobs, &reply);
+}
+
+void answers_counters(struct node *node, uint64_t stream, const struct msg_ask_counters *ask)
+{
+    struct msg_counter sums[COUNTS_MAX];
+    const struct job *job = answers_find_job(node, stream, ask->request, ask->job);
+    if (job == NULL) return;
+    struct msg_say_counters reply = {.request = ask->request};
+    reply.counters = (struct list){sums, (uint32_t)counts_sum(job, sums)};
+    links_send(node, stream, &wire_say_counters, &reply);
 }
 
 /* ---- tasks ---- */

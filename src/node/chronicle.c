@@ -144,14 +144,15 @@ static void tell(const struct node *node, const struct stamped *entry, char *tex
 static bool is_of_task(unsigned kind)
 {
     return kind == MSG_claim || kind == MSG_done || kind == MSG_failed || kind == MSG_released ||
-           kind == MSG_lost;
+           kind == MSG_lost || kind == MSG_counted;
 }
 
 static bool is_wanted(const struct page *page, const struct stamped *entry)
 {
     if (page->ask->events_only && is_of_task(entry->kind)) return false;
     if (page->job == NULL) return true;
-    bool has_job = is_of_task(entry->kind) || entry->kind == MSG_job || entry->kind == MSG_ended;
+    bool has_job = is_of_task(entry->kind) || entry->kind == MSG_job ||
+                   entry->kind == MSG_tallied || entry->kind == MSG_ended;
     /* Each of these begins with the job's id. */
     return has_job && entry->fields != NULL && id_equal(entry->fields, &page->job->id);
 }

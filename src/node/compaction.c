@@ -45,6 +45,7 @@ static enum log_fate judge(void *context, const struct msg_entry *entry, struct 
     case MSG_done:
     case MSG_failed:
     case MSG_released:
+    case MSG_counted:
     case MSG_lost: break;
     default: return LOG_KEPT;
     }

@@ -10,6 +10,7 @@
 #include "node/state.h"
 
 #include "base/hash.h"
+#include "tasks/counts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -257,6 +258,15 @@ static bool outputs_are_safe(struct node *node, struct work *work)
     return is_safe;
 }
 
+static void append_tallied(struct node *node, const struct job *job)
+{
+    struct msg_counter sums[COUNTS_MAX];
+    size_t count = counts_sum(job, sums);
+    struct msg_tallied tallied = {.job = job->id, .counters = {sums, (uint32_t)count}};
+    if (count > 0 && job->tally == NULL)
+        (void)!node_append(node, &wire_tallied, &tallied, NULL);
+}
+
 static void append_done_end(struct node *node, const struct work *work)
 {
     const struct job *job = work->job;
@@ -276,6 +286,7 @@ static void append_done_end(struct node *node, const struct work *work)
                               .replicas = job->spec.replicas,
                               .request = job->id,
                               .replaces = {replaced, (uint32_t)replaced_count}};
+    append_tallied(node, job);
     if (names_by_request(&node->names, &job->id) == NULL)
         (void)!node_append(node, &wire_named, &named, NULL);
     (void)!node_append(node, &wire_ended, &ended, NULL);

@@ -590,6 +590,7 @@ void answers_members(struct node *node, uint64_t stream, const struct msg_ask_me
 void answers_jobs(struct node *node, uint64_t stream, const struct msg_ask_jobs *ask);
 void answers_tasks(struct node *node, uint64_t stream, const struct msg_ask_tasks *ask);
 void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_explain *ask);
+void answers_counters(struct node *node, uint64_t stream, const struct msg_ask_counters *ask);
 void answers_info(struct node *node, uint64_t stream, const struct msg_ask_info *ask);
 /* The task that a name like "wc-3f7a/m12" means; NULL: the client has been told. */
 struct job *answers_find_task(struct node *node, uint64_t stream, uint64_t request,

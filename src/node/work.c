@@ -11,6 +11,8 @@
  * order; the next waits a second. */
 #include "node/state.h"
 
+#include "tasks/counts.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -122,6 +124,19 @@ static void copy_final(struct node *node, const struct running *running,
     if (is_final) keeper_want(node, output, job->spec.replicas, true, NULL);
 }
 
+/* Before the done: who has that has this. */
+static void append_counted(struct node *node, const struct running *running,
+                           const struct msg_task_result *result)
+{
+    struct msg_counted counted = {.job = running->job,
+                                  .claim = running->claim,
+                                  .kind = running->kind,
+                                  .task = running->task,
+                                  .counters = result->counters};
+    if (counted.counters.count > COUNTS_MAX) counted.counters.count = COUNTS_MAX;
+    if (counted.counters.count > 0) (void)!node_append(node, &wire_counted, &counted, NULL);
+}
+
 static void append_done(struct node *node, const struct running *running,
                         const struct msg_task_result *result)
 {
@@ -136,6 +151,7 @@ static void append_done(struct node *node, const struct running *running,
                             .log = last_words(result->log)};
     node_count(node, METRIC_attempts_done);
     node_fail(node, keeper_stored(node, &result->output, OUTPUT_PIN), "output");
+    append_counted(node, running, result);
     (void)!node_append(node, &wire_done, &done, NULL);
     copy_final(node, running, &result->output);
 }

@@ -19,6 +19,7 @@
 
 #include "base/hash.h"
 #include "tasks/copy.h"
+#include "tasks/counts.h"
 #include "tasks/owners.h"
 
 #include <assert.h>
@@ -328,6 +329,7 @@ void attempt_put_all(struct memory *memory, struct task *task)
         next = lost->next;
         memory_put(memory, lost, sizeof *lost);
     }
+    counts_put_all(memory, task);
     task->attempts = NULL;
     task->lost = NULL;
 }

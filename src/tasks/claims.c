@@ -13,6 +13,7 @@
 #include "tasks/claims.h"
 
 #include "tasks/attempt.h"
+#include "tasks/counts.h"
 
 #include <assert.h>
 
@@ -77,12 +78,14 @@ bool claims_exceed(const struct job *job, const struct stamped *entry)
     const struct msg_failed *failed = entry->fields;
     const struct msg_released *released = entry->fields;
     const struct msg_lost *lost = entry->fields;
+    const struct msg_counted *counted = entry->fields;
     switch (entry->kind) {
     case MSG_claim: return ranges_exceed(job, &claim->ranges);
     case MSG_done: return exceeds(job, span_of_task(done->kind, done->task));
     case MSG_failed: return exceeds(job, span_of_task(failed->kind, failed->task));
     case MSG_released: return ranges_exceed(job, &released->ranges);
     case MSG_lost: return exceeds(job, span_of_task(lost->kind, lost->task));
+    case MSG_counted: return exceeds(job, span_of_task(counted->kind, counted->task));
     }
     assert(false);
     return false;
@@ -96,6 +99,7 @@ const struct id *claims_job(const struct stamped *entry)
     case MSG_failed: return &((const struct msg_failed *)entry->fields)->job;
     case MSG_released: return &((const struct msg_released *)entry->fields)->job;
     case MSG_lost: return &((const struct msg_lost *)entry->fields)->job;
+    case MSG_counted: return &((const struct msg_counted *)entry->fields)->job;
     }
     return NULL;
 }
@@ -185,6 +189,14 @@ static enum error apply_lost(struct jobs *jobs, struct job *job, const struct ms
     return attempt_lost(jobs, job, span.kind, span.first, &lost);
 }
 
+static enum error apply_counted(struct jobs *jobs, struct job *job, const struct msg_stamp *stamp,
+                                const struct msg_counted *counted)
+{
+    struct span span = clip(job, span_of_task(counted->kind, counted->task));
+    if (span.first >= span.end) return ERROR_NONE;
+    return counts_apply(jobs, job, &job->tasks[span.kind][span.first], stamp, counted);
+}
+
 enum error claims_apply(struct jobs *jobs, struct job *job, const struct stamped *entry)
 {
     switch (entry->kind) {
@@ -193,6 +205,7 @@ enum error claims_apply(struct jobs *jobs, struct job *job, const struct stamped
     case MSG_failed: return apply_failed(jobs, job, &entry->stamp, entry->fields);
     case MSG_released: return apply_released(jobs, job, &entry->stamp, entry->fields);
     case MSG_lost: return apply_lost(jobs, job, &entry->stamp, entry->fields);
+    case MSG_counted: return apply_counted(jobs, job, &entry->stamp, entry->fields);
     }
     assert(false);
     return ERROR_NONE;

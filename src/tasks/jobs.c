@@ -20,6 +20,7 @@
 #include "tasks/attempt.h"
 #include "tasks/claims.h"
 #include "tasks/copy.h"
+#include "tasks/counts.h"
 #include "tasks/owners.h"
 #include "tasks/pending.h"
 
@@ -104,6 +105,7 @@ static void job_put(struct jobs *jobs, struct job *job)
     pending_put_all(jobs, job);
     memory_put(jobs->memory, job->spec_memory, job->spec_memory_size);
     copy_slice_put(jobs->memory, &job->error);
+    if (job->tally != NULL) memory_put(jobs->memory, job->tally, job->tally_size);
     memory_put(jobs->memory, job, sizeof *job);
 }
 
@@ -239,6 +241,14 @@ static enum error apply_ended(struct jobs *jobs, const struct msg_stamp *stamp,
     return ERROR_NONE;
 }
 
+static enum error apply_tallied(struct jobs *jobs, const struct msg_stamp *stamp,
+                                const struct msg_tallied *tallied)
+{
+    struct job *job;
+    enum error error = job_get(jobs, &tallied->job, &job);
+    return error == ERROR_NONE ? counts_tally(jobs, job, stamp, tallied) : error;
+}
+
 /* ---- entries ---- */
 
 static enum error apply_to_tasks(struct jobs *jobs, const struct stamped *entry)
@@ -259,7 +269,9 @@ enum error jobs_apply(struct jobs *jobs, const struct stamped *entry)
     case MSG_done:
     case MSG_failed:
     case MSG_released:
+    case MSG_counted:
     case MSG_lost: return apply_to_tasks(jobs, entry);
+    case MSG_tallied: return apply_tallied(jobs, &entry->stamp, entry->fields);
     case MSG_ended: return apply_ended(jobs, &entry->stamp, entry->fields);
     case MSG_opened: return owners_opened(jobs, &entry->stamp);
     case MSG_dead: return owners_dead(jobs, entry->fields);

@@ -1,7 +1,7 @@
 /* Jobs as the log tells them: a fold over the entries job, claim, done, failed, released, lost,
- * dead, opened, left and ended that does not depend on the order of arrival (docs/PROTOCOL.md). It
- * never reads membership, time or configuration. An entry whose referent is missing is kept until
- * it comes.
+ * counted, tallied, dead, opened, left and ended that does not depend on the order of arrival
+ * (docs/PROTOCOL.md). It never reads membership, time or configuration. An entry whose referent is
+ * missing is kept until it comes.
  *
  * Per task there is a set of attempts; an attempt is a claim entry's stamp. Derived from the
  * set, never stored as truth:
@@ -22,6 +22,7 @@
  *   attempt  what became of one claim of one task: the join, and every count that follows from it
  *   owners   which claims the roster's entries (opened, dead, left) free
  *   pending  entries that wait for a job entry
+ *   counts   what programs counted
  *   task     questions about one task */
 #ifndef TASKS_JOBS_H
 #define TASKS_JOBS_H
@@ -32,6 +33,7 @@
 #include "wire/kinds.h"
 #include "wire/stamp.h"
 
+struct count;
 struct owner;
 struct pending;
 
@@ -75,6 +77,7 @@ struct lost {
 struct task {
     struct attempt *attempts;
     struct lost *lost;
+    struct count *counts;         /* what its attempts counted (counts.h) */
     uint32_t failures;            /* charged ones */
     uint32_t highest;             /* highest attempt number seen */
     uint32_t frees;               /* times it became free here: depends on the order of arrival */
@@ -107,6 +110,9 @@ struct job {
     struct msg_block_ref manifest; /* of the output */
     uint64_t output_size;
     struct slice error;           /* owned copy of the ended text */
+    struct msg_tallied *tally;    /* its counters; owned; NULL = not summed up yet */
+    size_t tally_size;
+    struct msg_stamp tally_stamp;
     uint64_t revision;            /* grows whenever anything of the job changes */
     bool is_trimmed;              /* ended, and its tasks are forgotten: they no longer count */
     int64_t retired;              /* its user's: when it was seen to have ended; 0 = not yet */

@@ -28,6 +28,7 @@ struct item {
         struct msg_left left;
         struct msg_opened opened;
         struct msg_ended ended;
+        struct msg_counted counted;
     } as;
     struct msg_task_range ranges[2]; /* of claim and released */
     uint32_t ranges_count;
@@ -69,6 +70,19 @@ static inline struct item claim_item(struct msg_stamp stamp, uint32_t number, en
     item.as.claim.number = number;
     item.as.claim.cause = (uint8_t)cause;
     item.ranges[0] = (struct msg_task_range){TASK_MAP, first, count};
+    return item;
+}
+
+static inline struct item counted_item(struct msg_stamp stamp, struct msg_stamp claim,
+                                       uint32_t task)
+{
+    static struct msg_counter counter = {
+        {(const uint8_t *)"g", 1}, {(const uint8_t *)"n", 1}, 7};
+    struct item item = {.kind = MSG_counted, .stamp = stamp};
+    item.as.counted.job = job_of(0);
+    item.as.counted.claim = claim;
+    item.as.counted.task = task;
+    item.as.counted.counters = (struct list){&counter, 1};
     return item;
 }
 

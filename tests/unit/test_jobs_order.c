@@ -6,6 +6,7 @@
 #include "fold.h"
 
 #include "base/prng.h"
+#include "tasks/counts.h"
 
 #include <stdio.h>
 
@@ -109,6 +110,11 @@ static void draw_jobs(struct picture *picture, const struct jobs *jobs)
         draw(picture, "known %d maps %u reduces %u ", job->is_known, job->spec.maps,
              job->spec.reduces);
         draw_stamp(picture, &job->stamp);
+        struct msg_counter sums[COUNTS_MAX];
+        size_t sums_count = counts_sum(job, sums);
+        for (size_t i = 0; i < sums_count; i++)
+            draw(picture, "counted %.*s %u ", (int)sums[i].name.count,
+                 (const char *)sums[i].name.at, (unsigned)sums[i].value);
         for (unsigned kind = 0; kind < 2; kind++)
             for (uint32_t i = 0; i < job_tasks_count(job, kind); i++)
                 draw_task(picture, job, kind, i);
@@ -272,6 +278,7 @@ static size_t drama(struct item *items)
     items[count++] = job_item(stamp_at(1, 1, 6), 0, 1, 3);
     items[count++] = claim_item(late, 2, CAUSE_OWNER_RESTARTED, 0, 1);
     items[count++] = left_item(1, 1, 60);
+    items[count++] = counted_item(stamp_at(0, 1, 17), a, 0);
     return count;
 }
 
@@ -298,6 +305,7 @@ static void every_order_of_seven_entries_gives_one_state(void **state)
         {0, 1, 2, 3, 9, 10, 11}, /* ended twice */
         {0, 12, 1, 2, 4, 9, 14}, /* submitted twice, with different sizes */
         {0, 1, 13, 5, 6, 7, 8},  /* all ends of one claim, and the next one */
+        {0, 1, 3, 9, 15, 12, 2}, /* counted, done, lost, submitted twice */
     };
     struct item all[16], some[7];
     (void)drama(all);
@@ -353,6 +361,8 @@ static struct item arbitrary_item(struct prng *prng, uint64_t time)
         if (prng_below(prng, 8) > 0) return opened_item(0, boot, time);
         return ended_item(stamp, (enum job_outcome)prng_below(prng, 5));
     case 4:
+        if (prng_below(prng, 2) == 0) return counted_item(stamp, claim, task);
+        return failed_item(stamp, claim, task, prng_below(prng, 2) == 0);
     case 5: return failed_item(stamp, claim, task, prng_below(prng, 2) == 0);
     case 6: return released_item(stamp, claim, CAUSE_LEAVING, task, count);
     case 7:

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# kill -9 of a node in each phase of a job, at a random moment of it: map, shuffle (the maps are done, the reduces fetch),
+# reduce, commit (the reduces are done, the job is not). ROUNDS rounds (4; ROUNDS=20 for the long run), the phases in turn,
+# any of four nodes, the one that took the job included. The bytes are right each time, and only what the dead one had is
+# done again: how much is printed.
+#
+#      node1 --- node2
+#        |   \ /   |        everyone knows everyone
+#      node3 --- node4
+. "$(dirname "$0")/../lib/flock.sh"
+flock_begin shuffle_faults
+rounds=${ROUNDS:-4}
+for n in 1 2 3 4; do flock_start $n || not_ok "node $n starts"; done
+check "four nodes find each other" flock_whole 4
+text "$DIR/text" 4
+export LC_ALL=C
+tr -s '[:space:]' '\n' <"$DIR/text" | sed '/^$/d' | sort >"$DIR/expected"
+
+# So that each phase lasts a while.
+submit() {
+  ctl submit -q -m "sleep 0.3; $MAPPER" -r "sleep 0.3; cat; sleep 0.8" -R 10 --partition range -i "$DIR/text" --split 200K --name shuffle
+}
+state() { ctl status "$job" -o json 2>/dev/null | jq -r '"\(.maps_done) \(.maps) \(.reduces_done) \(.reduces) \(.state)"'; }
+in_phase() {
+  local maps_done maps reduces_done reduces state
+  read -r maps_done maps reduces_done reduces state < <(state)
+  case $1 in
+  map) [ "$maps_done" -ge 1 ] ;;
+  shuffle) [ "$maps_done" = "$maps" ] ;;
+  reduce) [ "$reduces_done" -ge 1 ] ;;
+  commit) [ "$reduces_done" -ge $((reduces - 1)) ] ;; # the last one is near its end: so is the commit
+  esac
+}
+soon() { # looks more often than wait_for: the phases are short
+  local limit=$((SECONDS + 60))
+  until in_phase "$1"; do [ $SECONDS -ge $limit ] && return 1; sleep 0.01; done
+}
+right() { ctl cat "$job" 2>"$DIR/cat.err" | cmp -s - "$DIR/expected"; }
+# Every attempt with another cause than the first follows one that the dead node had.
+had() { ctl tasks "$job" -o json 2>/dev/null | jq --arg n "node$1" '[.[] | select(.node_name == $n)] | length'; }
+
+phases=(map shuffle reduce commit)
+total=0
+for ((round = 1; round <= rounds; round++)); do
+  phase=${phases[$(((round - 1) % 4))]}
+  victim=$((RANDOM % 4 + 1))
+  job=$(submit) || not_ok "round $round: submit"
+  soon "$phase" || not_ok "round $round: the phase $phase comes"
+  sleep "0.$((RANDOM % 4))"
+  before=$(state)
+  flock_kill $victim
+  ctl wait "$job" >/dev/null 2>"$DIR/wait.err"
+  check "round $round: node$victim killed in $phase: the job ends well" [ $? = 0 ]
+  check "round $round: node$victim killed in $phase: the right bytes" right
+  redone=$(job_field "$job" reexecuted) lost=$(had $victim)
+  total=$((total + redone))
+  echo "# round $round: $phase (maps done, maps, reduces done, reduces, state: $before): $redone done again; the dead one had $lost"
+  check "round $round: no more is done again than the dead one had" [ "$redone" -le "$lost" ]
+  flock_start $victim || not_ok "node$victim starts again"
+  flock_whole 4 || not_ok "node$victim is back"
+  ctl rm "$job" 2>/dev/null
+done
+echo "# $total attempts done again in $rounds rounds"
+nothing_left() { [ -z "$(find "$DIR"/node*/scratch -mindepth 1 2>/dev/null)" ] && no_tasks_left; }
+check "no scratch and no process is left of jobs that ended" wait_for 20 nothing_left
+flock_end
