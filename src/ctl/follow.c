@@ -48,6 +48,16 @@ static void say_how_to_return(const struct session *session, const char *name, i
                 node == NULL ? "" : node, name);
 }
 
+/* What keeps it from going on is said once, not every second. */
+static void tell_trouble(struct session *session, const struct followed *followed,
+                         const struct msg_job_row *row, struct progress *progress)
+{
+    bool is_news = row->error.count > 0 && !slice_equal(row->error, followed->row.error);
+    if (row->state != JOB_RUNNING || !is_news || session_options(session)->is_quiet) return;
+    progress_clear(progress);
+    notice_line("%.*s", (int)row->error.count, (const char *)row->error.at);
+}
+
 /* One round: asks, and takes replies until the job has ended or the conversation has. */
 static int wait_once(struct session *session, const char *name, struct followed *followed,
                      struct progress *progress)
@@ -59,6 +69,7 @@ static int wait_once(struct session *session, const char *name, struct followed 
         int code = session_reply(session, MSG_say_job, &reply);
         if (code != EXIT_OK) return code;
         const struct msg_say_job *say = reply.fields;
+        tell_trouble(session, followed, &say->job, progress);
         keep(followed, &say->job);
         if (say->job.state != JOB_RUNNING) return EXIT_OK;
         progress_job(progress, &say->job);

@@ -233,6 +233,12 @@ static void conclude(const struct attempt *attempt, enum error error,
             trouble_text(&attempt->scratch.trouble, text, 1024);
         if (text[0] == '\0') snprintf(text, 1024, "%s", endings[error].text);
     }
+    bool is_cut_short = result->outcome != OUTCOME_DONE && result->outcome != OUTCOME_KILLED &&
+                        result->outcome != OUTCOME_INPUT_MISSING;
+    size_t used = strlen(text);
+    if (is_cut_short && attempt->input_size > 0)
+        snprintf(text + used, 1024 - used, " (%llu bytes of its input were read)",
+                 (unsigned long long)attempt->input_size);
     result->text = slice_string(text);
     if (result->outcome == OUTCOME_DONE) result->text = report_status(&attempt->report);
     result->input_size = attempt->input_size;

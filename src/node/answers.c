@@ -124,7 +124,7 @@ struct msg_job_row answers_job(struct node *node, const struct job *job)
         .elapsed_ms = until > from ? until - from : 0,
         .submitted_wall_ms = from,
         .output = job_output_name(job),
-        .error = job->error,
+        .error = telling_trouble(node, job),
     };
 }
 

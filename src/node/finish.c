@@ -38,46 +38,15 @@ struct slice job_output_name(const struct job *job)
 
 /* ---- failed ---- */
 
-static const struct attempt *last_failure(const struct task *task)
-{
-    const struct attempt *last = NULL;
-    for (const struct attempt *a = task->attempts; a != NULL; a = a->next)
-        if (a->state == ATTEMPT_FAILED && a->charged) last = a;
-    return last;
-}
-
-static size_t describe_status(char *text, size_t size, const struct attempt *attempt)
-{
-    int used = attempt->end_cause == CAUSE_SIGNALED
-                   ? snprintf(text, size, "killed by signal %u", attempt->status - 128)
-               : attempt->end_cause == CAUSE_EXITED
-                   ? snprintf(text, size, "exit status %u", attempt->status)
-                   : snprintf(text, size, "%s", cause_text(attempt->end_cause));
-    return (size_t)used;
-}
-
 static void append_failed_end(struct node *node, const struct job *job, enum task_kind kind,
                               uint32_t index)
 {
-    const struct task *task = &job->tasks[kind][index];
-    const struct attempt *attempt = last_failure(task);
-    char name[96], status[128] = "", text[8192];
-    if (attempt != NULL) describe_status(status, sizeof status, attempt);
-    const struct member *member =
-        attempt != NULL ? members_find(&node->gossip.members, &attempt->claim.node) : NULL;
-    struct slice command = kind == TASK_MAP ? job->spec.mapper : job->spec.reducer;
-    int used = snprintf(text, sizeof text, "task %s failed %u times, last on %s: %s\ncommand: %.*s",
-                        task_name(job, kind, index, 0, name), task->failures,
-                        member != NULL ? member->fact->name : "a node that is gone", status,
-                        command.count > 1000 ? 1000 : (int)command.count, (const char *)command.at);
-    if (attempt != NULL && attempt->log.count > 0)
-        used += snprintf(text + used, sizeof text - (size_t)used, "\nits last words:\n%.*s",
-                         (int)attempt->log.count, (const char *)attempt->log.at);
+    char text[8192];
     struct msg_ended ended = {.job = job->id,
                               .outcome = JOB_FAILED,
                               .cause = CAUSE_TASK_FAILED,
                               .wall_ms = node_wall_ms(node)};
-    ended.text = slice_of(text, (size_t)used < sizeof text ? (size_t)used : sizeof text - 1);
+    ended.text = slice_of(text, telling_failed(node, job, kind, index, text, sizeof text));
     (void)!node_append(node, &wire_ended, &ended, NULL);
 }
 

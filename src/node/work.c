@@ -178,6 +178,18 @@ static enum cause failure_cause(unsigned outcome)
     }
 }
 
+/* How it ended, in a line, and then its last words. */
+static struct slice failed_words(const struct msg_task_result *result, char text[TELLTALE_MAX])
+{
+    size_t used = result->text.count < TELLTALE_MAX / 2 ? result->text.count : TELLTALE_MAX / 2;
+    if (used > 0) memcpy(text, result->text.at, used);
+    if (used > 0 && result->log.count > 0) text[used++] = '\n';
+    size_t room = TELLTALE_MAX - used;
+    size_t count = result->log.count < room ? result->log.count : room;
+    if (count > 0) memcpy(text + used, result->log.at + result->log.count - count, count);
+    return slice_of(text, used + count);
+}
+
 /* The program's own doing counts; what the machine did to it does not (S9). */
 static bool is_charged(unsigned outcome)
 {
@@ -188,7 +200,8 @@ static bool is_charged(unsigned outcome)
 static void append_failed(struct node *node, const struct running *running,
                           const struct msg_task_result *result)
 {
-    struct slice words = result->log.count > 0 ? last_words(result->log) : result->text;
+    char telltale[TELLTALE_MAX];
+    struct slice words = failed_words(result, telltale);
     struct msg_failed failed = {.job = running->job,
                                 .claim = running->claim,
                                 .kind = running->kind,

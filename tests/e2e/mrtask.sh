@@ -164,7 +164,7 @@ check "a signal" eval 'run kind=map "command=kill -SEGV \$\$" && is outcome sign
 check "a missing command" eval 'run kind=map command=no-such-command && is outcome exited &&
     is status 127 && grep -q "not found" "$TOP/told"'
 check "a failing combiner is named" eval 'run kind=map command=cat "combiner=exit 4" partitions=1 \
-    input="$TOP/unended" && is text "combiner: exit status 4"'
+    input="$TOP/unended" && is text "combiner: exit status 4 (3 bytes of its input were read)"'
 check "an unknown built-in" eval 'run kind=map command=@nonsense && is outcome exited'
 check "a missing input" eval 'run kind=map command=cat part="$TOP/gone:0:7" &&
     is outcome input-missing &&

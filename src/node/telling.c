@@ -1,0 +1,170 @@
+/* What people are told of a task that failed, without asking: the command, the node, how it ended,
+ * which part of the input it had, its last words; and of one that cannot go on for now, why, and
+ * what would help. */
+#include "node/state.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    TROUBLE_SIZE = 1024,
+    HINDERED_MIN = 2,  /* attempts that failed without fault of their own: once is nothing */
+    COMMAND_MAX = 1000,
+};
+
+#define COMMIT_USUAL (5 * SECOND) /* a commit that takes longer has a reason */
+
+/* Text that grows in a piece of memory; what does not fit is cut. */
+struct telling {
+    char *text;
+    size_t size, used;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct telling *telling, const char *format,
+                                                      ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    size_t room = telling->size - telling->used;
+    int size = vsnprintf(telling->text + telling->used, room, format, arguments);
+    va_end(arguments);
+    if (size > 0) telling->used += (size_t)size < room ? (size_t)size : room - 1;
+}
+
+static void say_slice(struct telling *telling, struct slice bytes, size_t max)
+{
+    size_t count = bytes.count < max ? bytes.count : max;
+    if (count > 0) say(telling, "%.*s", (int)count, (const char *)bytes.at);
+}
+
+static const char *node_name(const struct node *node, const struct attempt *attempt)
+{
+    const struct member *member = members_find(&node->gossip.members, &attempt->claim.node);
+    return member != NULL ? member->fact->name : "a node that is gone";
+}
+
+static void say_end(struct telling *telling, const struct attempt *attempt)
+{
+    if (attempt->end_cause == CAUSE_SIGNALED)
+        say(telling, "killed by signal %u", attempt->status - 128);
+    else if (attempt->end_cause == CAUSE_EXITED)
+        say(telling, "exit status %u", attempt->status);
+    else say(telling, "%s", cause_text(attempt->end_cause));
+}
+
+/* A map's split: which bytes of which file. */
+static void say_input(struct node *node, const struct job *job, enum task_kind kind,
+                      uint32_t index, struct telling *telling)
+{
+    if (kind == TASK_REDUCE) {
+        say(telling, "\ninput: part %u of %u, of the outputs of %u maps", index, job->spec.reduces,
+            job->spec.maps);
+        return;
+    }
+    const struct msg_manifest *manifest = manifests_get(node, &job->spec.manifest);
+    if (manifest == NULL || index >= manifest->blocks.count) return;
+    const struct msg_manifest_block *block =
+        (const struct msg_manifest_block *)manifest->blocks.at + index;
+    say(telling, "\ninput: ");
+    if (block->file < manifest->files.count)
+        say_slice(telling, ((const struct msg_text *)manifest->files.at)[block->file].text, 500);
+    say(telling, ", bytes %llu to %llu", (unsigned long long)block->offset,
+        (unsigned long long)(block->offset + block->block.size));
+}
+
+static const struct attempt *last_failure(const struct task *task)
+{
+    const struct attempt *last = NULL;
+    for (const struct attempt *a = task->attempts; a != NULL; a = a->next)
+        if (a->state == ATTEMPT_FAILED && a->charged) last = a;
+    return last;
+}
+
+size_t telling_failed(struct node *node, const struct job *job, enum task_kind kind,
+                      uint32_t index, char *text, size_t size)
+{
+    struct telling telling = {text, size, 0};
+    const struct task *task = &job->tasks[kind][index];
+    const struct attempt *attempt = last_failure(task);
+    char name[96];
+    say(&telling, "task %s failed %u times, last on %s: ", task_name(job, kind, index, 0, name),
+        task->failures, attempt != NULL ? node_name(node, attempt) : "a node that is gone");
+    if (attempt != NULL) say_end(&telling, attempt);
+    say(&telling, "\ncommand: ");
+    say_slice(&telling, kind == TASK_MAP ? job->spec.mapper : job->spec.reducer, COMMAND_MAX);
+    say_input(node, job, kind, index, &telling);
+    if (attempt != NULL && attempt->log.count > 0) say(&telling, "\nits last words:\n");
+    if (attempt != NULL) say_slice(&telling, attempt->log, attempt->log.count);
+    return telling.used;
+}
+
+/* ---- what waits ---- */
+
+/* The last attempt, when it and one before failed through no fault of their own; NULL. */
+static const struct attempt *hindered(const struct task *task)
+{
+    const struct attempt *last = NULL;
+    unsigned count = 0;
+    for (const struct attempt *a = task->attempts; a != NULL; a = a->next) {
+        if (a->state == ATTEMPT_RUNNING && a->number > 0) continue;
+        last = a->state == ATTEMPT_FAILED && !a->charged ? a : NULL;
+        count += last != NULL;
+    }
+    return count >= HINDERED_MIN ? last : NULL;
+}
+
+static const char *remedy(enum cause cause)
+{
+    if (cause == CAUSE_DISK) return "free space there, or add a node; the job goes on by itself";
+    if (cause == CAUSE_INPUT_MISSING) return "it is tried again where it can be read";
+    return "it is tried again";
+}
+
+/* All is done but the copies that make the output safe. */
+static struct slice say_commit(struct node *node, const struct job *job)
+{
+    struct telling telling = {.size = TROUBLE_SIZE};
+    const struct work *work = node->works;
+    while (work != NULL && work->job != job) work = work->next;
+    if (work == NULL || work->complete_since == 0) return job->error;
+    if (node->now - work->complete_since < COMMIT_USUAL) return job->error;
+    telling.text = arena_take(&node->actions->arena, TROUBLE_SIZE);
+    if (telling.text == NULL) return job->error;
+    say(&telling, "all tasks are done; the end waits for %u copies of the output on living nodes: "
+                  "is there space on their disks? The job ends by itself",
+        (unsigned)SAFE_COPIES);
+    return slice_of(telling.text, telling.used);
+}
+
+struct slice telling_trouble(struct node *node, const struct job *job)
+{
+    char name[96];
+    struct telling telling = {.size = TROUBLE_SIZE};
+    enum task_kind last = job->spec.reduces > 0 ? TASK_REDUCE : TASK_MAP;
+    if (job->outcome != JOB_RUNNING || !job->is_known) return job->error;
+    if (job->done_count[last] == job_tasks_count(job, last)) return say_commit(node, job);
+    if (job->failed_count == 0) return job->error;
+    for (int kind = 0; kind < 2; kind++) {
+        uint32_t count = job_tasks_count(job, (enum task_kind)kind);
+        for (uint32_t i = 0; job->tasks[kind] != NULL && i < count; i++) {
+            const struct task *task = &job->tasks[kind][i];
+            const struct attempt *attempt = task->is_done ? NULL : hindered(task);
+            if (attempt == NULL) continue;
+            telling.text = arena_take(&node->actions->arena, TROUBLE_SIZE);
+            if (telling.text == NULL) return job->error;
+            say(&telling, "task %s waits; on %s: ",
+                task_name(job, (enum task_kind)kind, i, 0, name), node_name(node, attempt));
+            const uint8_t *newline =
+                attempt->log.count == 0 ? NULL
+                                        : memchr(attempt->log.at, '\n', attempt->log.count);
+            size_t line = newline == NULL ? attempt->log.count
+                                          : (size_t)(newline - attempt->log.at);
+            if (line == 0) say(&telling, "%s", cause_text(attempt->end_cause));
+            else say_slice(&telling, attempt->log, line);
+            say(&telling, ": %s", remedy(attempt->end_cause));
+            return slice_of(telling.text, telling.used);
+        }
+    }
+    return job->error;
+}

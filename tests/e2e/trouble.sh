@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# What goes wrong is told without asking, and what can be waited for is waited for: a failed task's command, node, status,
+# input and last words; a disk that is full in a map, in a reduce, in the commit (small tmpfs, as root).
+#
+#      node1 (a small disk of its own) --- node2 (another one)
+. "$(dirname "$0")/../lib/flock.sh"
+flock_begin trouble
+small_disk() { # node, size
+  mkdir -p "$DIR/node$1" && mount -t tmpfs -o "size=$2" tmpfs "$DIR/node$1" 2>/dev/null
+}
+resize() { mount -o "remount,size=$2" "$DIR/node$1"; }
+leave() { # node, kilobytes free
+  resize "$1" "$(($(df --output=used "$DIR/node$1" | tail -n 1) + $2))k"
+}
+unmount_all() { umount "$DIR"/node1 "$DIR"/node2 2>/dev/null; }
+has_disks=yes
+small_disk 1 40m || has_disks=
+flock_clean_all() { local status=$? n; for n in "${!PID[@]}"; do kill -9 "${PID[$n]}" 2>/dev/null; wait "${PID[$n]}" 2>/dev/null; done; unmount_all; (exit $status); flock_clean; }
+trap flock_clean_all EXIT
+flock_start 1 || not_ok "node 1 starts"
+
+# ---- a task that fails ----
+seq 1 2000 >"$DIR/numbers"
+ctl run -m "cat >/dev/null; echo oh dear >&2; exit 7" --retries 2 -i "$DIR/numbers" --split 4K >/dev/null 2>"$DIR/err"
+check "a failed task shows its name, node and exit status" grep -qE 'task cat-[^ ]*/m[0-9]+ failed 2 times, last on node1: exit status 7' "$DIR/err"
+check "its command" grep -q 'command: cat >/dev/null; echo oh dear >&2; exit 7' "$DIR/err"
+check "its input" grep -qE 'input: .*numbers, bytes [0-9]+ to [0-9]+' "$DIR/err"
+check "how much of it was read" grep -qE 'exit status 7 \([0-9]+ bytes of its input were read\)' "$DIR/err"
+check "and its last words" grep -q 'oh dear' "$DIR/err"
+ctl run -m cat -r 'kill -SEGV $$' --retries 1 -i "$DIR/numbers" >/dev/null 2>"$DIR/err"
+check "a signal, in a reduce" grep -q '/r0 failed 1 times, last on node1: killed by signal 11' "$DIR/err"
+check "a reduce's input" grep -q 'input: part 0 of 1, of the outputs of' "$DIR/err"
+
+# ---- full disks ----
+if [ -z "$has_disks" ]; then
+  skip "full disks (needs root and tmpfs)"
+  flock_end
+fi
+waits() { grep -qE "task full-[^ ]* waits; on node1: .*([Nn]o space left).*: free space there" "$DIR/wait.err"; }
+full() { # name, options of the job, what it must print: its md5
+  local job
+  leave 1 15000
+  job=$(ctl submit -q --name full "${@:3}" -i "$DIR/numbers") || return 1
+  ctl wait "$job" >"$DIR/wait.out" 2>"$DIR/wait.err" &
+  local waiter=$!
+  check "a full disk in $1: mrctl says which task waits, where, for what, and what helps" wait_for 60 waits
+  resize 1 400m
+  wait $waiter
+  check "a full disk in $1: with space again, the job ends by itself" [ $? = 0 ]
+  check "a full disk in $1: the right bytes" [ "$(ctl cat "$job" | md5sum)" = "$(eval "$2" | md5sum)" ]
+  ctl rm "$job"
+}
+lines='seq 1 3000000'
+full "a map" "$lines | LC_ALL=C sort" -m "$lines" -r @sort --sort line --mem 2M
+full "a reduce" "head -c 60000000 /dev/zero | tr '\\0' x" -m "head -n 1" -r "head -c 60000000 /dev/zero | tr '\\0' x"
+resize 1 400m
+
+small_disk 2 40m || not_ok "a second disk"
+flock_start 2 --slots 1 || not_ok "node 2 starts"
+flock_whole 2
+leave 2 3000 # enough for its copy of the input, not for one of the output
+job=$(ctl submit -q --name full -m cat -r 'head -c 30000000 /dev/zero | tr "\0" x' -R 2 -i "$DIR/numbers")
+ctl wait "$job" >"$DIR/wait.out" 2>"$DIR/wait.err" &
+waiter=$!
+said() { grep -q 'the end waits for 2 copies of the output' "$DIR/wait.err"; }
+check "a full disk in the commit: what is waited for is said" wait_for 60 said
+resize 2 400m
+wait $waiter
+check "a full disk in the commit: with space again, the job ends by itself" [ $? = 0 ]
+check "a full disk in the commit: the right bytes" [ "$(ctl cat "$job" | tr -d x | wc -c)" = 0 ]
+check "and all of them" [ "$(ctl cat "$job" | wc -c)" = 60000000 ]
+flock_end
