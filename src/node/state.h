@@ -588,7 +588,8 @@ void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t
 /* Why the task failed for good, into text; returns its length. */
 size_t telling_failed(struct node *node, const struct job *job, enum task_kind kind,
                       uint32_t index, char *text, size_t size);
-/* What keeps a running job from going on, for now; of an ended one its error. Valid for the step. */
+/* What keeps a running job from going on, for now; of an ended one its error. Valid for the
+ * step. */
 struct slice telling_trouble(struct node *node, const struct job *job);
 struct msg_job_row answers_job(struct node *node, const struct job *job);
 void answers_members(struct node *node, uint64_t stream, const struct msg_ask_members *ask);
