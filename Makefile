@@ -40,8 +40,13 @@ BINARIES := $(PROGRAMS:%=$(BUILD)/%)
 
 all: $(BINARIES) ## build mrnode, mrctl, mrsim and mrtask into build/
 
-$(BUILD)/mrnode: $(call object,cmd/mrnode.c $(IO) $(MAPREDUCE) $(CORE))
+# Of src/mapreduce a node wants what ends and sweeps processes alone: the linker takes that from an archive.
+$(BUILD)/mrnode: $(call object,cmd/mrnode.c $(IO) $(CORE)) $(BUILD)/libmapreduce.a
 	$(CC) $(LDFLAGS) $^ -o $@ -luv -llmdb -lsodium
+
+$(BUILD)/libmapreduce.a: $(call object,$(MAPREDUCE) $(BASE) $(WIRE))
+	@rm -f $@
+	ar rcs $@ $^
 
 $(BUILD)/mrctl: $(call object,cmd/mrctl.c $(CTL) $(MAPREDUCE) $(BASE) $(WIRE))
 	$(CC) $(LDFLAGS) $^ -o $@ -lsodium -lzstd -linih

@@ -116,7 +116,7 @@ struct command {
 int options_parse(struct options *options, int argc, char **argv, const struct command *commands);
 void options_deinit(struct options *options);
 
-/* The options that a command takes, long and short, a blank behind each: for a shell's completion. */
+/* The options that a command takes, long and short, a blank behind each: for completion. */
 void options_names(const struct command *command, FILE *file);
 /* The help of one command, or of all (command NULL). */
 void options_help(const struct command *command, const struct command *commands, FILE *file);

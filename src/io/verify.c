@@ -4,10 +4,11 @@
  * telling. What was just written counts as looked at: its writer has hashed it. The scrub always
  * reads.
  *
- * A plain block is one piece. A partitioned one is its index, whose digest is the block's, and the
- * segments, whose digests are in the index. */
+ * A plain block is one piece. A partitioned one is its index, which has the block's name, and the
+ * segments, whose checksums are in the index behind what its name covers. */
 #include "io/verify.h"
 
+#include "base/hash.h"
 #include "io/loop.h"
 #include "io/partitioned.h"
 #include "wire/seal.h"
@@ -65,27 +66,50 @@ static enum error check_piece(int file, uint64_t offset, uint64_t size, const st
     return digest_equal(&digest, wanted) ? ERROR_NONE : ERROR_CORRUPT;
 }
 
+/* The checksum of a segment as it is stored. */
+static enum error check_segment(int file, const struct segment *segment, uint8_t *buffer)
+{
+    struct hash_stream check;
+    uint64_t offset = segment->offset, left = segment->size;
+    hash_stream_init(&check);
+    while (left > 0) {
+        size_t count = left < READ_SIZE ? (size_t)left : READ_SIZE;
+        enum error error = file_read(file, buffer, count, offset);
+        if (error != ERROR_NONE) return error;
+        hash_stream_update(&check, buffer, count);
+        offset += count;
+        left -= count;
+    }
+    return hash_stream_final(&check) == segment->check ? ERROR_NONE : ERROR_CORRUPT;
+}
+
+/* Is this the index of the block of this name, and of so many bytes? */
+static enum error check_index(struct slice index, const struct digest *wanted, uint64_t size)
+{
+    struct digest digest;
+    uint64_t told;
+    if (partitioned_check(index, &told) != NULL || told != size) return ERROR_CORRUPT;
+    crypto_sodium.digest(partitioned_name(index), &digest);
+    return digest_equal(&digest, wanted) ? ERROR_NONE : ERROR_CORRUPT;
+}
+
 static enum error check_partitioned(int file, uint64_t size, const struct digest *digest,
                                     uint8_t *buffer)
 {
     uint8_t head[PARTITIONED_HEAD];
-    uint64_t told;
     enum error error = file_read(file, head, sizeof head, 0);
     if (error != ERROR_NONE) return error;
     size_t index_size = partitioned_index_size(head);
     if (index_size == 0) return ERROR_CORRUPT;
-    error = check_piece(file, 0, index_size, digest, buffer);
-    if (error != ERROR_NONE) return error;
     uint8_t *index = malloc(index_size);
     if (index == NULL) return ERROR_MEMORY;
     error = file_read(file, index, index_size, 0);
     struct slice bytes = slice_of(index, index_size);
-    if (error == ERROR_NONE && (partitioned_check(bytes, &told) != NULL || told != size))
-        error = ERROR_CORRUPT;
+    if (error == ERROR_NONE) error = check_index(bytes, digest, size);
     uint32_t count = error == ERROR_NONE ? partitioned_count(bytes) : 0;
     for (uint32_t i = 0; i < count && error == ERROR_NONE; i++) {
         struct segment segment = partitioned_segment(bytes, i);
-        error = check_piece(file, segment.offset, segment.size, &segment.digest, buffer);
+        error = check_segment(file, &segment, buffer);
     }
     free(index);
     return error;
