@@ -11,6 +11,7 @@
 #include "wire/kinds.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <unistd.h>
 
 struct mapper {
@@ -138,6 +139,16 @@ static enum error run_for_sample(struct mapper *mapper)
     return error;
 }
 
+/* Before the command starts, which may write where the job's files are. */
+static enum error read_ranges(struct mapper *mapper)
+{
+    struct attempt *attempt = mapper->attempt;
+    char path[sizeof attempt->directory + sizeof RANGES_FILE + 1];
+    snprintf(path, sizeof path, "%s/%s", attempt->directory, RANGES_FILE);
+    return partition_read_ranges(&mapper->partition, attempt->scratch.directory, path,
+                                 &attempt->scratch.trouble);
+}
+
 static enum error run_to_records(struct mapper *mapper)
 {
     struct attempt *attempt = mapper->attempt;
@@ -146,8 +157,7 @@ static enum error run_to_records(struct mapper *mapper)
     case PARTITION_COMMAND: return run_with_partitioner(mapper);
     case PARTITION_SAMPLE: return run_for_sample(mapper);
     case PARTITION_RANGE:
-        error = partition_read_ranges(&mapper->partition, attempt->scratch.directory,
-                                      "work/" RANGES_FILE, &attempt->scratch.trouble);
+        error = read_ranges(mapper);
         break;
     case PARTITION_HASH: break;
     }

@@ -36,8 +36,17 @@ if [ -z "$has_disks" ]; then
   skip "full disks (needs root and tmpfs)"
   flock_end
 fi
+# Who fills the disk is to blame, and its job fails; who finds it filled by others waits.
+lines='seq 1 3000000'
+resize 1 60m
+ctl run --retries 1 -m 'seq 1 9000000' -r @sort --mem 2M -i "$DIR/numbers" >/dev/null 2>"$DIR/err"
+check "a map that fills the disk fails" [ $? = 1 ]
+check "and that is told with its name and node" eval 'grep -q "/m0 failed 1 times, last on node1" "$DIR/err" &&
+  grep -qE "fill(s|ing) the disk" "$DIR/err"'
+resize 1 400m
+head -c 150000000 /dev/zero >"$DIR/node1/filler"
 waits() { grep -qE "task full-[^ ]* waits; on node1: .*([Nn]o space left).*: free space there" "$DIR/wait.err"; }
-full() { # name, options of the job, what it must print: its md5
+full() { # name, a command that prints what it must print, options of the job
   local job
   leave 1 15000
   job=$(ctl submit -q --name full "${@:3}" -i "$DIR/numbers") || return 1
@@ -48,11 +57,10 @@ full() { # name, options of the job, what it must print: its md5
   wait $waiter
   check "a full disk in $1: with space again, the job ends by itself" [ $? = 0 ]
   check "a full disk in $1: the right bytes" [ "$(ctl cat "$job" | md5sum)" = "$(eval "$2" | md5sum)" ]
-  ctl rm "$job"
 }
-lines='seq 1 3000000'
 full "a map" "$lines | LC_ALL=C sort" -m "$lines" -r @sort --sort line --mem 2M
 full "a reduce" "head -c 60000000 /dev/zero | tr '\\0' x" -m "head -n 1" -r "head -c 60000000 /dev/zero | tr '\\0' x"
+rm "$DIR/node1/filler"
 resize 1 400m
 
 small_disk 2 40m || not_ok "a second disk"
