@@ -43,9 +43,21 @@ net_heal
 check "halves, healed: all well" wait_for 30 all_hold 4 alive 1 2 3
 check "halves, healed: all hold 1 alive" wait_for 30 all_hold 1 alive 3 4 5
 
+seq 3000 >"$DIR/input"
+job=$(ctl submit -q -m 'sleep 2; cat' -r 'wc -l' --split 1K -i "$DIR/input")
+runs_some() { [ "$(ctl members -o json | jq '.[] | select(.name == "node5") | .running')" -gt 0 ]; }
+check "node 5 has work" wait_for 20 runs_some
 flock_kill 5
 check "killed: its port refuses, and all know" wait_for 20 all_hold 5 dead 1 2 3 4
 check "killed: the cause is told" grep -q 'name=node5 .*state=dead .*cause="its port refused"' "$DIR/1.err"
+check "and by events, for its work is free" wait_for 20 eval 'AT=${ADDR[2]} ctl events | grep -q "dead: .*its port refused"'
+ctl kill "$job" 2>/dev/null
+# The dead one is pinged, and its kernel refuses, again and again. A loop that spun on that would take
+# all it gets of 3 s.
+ticks() { awk '{print $14 + $15}' "/proc/${PID[1]}/stat"; }
+before=$(ticks)
+sleep 3
+check "refused pings make nobody spin" [ $(($(ticks) - before)) -lt $(($(getconf CLK_TCK) / 5)) ]
 net_start 5
 check "started anew: all know" wait_for 20 all_hold 5 alive 1 2 3 4
 check "started anew: that it did" grep -q 'name=node5 .*state=alive .*cause="it started anew"' "$DIR/1.err"
@@ -67,7 +79,6 @@ for _ in 1 2 3; do
 done
 check "held dead and back three times: degraded" wait_for 20 all_hold 4 degraded 1 2 3
 check "and it knows that itself" wait_for 20 holds 4 4 degraded
-seq 3000 >"$DIR/input"
 job=$(ctl submit -q -m 'sleep 0.1; cat' -r 'wc -l' -R 3 --split 1K -i "$DIR/input")
 check "a job of many tasks ends" ctl wait -q "$job"
 ctl tasks "$job" -o json >"$DIR/tasks"

@@ -17,6 +17,8 @@ line "a second mrnode on one directory" 1 'use' -d "$DIR/node1" --listen 127.0.0
 line "a taken port" 1 'in use' -d "$DIR/x" --listen "${ADDR[1]}" --key-file "$DIR/cluster.key"
 line "an unknown flag" 2 'slots' -d "$DIR/x" --slotz 3
 line "a bad number" 2 'slots' -d "$DIR/x" --slots many
+line "a bad tag" 2 'KEY=VALUE' -d "$DIR/x" --tag rack
+line "a tag twice" 2 'twice' -d "$DIR/x" --tag a=1 --tag b=2 --tag a=3
 line "a bad address" 2 'listen' -d "$DIR/x" --listen nonsense
 line "no key for a public address" 1 'key' -d "$DIR/x" --listen 0.0.0.0:0 --key-file "$DIR/none.key"
 head -c 10 /dev/urandom >"$DIR/bad.key"; chmod 600 "$DIR/bad.key"
