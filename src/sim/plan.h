@@ -46,9 +46,10 @@ struct strike {
 enum {
     PLAN_COMMAND_SIZE = 16,
     PLAN_NODES = 5, /* when nobody says */
-    NODE_ANY = UINT32_MAX,
-    COUNT_DRAWN = UINT32_MAX,
 };
+
+#define NODE_ANY UINT32_MAX
+#define COUNT_DRAWN UINT32_MAX
 
 struct job_plan {
     instant at;
