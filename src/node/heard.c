@@ -90,15 +90,24 @@ uint64_t heard_stable(const struct node *node, const struct id *id, const struct
     return stable;
 }
 
+/* Who lives holds what it says itself: all other feeds. */
+static bool has_all(const struct node *node, const struct heard *heard)
+{
+    size_t cursor = 0;
+    struct msg_feed_position ours;
+    while (log_feeds_next(node->log, &cursor, &ours)) {
+        if (!id_equal(&ours.node, &node->id) && node_is_living(node, &ours.node)) continue;
+        const struct msg_feed_position *theirs = find(heard, &ours.node, &ours.boot);
+        if (theirs == NULL || theirs->durable < ours.have) return false;
+    }
+    return true;
+}
+
 bool heard_elsewhere(const struct node *node)
 {
-    uint64_t have = log_have(node->log, &node->id, &node->boot);
     size_t cursor = 0;
-    for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;) {
-        const struct msg_feed_position *theirs = find(heard, &node->id, &node->boot);
-        if (theirs != NULL && theirs->durable >= have && node_is_living(node, &heard->id))
-            return true;
-    }
+    for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;)
+        if (node_is_living(node, &heard->id) && has_all(node, heard)) return true;
     return false;
 }
 

@@ -387,7 +387,7 @@ void node_leave(struct node *node)
     trace_line(&node->trace, TRACE_INFO, "event=leaving");
 }
 
-/* May be the only one who holds what it said: then it waits until another one's disk does. */
+/* It may be the only one who holds an entry: then it waits until another one's disk does. */
 static bool is_handed_over(struct node *node)
 {
     if (members_living_count(&node->gossip.members) <= 1 || heard_elsewhere(node)) return true;
@@ -399,7 +399,7 @@ static bool is_handed_over(struct node *node)
     return false;
 }
 
-/* Gone once nothing runs here any more, what it said is elsewhere, and everyone was told. */
+/* Gone once nothing runs here any more, what it holds is elsewhere, and everyone was told. */
 static void leave_tick(struct node *node)
 {
     if (!node->is_leaving || node->is_stopped) return;

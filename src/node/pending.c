@@ -171,6 +171,7 @@ static bool is_acknowledged(struct node *node, struct pending *pending, uint8_t 
 {
     size_t living = members_living_count(&node->gossip.members);
     size_t wanted = ack == 0 ? SAFE_COPIES : ack;
+    if (living == 0) living = 1; /* who leaves counts itself no more */
     if (disks(node, pending) >= (wanted < living ? wanted : living)) return true;
     bool is_time = node->now - pending->since > ASK_DISKS_AFTER &&
                    node->now - pending->asked > ASK_DISKS_AFTER;

@@ -614,7 +614,7 @@ void heard_close(struct node *node);
 void heard_vector(struct node *node, const struct id *peer, const struct msg_log_vector *vector);
 /* Entries of ours that this member lacks, as far as it has told. */
 uint64_t heard_lag(const struct node *node, const struct member *member);
-/* All that we have said is on the disk of somebody else who lives. */
+/* All that we hold is on the disk of somebody else who lives. */
 bool heard_elsewhere(const struct node *node);
 /* Of this feed, how much is known to be on the disk of every node of the roster. */
 uint64_t heard_stable(const struct node *node, const struct id *id, const struct boot *boot);

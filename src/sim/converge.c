@@ -20,12 +20,30 @@ enum {
 
 /* ---- L ---- */
 
+/* Somebody who left while nobody could be reached took it along: it is on that disk. */
+static bool is_taken_along(const struct world *world, const struct sim_job *job)
+{
+    for (uint32_t i = 0; i < world->hosts_count; i++)
+        if (world->hosts[i].is_gone && world->checks.hosts[i].holds[job->index]) return true;
+    return false;
+}
+
+static bool is_known_somewhere(const struct world *world, const struct sim_job *job)
+{
+    for (uint32_t i = 0; i < world->hosts_count; i++) {
+        const struct host *host = &world->hosts[i];
+        if (host->node != NULL && jobs_find(node_jobs(host->node), &job->id) != NULL) return true;
+    }
+    return false;
+}
+
 static const char *missing_jobs(struct world *world, char *text, size_t size)
 {
     static const char *const states[] = {"away", "connecting", "submitting", "waiting", "reading"};
     for (uint32_t i = 0; i < world->jobs_count; i++) {
         const struct sim_job *job = &world->jobs[i];
         if (job->state == CLIENT_OVER) continue;
+        if (is_taken_along(world, job) && !is_known_somewhere(world, job)) continue;
         snprintf(text, size, "job %u (%s, %s) has not ended; its client is %s at n%u, acked=%d", i,
                  job->name, job->command, states[job->state], job->peer, job->is_acked);
         return "L1";
@@ -124,14 +142,6 @@ static bool is_same_commit(const struct job *a, const struct job *b)
         }
     }
     return true;
-}
-
-/* Somebody who left while nobody could be reached took it along: it is on that disk. */
-static bool is_taken_along(const struct world *world, const struct sim_job *job)
-{
-    for (uint32_t i = 0; i < world->hosts_count; i++)
-        if (world->hosts[i].is_gone && world->checks.hosts[i].holds[job->index]) return true;
-    return false;
 }
 
 static void final_job(struct world *world, const struct sim_job *job, const struct host *host)
