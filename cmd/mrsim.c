@@ -2,6 +2,7 @@
 #include "mrsim_membership.h"
 #include "mrsim_parse.h"
 #include "sim/child.h"
+#include "sim/marks.h"
 #include "sim/scn.h"
 #include "sim/shrink.h"
 #include "wire/seal.h"
@@ -31,6 +32,7 @@ struct settings {
     const char *file;
     const char *output; /* of shrink; NULL: stdout */
     bool has_seed;
+    bool wants_marks;
     uint64_t seeds;
     unsigned parallel;
 };
@@ -56,6 +58,7 @@ static const char help[] =
     "  --duration DUR      how long faults go on: 90s, 2m (the seed chooses, 60 to 120 s)\n"
     "  --canary NAME       plant a bug; --list-canaries lists them\n"
     "  --digest-every DUR  print the run's digest so often: two runs part where these do\n"
+    "  --marks             at the end: how often rare branches were reached, and which never\n"
     "  --parallel N        runs at once (the processors)\n"
     "  --output FILE       where shrink writes (stdout); also -o\n"
     "  --verbose           trace lines; twice: debug lines, too\n"
@@ -82,6 +85,7 @@ enum option_number {
     OPTION_PARALLEL,
     OPTION_LIST_CANARIES,
     OPTION_HISTORIES,
+    OPTION_MARKS,
 };
 
 static const struct option options[] = {
@@ -95,6 +99,7 @@ static const struct option options[] = {
     {"parallel", required_argument, NULL, OPTION_PARALLEL},
     {"output", required_argument, NULL, 'o'},
     {"histories", no_argument, NULL, OPTION_HISTORIES},
+    {"marks", no_argument, NULL, OPTION_MARKS},
     {"list-canaries", no_argument, NULL, OPTION_LIST_CANARIES},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
@@ -140,6 +145,7 @@ static int take_command(struct settings *settings, int option)
     case 'V': printf("mrsim %s\n", MR_VERSION); return EXIT_SUCCESS;
     case OPTION_LIST_CANARIES: list_canaries(); return EXIT_SUCCESS;
     case OPTION_HISTORIES: settings->sim.is_history = true; break;
+    case OPTION_MARKS: settings->wants_marks = true; break;
     case 'v':
         settings->sim.trace_level = settings->sim.is_verbose ? TRACE_DEBUG : TRACE_INFO;
         settings->sim.is_verbose = true;
@@ -260,17 +266,27 @@ static bool judge(const struct settings *settings, uint64_t seed, const struct s
     return *text == '\0';
 }
 
+static void print_marks(const uint64_t marks[SIM_MARKS_MAX])
+{
+    const char *name;
+    for (size_t i = 0; (name = marks_name(i)) != NULL; i++)
+        if (marks[i] > 0) printf("mark %s %llu\n", name, (unsigned long long)marks[i]);
+    for (size_t i = 0; (name = marks_name(i)) != NULL; i++)
+        if (marks[i] == 0) printf("never %s\n", name);
+}
+
 /* Seeds in order of their start; a slow one holds up at most `parallel` others. */
 static uint64_t run_all(const struct settings *settings)
 {
     struct child children[PARALLEL_MAX] = {{0}};
-    uint64_t failed = 0;
+    uint64_t failed = 0, marks[SIM_MARKS_MAX] = {0};
     for (uint64_t i = 0; i < settings->seeds + settings->parallel; i++) {
         struct child *child = &children[i % settings->parallel];
         if (child->pid > 0) {
             struct sim_result result;
             child_end(child, &result);
             failed += !judge(settings, child->seed, &result);
+            for (size_t m = 0; m < SIM_MARKS_MAX; m++) marks[m] += result.marks[m];
         }
         if (i >= settings->seeds) continue;
         struct sim_options sim = settings->sim;
@@ -281,6 +297,7 @@ static uint64_t run_all(const struct settings *settings)
             exit(EXIT_VIOLATED);
         }
     }
+    if (settings->wants_marks) print_marks(marks);
     return failed;
 }
 

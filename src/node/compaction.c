@@ -133,6 +133,7 @@ bool compaction_offer(struct node *node, struct link *link, const struct msg_log
 {
     if (!log_is_cut_off(node->log, vector)) return false;
     struct msg_log_snapshot offer = {.number = log_cut_number(node->log), .more = true};
+    node_count(node, METRIC_snapshots_offered);
     links_send(node, link->stream, &wire_log_snapshot, &offer);
     return true;
 }
@@ -158,6 +159,7 @@ static void ask_page(struct node *node, struct link *link, uint64_t number, uint
 
 static void page_refused(struct node *node, const char *reason)
 {
+    node_count(node, METRIC_snapshots_refused);
     node->snapshot_asked = node->now + REFUSED_REST;
     if (log_is_offence(reason)) node_count(node, METRIC_records_refused);
     trace_line(&node->trace, TRACE_WARN, "event=snapshot-refused reason=\"%s\"", reason);

@@ -249,7 +249,9 @@ void links_renew(struct node *node, const struct member *member)
         bool is_stuck = link->state == LINK_CONNECTING
                             ? address_equal(&link->address, &member->fact->address)
                             : link->is_doubtful && id_equal(&link->peer, &member->fact->id);
-        if (is_stuck) link_close(node, link);
+        if (!is_stuck) continue;
+        node_count(node, METRIC_streams_renewed);
+        link_close(node, link);
     }
     links_look(node, 0);
 }

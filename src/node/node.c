@@ -393,6 +393,7 @@ static bool is_handed_over(struct node *node)
     if (members_living_count(&node->gossip.members) <= 1 || heard_elsewhere(node)) return true;
     if (node->now - node->leave_asked < HAND_OVER_ASK) return false;
     node->leave_asked = node->now;
+    node_count(node, METRIC_leaves_waited);
     for (struct link *link = node->links; link != NULL; link = link->next)
         if (link->state == LINK_OPEN && link->purpose == CHANNEL_PEER)
             replicas_ask(node, link, true);
@@ -515,6 +516,7 @@ static void storage_failed(struct node *node, enum error error)
     }
     if (node->storage_waits != ERROR_NONE) return;
     node->storage_waits = error;
+    node_count(node, METRIC_disk_waits);
     trace_line(&node->trace, TRACE_WARN, "event=disk_waits because=\"%s\"",
                error == ERROR_FULL ? "no space left" : "it is read-only");
     work_give_back(node, CAUSE_DISK);
@@ -619,6 +621,11 @@ uint64_t node_state_digest(const struct node *node)
 }
 
 uint64_t node_log_digest(const struct node *node) { return log_digest(node->log); }
+uint64_t node_metric(const struct node *node, size_t number)
+{
+    assert(number < METRIC_COUNT);
+    return node->metrics[number];
+}
 size_t node_running_count(const struct node *node) { return work_running_count(node); }
 const struct gossip *node_gossip(const struct node *node) { return &node->gossip; }
 const struct log *node_log(const struct node *node) { return node->log; }

@@ -78,6 +78,8 @@ uint64_t node_state_digest(const struct node *node);
 uint64_t node_log_digest(const struct node *node);
 /* Attempts running here now (tokens out of ACTION_TASK_RUN, not yet finished). */
 size_t node_running_count(const struct node *node);
+/* A counter, by its place in metrics.def. */
+uint64_t node_metric(const struct node *node, size_t number);
 
 struct gossip;
 struct log;

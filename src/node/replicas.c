@@ -92,8 +92,11 @@ void replicas_vector(struct node *node, struct link *link, const struct msg_log_
     struct member *member = members_find(&node->gossip.members, &link->peer);
     if (is_all && !is_behind && !is_cut_off && member != NULL)
         member->log_digest = log_digest(node->log);
-    if (vector->wants_reply || !is_all || is_behind)
-        replicas_ask(node, link, !is_all || (is_behind && !vector->wants_reply));
+    /* Whoever gives asks for the next page (!is_all). Who is behind asks, too, but not again at
+     * once: what it lacks may be cut, and comes by a snapshot. */
+    bool may_ask = is_behind && node->now - link->asked >= ASK_EVERY;
+    if (vector->wants_reply || !is_all || may_ask)
+        replicas_ask(node, link, !is_all || (may_ask && !vector->wants_reply));
 }
 
 void replicas_batch(struct node *node, struct link *link, const struct msg_log_batch *batch)

@@ -4,6 +4,7 @@
  *
  * Restarting is where a core shows its faults: everything a node knows must come back from what it
  * wrote, in the state that a power cut at the worst moment left it. */
+#include "sim/marks.h"
 #include "sim/host.h"
 
 #include "sim/blocks.h"
@@ -69,6 +70,7 @@ static void drop_held(struct host *host)
 
 void host_deinit(struct world *world, struct host *host)
 {
+    if (host->node != NULL) marks_add(world->result->marks, host->node);
     if (host->node != NULL) node_close(host->node);
     drop_held(host);
     free(host->held);
@@ -214,6 +216,7 @@ void host_crash(struct world *world, struct host *host, enum crash_kind kind)
     static const char *const texts[] = {"kill", "power cut", "lost disk", "old image"};
     world_say(world, host->index, "crash %s", texts[kind]);
     checks_crashing(world, host, kind);
+    marks_add(world->result->marks, host->node);
     node_close(host->node);
     host->node = NULL;
     host->state = HOST_DOWN;

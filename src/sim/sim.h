@@ -43,6 +43,7 @@ enum {
     NODES_MAX = 4096,
     JOBS_MAX = 256,
     VIOLATION_SIZE = 1024,
+    SIM_MARKS_MAX = 96,
 };
 
 struct sim_result {
@@ -57,6 +58,7 @@ struct sim_result {
     uint64_t datagrams, datagrams_lost;
     uint64_t rotten, disks_lost, puts, removals; /* of a history */
     uint64_t executions; /* programs started */
+    uint64_t marks[SIM_MARKS_MAX]; /* by marks_name: marks.h */
     uint64_t vain;       /* of them, those beyond one a task and one an own failure */
 };
 

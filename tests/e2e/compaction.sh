@@ -30,6 +30,7 @@ flock_start 4
 check "a newcomer has it, too" wait_for 20 agree 1 2 3 4
 check "by a snapshot" [ "$(metric 4 snapshots_taken)" = 1 ]
 ended() { [ "$(on "$1" status "$2" -o json | jq -c '[.state, .maps, .maps_done]')" = '["done",60,60]' ]; }
+check "nobody was offered it without end" [ $(($(metric 1 snapshots_offered) + $(metric 2 snapshots_offered))) -le 40 ]
 for n in 3 4; do check "node $n knows how it ended" ended $n "$job"; done
 check "and gives its output" eval 'on 4 cat "$job" | cmp -s - "$DIR/before"'
 for n in 1 2 3 4; do flock_kill $n; done
