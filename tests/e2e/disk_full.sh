@@ -29,7 +29,8 @@ check "its disk is filled" fill
 check "it says so" wait_for 30 says disk_waits
 check "it gives its work back" wait_for 20 eval '! runs_at_3'
 check "it is still a member" eval 'members_in_state alive 3'
-check "a job that it is asked for is taken by another" eval 'timeout 60 "$BUILD/mrctl" -n "${ADDR[3]}" run -q -t "echo {}" ::: a >"$DIR/taken"'
+asked() { timeout 60 "$BUILD/mrctl" -n "${ADDR[3]}" run -q -t 'echo {}' ::: a >"$DIR/taken" 2>"$DIR/taken.err"; }
+check "a job that it is asked for is taken by another, or refused with the reason" eval 'asked || grep -qE "no space left|disk is full" "$DIR/taken.err"'
 check "the job ends without it" timeout 120 "$BUILD/mrctl" -n "${ADDR[1]}" wait "$job" 2>/dev/null
 rm "$DIR/node3/ballast"
 check "when there is space again, it says so" wait_for 20 says disk_back
