@@ -401,6 +401,7 @@ void probe_on_request(struct gossip *gossip, const struct probe_mail *mail,
         send_ack(gossip, mail->sender, mail->from, request->sequence);
         return;
     }
+    if (mail->from == NULL) return; /* helpers are asked in datagrams, and answer there */
     const struct member *known = members_find(&gossip->members, &request->target);
     struct probe *probe = add(gossip, mail->now, &request->target);
     if (probe == NULL) return;

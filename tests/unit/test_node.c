@@ -179,6 +179,23 @@ static void profiles_probe_twice_once_and_a_fifth_of_a_time_a_second(void **stat
     }
 }
 
+/* Found by fuzz_node: only datagrams have an address to answer to. */
+static void a_peer_that_asks_for_help_in_a_stream_is_not_helped(void **state)
+{
+    (void)state;
+    uint8_t record[64];
+    struct lone_node lone;
+    lone_node_open(&lone, 1);
+    lone_node_stream(&lone, PEER, CHANNEL_PEER, 5);
+    struct msg_ping_request ask = {.sequence = 1, .target = {{9}}};
+    ask.address = address_ipv4(127, 0, 0, 1, 9);
+    struct writer writer = writer_of(record, sizeof record);
+    assert_true(wire_pack(&wire_ping_request, &ask, &writer));
+    lone_node_record(&lone, PEER, slice_of(record, writer.written));
+    assert_int_equal(count_actions(&lone, ACTION_STOP), 0);
+    lone_node_close(&lone);
+}
+
 /* Is a submission answered with an error at once? */
 static bool is_refused(struct lone_node *lone)
 {
@@ -228,6 +245,7 @@ int main(void)
         cmocka_unit_test(own_tags_are_told_once_and_to_who_asks),
         cmocka_unit_test(last_tags_count_in_whatever_order_they_come),
         cmocka_unit_test(profiles_probe_twice_once_and_a_fifth_of_a_time_a_second),
+        cmocka_unit_test(a_peer_that_asks_for_help_in_a_stream_is_not_helped),
         cmocka_unit_test(a_full_disk_is_lived_with_and_a_failed_one_is_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
