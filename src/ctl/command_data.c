@@ -19,7 +19,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NAMINGS_MAX = 4 }; /* uploads, each after the loss of a peer */
+enum {
+    NAMINGS_MAX = 4, /* uploads, each after the loss of a peer */
+    HEAD_LINES = 10,
+};
 
 static bool is_name(const char *name)
 {
@@ -47,7 +50,8 @@ static int put_once(struct session *session, const struct options *options,
 {
     struct dataset dataset;
     struct wire_message reply;
-    struct dataset_plan plan = {.inputs = inputs, .split_size = options->split_size};
+    struct dataset_plan plan = {
+        .inputs = inputs, .split_size = options->split_size, .records = options->records};
     *is_lost = false;
     int code = dataset_make(&dataset, session, &plan);
     if (code != EXIT_OK) return code;
@@ -106,7 +110,9 @@ static char *target_of(const char *path, const char *name)
     const char *slash = strrchr(name, '/');
     bool is_directory = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
     if (asprintf(&target, "%s%s%s", path, is_directory ? "/" : "",
-                 !is_directory ? "" : slash == NULL ? name : slash + 1) < 0)
+                 !is_directory   ? ""
+                 : slash == NULL ? name
+                                 : slash + 1) < 0)
         abort();
     return target;
 }
@@ -162,6 +168,18 @@ int mrctl_cat(const struct options *options)
     return code;
 }
 
+int mrctl_head(const struct options *options)
+{
+    struct session *session = NULL;
+    const char *name = options->arguments.items[0];
+    int code = is_name(name) ? session_open(&session, options) : EXIT_USAGE;
+    if (code == EXIT_OK)
+        code = download_lines(session, name, STDOUT_FILENO,
+                              options->lines == 0 ? HEAD_LINES : options->lines);
+    session_close(session);
+    return code;
+}
+
 /* ---- ls ---- */
 
 static void list_name(const struct options *options, struct json *json, struct table *table,
@@ -188,9 +206,12 @@ static void list_name(const struct options *options, struct json *json, struct t
     }
 }
 
+typedef void list_row(const struct options *options, struct json *json, struct table *table,
+                      const struct msg_name_row *row);
+
 /* Every page of names that start with prefix. */
 static int list_pages(struct session *session, const struct options *options, struct json *json,
-                      struct table *table)
+                      struct table *table, list_row *list)
 {
     char after[256] = "";
     const char *prefix = options->arguments.count > 0 ? options->arguments.items[0] : "";
@@ -203,7 +224,7 @@ static int list_pages(struct session *session, const struct options *options, st
         if (code != EXIT_OK) return code;
         const struct msg_say_names *say = reply.fields;
         const struct msg_name_row *rows = say->names.at;
-        for (uint32_t i = 0; i < say->names.count; i++) list_name(options, json, table, &rows[i]);
+        for (uint32_t i = 0; i < say->names.count; i++) list(options, json, table, &rows[i]);
         if (!say->more || say->names.count == 0) return EXIT_OK;
         struct slice last = rows[say->names.count - 1].name;
         size_t count = last.count < sizeof after - 1 ? last.count : sizeof after - 1;
@@ -212,16 +233,15 @@ static int list_pages(struct session *session, const struct options *options, st
     }
 }
 
-static int show_names(struct session *session, const struct options *options, bool *is_over)
+static int show_rows(struct session *session, const struct options *options,
+                     const char *const *header, list_row *list)
 {
-    static const char *const header[] = {"NAME", ">SIZE", ">BLOCKS", ">COPIES", "NOTE", NULL};
     struct table table;
     struct json json;
-    *is_over = false;
     table_init(&table, header);
     json_begin(&json, stdout);
     if (options->output == OUTPUT_JSON) json_open(&json, '[');
-    int code = list_pages(session, options, &json, &table);
+    int code = list_pages(session, options, &json, &table, list);
     if (options->output == OUTPUT_JSON) {
         json_close(&json, ']');
         json_end(&json);
@@ -230,6 +250,51 @@ static int show_names(struct session *session, const struct options *options, bo
     }
     table_deinit(&table);
     return code;
+}
+
+static int show_names(struct session *session, const struct options *options, bool *is_over)
+{
+    static const char *const header[] = {"NAME", ">SIZE", ">BLOCKS", ">COPIES", "NOTE", NULL};
+    *is_over = false;
+    return show_rows(session, options, header, list_name);
+}
+
+/* ---- du ---- */
+
+/* `total`: of all copies that are there now, by the block with the fewest. */
+static void list_use(const struct options *options, struct json *json, struct table *table,
+                     const struct msg_name_row *row)
+{
+    char size[QUANTITY_TEXT_SIZE], total[QUANTITY_TEXT_SIZE];
+    uint64_t all = row->size * row->replicas_min;
+    if (options->output == OUTPUT_NAME) {
+        printf("%.*s\n", (int)row->name.count, (const char *)row->name.at);
+    } else if (options->output == OUTPUT_JSON) {
+        json_open(json, '{');
+        json_field_bytes(json, "name", row->name);
+        json_field_number(json, "size", row->size);
+        json_field_number(json, "copies", row->replicas_min);
+        json_field_number(json, "total", all);
+        json_close(json, '}');
+    } else {
+        table_bytes(table, row->name);
+        table_cell(table, "%s", quantity_size_text(row->size, size));
+        table_cell(table, "%u", row->replicas_min);
+        table_cell(table, "%s", quantity_size_text(all, total));
+    }
+}
+
+static int show_use(struct session *session, const struct options *options, bool *is_over)
+{
+    static const char *const header[] = {"NAME", ">SIZE", ">COPIES", ">TOTAL", NULL};
+    *is_over = false;
+    return show_rows(session, options, header, list_use);
+}
+
+int mrctl_du(const struct options *options)
+{
+    if (options->arguments.count > 0 && !is_name(options->arguments.items[0])) return EXIT_USAGE;
+    return commands_show(options, show_use);
 }
 
 int mrctl_ls(const struct options *options)

@@ -84,8 +84,10 @@ static int submit_once(struct session *session, struct submission *submission,
 {
     struct dataset dataset;
     struct wire_message reply;
-    struct dataset_plan plan = {
-        .inputs = &submission->inputs, .split_size = options->split_size, .files = &options->files};
+    struct dataset_plan plan = {.inputs = &submission->inputs,
+                                .split_size = options->split_size,
+                                .files = &options->files,
+                                .records = options->records};
     if (options->bag != NULL)
         plan.split_size = bag_split_size(options->bag, session_slots(session), options->bunch);
     *is_lost = false;

@@ -83,6 +83,10 @@ const struct command commands_table[] = {
      "  mrctl get sorted sorted.txt\n  mrctl get sorted - | head\n", mrctl_get},
     {"cat", "NAME...", 0, 1, WORDS_MAX, "print datasets",
      "  mrctl cat sorted\n  mrctl cat sorted | head\n", mrctl_cat},
+    {"head", "NAME", GROUP_HEAD, 1, 1, "the first lines of a dataset",
+     "  mrctl head sorted\n  mrctl head sorted --lines 100\n", mrctl_head},
+    {"du", "[PREFIX]", 0, 0, 1, "bytes of datasets, and of all their copies",
+     "  mrctl du\n  mrctl du log -o json\n", mrctl_du},
     {"ls", "[PREFIX]", 0, 0, 1, "datasets and outputs", "  mrctl ls\n  mrctl ls log -o json\n",
      mrctl_ls},
     {"rm", "NAME...", 0, 1, WORDS_MAX, "remove datasets", "  mrctl rm sorted\n", mrctl_rm},
@@ -99,8 +103,6 @@ const struct command commands_table[] = {
     {                                                                                              \
         name, "", 0, 0, 0, NULL, NULL, NULL                                                        \
     }
-    ABSENT("du"),
-    ABSENT("head"),
     ABSENT("invite"),
     ABSENT("report"),
     ABSENT("debug"),

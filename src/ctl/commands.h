@@ -50,6 +50,8 @@ int mrctl_events(const struct options *options);
 /* command_data.c */
 int mrctl_put(const struct options *options);
 int mrctl_get(const struct options *options);
+int mrctl_head(const struct options *options);
+int mrctl_du(const struct options *options);
 int mrctl_ls(const struct options *options);
 int mrctl_cat(const struct options *options);
 int mrctl_rm(const struct options *options);

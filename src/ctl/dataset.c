@@ -21,11 +21,12 @@
 
 enum {
     READ_SIZE = 256 * 1024,
-    TRIES_MAX = 5,           /* uploads of the same bytes, each after the loss of a peer */
-    BLOCKS_MAX = 1000000,    /* as many maps as a job may have */
-    QUIET_MS = 15 * 1000,    /* of a pipe: then the peer is told that we are still here */
-    FILES_MAX = 65536,       /* as msg_manifest allows */
-    FULL_PEERS_MAX = 3,      /* so many without room: the others have none, either */
+    TRIES_MAX = 5,        /* uploads of the same bytes, each after the loss of a peer */
+    BLOCKS_MAX = 1000000, /* as many maps as a job may have */
+    QUIET_MS = 15 * 1000, /* of a pipe: then the peer is told that we are still here */
+    FILES_MAX = 65536,    /* as msg_manifest allows */
+    PACKED_ABOVE = 1000,  /* files: with more, a task each would cost more than its work */
+    FULL_PEERS_MAX = 3,   /* so many without room: the others have none, either */
 };
 
 /* One try. */
@@ -36,14 +37,22 @@ struct making {
     struct splitter splitter;
     struct progress progress;
     uint64_t total;
-    uint8_t *buffer;                  /* READ_SIZE */
+    uint8_t *buffer; /* READ_SIZE */
     struct msg_manifest_block *blocks;
     size_t count;
     size_t capacity;
-    struct msg_text *files;           /* plan.inputs' names */
+    struct msg_text *files; /* names of inputs in which a block begins */
+    uint32_t files_count;
+    size_t named; /* the input of the last of them; SIZE_MAX: none */
+    enum records records;
+    uint64_t record_size;
+    bool is_packing; /* a block may go on into the next file */
+    bool ends_line;  /* the last byte sent was a newline */
+    uint32_t file;   /* where the open block began: of files */
+    uint64_t offset;
     uint64_t size;
-    bool has_consumed;                /* bytes were read that can't be read again */
-    unsigned fulls;                   /* peers that had no room */
+    bool has_consumed; /* bytes were read that can't be read again */
+    unsigned fulls;    /* peers that had no room */
 };
 
 /* ---- blocks ---- */
@@ -64,23 +73,46 @@ static int add_block(struct making *making, const struct msg_manifest_block *blo
     return EXIT_OK;
 }
 
-/* The open block is complete; it began at *offset of its file. */
-static int end_block(struct making *making, uint32_t file, uint64_t *offset)
+/* A block begins in this input: its name is needed. */
+static int name_file(struct making *making, size_t input)
 {
-    struct msg_manifest_block block = {.file = file, .offset = *offset};
+    if (making->named == input) return EXIT_OK;
+    if (making->files_count == FILES_MAX) {
+        notice_line("more than %d files with blocks of their own; join some of them, or leave out "
+                    "--records file",
+                    (int)FILES_MAX);
+        return EXIT_USAGE;
+    }
+    making->named = input;
+    making->files[making->files_count++].text =
+        slice_string(making->plan->inputs->items[input].name);
+    return EXIT_OK;
+}
+
+static int end_block(struct making *making)
+{
+    struct msg_manifest_block block = {.file = making->file, .offset = making->offset};
     int code = upload_end(&making->upload, &block.block);
-    *offset += block.block.size;
     return code == EXIT_OK ? add_block(making, &block) : code;
 }
 
-static int take_bytes(struct making *making, struct slice bytes, uint32_t file, uint64_t *offset)
+/* *offset: of these bytes in their input. */
+static int take_bytes(struct making *making, struct slice bytes, size_t input, uint64_t *offset)
 {
     int code = EXIT_OK;
     while (bytes.count > 0 && code == EXIT_OK) {
         bool ends;
         size_t count = splitter_take(&making->splitter, bytes, &ends);
+        if (!making->upload.is_open || making->upload.block_size == 0) {
+            code = name_file(making, input);
+            if (code != EXIT_OK) break;
+            making->file = making->files_count - 1;
+            making->offset = *offset;
+        }
         code = upload_bytes(&making->upload, slice_of(bytes.at, count));
-        if (code == EXIT_OK && ends) code = end_block(making, file, offset);
+        making->ends_line = bytes.at[count - 1] == '\n';
+        if (code == EXIT_OK && ends) code = end_block(making);
+        *offset += count;
         bytes = slice_of(bytes.at + count, bytes.count - count);
     }
     progress_upload(&making->progress, making->upload.size, making->total);
@@ -105,39 +137,58 @@ static int await_input(struct making *making, int fd)
     }
 }
 
+/* The input's bytes are all sent: does its last block end with it? */
+static int end_input(struct making *making, const struct input *input, uint64_t size)
+{
+    uint64_t rest = making->records == RECORDS_FIXED ? size % making->record_size : 0;
+    if (rest > 0) {
+        notice_line("%s: the %llu bytes from offset %llu on are less than a record of %llu; cut "
+                    "them off, or choose another --records",
+                    input->name, (unsigned long long)rest, (unsigned long long)(size - rest),
+                    (unsigned long long)making->record_size);
+        return EXIT_USAGE;
+    }
+    if (!making->upload.is_open) return EXIT_OK;
+    if (making->is_packing && making->ends_line) return EXIT_OK; /* no line is glued to another */
+    if (making->upload.block_size > 0) {
+        making->splitter.block_size = 0;
+        return end_block(making);
+    }
+    struct msg_block_ref nothing; /* begun to keep the stream alive: of no use */
+    return upload_end(&making->upload, &nothing);
+}
+
 /* Cuts and sends all that the descriptor gives. */
-static int send_descriptor(struct making *making, int fd, const struct input *input, uint32_t file)
+static int send_descriptor(struct making *making, int fd, const struct input *input, size_t index)
 {
     uint64_t offset = 0;
     int code = EXIT_OK;
-    splitter_init(&making->splitter, making->splitter.target);
+    if (!making->upload.is_open) making->splitter.block_size = 0;
     while (code == EXIT_OK) {
         if (!input->is_rereadable) code = await_input(making, fd);
         if (code != EXIT_OK) break;
         ssize_t got = read(fd, making->buffer, READ_SIZE);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) {
-            notice_line("%s: %s", input->name, strerror(errno));
+            notice_line("%s: at offset %llu: %s", input->name, (unsigned long long)offset,
+                        strerror(errno));
             return EXIT_USAGE;
         }
         if (got == 0) break;
         if (!input->is_rereadable) making->has_consumed = true;
-        code = take_bytes(making, slice_of(making->buffer, (size_t)got), file, &offset);
+        code = take_bytes(making, slice_of(making->buffer, (size_t)got), index, &offset);
     }
-    if (code != EXIT_OK || !making->upload.is_open) return code;
-    if (making->upload.block_size > 0) return end_block(making, file, &offset);
-    struct msg_block_ref nothing; /* begun to keep the stream alive: of no use */
-    return upload_end(&making->upload, &nothing);
+    return code == EXIT_OK ? end_input(making, input, offset) : code;
 }
 
-static int send_input(struct making *making, const struct input *input, uint32_t file)
+static int send_input(struct making *making, const struct input *input, size_t index)
 {
     int fd = inputs_descriptor(input);
     if (fd < 0) {
         notice_line("%s: %s", input->name, strerror(errno));
         return EXIT_USAGE;
     }
-    int code = send_descriptor(making, fd, input, file);
+    int code = send_descriptor(making, fd, input, index);
     if (fd != STDIN_FILENO) close(fd);
     return code;
 }
@@ -172,8 +223,14 @@ static int missing(const struct input *input)
 }
 
 /* Copies the blocks of a dataset into our manifest, as blocks of this file. */
-static int add_dataset(struct making *making, const struct input *input, uint32_t file)
+static int add_dataset(struct making *making, const struct input *input, size_t index)
 {
+    if (making->upload.is_open && making->upload.block_size > 0) {
+        int ended = end_block(making);
+        if (ended != EXIT_OK) return ended;
+    }
+    int named = name_file(making, index);
+    if (named != EXIT_OK) return named;
     uint32_t first = 0, count = 1;
     while (first < count) {
         struct msg_ask_dataset ask = {.name = slice_string(input->name), .first = first};
@@ -188,7 +245,7 @@ static int add_dataset(struct making *making, const struct input *input, uint32_
         if (say->blocks.count == 0) break;
         for (uint32_t i = 0; i < say->blocks.count && code == EXIT_OK; i++) {
             struct msg_manifest_block block = blocks[i].block;
-            block.file = file;
+            block.file = making->files_count - 1;
             code = add_block(making, &block);
         }
         if (code != EXIT_OK) return code;
@@ -221,7 +278,7 @@ static int use_dataset(struct dataset *dataset, struct session *session, const s
 static int send_manifest(struct making *making, struct dataset *dataset)
 {
     struct msg_manifest manifest = {
-        .files = {making->files, (uint32_t)making->plan->inputs->count},
+        .files = {making->files, making->files_count},
         .blocks = {making->blocks, (uint32_t)making->count},
     };
     size_t size = wire_packed_size(&wire_manifest, &manifest);
@@ -246,12 +303,12 @@ static int send_inputs(struct making *making, struct dataset *dataset)
         return use_dataset(dataset, making->session, &inputs->items[0]);
     for (size_t i = 0; i < inputs->count && code == EXIT_OK; i++) {
         const struct input *input = &inputs->items[i];
-        making->files[i].text = slice_string(input->name);
-        code = input->kind == INPUT_DATASET ? add_dataset(making, input, (uint32_t)i)
-                                            : send_input(making, input, (uint32_t)i);
+        code = input->kind == INPUT_DATASET ? add_dataset(making, input, i)
+                                            : send_input(making, input, i);
     }
-    uint64_t offset = 0;
-    if (code == EXIT_OK && making->count == 0) code = end_block(making, 0, &offset);
+    bool is_open = making->upload.is_open && making->upload.block_size > 0;
+    if (code == EXIT_OK && making->count == 0 && !is_open) code = name_file(making, 0);
+    if (code == EXIT_OK && (making->count == 0 || is_open)) code = end_block(making);
     return code == EXIT_OK ? send_manifest(making, dataset) : code;
 }
 
@@ -279,6 +336,9 @@ static int try_once(struct making *making, struct dataset *dataset)
     const struct words *files = making->plan->files;
     making->count = 0;
     making->size = 0;
+    making->files_count = making->file = 0;
+    making->named = SIZE_MAX;
+    making->offset = making->splitter.block_size = 0;
     snprintf(dataset->peer, sizeof dataset->peer, "%s", session_peer(making->session));
     int code = upload_start(&making->upload, making->session);
     if (code == EXIT_OK) code = send_inputs(making, dataset);
@@ -331,17 +391,24 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
     const struct inputs *inputs = plan->inputs;
     size_t files_count = plan->files == NULL ? 0 : plan->files->count;
     *dataset = (struct dataset){0};
-    if (inputs->count > FILES_MAX) {
-        notice_line("more than %d input files; join some of them", (int)FILES_MAX);
+    struct making making = {.session = session, .plan = plan, .total = inputs_size(inputs)};
+    const char *records = plan->records == NULL ? "lines" : plan->records;
+    if (!splitter_parse_records(records, &making.records, &making.record_size)) {
+        notice_line("--records takes lines, fixed:N or file, not %s", records);
         return EXIT_USAGE;
     }
-    struct making making = {.session = session, .plan = plan, .total = inputs_size(inputs)};
+    making.is_packing = making.records == RECORDS_LINES && inputs->count > PACKED_ABOVE;
+    if (making.is_packing && !session_options(session)->is_quiet)
+        notice_line("%zu files: small ones share blocks, and MR_INPUT names the first; --records "
+                    "file keeps each to itself",
+                    inputs->count);
     making.buffer = malloc(READ_SIZE);
     making.files = calloc(inputs->count + 1, sizeof *making.files);
     dataset->files = calloc(files_count + 1, sizeof *dataset->files);
     if (making.buffer == NULL || making.files == NULL || dataset->files == NULL) abort();
     uint64_t target = splitter_target(making.total, session_slots(session));
     splitter_init(&making.splitter, plan->split_size != 0 ? plan->split_size : target);
+    splitter_set_records(&making.splitter, making.records, making.record_size);
     progress_init(&making.progress, session_options(session)->is_quiet);
     int code = UPLOAD_GONE;
     for (unsigned tries = 0; code < 0 && tries < TRIES_MAX; tries++) {

@@ -37,7 +37,8 @@ struct download {
     struct session *session;
     int fd;
     bool has_written;
-    bool is_closed;              /* the reader hung up: done, quietly */
+    bool is_closed;              /* the reader hung up, or has what he wanted: done, quietly */
+    uint64_t lines_left;         /* of head; 0: all */
     struct connection *pool[POOL_MAX];
     unsigned pool_next;          /* the slot to reuse */
     uint8_t *memory;             /* MEMORY_MAX */
@@ -49,8 +50,23 @@ struct download {
 
 /* ---- writing out ---- */
 
+/* Of these bytes, those that still belong to the lines wanted. */
+static size_t cut_lines(struct download *download, const uint8_t *at, size_t count)
+{
+    for (size_t from = 0; from < count;) {
+        const uint8_t *newline = memchr(at + from, '\n', count - from);
+        if (newline == NULL) break;
+        from = (size_t)(newline - at) + 1;
+        if (--download->lines_left > 0) continue;
+        download->is_closed = true;
+        return from;
+    }
+    return count;
+}
+
 static int put_bytes(struct download *download, const uint8_t *at, size_t count)
 {
+    if (download->lines_left > 0) count = cut_lines(download, at, count);
     while (count > 0) {
         ssize_t put = write(download->fd, at, count);
         if (put < 0 && errno == EINTR) continue;
@@ -333,7 +349,12 @@ static int put_all(struct download *download, const char *name)
 
 int download_dataset(struct session *session, const char *name, int fd)
 {
-    struct download download = {.session = session, .fd = fd, .spool = -1};
+    return download_lines(session, name, fd, 0);
+}
+
+int download_lines(struct session *session, const char *name, int fd, uint64_t lines)
+{
+    struct download download = {.session = session, .fd = fd, .spool = -1, .lines_left = lines};
     download.memory = malloc(MEMORY_MAX);
     if (download.memory == NULL) abort();
     int code = put_all(&download, name);

@@ -9,5 +9,7 @@
  * written yet; EXIT_PARTIAL: something was. EXIT_JOB_FAILED: fd can't be written. Anything but
  * EXIT_OK is said. */
 int download_dataset(struct session *session, const char *name, int fd);
+/* The same of its first lines alone; 0: all. */
+int download_lines(struct session *session, const char *name, int fd, uint64_t lines);
 
 #endif

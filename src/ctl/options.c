@@ -83,6 +83,8 @@ static const struct option_row rows[] = {
      "what the job's name begins with"},
     {"split", 0, OPTION_SIZE, GROUP_JOB | GROUP_PUT, AT(split_size), "SIZE", 0, 0,
      "bytes a block, cut at line ends (default: by size and slots, 1M to 32M)"},
+    {"records", 0, OPTION_TEXT, GROUP_JOB | GROUP_PUT, AT(records), "lines|fixed:N|file", 0, 0,
+     "what must not be cut: lines (default), records of N bytes, whole files"},
     {"retries", 0, OPTION_COUNT, GROUP_JOB, AT(retries), "N", 1, 255,
      "failed attempts of one task that end the job (default 4); -t: tries of each command (1)"},
     {"task-timeout", 0, OPTION_DURATION, GROUP_JOB, AT(task_timeout_ms), "DUR", 0, 0,
@@ -134,6 +136,8 @@ static const struct option_row rows[] = {
      "only attempts before each task's last"},
     {"tail", 0, OPTION_COUNT, GROUP_LOGS, AT(tail), "N", 0, 1000000,
      "the last lines of each alone"},
+
+    {"lines", 0, OPTION_COUNT, GROUP_HEAD, AT(lines), "N", 1, UINT32_MAX, "so many (default 10)"},
 
     {"local", 0, OPTION_ABSENT, GROUP_JOB, 0, NULL, 0, 0, NULL},
     {"hadoop-env", 0, OPTION_ABSENT, GROUP_JOB, 0, NULL, 0, 0, NULL},

@@ -25,6 +25,7 @@ enum option_group {
     GROUP_ACK = 32,    /* retry and resume */
     GROUP_DRAIN = 64,
     GROUP_EXPLAIN = 128,
+    GROUP_HEAD = 256,
 };
 
 /* Words in the order given. Borrowed from argv. */
@@ -82,6 +83,8 @@ struct options {
     /* of a job and put */
     uint32_t replicas;
     uint64_t split_size;           /* 0: chosen */
+    const char *records;           /* NULL: lines */
+    uint32_t lines;                /* of head; 0: 10 */
     bool is_overwrite;
     /* of log and events */
     const char *job;               /* NULL: all */

@@ -22,22 +22,15 @@ enum {
 static int gone(struct upload *upload, enum arrival arrival)
 {
     switch (arrival) {
-    case ARRIVAL_OK:
-        return EXIT_OK;
+    case ARRIVAL_OK: return EXIT_OK;
     case ARRIVAL_EXPIRED:
         notice_line("timed out (--timeout) during the upload");
         return EXIT_TIMED_OUT;
-    case ARRIVAL_CANCELLED:
-        return EXIT_INTERRUPTED;
-    case ARRIVAL_SILENT:
-        snprintf(upload->why, sizeof upload->why, "it stopped answering");
-        break;
-    case ARRIVAL_CLOSED:
-        snprintf(upload->why, sizeof upload->why, "the connection broke");
-        break;
+    case ARRIVAL_CANCELLED: return EXIT_INTERRUPTED;
+    case ARRIVAL_SILENT: snprintf(upload->why, sizeof upload->why, "it stopped answering"); break;
+    case ARRIVAL_CLOSED: snprintf(upload->why, sizeof upload->why, "the connection broke"); break;
     case ARRIVAL_UNREACHABLE:
-    case ARRIVAL_REFUSED:
-        break; /* connection_open said why */
+    case ARRIVAL_REFUSED: break; /* connection_open said why */
     }
     return UPLOAD_GONE;
 }
@@ -154,8 +147,8 @@ void upload_forget_at(const struct session *session, const char *peer,
     struct connection *connection = NULL;
     char why[CONNECTION_WHY_SIZE];
     if (count == 0) return;
-    enum arrival arrival = connection_open(session_connections(session), peer, CHANNEL_BULK,
-                                           &connection, why);
+    enum arrival arrival =
+        connection_open(session_connections(session), peer, CHANNEL_BULK, &connection, why);
     for (size_t i = 0; i < count && arrival == ARRIVAL_OK; i++) {
         struct msg_unstore unstore = {blocks[i].digest};
         arrival = connection_send(connection, &wire_unstore, &unstore);

@@ -13,15 +13,15 @@
 
 struct upload {
     struct connection *connection;
-    struct seal_hasher hasher;      /* of the open block */
-    uint64_t block_size;            /* of the open block */
+    struct seal_hasher hasher; /* of the open block */
+    uint64_t block_size;       /* of the open block */
     bool is_open;
-    struct msg_block_ref *blocks;   /* sent, in order */
+    struct msg_block_ref *blocks; /* sent, in order */
     size_t count;
     size_t capacity;
-    size_t confirmed;               /* of them, by the peer */
-    uint64_t size;                  /* all bytes sent */
-    char why[CONNECTION_WHY_SIZE];  /* of UPLOAD_GONE */
+    size_t confirmed;              /* of them, by the peer */
+    uint64_t size;                 /* all bytes sent */
+    char why[CONNECTION_WHY_SIZE]; /* of UPLOAD_GONE */
 };
 
 /* Opens a bulk stream to the peer that the session talks to. EXIT_OK, UPLOAD_GONE, EXIT_TIMED_OUT.

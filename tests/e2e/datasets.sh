@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Datasets as people really have them: nothing, one record, records larger than a block, records of a fixed size, whole files,
+# a directory of 100,000 tiny files, NUL bytes; and head, du. Two nodes on loopback.
+. "$(dirname "$0")/../lib/flock.sh"
+flock_begin datasets
+for n in 1 2; do flock_start $n || not_ok "node $n starts"; done
+check "two nodes find each other" flock_whole 2
+says() { grep -q -- "$1" "$DIR/err"; }
+blocks_of() { ctl ls -o json | jq --arg n "$1" '.[] | select(.name == $n) | .blocks'; }
+whole() { ctl cat "$1" | cmp -s - "$2"; }
+
+: >"$DIR/empty"
+check "an empty file" ctl put "$DIR/empty" empty
+check "comes back empty" whole empty "$DIR/empty"
+printf 'one record' >"$DIR/one"
+check "one record without a newline" ctl put "$DIR/one" one
+check "comes back as it was" whole one "$DIR/one"
+head -c 3000000 /dev/zero >"$DIR/nul"
+check "NUL bytes, no line end at all: one block" eval 'ctl put "$DIR/nul" nul --split 1M && [ "$(blocks_of nul)" = 1 ]'
+check "come back as they were" whole nul "$DIR/nul"
+seq 1 300000 >"$DIR/numbers"
+check "standard input" eval 'ctl put - stdin --split 256K <"$DIR/numbers"'
+check "comes back as it was" whole stdin "$DIR/numbers"
+
+# ---- records ----
+head -c 1000000 /dev/urandom >"$DIR/fixed"
+check "records of 1000 bytes" ctl put "$DIR/fixed" fixed --records fixed:1000 --split 100K
+check "come back as they were" whole fixed "$DIR/fixed"
+ctl run -q -m 'wc -c' -i data:fixed >"$DIR/out"
+check "blocks hold whole records" eval '[ "$(wc -l <"$DIR/out")" -ge 9 ] && awk "\$1 % 1000 {exit 1}" "$DIR/out"'
+head -c 1000003 /dev/urandom >"$DIR/fixed"
+ctl put "$DIR/fixed" uneven --records fixed:1000 2>"$DIR/err"
+check "a last record that is too short: exit 2" [ $? = 2 ]
+check "the file, the offset and what to do are told" eval 'says "$DIR/fixed" && says "offset 1000000" && says "cut them off"'
+check "and there is no such dataset" eval '! ctl ls -o name | grep -q uneven'
+ctl put "$DIR/fixed" uneven --records sonnets 2>"$DIR/err"
+check "no such kind of record: exit 2" [ $? = 2 ]
+mkdir "$DIR/three"
+for n in 1 2 3; do head -c 300000 /dev/urandom >"$DIR/three/$n"; done
+check "whole files" ctl put "$DIR/three" three --records file --split 64K
+check "a block each" [ "$(blocks_of three)" = 3 ]
+check "come back as they were" eval 'cat "$DIR"/three/* | cmp -s - <(ctl cat three)'
+
+# ---- 100,000 tiny files ----
+mkdir "$DIR/tiny"
+(cd "$DIR/tiny" && seq 1 100000 | split -l 1 -a 4 -) || not_ok "100,000 files are made"
+check "100,000 files" [ "$(find "$DIR/tiny" -type f | wc -l)" = 100000 ]
+ctl put "$DIR/tiny" tiny 2>"$DIR/err"
+check "100,000 tiny files" [ $? = 0 ]
+check "share blocks, and it is said" eval '[ "$(blocks_of tiny)" -le 4 ] && says "share blocks"'
+seq 1 100000 >"$DIR/want"
+check "come back in order of names" whole tiny "$DIR/want"
+printf 'no line end' >"$DIR/tiny/xaab"
+check "a file without a line end among them" ctl put -q "$DIR/tiny" tiny --overwrite
+check "ends its block: nothing is glued together" eval 'ctl run -q -m "grep -c -x \"no line end\" || true" -i data:tiny | grep -qx 1'
+
+# ---- head, du ----
+check "head: ten lines" eval '[ "$(ctl head stdin)" = "$(seq 1 10)" ]'
+check "head --lines 100000: over several blocks" eval 'ctl head stdin --lines 100000 | cmp -s - <(seq 1 100000)'
+check "head of fewer lines: all" eval '[ "$(ctl head one)" = "one record" ]'
+ctl head absent >/dev/null 2>&1
+check "head of what is not there: exit 4" [ $? = 4 ]
+check "du: size and total of the copies" eval '[ "$(ctl du stdin -o json | jq -c ".[0] | [.size, .copies, .total]")" = "[1988895,2,3977790]" ]'
+flock_end
