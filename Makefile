@@ -121,6 +121,7 @@ check-all: ## the long suites: the same under ASan and UBSan, threads under TSan
 	@ROUNDS=200 tests/e2e/crash_live.sh
 	@ROUNDS=20 tests/e2e/shuffle_faults.sh
 	@PAIRS=10000000 tests/e2e/memory.sh
+	@FILES=100000 tests/e2e/datasets.sh
 	@$(MAKE) -s fuzz T=60
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
