@@ -146,7 +146,9 @@ jobs_end() {
 }
 STARTED=()
 job "a memory bomb" "memory\|exit status" -f "$BAD" --mem 48M -m './badtask memory 1 4000'
-job "a memory bomb of many processes, each within its limit" "of memory" -f "$BAD" --mem 64M -m './badtask memory 6 30; exit 1'
+# A sanitizer's own memory is over the limit of a process before the bomb goes off.
+if nm "$BAD" 2>/dev/null | grep -q __asan_init; then over="of memory\|exit status"; else over="of memory"; fi
+job "a memory bomb of many processes, each within its limit" "$over" -f "$BAD" --mem 64M -m './badtask memory 6 30; exit 1'
 job "a fork bomb" "fork\|timed out\|exit status" --task-timeout 1s -m 'f() { f | f & }; f; sleep 60'
 job "a chain of forks, each a session" "timed out\|exit status" -f "$BAD" --task-timeout 1s -m './badtask chain 30; ./badtask chain 30; sleep 60'
 job "a double fork with setsid" "" -m "(setsid sleep $MARK >/dev/null 2>&1 &); (setsid sh -c 'setsid sleep $MARK & sleep $MARK' &) ; exit 0"
@@ -245,6 +247,6 @@ check "no directory" wait_for 3 is_empty
 ctl run -q -m cat -i "$DIR/precious/file" >/dev/null
 after=$(rss "${PID[1]}")
 echo "# anonymous memory of the node: $before kB before, $after kB after"
-check "the node has not grown by more than 8 MiB" [ $((after - before)) -le 8192 ]
+check "the node has not grown by more than 8 MiB" [ $((after - before)) -le "${RSS_LIMIT:-8192}" ]
 check "the node is the one that began" lives "${PID[1]}"
 flock_end
