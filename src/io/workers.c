@@ -34,7 +34,8 @@ enum {
         64 << 20,              /* 100,000 inputs with their holders and paths; reserved, not used */
     WORKER_FETCHES_MAX = 16,   /* of one attempt at once: twice what really runs in parallel */
     WORKER_PATIENCE_MS = 5000, /* after TERM */
-    WORKERS_KNOWN_MAX = 2048,  /* twice as many as there may be slots: the ending ones, too */
+    WORKERS_INHERITED_MAX = 64,
+    WORKERS_KNOWN_MAX = 2048, /* twice as many as there may be slots: the ending ones, too */
 };
 
 struct worker_input;
@@ -91,7 +92,9 @@ struct worker {
 struct workers {
     struct loop *loop;
     struct worker *first;
-    uint64_t directories; /* names given in scratch */
+    uint64_t directories;                   /* names given in scratch */
+    pid_t inherited[WORKERS_INHERITED_MAX]; /* children of who became us by exec: not ours to end */
+    size_t inherited_count;
     char mrtask[FILE_PATH_MAX];
     char path[FILE_PATH_MAX]; /* "PATH=..." */
 };
@@ -231,7 +234,8 @@ static void close_handles(struct worker *worker)
 static void end_orphans(const struct workers *workers)
 {
     pid_t known[WORKERS_KNOWN_MAX];
-    size_t count = 0;
+    size_t count = workers->inherited_count;
+    memcpy(known, workers->inherited, count * sizeof *known);
     for (const struct worker *at = workers->first; at != NULL; at = at->next)
         if (at->state == WORKER_RUNNING && count < WORKERS_KNOWN_MAX)
             known[count++] = at->process.pid;
@@ -612,6 +616,7 @@ enum error workers_open(struct loop *loop, struct workers **out)
     if (workers == NULL) return ERROR_MEMORY;
     workers->loop = loop;
     find_mrtask(workers);
+    workers->inherited_count = process_children(workers->inherited, WORKERS_INHERITED_MAX);
     *out = workers;
     return ERROR_NONE;
 }

@@ -227,6 +227,25 @@ void process_end_all(struct process *process)
     }
 }
 
+struct listing {
+    struct visit visit; /* first, as below */
+    pid_t *pids;
+    size_t count, max;
+};
+
+static void list_child(struct visit *visit, pid_t pid)
+{
+    struct listing *listing = (struct listing *)visit;
+    if (listing->count < listing->max) listing->pids[listing->count++] = pid;
+}
+
+size_t process_children(pid_t pids[], size_t max)
+{
+    struct listing listing = {.visit = {.before = list_child}, .pids = pids, .max = max};
+    visit_children(&listing.visit, getpid(), DEPTH_MAX);
+    return listing.count;
+}
+
 /* Of the strangers among our children, killed; how many there were. */
 struct purge {
     struct visit killing; /* first: the visitor finds the rest behind it */

@@ -39,6 +39,9 @@ void process_signal(const struct process *process, int signal);
  * left. process: whose group goes first and at once; NULL. */
 void process_end_all(struct process *process);
 
+/* Our children now, as many as there is room for; how many. */
+size_t process_children(pid_t pids[], size_t max);
+
 /* Kills and reaps children of ours that are not among the known, with all below them: what fell to
  * us as the reaper. Waits some 50 ms at most. */
 void process_end_strangers(const pid_t known[], size_t count);

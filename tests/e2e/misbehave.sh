@@ -12,15 +12,21 @@ TASKS=confined SLOTS=6
 flock_begin misbehave
 MARK=31$$ # seconds that strays sleep: how they are found again
 BAD=$BUILD/lib/badtask
-OPEN= # a directory that others may pass
+ELDER= OPEN= # a directory that others may pass
+# Node 1 becomes mrnode by exec of a shell with a child of its own.
+mkdir "$DIR/bin" && printf '#!/bin/sh\nsleep 300 &\necho $! >"%s"\nexec "%s" "$@"\n' "$DIR/elder" "$BUILD/mrnode" >"$DIR/bin/mrnode"
+chmod +x "$DIR/bin/mrnode"
+REAL=$BUILD BUILD=$DIR/bin
 flock_start 1 || not_ok "node 1 starts"
+BUILD=$REAL
+ELDER=$(cat "$DIR/elder")
 mkdir "$DIR/precious" && echo kept >"$DIR/precious/file"
 rss() { awk '/^RssAnon/ {print $2}' "/proc/$1/status"; }
 "$BAD" listen "mr-misbehave-$$" >"$DIR/listening" &
 LISTENER=$!
 clean() {
   local status=$?
-  kill "$LISTENER" 2>/dev/null
+  kill "$LISTENER" "$ELDER" 2>/dev/null
   umount "$OPEN/small" 2>/dev/null
   [ -n "$OPEN" ] && rm -rf "$OPEN"
   (exit $status)
@@ -204,7 +210,7 @@ took=$((($(date +%s%N) - began) / 1000000))
 echo "# kill to gone: $took ms"
 check "within 3 s" [ $took -le 3000 ]
 
-# kill -9 of mrtask: the daemon ends what it left.
+# kill -9 of mrtask: the daemon ends what it left, and nothing else: node 1 was begun by a shell that had a child.
 orphan=$(ctl submit -q -m "(setsid sleep $MARK &); cd /; exec env -i sleep $MARK" -i "$DIR/precious/file")
 check "a job to be orphaned runs" wait_for 10 is_up
 kill -9 "$(pgrep -f "mrtask .*$DIR/node1/scratch" | head -n 1)"
@@ -213,6 +219,8 @@ check "kill -9 of mrtask: the task is run again" wait_for 15 two_dead
 check "and one generation lives at most" [ "$(pgrep -fc "sleep $MARK")" -le 2 ]
 ctl kill -q "$orphan"
 check "and none after its end" wait_for 5 no_strays
+check "a child from before it was mrnode lives" lives "$ELDER"
+kill "$ELDER"
 
 # ---- a disk that is filled ----
 
