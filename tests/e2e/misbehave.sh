@@ -233,7 +233,8 @@ if [ -n "${OPEN:-}" ] && mkdir "$small" && mount -t tmpfs -o size=48m,mode=755 t
   fills() { # name, command
     ctl run -q --retries 1 --task-timeout 20s -m "$2" -i "$DIR/precious/file" >/dev/null 2>"$DIR/err"
     check "$1 ends" [ $? = 1 ]
-    check "$1: the node works on" [ "$(ctl run -q -m cat -i "$DIR/precious/file")" = kept ]
+    works_on() { [ "$(ctl run -q -m cat -i "$DIR/precious/file")" = kept ]; }
+    check "$1: the node works on" wait_for 10 works_on # the room comes back when its directory is deleted
     check "$1: the room is back" [ "$(df --output=avail -k "$small" | tail -n 1)" -gt 30000 ]
   }
   fills "a file that fills the disk" 'cat /dev/zero >big'
