@@ -100,9 +100,11 @@ static int submit_once(struct session *session, struct submission *submission,
         dataset_deinit(&dataset);
         return code;
     }
-    struct msg_ask_submit ask = {
-        .job = submission->draft.id, .ack = (uint8_t)options->ack, .spec = submission->draft.spec};
-    session_ask(session, &wire_ask_submit, &ask, SESSION_COPY_PATIENCE);
+    struct msg_ask_submit_with ask = {.job = submission->draft.id,
+                                      .ack = (uint8_t)options->ack,
+                                      .spec = submission->draft.spec,
+                                      .terms = submission->draft.terms};
+    session_ask(session, &wire_ask_submit_with, &ask, SESSION_COPY_PATIENCE);
     code = session_reply(session, MSG_say_submitted, &reply);
     if (code == EXIT_OK) {
         const struct msg_say_submitted *say = reply.fields;

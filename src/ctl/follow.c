@@ -33,6 +33,7 @@ static void say_end(const struct session *session, const struct msg_job_row *row
         if (!session_options(session)->is_quiet)
             notice_line("%.*s done in %s (%u attempts, %u again)", count, name, elapsed,
                         row->attempts, row->reexecuted);
+        if (row->error.count > 0) notice_block("warning: ", row->error);
         return;
     }
     notice_line("%.*s %s after %s", count, name, job_outcome_text(row->state), elapsed);

@@ -238,6 +238,21 @@ static int set_files(struct job_draft *draft, const struct words *words)
     return EXIT_OK;
 }
 
+static int set_terms(struct msg_job_terms *terms, const struct options *options)
+{
+    const char *speculate = options->speculate == NULL ? "auto" : options->speculate;
+    uint64_t most = 0;
+    *terms = (struct msg_job_terms){.verify = (uint8_t)options->verify,
+                                    .cpus = (uint16_t)options->cpus};
+    if (strcmp(speculate, "off") == 0) terms->speculate = UINT32_MAX;
+    else if (strcmp(speculate, "auto") != 0) {
+        if (!quantity_parse_count(speculate, 0, 1000000, &most))
+            return refuse("--speculate takes auto, off or a number, not", speculate);
+        terms->speculate = most == 0 ? UINT32_MAX : (uint32_t)most;
+    }
+    return EXIT_OK;
+}
+
 int job_draft_init(struct job_draft *draft, const struct options *options)
 {
     size_t exits_count = 1;
@@ -268,7 +283,7 @@ int job_draft_init(struct job_draft *draft, const struct options *options)
     spec->memory_size = options->memory_size;
     spec->weight = options->weight;
     spec->submitted_wall_ms = clock_wall_ms();
-    return EXIT_OK;
+    return set_terms(&draft->terms, options);
 }
 
 void job_draft_set_inputs(struct job_draft *draft, const struct dataset *dataset)

@@ -19,7 +19,8 @@ enum {
 /* A job being made. */
 struct job_draft {
     struct id id;
-    struct msg_job_spec spec; /* borrows from the rest, the options and argv */
+    struct msg_job_spec spec;
+    struct msg_job_terms terms; /* borrows from the rest, the options and argv */
     char stem[JOB_NAME_SIZE];
     char name[JOB_NAME_SIZE]; /* stem and four digits of the id, as the flock will call it */
     uint8_t ok_exits[64];

@@ -101,6 +101,12 @@ static const struct option_row rows[] = {
      "the first fields decide which reduce (default 1)"},
     {"priority", 0, OPTION_COUNT, GROUP_JOB, AT(weight), "N", 1, 1000,
      "weight in the lottery for slots (default 1)"},
+    {"speculate", 0, OPTION_TEXT, GROUP_JOB, AT(speculate), "auto|off|N", 0, 0,
+     "second copies of slow tasks: as slots allow, none, at most N at once (default auto)"},
+    {"verify", 0, OPTION_COUNT, GROUP_JOB, AT(verify), "K", 1, 16,
+     "run each task K times and compare the outputs"},
+    {"cpus", 0, OPTION_COUNT, GROUP_JOB, AT(cpus), "N", 1, 1024,
+     "slots that a task takes (default 1; at most those of the node)"},
     {"overwrite", 0, OPTION_FLAG, GROUP_JOB | GROUP_PUT, AT(is_overwrite), NULL, 0, 0,
      "replace a dataset of that name"},
     {"pending", 0, OPTION_FLAG, GROUP_EXPLAIN, AT(is_pending), NULL, 0, 0,
@@ -141,8 +147,6 @@ static const struct option_row rows[] = {
 
     {"local", 0, OPTION_ABSENT, GROUP_JOB, 0, NULL, 0, 0, NULL},
     {"hadoop-env", 0, OPTION_ABSENT, GROUP_JOB, 0, NULL, 0, 0, NULL},
-    {"speculate", 0, OPTION_ABSENT, GROUP_JOB, 0, "auto|off|N", 0, 0, NULL},
-    {"cpus", 0, OPTION_ABSENT, GROUP_JOB, 0, "N", 0, 0, NULL},
 };
 
 enum {

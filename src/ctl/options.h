@@ -66,6 +66,9 @@ struct options {
     const char *sort;              /* NULL: not given */
     const char *partition;
     uint32_t partition_fields;     /* 0: not given */
+    const char *speculate;         /* auto, off or a number; NULL: not given */
+    uint32_t verify;               /* 0: not given */
+    uint32_t cpus;
     uint64_t task_timeout_ms;
     uint64_t memory_size;
     /* of a bag of tasks */

@@ -120,6 +120,7 @@ struct msg_job_row answers_job(struct node *node, const struct job *job)
         .running = is_running ? job_running_count(job) : 0,
         .attempts = job->claims_count,
         .reexecuted = job->reexecuted_count,
+        .speculated = job->speculated_count,
         .failed = job->failed_count,
         .elapsed_ms = until > from ? until - from : 0,
         .submitted_wall_ms = from,
@@ -332,6 +333,18 @@ static void tell_end(struct story *story, const struct attempt *a)
     }
 }
 
+/* Its program is not deterministic. */
+static void tell_difference(struct story *story, const struct job *job, const struct task *task)
+{
+    const struct attempt *other = task_different(task), *one = task_committed(task);
+    char digest[DIGEST_TEXT_SIZE], committed[DIGEST_TEXT_SIZE];
+    if (other == NULL || one == NULL || !job_is_comparable(job)) return;
+    tell(story, &other->done, &other->claim.node,
+         "attempt %u: its output %.12s differs from %.12s of attempt %u: see %s.differing",
+         other->number, digest_text(&other->output.digest, digest),
+         digest_text(&one->output.digest, committed), one->number, job->name);
+}
+
 static void tell_present(struct story *story, const struct job *job, enum task_kind kind,
                          uint32_t index)
 {
@@ -371,7 +384,10 @@ void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_ex
              cause_text(a->cause));
         tell_end(&story, a);
     }
-    if (job->tasks[kind] != NULL) tell_present(&story, job, kind, index);
+    if (job->tasks[kind] != NULL) {
+        tell_difference(&story, job, &job->tasks[kind][index]);
+        tell_present(&story, job, kind, index);
+    }
     struct msg_say_story reply = {.request = ask->request, .lines = {story.lines, story.count}};
     links_send(node, stream, &wire_say_story, &reply);
 }

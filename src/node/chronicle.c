@@ -86,12 +86,12 @@ static void tell_claim(const struct node *node, const struct stamped *entry, cha
 static void tell_job(const struct node *node, const struct stamped *entry, char *text, size_t size)
 {
     char name[65];
-    const struct msg_job *job = entry->fields;
     const struct msg_ended *ended = entry->fields;
-    if (entry->kind == MSG_job)
-        snprintf(text, size, "job %.*s: %u maps, %u reduces", (int)job->spec.name.count,
-                 (const char *)job->spec.name.at, job->spec.maps, job->spec.reduces);
-    else
+    if (jobs_submitted(entry) != NULL) {
+        const struct msg_job_spec *spec = jobs_submitted_spec(entry);
+        snprintf(text, size, "job %.*s: %u maps, %u reduces", (int)spec->name.count,
+                 (const char *)spec->name.at, spec->maps, spec->reduces);
+    } else
         snprintf(text, size, "ended %s: %s (%s)", job_text(node, &ended->job, name),
                  job_outcome_text(ended->outcome), cause_text(ended->cause));
 }
@@ -130,6 +130,7 @@ static void tell(const struct node *node, const struct stamped *entry, char *tex
     case MSG_claim:
     case MSG_released: tell_claim(node, entry, text, size); break;
     case MSG_job:
+    case MSG_job_with:
     case MSG_ended: tell_job(node, entry, text, size); break;
     case MSG_opened:
     case MSG_joined:
@@ -151,7 +152,7 @@ static bool is_wanted(const struct page *page, const struct stamped *entry)
 {
     if (page->ask->events_only && is_of_task(entry->kind)) return false;
     if (page->job == NULL) return true;
-    bool has_job = is_of_task(entry->kind) || entry->kind == MSG_job ||
+    bool has_job = is_of_task(entry->kind) || jobs_submitted(entry) != NULL ||
                    entry->kind == MSG_tallied || entry->kind == MSG_ended;
     /* Each of these begins with the job's id. */
     return has_job && entry->fields != NULL && id_equal(entry->fields, &page->job->id);

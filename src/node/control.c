@@ -8,6 +8,7 @@
 
 enum {
     DEFAULT_PORT = 7437,
+    VERIFY_MAX = 16,
 };
 
 void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t code,
@@ -42,14 +43,24 @@ static const char *spec_trouble(const struct msg_job_spec *spec)
 
 static void submit(struct node *node, uint64_t stream, const struct wire_message *message)
 {
-    const struct msg_ask_submit *ask = message->fields;
+    const struct msg_ask_submit_with *ask = message->fields;
     const char *trouble = spec_trouble(&ask->spec);
+    if (ask->terms.verify > VERIFY_MAX) trouble = "at most 16 copies are compared (--verify)";
     if (trouble != NULL) control_error(node, stream, ask->request, CODE_USAGE, "%s", trouble);
     else if (node->is_leaving)
         control_error(node, stream, ask->request, 3, "this node is leaving: ask another");
     else if (node->storage_waits != ERROR_NONE)
         control_error(node, stream, ask->request, 3, "this node's disk is full: ask another");
     else pending_add(node, stream, message);
+}
+
+/* A submission without terms of its own is one on the usual terms. */
+static void submit_usual(struct node *node, uint64_t stream, const struct msg_ask_submit *ask)
+{
+    struct msg_ask_submit_with with = {
+        .request = ask->request, .job = ask->job, .ack = ask->ack, .spec = ask->spec};
+    struct wire_message message = {&wire_ask_submit_with, MSG_ask_submit_with, &with};
+    submit(node, stream, &message);
 }
 
 static void kill_job(struct node *node, uint64_t stream, const struct msg_ask_kill *ask)
@@ -110,7 +121,8 @@ void control_request(struct node *node, struct link *link, const struct wire_mes
     case MSG_ask_counters: answers_counters(node, stream, message->fields); break;
     case MSG_ask_info: answers_info(node, stream, message->fields); break;
     case MSG_ask_log: chronicle_answer(node, stream, message->fields); break;
-    case MSG_ask_submit: submit(node, stream, message); break;
+    case MSG_ask_submit: submit_usual(node, stream, message->fields); break;
+    case MSG_ask_submit_with: submit(node, stream, message); break;
     case MSG_ask_name:
     case MSG_ask_unname:
     case MSG_ask_wait:

@@ -18,6 +18,8 @@
 enum {
     WRITE_AGAIN = 3 * SECOND,     /* a manifest that the disk has not taken by then */
     INPUT_EVERY = SECOND,         /* a walk over all tasks, for what happens once in years */
+    DIFFERING_MAX = 64,           /* outputs kept because they differ: more teach nothing */
+    TASK_NAME_SIZE = 96,          /* as task_name has it */
     INPUT_PATIENCE = 60 * SECOND, /* who restarts is back by then, with the blocks it had */
 };
 
@@ -194,10 +196,66 @@ static bool write_manifest(struct node *node, struct work *work)
     return true;
 }
 
+/* Every output of the tasks whose outputs differ, each a file named like its attempt: kept as the
+ * dataset JOB.differing. */
+static uint32_t list_differing(const struct job *job, struct msg_text *files,
+                               struct msg_manifest_block *blocks, char *names)
+{
+    uint32_t count = 0;
+    for (int kind = 0; kind < 2; kind++)
+        for (uint32_t i = 0; i < job_tasks_count(job, (enum task_kind)kind); i++) {
+            const struct task *task = &job->tasks[kind][i];
+            const struct attempt *a = task->is_differing ? task->attempts : NULL;
+            for (; a != NULL && count < DIFFERING_MAX; a = a->next) {
+                if (a->state != ATTEMPT_DONE) continue;
+                char *name = task_name(job, (enum task_kind)kind, i, a->number,
+                                       names + count * TASK_NAME_SIZE);
+                files[count].text = slice_string(strrchr(name, '/') + 1);
+                blocks[count] = (struct msg_manifest_block){.block = a->output, .file = count};
+                count++;
+            }
+        }
+    return count;
+}
+
+static bool write_differing(struct node *node, struct work *work)
+{
+    struct arena *arena = &node->actions->arena;
+    struct msg_manifest_block *blocks = arena_take(arena, DIFFERING_MAX * sizeof *blocks);
+    struct msg_text *files = arena_take(arena, DIFFERING_MAX * sizeof *files);
+    char *names = arena_take(arena, DIFFERING_MAX * TASK_NAME_SIZE);
+    if (blocks == NULL || files == NULL || names == NULL) return false;
+    uint32_t count = list_differing(work->job, files, blocks, names);
+    struct msg_manifest manifest = {.files = {files, count}, .blocks = {blocks, count}};
+    struct slice bytes = wire_pack_arena(&wire_manifest, &manifest, arena);
+    if (bytes.at == NULL) return false;
+    node->crypto->digest(bytes, &work->differing.digest);
+    work->differing.size = bytes.count;
+    struct action *action = actions_push(node->actions, ACTION_BLOCK_WRITE);
+    action->block_write.token = node->token_next++;
+    action->block_write.bytes = bytes;
+    return true;
+}
+
+static bool is_differing(const struct job *job)
+{
+    return job->differing_count > 0 && job_is_comparable(job);
+}
+
 /* All that were asked for, or as many as can be had. */
 static size_t safe_copies(const struct node *node, const struct job *job)
 {
     return holders_possible(node, job->spec.replicas);
+}
+
+/* A manifest that was written here. */
+static bool list_is_safe(struct node *node, const struct job *job,
+                         const struct msg_block_ref *manifest)
+{
+    if (keeper_copies(node, &manifest->digest) >= safe_copies(node, job)) return true;
+    if (keeper_has(node, &manifest->digest))
+        keeper_want(node, manifest, job->spec.replicas, true, NULL);
+    return false;
 }
 
 /* True when every output is on enough nodes; asks for the missing copies, gives up what nobody has.
@@ -219,11 +277,8 @@ static bool outputs_are_safe(struct node *node, struct work *work)
                                 .cause = CAUSE_OWNER_DEAD};
         (void)!node_append(node, &wire_lost, &lost, NULL);
     }
-    if (keeper_copies(node, &work->finish_manifest.digest) < safe_copies(node, job)) {
-        is_safe = false;
-        if (keeper_has(node, &work->finish_manifest.digest))
-            keeper_want(node, &work->finish_manifest, job->spec.replicas, true, NULL);
-    }
+    if (!list_is_safe(node, job, &work->finish_manifest)) is_safe = false;
+    if (work->differing.size > 0 && !list_is_safe(node, job, &work->differing)) is_safe = false;
     return is_safe;
 }
 
@@ -236,6 +291,41 @@ static void append_tallied(struct node *node, const struct job *job)
         (void)!node_append(node, &wire_tallied, &tallied, NULL);
 }
 
+/* Its tasks are not deterministic: said with the end, and both outputs are kept under a name. */
+static struct slice describe_differing(struct node *node, const struct job *job)
+{
+    enum {
+        TEXT_SIZE = 2048,
+        ROOM = 256
+    };
+    char *text = arena_take(&node->actions->arena, TEXT_SIZE), name[96];
+    if (text == NULL || !is_differing(job)) return slice_of(NULL, 0);
+    int used = snprintf(text, TEXT_SIZE,
+                        "%u of its tasks gave different bytes when they ran twice (mrctl explain"
+                        " TASK; the outputs are in %s.differing):",
+                        job->differing_count, job->name);
+    for (int kind = 0; kind < 2; kind++)
+        for (uint32_t i = 0; i < job_tasks_count(job, (enum task_kind)kind); i++) {
+            if (!job->tasks[kind][i].is_differing || used > TEXT_SIZE - ROOM) continue;
+            used += snprintf(text + used, TEXT_SIZE - (size_t)used, " %s",
+                             task_name(job, (enum task_kind)kind, i, 0, name));
+        }
+    return slice_of(text, (size_t)used);
+}
+
+static void name_differing(struct node *node, const struct work *work)
+{
+    char name[80];
+    snprintf(name, sizeof name, "%s.differing", work->job->name);
+    struct msg_named named = {.name = slice_string(name),
+                              .manifest = work->differing,
+                              .replicas = work->job->spec.replicas};
+    named.request = work->job->id; /* another than the job's own naming, the same at every node */
+    named.request.bytes[0] ^= 0xff;
+    if (names_by_request(&node->names, &named.request) == NULL)
+        (void)!node_append(node, &wire_named, &named, NULL);
+}
+
 static void append_done_end(struct node *node, const struct work *work)
 {
     const struct job *job = work->job;
@@ -244,7 +334,8 @@ static void append_done_end(struct node *node, const struct work *work)
                               .cause = CAUSE_ALL_DONE,
                               .manifest = work->finish_manifest,
                               .size = work->finish_size,
-                              .wall_ms = node_wall_ms(node)};
+                              .wall_ms = node_wall_ms(node),
+                              .text = describe_differing(node, job)};
     struct msg_stamp replaced[64];
     struct slice name = job_output_name(job);
     size_t replaced_count =
@@ -258,6 +349,7 @@ static void append_done_end(struct node *node, const struct work *work)
     append_tallied(node, job);
     if (names_by_request(&node->names, &job->id) == NULL)
         (void)!node_append(node, &wire_named, &named, NULL);
+    if (work->differing.size > 0) name_differing(node, work);
     (void)!node_append(node, &wire_ended, &ended, NULL);
 }
 
@@ -266,7 +358,10 @@ void finish_tick(struct node *node, struct work *work)
     const struct job *job = work->job;
     if (fail_tick(node, work)) return;
     work->failed_since = 0;
-    if (job->done_count[final_kind(job)] < final_count(job)) {
+    bool is_done = job->verified_count[TASK_MAP] >= job->spec.maps &&
+                   job->verified_count[TASK_REDUCE] >= job->spec.reduces;
+    if (job->done_count[final_kind(job)] < final_count(job) ||
+        (job_dones_wanted(job) > 1 && !is_done)) {
         work->complete_since = 0;
         input_tick(node, work);
         return;
@@ -279,6 +374,7 @@ void finish_tick(struct node *node, struct work *work)
                       node->now - work->finish_written > WRITE_AGAIN;
     if (digest != work->finish_digest || is_missing) {
         if (!write_manifest(node, work)) return;
+        if (is_differing(job) && !write_differing(node, work)) return;
         work->finish_digest = digest;
     }
     if (outputs_are_safe(node, work)) append_done_end(node, work);

@@ -40,10 +40,13 @@ static void rebuild_living(struct node *node)
             return;
         }
         node->living = grown;
+        bool is_silent = m->state == MEMBER_SUSPECT;
         node->living[node->living_count++] = (struct schedule_node){
             .id = m->fact->id,
-            .is_suspect = m->state == MEMBER_SUSPECT || m->fact->slots == 0 ||
-                          standing_is_degraded(node, &m->fact->id)};
+            .is_suspect =
+                is_silent || m->fact->slots == 0 || standing_is_degraded(node, &m->fact->id),
+            .silent_since = is_silent ? (m->since > 0 ? m->since : 1) : 0,
+        };
     }
     sort_nodes(node->living, node->living_count);
     node->is_living_stale = false;

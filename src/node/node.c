@@ -98,10 +98,10 @@ static void on_entry(void *context, const struct stamped *entry)
     if (entry->kind == MSG_opened) (void)fold_roster(node, &entry->stamp.node);
     if (entry->kind == MSG_tagged && entry->fields != NULL) fold_tags(node, entry);
     if (entry->kind == MSG_named || entry->kind == MSG_unnamed) fold_naming(node, entry);
-    if (entry->kind == MSG_job || entry->kind == MSG_named || entry->kind == MSG_unnamed)
+    if (jobs_submitted(entry) != NULL || entry->kind == MSG_named || entry->kind == MSG_unnamed)
         node->is_ack_wanted = true;
     if (entry->kind == MSG_ended) compaction_ended(node);
-    bool is_waited_for = entry->kind == MSG_job || entry->kind == MSG_ended ||
+    bool is_waited_for = jobs_submitted(entry) != NULL || entry->kind == MSG_ended ||
                          entry->kind == MSG_named || entry->kind == MSG_unnamed;
     if (is_waited_for) node->pending_next = node->now;
     work_entry(node, entry);
@@ -120,6 +120,8 @@ static void on_persist(void *context, uint64_t token, const struct storage_put *
     memcpy(copy, puts, count * sizeof *copy);
     struct action *action = actions_push(node->actions, ACTION_PERSIST);
     action->persist.token = node->persist_token = token;
+    if (node->is_ack_wanted) node->ack_token = token;
+    node->is_ack_wanted = false;
     action->persist.puts = copy;
     action->persist.puts_count = count;
 }
@@ -262,6 +264,7 @@ struct node *node_open(const struct node_config *config, instant now)
     node->stream_next = 2;
     node->token_next = 1;
     node->is_living_stale = true;
+    node->jobs.now = now;
     node->sweep_cut = node->prune_wanted = true;
     enum error error = tags_set(node, config->tags, config->tags_count);
     assert(error != ERROR_INVALID);
@@ -359,6 +362,7 @@ static void finish_step(struct node *node)
 
 static void begin_step(struct node *node, instant now, struct actions *actions)
 {
+    node->jobs.now = now;
     actions->count = 0;
     arena_reset(&actions->arena);
     node->actions = actions;

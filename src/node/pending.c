@@ -53,7 +53,7 @@ static void pending_free(struct node *node, struct pending *pending)
 static enum pending_state first_state(unsigned type)
 {
     switch (type) {
-    case MSG_ask_submit:
+    case MSG_ask_submit_with:
     case MSG_ask_name: return PENDING_BLOCKS;
     case MSG_ask_unname: return PENDING_ENTRY;
     case MSG_ask_wait: return PENDING_WATCH;
@@ -222,14 +222,14 @@ static bool say_too_large(struct node *node, const struct pending *pending)
     return true;
 }
 
-static bool output_conflicts(struct node *node, const struct msg_ask_submit *ask)
+static bool output_conflicts(struct node *node, const struct msg_ask_submit_with *ask)
 {
     if (ask->spec.output.count == 0 || ask->spec.overwrite) return false;
     return names_find(&node->names, ask->spec.output) != NULL;
 }
 
 /* "wc-3f7a": as many digits of its id as no other job known here shares, at least four. */
-static void job_name(const struct node *node, const struct msg_ask_submit *ask, char name[65])
+static void job_name(const struct node *node, const struct msg_ask_submit_with *ask, char name[65])
 {
     char id[ID_TEXT_SIZE];
     struct slice asked = ask->spec.name;
@@ -242,8 +242,26 @@ static void job_name(const struct node *node, const struct msg_ask_submit *ask, 
     }
 }
 
+/* Older versions know the usual terms alone. */
+static enum error append_job(struct node *node, const struct msg_ask_submit_with *ask,
+                             struct slice name, struct msg_stamp *stamp)
+{
+    const struct msg_job_terms *terms = &ask->terms;
+    bool is_usual = terms->speculate == 0 && terms->verify <= 1 && terms->cpus <= 1 &&
+                    terms->task_memory == 0;
+    if (is_usual) {
+        struct msg_job job = {.job = ask->job, .spec = ask->spec, .cause = CAUSE_ASKED};
+        job.spec.name = name;
+        return node_append(node, &wire_job, &job, stamp);
+    }
+    struct msg_job_with job = {
+        .job = ask->job, .spec = ask->spec, .terms = *terms, .cause = CAUSE_ASKED};
+    job.spec.name = name;
+    return node_append(node, &wire_job_with, &job, stamp);
+}
+
 static bool try_submit_blocks(struct node *node, struct pending *pending,
-                              const struct msg_ask_submit *ask)
+                              const struct msg_ask_submit_with *ask)
 {
     if (!node->may_author) return false;
     if (output_conflicts(node, ask)) {
@@ -257,9 +275,7 @@ static bool try_submit_blocks(struct node *node, struct pending *pending,
     if (progress != PROGRESS_READY) return progress == PROGRESS_OVER;
     char name[65];
     job_name(node, ask, name);
-    struct msg_job job = {.job = ask->job, .spec = ask->spec, .cause = CAUSE_ASKED};
-    job.spec.name = slice_string(name);
-    if (node_append(node, &wire_job, &job, &pending->entry) != ERROR_NONE)
+    if (append_job(node, ask, slice_string(name), &pending->entry) != ERROR_NONE)
         return say_too_large(node, pending);
     keeper_used(node, &ask->spec.manifest);
     if (!id_is_zero(&pending->resume.from)) steer_inherit(node, &pending->resume, &ask->job);
@@ -269,7 +285,7 @@ static bool try_submit_blocks(struct node *node, struct pending *pending,
 
 static bool try_submit(struct node *node, struct pending *pending)
 {
-    const struct msg_ask_submit *ask = pending->request;
+    const struct msg_ask_submit_with *ask = pending->request;
     const struct job *job = jobs_find(&node->jobs, &ask->job);
     if (job != NULL && job->is_known) {
         pending->entry = job->stamp;
@@ -392,7 +408,7 @@ static bool try_dataset(struct node *node, struct pending *pending)
 static bool try_one(struct node *node, struct pending *pending)
 {
     switch (pending->type) {
-    case MSG_ask_submit: return try_submit(node, pending);
+    case MSG_ask_submit_with: return try_submit(node, pending);
     case MSG_ask_name: return try_name(node, pending);
     case MSG_ask_unname: return try_unname(node, pending);
     case MSG_ask_wait: return try_wait(node, pending);

@@ -119,8 +119,9 @@ void replicas_persisted(struct node *node, uint64_t token)
     if (!log_vector_fill(node->log, true, &news, &node->actions->arena) || news.feeds.count == 0)
         return;
     pending_vector(node, &node->id, &news);
-    if (!node->is_ack_wanted) return;
-    node->is_ack_wanted = false;
+    if (node->ack_token == 0) return;
+    /* An earlier write's end is not yet the one that is waited for. */
+    if (token >= node->ack_token) node->ack_token = 0;
     for (struct link *link = node->links; link != NULL; link = link->next)
         if (link->state == LINK_OPEN && link->purpose == CHANNEL_PEER)
             links_send(node, link->stream, &wire_log_vector, &news);

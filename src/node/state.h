@@ -173,11 +173,13 @@ struct running {
     struct msg_stamp claim;
     enum running_state state;
     bool was_started;
+    bool is_copy; /* a second one: of a straggler's, or a suspect's */
+    size_t cpus;  /* slots that it takes */
     enum cause stop_cause;
     instant since;
 };
 
-/* A running job as this node works on it: work.c. */
+/* A running job as this node works on it: work.c; its share of the slots: claiming.c. */
 struct work {
     struct work *next;
     struct job *job;
@@ -193,6 +195,13 @@ struct work {
     instant complete_since; /* when all its tasks were seen done, here; 0 = they are not */
     instant failed_since;
     instant input_checked; /* when its input was last looked after */
+    uint64_t service;      /* slot time that it had here, ms, fading */
+    instant served;        /* up to when it has faded */
+    uint64_t tickets;      /* scratch of a lottery */
+    size_t quota;
+    bool is_wanting;
+    bool is_waiting; /* its turn came, and too few slots were free: they are kept for it */
+    struct msg_block_ref differing; /* the manifest of outputs that should be equal and are not */
     instant lost_since;    /* since when a block of its input can be had from nobody; 0 = it can */
 };
 
@@ -268,6 +277,7 @@ struct node {
     uint64_t persist_token;
     enum error storage_waits; /* the disk is full or read-only; NONE: it is not */
     bool is_ack_wanted; /* an entry came whose author waits for our disk */
+    uint64_t ack_token; /* the write of the last such entry that is not on the disk; 0 = none */
 
     duration compact_every;   /* compaction.c; 0 = its own number */
     duration details_kept;
@@ -515,10 +525,18 @@ void work_tick(struct node *node);
 void work_started(struct node *node, uint64_t token);
 void work_finished(struct node *node, const struct event *event);
 size_t work_running_count(const struct node *node);
+/* Slots that they take. */
+size_t work_slots_taken(const struct node *node);
 /* Stops all attempts, which are given back with this cause. */
 void work_give_back(struct node *node, enum cause cause);
 void work_close(struct node *node);
+/* Gives the attempt's task back. */
+void work_released(struct node *node, const struct running *running, enum cause cause);
 void finish_tick(struct node *node, struct work *work);
+/* claiming.c */
+void claiming_tick(struct node *node);
+/* This attempt is over: its slot time is its job's. */
+void claiming_served(struct node *node, const struct running *running);
 /* The dataset that the job makes: -O, else the job's own name. Borrowed. */
 struct slice job_output_name(const struct job *job);
 

@@ -141,12 +141,15 @@ void steer_resume(struct node *node, uint64_t stream, const struct msg_ask_resum
         return;
     }
     resume.from = old->id;
-    struct msg_ask_submit submit = {
-        .request = ask->request, .job = ask->id, .ack = ask->ack, .spec = old->spec};
+    struct msg_ask_submit_with submit = {.request = ask->request,
+                                         .job = ask->id,
+                                         .ack = ask->ack,
+                                         .spec = old->spec,
+                                         .terms = old->terms};
     submit.spec.name = base_name(old);
     submit.spec.submitted_wall_ms = node_wall_ms(node);
     struct wire_message message = {
-        .type = MSG_ask_submit, .schema = &wire_ask_submit, .fields = &submit};
+        .type = MSG_ask_submit_with, .schema = &wire_ask_submit_with, .fields = &submit};
     pending_add_resume(node, stream, &message, &resume);
 }
 

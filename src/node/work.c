@@ -1,6 +1,6 @@
-/* Work: what this node claims, runs, gives back and reports. The log decides who owns a task; this
- * file only acts on what the fold says, optimistically: a claim and its start are one step, and
- * whoever learns of an earlier rival stops.
+/* Work: what this node runs, gives back and reports; what it claims is in claiming.c. The log
+ * decides who owns a task; this file only acts on what the fold says, optimistically: a claim and
+ * its start are one step, and whoever learns of an earlier rival stops.
  *
  *   free slot + claimable task  -> claim entry, ACTION_TASK_RUN        STARTING
  *   its program runs            ->                                     STARTED
@@ -22,7 +22,6 @@ enum {
         10 * SECOND,         /* an owner that nobody has seen since our start is dead after this */
     OUTPUT_PIN = 5 * SECOND, /* until the done entry references the output */
     TELLTALE_MAX = 4096,     /* bytes of last words an entry carries */
-    PICKS_MAX = 64,          /* claims of one step; more follow in the next */
 };
 
 /* ---- running attempts ---- */
@@ -58,6 +57,14 @@ size_t work_running_count(const struct node *node)
     return count;
 }
 
+size_t work_slots_taken(const struct node *node)
+{
+    size_t taken = 0;
+    for (size_t i = 0; i < node->slots; i++)
+        if (node->running[i].token != 0) taken += node->running[i].cpus;
+    return taken;
+}
+
 static struct task *task_of(const struct job *job, enum task_kind kind, uint32_t index)
 {
     uint32_t count = kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
@@ -72,7 +79,8 @@ static enum cause why_stop(struct node *node, const struct running *running)
     const struct task *task = task_of(job, running->kind, running->task);
     if (task == NULL) return CAUSE_NONE;
     const struct attempt *committed = task_committed(task);
-    if (committed != NULL && !stamp_equal(&committed->claim, &running->claim)) return CAUSE_RIVAL;
+    bool is_done = committed != NULL && task_dones(task) >= job_dones_wanted(job);
+    if (is_done && !stamp_equal(&committed->claim, &running->claim)) return CAUSE_RIVAL;
     const struct attempt *own = task_attempt(task, &running->claim);
     /* Said by another (steer.c): what we say ourselves of it, we say at its end. */
     if (own != NULL && (own->state == ATTEMPT_RELEASED || own->state == ATTEMPT_FAILED))
@@ -156,7 +164,7 @@ static void append_done(struct node *node, const struct running *running,
     copy_final(node, running, &result->output);
 }
 
-static void append_released(struct node *node, const struct running *running, enum cause cause)
+void work_released(struct node *node, const struct running *running, enum cause cause)
 {
     struct msg_task_range range = {.kind = running->kind, .first = running->task, .count = 1};
     struct msg_released released = {
@@ -246,107 +254,15 @@ void work_finished(struct node *node, const struct event *event)
         if (is_wanted) append_done(node, running, result);
         else node_fail(node, keeper_stored(node, &result->output, 1), "output");
     } else if (is_wanted && running->state == RUNNING_STOPPING) {
-        append_released(node, running, running->stop_cause);
+        work_released(node, running, running->stop_cause);
     } else if (is_wanted) {
         append_failed(node, running, result);
         if (result->outcome == OUTCOME_INPUT_MISSING)
             append_lost_input(node, running, &event->task_finished.missing);
     }
+    claiming_served(node, running);
     memset(running, 0, sizeof *running);
     node->is_work_wanted = true;
-}
-
-/* ---- claiming ---- */
-
-static struct running *free_slot(struct node *node)
-{
-    for (size_t i = 0; i < node->slots; i++)
-        if (node->running[i].token == 0) return &node->running[i];
-    return NULL;
-}
-
-static void start(struct node *node, struct work *work, const struct schedule_pick *pick,
-                  const struct msg_stamp *claim, uint32_t number)
-{
-    struct running *running = free_slot(node);
-    assert(running != NULL);
-    *running = (struct running){.token = node->token_next++,
-                                .job = work->job->id,
-                                .kind = pick->kind,
-                                .task = pick->index,
-                                .claim = *claim,
-                                .since = node->now};
-    node_count(node, METRIC_attempts_started);
-    if (run_attempt(node, work, running, pick->cause, number)) return;
-    append_released(node, running, CAUSE_NOT_STARTED);
-    memset(running, 0, sizeof *running);
-}
-
-/* One claim entry for picks of the same kind, number and cause; neighbours share it. */
-static void claim(struct node *node, struct work *work, const struct schedule_pick *picks,
-                  size_t count)
-{
-    struct msg_task_range ranges[PICKS_MAX];
-    for (size_t from = 0, to; from < count; from = to) {
-        uint32_t number = work->job->tasks[picks[from].kind][picks[from].index].highest + 1;
-        uint32_t ranges_count = 0;
-        for (to = from; to < count; to++) {
-            const struct schedule_pick *pick = &picks[to];
-            if (pick->kind != picks[from].kind || pick->cause != picks[from].cause) break;
-            if (work->job->tasks[pick->kind][pick->index].highest + 1 != number) break;
-            struct msg_task_range *last = ranges_count > 0 ? &ranges[ranges_count - 1] : NULL;
-            if (last != NULL && last->first + last->count == pick->index) last->count++;
-            else ranges[ranges_count++] = (struct msg_task_range){pick->kind, pick->index, 1};
-        }
-        struct msg_claim entry = {.job = work->job->id,
-                                  .number = number,
-                                  .cause = picks[from].cause,
-                                  .ranges = {ranges, ranges_count}};
-        struct msg_stamp stamp;
-        if (node_append(node, &wire_claim, &entry, &stamp) != ERROR_NONE) return;
-        for (size_t i = from; i < to; i++) start(node, work, &picks[i], &stamp, number);
-    }
-}
-
-/* Somebody neither suspect nor degraded is there. */
-static bool has_better(const struct schedule_node *nodes, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!nodes[i].is_suspect) return true;
-    return false;
-}
-
-static void claim_some(struct node *node)
-{
-    size_t slots_free = node->slots - work_running_count(node);
-    size_t works_count = 0;
-    for (const struct work *work = node->works; work != NULL; work = work->next)
-        works_count += work->is_scheduled;
-    bool is_closed = node->is_leaving || node->is_draining || !node->may_author;
-    if (slots_free == 0 || works_count == 0 || is_closed) return;
-    if (node->storage_waits != ERROR_NONE) return;
-    size_t nodes_count;
-    const struct schedule_node *nodes = node_living(node, &nodes_count);
-    if (standing_is_degraded(node, &node->id) && has_better(nodes, nodes_count)) return;
-    size_t share = (slots_free + works_count - 1) / works_count;
-    size_t skip = works_count > 1 ? prng_below(&node->prng, works_count) : 0;
-    for (int pass = 0; pass < 2; pass++) {
-        size_t at = 0;
-        for (struct work *work = node->works; work != NULL && slots_free > 0; work = work->next) {
-            if (!work->is_scheduled || (at++ < skip) != (pass == 1)) continue;
-            /* About to be ended, as failed or as done (a map lost by then is not needed). */
-            if (work->failed_since != 0 || work->complete_since != 0) continue;
-            struct schedule_pick picks[PICKS_MAX];
-            size_t max = share < slots_free ? share : slots_free;
-            instant wake = INSTANT_NEVER;
-            size_t count =
-                schedule_pick(work->job, &work->schedule, &node->id, nodes, nodes_count, node->now,
-                              picks, max < PICKS_MAX ? max : PICKS_MAX, &wake);
-            claim(node, work, picks, count);
-            slots_free -= count;
-            if (slots_free > 0) node->work_next = instant_min(node->work_next, wake);
-        }
-    }
 }
 
 /* ---- the dead and the lost ---- */
@@ -405,8 +321,9 @@ void work_entry(struct node *node, const struct stamped *entry)
     node->is_work_wanted = true;
     if (entry->kind == MSG_done && entry->fields != NULL)
         keeper_made(node, &((const struct msg_done *)entry->fields)->output.digest);
-    if (entry->kind != MSG_job || entry->fields == NULL) return;
-    struct job *job = jobs_find(&node->jobs, &((const struct msg_job *)entry->fields)->job);
+    const struct id *submitted = jobs_submitted(entry);
+    if (submitted == NULL) return;
+    struct job *job = jobs_find(&node->jobs, submitted);
     if (job == NULL || !job->is_known || job->outcome != JOB_RUNNING) return;
     struct work **end = &node->works;
     for (; *end != NULL; end = &(*end)->next)
@@ -479,7 +396,7 @@ void work_tick(struct node *node)
         mourn_outputs(node, work);
         finish_tick(node, work);
     }
-    claim_some(node); /* last: nothing starts of a job that this step ends */
+    claiming_tick(node); /* last: nothing starts of a job that this step ends */
 }
 
 void work_close(struct node *node)

@@ -47,6 +47,7 @@ struct sim_job {
     struct digest *expected; /* of the output's blocks */
     uint32_t expected_count;
     uint32_t *runs[2], *exits[2]; /* per task: programs started, those that exited 1 */
+    uint64_t copies;              /* programs started as second copies */
 
     enum client_state state;
     uint32_t peer;

@@ -209,9 +209,13 @@ static void final_work(struct world *world, const struct sim_job *job)
      * a claim takes longer to be heard of than the schedule waits, as many as there are nodes. */
     uint64_t rivals = faults->delay_most > RANK_STEP ? world->hosts_count : 2;
     uint64_t strikes = faults->count + faults->crashes + faults->pauses + faults->partitions;
-    if (runs > rivals * (tasks + exits) + strikes * tasks)
-        world_violated(world, UINT32_MAX, "S10", "%s ran %llu programs for %llu tasks", job->name,
-                       (unsigned long long)runs, (unsigned long long)tasks);
+    /* One second copy an attempt, at most. */
+    uint64_t attempts = rivals * (tasks + exits) + strikes * tasks;
+    if (job->copies > attempts || runs > attempts + rivals * job->copies)
+        world_violated(world, UINT32_MAX, "S10",
+                       "%s ran %llu programs for %llu tasks, %llu as second copies", job->name,
+                       (unsigned long long)runs, (unsigned long long)tasks,
+                       (unsigned long long)job->copies);
 }
 
 /* ---- M ---- */

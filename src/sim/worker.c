@@ -98,6 +98,22 @@ static void copy_inputs(struct run *run, const struct action *action)
     }
 }
 
+/* By what its environment says of the claim's cause. */
+static bool is_copy(const struct msg_task_spec *spec)
+{
+    const struct msg_text *items = spec->environment.at;
+    static const char name[] = "MR_CAUSE=";
+    for (uint32_t i = 0; i < spec->environment.count; i++) {
+        struct slice text = items[i].text;
+        size_t size = sizeof name - 1;
+        if (text.count < size || memcmp(text.at, name, size) != 0) continue;
+        struct slice cause = slice_of(text.at + size, text.count - size);
+        return slice_equal(cause, slice_string(cause_text(CAUSE_STRAGGLER))) ||
+               slice_equal(cause, slice_string(cause_text(CAUSE_OWNER_SILENT)));
+    }
+    return false;
+}
+
 /* Which job of ours the label names, by the node's own fold. */
 static void identify(struct world *world, struct host *host, struct run *run, const char *label)
 {
@@ -129,6 +145,7 @@ void worker_run(struct world *world, struct host *host, const struct action *act
     run->kind = action->task_run.spec.kind;
     run->partitions = action->task_run.spec.partitions;
     run->is_durable = action->task_run.is_durable;
+    run->is_copy = is_copy(&action->task_run.spec);
     struct slice command = action->task_run.spec.command;
     uint8_t *copy = malloc(command.count + 1);
     assert(copy != NULL);
@@ -216,6 +233,7 @@ static void look_for_inputs(struct world *world, struct run *run)
     run->state = RUN_RUNNING;
     world->worker.executions++;
     if (run->job != NULL) client_count_run(run->job, run->kind, run->task, false);
+    if (run->job != NULL && run->is_copy) run->job->copies++;
     later(world, run, HAPPEN_FINISH, run_time(world, run));
     struct event event = {.kind = EVENT_TASK_STARTED};
     event.task_started.token = run->token;

@@ -34,6 +34,7 @@ struct run {
     uint32_t partitions;
     struct slice command; /* owned */
     bool is_durable;
+    bool is_copy; /* claimed as a second copy of an attempt that runs */
     uint32_t task;
     uint32_t attempt;
     struct sim_job *job; /* NULL: its label names no job we know */

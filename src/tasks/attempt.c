@@ -34,8 +34,8 @@ static struct task *task_of(const struct attempt *attempt)
 static uint64_t digest_of(const struct attempt *attempt)
 {
     uint64_t words[] = {
-        attempt->kind,   attempt->index, stamp_hash(&attempt->claim), attempt->number,
-        attempt->cause,  attempt->state, attempt->end_cause,          stamp_hash(&attempt->end),
+        attempt->kind,  attempt->index, stamp_hash(&attempt->claim), attempt->number,
+        attempt->cause, attempt->state, attempt->end_cause,          stamp_hash(&attempt->end),
     };
     return hash64(words, sizeof words, 1);
 }
@@ -62,23 +62,36 @@ static void count(const struct attempt *attempt, uint32_t by)
     if (attempt->state == ATTEMPT_FAILED) job->failed_count += by;
     if (attempt->number == 0) return;
     job->claims_count += by;
-    if (attempt->cause == CAUSE_STRAGGLER) job->speculated_count += by;
-    else if (attempt->cause != CAUSE_FIRST) job->reexecuted_count += by;
+    if (cause_is_copy(attempt->cause)) job->speculated_count += by;
+    else if (attempt->cause != CAUSE_FIRST && attempt->cause != CAUSE_VERIFY)
+        job->reexecuted_count += by;
 }
+
+static uint32_t step(bool is, bool was) { return (uint32_t)is - (uint32_t)was; }
 
 /* Whether the task is done and whether it is free, after any of its attempts changed. */
 static void settle(struct job *job, enum task_kind kind, uint32_t index)
 {
     struct task *task = &job->tasks[kind][index];
     bool is_done = task_committed(task) != NULL;
-    if (is_done != task->is_done && index < job_tasks_count(job, kind))
-        job->done_count[kind] += is_done ? 1 : UINT32_MAX;
+    bool is_verified = is_done && task_dones(task) >= job_dones_wanted(job);
+    bool is_differing = task_different(task) != NULL;
+    if (index < job_tasks_count(job, kind)) {
+        job->done_count[kind] += step(is_done, task->is_done);
+        job->verified_count[kind] += step(is_verified, task->is_verified);
+        job->differing_count += step(is_differing, task->is_differing);
+    }
     task->is_done = is_done;
-    bool is_free = !is_done && task_owner(task) == NULL;
+    task->is_verified = is_verified;
+    task->is_differing = is_differing;
+    bool is_owned = task_owner(task) != NULL;
+    bool is_free = !is_verified && !is_owned;
     uint64_t bit = UINT64_C(1) << (index % 64);
     uint64_t *word = &job->free[kind][index / 64];
     if (is_free && (*word & bit) == 0) task->frees++;
     *word = is_free ? *word | bit : *word & ~bit;
+    word = &job->busy[kind][index / 64];
+    *word = !is_done && is_owned ? *word | bit : *word & ~bit;
 }
 
 static void leave(struct attempt *attempt)
@@ -210,6 +223,7 @@ enum error attempt_claim(struct jobs *jobs, struct job *job, enum task_kind kind
     leave(attempt);
     attempt->number = number;
     attempt->cause = cause;
+    attempt->heard = jobs->now;
     enter(jobs, attempt);
     if (attempt->state == ATTEMPT_RUNNING) attempt_check_owner(jobs, attempt);
     if (job->outcome != JOB_RUNNING) attempt_job_ended(jobs, attempt);
@@ -302,8 +316,9 @@ void attempt_job_ended(struct jobs *jobs, struct attempt *attempt)
 static void recount_tasks(struct job *job, enum task_kind kind)
 {
     for (uint32_t i = 0; i < job->tasks_size[kind]; i++) {
-        const struct task *task = &job->tasks[kind][i];
-        if (task->is_done && i < job_tasks_count(job, kind)) job->done_count[kind]++;
+        struct task *task = &job->tasks[kind][i];
+        task->is_done = task->is_verified = task->is_differing = false;
+        if (task->attempts != NULL) settle(job, kind, i);
         for (const struct attempt *at = task->attempts; at != NULL; at = at->next) count(at, 1);
     }
 }
@@ -311,6 +326,7 @@ static void recount_tasks(struct job *job, enum task_kind kind)
 void attempt_recount(struct job *job)
 {
     job->done_count[TASK_MAP] = job->done_count[TASK_REDUCE] = 0;
+    job->verified_count[TASK_MAP] = job->verified_count[TASK_REDUCE] = job->differing_count = 0;
     job->running_count = job->failed_count = 0;
     job->claims_count = job->speculated_count = job->reexecuted_count = 0;
     recount_tasks(job, TASK_MAP);

@@ -38,10 +38,12 @@ void jobs_init(struct jobs *jobs, struct memory *memory)
 
 /* ---- the tasks of a job ---- */
 
-/* One piece for the tasks and, behind them, a bit for each. */
+static size_t words_count(uint32_t count) { return (count + 63u) / 64; }
+
+/* One piece for the tasks and, behind them, two bits for each. */
 static size_t tasks_bytes(uint32_t count)
 {
-    return count * sizeof(struct task) + (count + 63u) / 64 * sizeof(uint64_t);
+    return count * sizeof(struct task) + 2 * words_count(count) * sizeof(uint64_t);
 }
 
 static enum error tasks_grow(struct jobs *jobs, struct job *job, enum task_kind kind,
@@ -52,15 +54,18 @@ static enum error tasks_grow(struct jobs *jobs, struct job *job, enum task_kind 
     struct task *tasks = memory_take(jobs->memory, tasks_bytes(count));
     if (tasks == NULL) return ERROR_MEMORY;
     uint64_t *bits = (uint64_t *)(void *)(tasks + count);
-    memset(bits, 0xff, (count + 63u) / 64 * sizeof *bits);
+    memset(bits, 0xff, words_count(count) * sizeof *bits);
+    uint64_t *busy = bits + words_count(count);
     for (uint32_t i = 0; i < size; i++) {
         tasks[i] = job->tasks[kind][i];
         uint64_t bit = UINT64_C(1) << (i % 64);
         if ((job->free[kind][i / 64] & bit) == 0) bits[i / 64] &= ~bit;
+        busy[i / 64] |= job->busy[kind][i / 64] & bit;
     }
     memory_put(jobs->memory, job->tasks[kind], tasks_bytes(size));
     job->tasks[kind] = tasks;
     job->free[kind] = bits;
+    job->busy[kind] = busy;
     job->tasks_size[kind] = count;
     return ERROR_NONE;
 }
@@ -147,7 +152,7 @@ static void job_name(struct job *job)
 }
 
 static enum error job_adopt(struct jobs *jobs, struct job *job, const struct msg_stamp *stamp,
-                            const struct msg_job_spec *spec)
+                            const struct msg_job_spec *spec, const struct msg_job_terms *terms)
 {
     size_t size;
     struct msg_job_spec *copy = copy_take(jobs->memory, &wire_job_spec, spec, &size);
@@ -156,8 +161,10 @@ static enum error job_adopt(struct jobs *jobs, struct job *job, const struct msg
     bool is_resized = job_tasks_count(job, TASK_MAP) != spec->maps ||
                       job_tasks_count(job, TASK_REDUCE) != spec->reduces;
     job->is_known = true;
+    is_resized = is_resized || job->terms.verify != terms->verify;
     job->stamp = *stamp;
     job->spec = *copy;
+    job->terms = *terms;
     job->spec_memory = copy;
     job->spec_memory_size = size;
     job_name(job);
@@ -166,20 +173,60 @@ static enum error job_adopt(struct jobs *jobs, struct job *job, const struct msg
     return ERROR_NONE;
 }
 
-static enum error apply_job(struct jobs *jobs, const struct msg_stamp *stamp,
-                            const struct msg_job *entry)
+bool job_has_free(const struct job *job, enum task_kind kind)
 {
-    const struct msg_job_spec *spec = &entry->spec;
+    uint32_t count = job_tasks_count(job, kind);
+    for (uint32_t i = 0; i < (count + 63) / 64 && job->free[kind] != NULL; i++) {
+        uint64_t bits = job->free[kind][i];
+        if (i == count / 64) bits &= (UINT64_C(1) << (count % 64)) - 1;
+        if (bits != 0) return true;
+    }
+    return false;
+}
+
+const struct id *jobs_submitted(const struct stamped *entry)
+{
+    if (entry->fields == NULL) return NULL;
+    if (entry->kind == MSG_job) return &((const struct msg_job *)entry->fields)->job;
+    if (entry->kind == MSG_job_with) return &((const struct msg_job_with *)entry->fields)->job;
+    return NULL;
+}
+
+const struct msg_job_spec *jobs_submitted_spec(const struct stamped *entry)
+{
+    assert(jobs_submitted(entry) != NULL);
+    if (entry->kind == MSG_job) return &((const struct msg_job *)entry->fields)->spec;
+    return &((const struct msg_job_with *)entry->fields)->spec;
+}
+
+bool job_is_comparable(const struct job *job)
+{
+    struct slice each = slice_string("@each"), mapper = job->spec.mapper;
+    return mapper.count < each.count || !slice_equal(slice_of(mapper.at, each.count), each);
+}
+
+uint32_t job_dones_wanted(const struct job *job)
+{
+    return job->terms.verify > 1 ? job->terms.verify : 1;
+}
+
+static enum error apply_job(struct jobs *jobs, const struct stamped *entry)
+{
+    static const struct msg_job_terms usual;
+    const struct msg_stamp *stamp = &entry->stamp;
+    const struct msg_job_spec *spec = jobs_submitted_spec(entry);
+    const struct msg_job_terms *terms =
+        entry->kind == MSG_job ? &usual : &((const struct msg_job_with *)entry->fields)->terms;
     struct job *job;
     if (spec->maps > TASKS_MAX || spec->reduces > TASKS_MAX) return ERROR_NONE;
-    enum error error = job_get(jobs, &entry->job, &job);
+    enum error error = job_get(jobs, jobs_submitted(entry), &job);
     if (error != ERROR_NONE) return error;
     if (!job->is_trimmed) error = tasks_grow(jobs, job, TASK_MAP, spec->maps);
     if (error == ERROR_NONE && !job->is_trimmed)
         error = tasks_grow(jobs, job, TASK_REDUCE, spec->reduces);
     if (error != ERROR_NONE) return error;
     if (!job->is_known || stamp_compare(stamp, &job->stamp) < 0)
-        error = job_adopt(jobs, job, stamp, spec);
+        error = job_adopt(jobs, job, stamp, spec, terms);
     if (error != ERROR_NONE) return error;
     return pending_replay(jobs, job);
 }
@@ -190,7 +237,7 @@ void jobs_trim(struct jobs *jobs, struct job *job)
     for (int kind = 0; kind < 2; kind++) {
         tasks_put(jobs, job, (enum task_kind)kind);
         job->tasks[kind] = NULL;
-        job->free[kind] = NULL;
+        job->free[kind] = job->busy[kind] = NULL;
         job->tasks_size[kind] = 0;
     }
     pending_put_all(jobs, job);
@@ -264,7 +311,8 @@ enum error jobs_apply(struct jobs *jobs, const struct stamped *entry)
 {
     if (entry->fields == NULL) return ERROR_NONE;
     switch (entry->kind) {
-    case MSG_job: return apply_job(jobs, &entry->stamp, entry->fields);
+    case MSG_job:
+    case MSG_job_with: return apply_job(jobs, entry);
     case MSG_claim:
     case MSG_done:
     case MSG_failed:

@@ -43,6 +43,9 @@ enum {
     TASKS_MAX = 1000000,
 };
 
+/* terms.speculate: no second copies at all. */
+#define SPECULATE_OFF UINT32_MAX
+
 struct attempt {
     struct attempt *next;         /* of the same task, in total order of claims */
     struct job *job;
@@ -64,6 +67,7 @@ struct attempt {
     uint64_t records;
     uint64_t elapsed_ms;
     struct slice log;             /* owned copy of the last words; may be empty */
+    int64_t heard;                /* jobs.now when its claim was folded: its user's, no state */
 };
 
 /* A done that nobody holds any more: kept, because the done may come later. */
@@ -82,6 +86,8 @@ struct task {
     uint32_t highest;             /* highest attempt number seen */
     uint32_t frees;               /* times it became free here: depends on the order of arrival */
     bool is_done;                 /* it has a committed done */
+    bool is_verified;             /* as many of its attempts are done as the terms ask for */
+    bool is_differing;            /* two of its attempts had different outputs */
 };
 
 struct job {
@@ -90,19 +96,24 @@ struct job {
     bool is_known;                /* its job entry has come */
     struct msg_stamp stamp;       /* of its job entry: the least when submitted at several nodes */
     struct msg_job_spec spec;     /* owned copy */
+    struct msg_job_terms terms;
     void *spec_memory;
     size_t spec_memory_size;
     char name[65];
     struct task *tasks[2];        /* by enum task_kind; at least spec.maps, spec.reduces of them */
-    uint64_t *free[2];            /* a bit per task: neither done nor owned by a living attempt */
+    uint64_t *free[2];            /* a bit per task: owned by no living attempt, and not done or
+                                     not verified */
+    uint64_t *busy[2];            /* a bit per task: not done, and owned by one */
     uint32_t tasks_size[2];       /* tasks in memory: those of the largest job entry of this id */
     uint64_t digest;              /* sum over attempts and losts */
     uint32_t done_count[2];       /* tasks with a committed done */
+    uint32_t verified_count[2];   /* tasks that are verified, too */
+    uint32_t differing_count;     /* tasks two of whose attempts had different outputs */
     uint32_t running_count;       /* attempts in state RUNNING */
     uint32_t claims_count;        /* attempts ever, for status */
     uint32_t failed_count;        /* attempts in state FAILED, charged or not */
-    uint32_t speculated_count;    /* attempts with cause STRAGGLER */
-    uint32_t reexecuted_count;    /* attempts with a cause other than FIRST and STRAGGLER */
+    uint32_t speculated_count;    /* attempts that are second copies (cause_is_copy) */
+    uint32_t reexecuted_count;    /* attempts with a cause other than FIRST that are none */
     enum job_outcome outcome;     /* JOB_RUNNING until an ended entry is folded */
     struct msg_stamp ended;       /* the winning one */
     enum cause ended_cause;
@@ -127,6 +138,7 @@ struct jobs {
     struct map owners;            /* struct owner_node by id: newest opened boot, dead marks */
     struct map pending;           /* struct pending by stamp: those of all jobs */
     uint64_t revision;            /* grows with every change of any job */
+    int64_t now;                  /* its user's clock: attempts are stamped, nothing reads it */
 };
 
 void jobs_init(struct jobs *jobs, struct memory *memory);
@@ -139,6 +151,19 @@ enum error jobs_apply(struct jobs *jobs, const struct stamped *entry) MUST_USE;
 /* Forgets the tasks of a job that has ended; its counts stay as they are. Entries about them are
  * ignored from now on: they count for nothing in normal form. */
 void jobs_trim(struct jobs *jobs, struct job *job);
+
+/* The id of the job that a job entry, of whichever kind, submits; NULL: it is none, or of a newer
+ * version. Borrowed from the entry. */
+const struct id *jobs_submitted(const struct stamped *entry);
+/* The spec that such an entry carries. */
+const struct msg_job_spec *jobs_submitted_spec(const struct stamped *entry);
+
+/* Is a task of this kind free to be claimed? */
+bool job_has_free(const struct job *job, enum task_kind kind);
+/* Must the outputs of a task's attempts be equal? Those of bags tell times, and never are. */
+bool job_is_comparable(const struct job *job);
+/* How many attempts of a task must be done: 1, or what --verify said. */
+uint32_t job_dones_wanted(const struct job *job);
 
 /* NULL: no entry has named it. It may be there and not be known (is_known) when its job entry
  * has not come. */
@@ -154,14 +179,22 @@ uint32_t job_tasks_count(const struct job *job, enum task_kind kind);
 const struct attempt *task_owner(const struct task *task);
 /* The attempt whose done is committed; NULL when there is none. */
 const struct attempt *task_committed(const struct task *task);
+/* How many of its attempts are done, and their outputs held. */
+uint32_t task_dones(const struct task *task);
+/* Of the attempts that were ever done, one whose output differs from the committed one's; NULL. */
+const struct attempt *task_different(const struct task *task);
 /* This claim's attempt; NULL. */
 const struct attempt *task_attempt(const struct task *task, const struct msg_stamp *claim);
 /* The latest attempt (highest number, then greatest claim) that did not just yield to a rival;
  * NULL. */
 const struct attempt *task_latest(const struct task *task);
 /* Why the next attempt of a task would be made: of the latest attempt that did not just yield
- * to a rival (FIRST when there is none, STRAGGLER when it runs, ASKED when it is done). */
+ * to a rival (FIRST when there is none, STRAGGLER when it runs, VERIFY when it is done). */
 enum cause task_next_cause(const struct task *task);
+/* Of the attempts that run, the only one; NULL when there is none or there are several. */
+const struct attempt *task_single(const struct task *task);
+/* Has a second copy of this attempt been claimed that ran, or could? Nothing is judged twice. */
+bool task_has_copy(const struct task *task, const struct attempt *of);
 /* True when an attempt would still run but an earlier rival of the same number is alive: it
  * should stop. */
 bool task_is_rival_lost(const struct task *task, const struct msg_stamp *claim);

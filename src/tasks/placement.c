@@ -19,6 +19,11 @@ static bool precedes(uint64_t score_a, const struct id *a, uint64_t score_b, con
     return id_compare(a, b) < 0;
 }
 
+bool placement_precedes(const void *key, size_t key_size, const struct id *a, const struct id *b)
+{
+    return precedes(score_of(key, key_size, a), a, score_of(key, key_size, b), b);
+}
+
 static int compare(const void *left, const void *right)
 {
     const struct schedule_node *a = left, *b = right;

@@ -5,13 +5,15 @@
 #define TASKS_PLACEMENT_H
 
 #include "base/id.h"
+#include "base/time.h"
 
 #include <stddef.h>
 
 /* Who could run or hold something. */
 struct schedule_node {
     struct id id;
-    bool is_suspect;
+    bool is_suspect;      /* or degraded: not reckoned with */
+    instant silent_since; /* since when it is suspected dead; 0 = it is not */
     uint64_t score; /* scratch of placement_order */
 };
 
@@ -30,5 +32,8 @@ size_t placement_rank_below(const void *key, size_t key_size, const struct sched
 size_t placement_first(const void *key, size_t key_size, const struct schedule_node *nodes,
                        size_t nodes_count, bool (*may)(void *context, const struct id *id),
                        void *context, struct id *first, size_t max);
+
+/* Does a stand before b in the order for this key? */
+bool placement_precedes(const void *key, size_t key_size, const struct id *a, const struct id *b);
 
 #endif

@@ -56,8 +56,8 @@ static enum error kind_init(struct schedule_job *state, enum task_kind kind, uin
     state->free_since[kind] = memory_take(memory, count * sizeof(instant));
     state->frees[kind] = memory_take(memory, count * sizeof(uint32_t));
     state->ranks[kind] = memory_take(memory, count);
-    bool is_whole = state->free_since[kind] != NULL && state->frees[kind] != NULL &&
-                    state->ranks[kind] != NULL;
+    bool is_whole =
+        state->free_since[kind] != NULL && state->frees[kind] != NULL && state->ranks[kind] != NULL;
     return is_whole ? ERROR_NONE : ERROR_MEMORY;
 }
 
@@ -132,14 +132,16 @@ static bool is_hindered(const struct attempt *attempt)
     if (attempt->state == ATTEMPT_FAILED) return !attempt->charged;
     if (attempt->state != ATTEMPT_RELEASED) return false;
     enum cause cause = attempt->end_cause;
-    return cause == CAUSE_NOT_STARTED || cause == CAUSE_INPUT_MISSING ||
-           cause == CAUSE_DISK || cause == CAUSE_AGAIN;
+    return cause == CAUSE_NOT_STARTED || cause == CAUSE_INPUT_MISSING || cause == CAUSE_DISK ||
+           cause == CAUSE_AGAIN;
 }
 
+/* Or is it done there, and another should verify it? */
 static bool has_failed_at(const struct task *task, const struct id *node)
 {
     for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next) {
         bool is_failed = attempt->state == ATTEMPT_FAILED || is_hindered(attempt);
+        is_failed = is_failed || (task->is_done && attempt->state == ATTEMPT_DONE);
         if (is_failed && id_equal(&attempt->claim.node, node)) return true;
     }
     return false;
@@ -254,12 +256,31 @@ static void check_living(struct picking *picking)
             memset(state->ranks[kind], RANK_UNKNOWN, state->tasks_count[kind]);
 }
 
+/* Maps while one is not verified; reduces once all maps are done. */
 static bool is_claimable(const struct job *job, const struct schedule_job *state,
-                         enum task_kind *kind)
+                         enum task_kind kind)
 {
     if (!job->is_known || job->outcome != JOB_RUNNING) return false;
-    *kind = job->done_count[TASK_MAP] < job->spec.maps ? TASK_MAP : TASK_REDUCE;
-    return *kind == TASK_REDUCE || state->blocks != NULL;
+    if (kind == TASK_REDUCE) return job->done_count[TASK_MAP] == job->spec.maps;
+    return job->verified_count[TASK_MAP] < job->spec.maps && state->blocks != NULL;
+}
+
+static void consider_kind(struct picking *picking, enum task_kind kind)
+{
+    const struct job *job = picking->job;
+    struct schedule_job *state = picking->state;
+    picking->kind = kind;
+    if (state->ready[kind] == 0) state->ready[kind] = picking->now == 0 ? 1 : picking->now;
+    uint32_t count = job_tasks_count(job, kind);
+    if (count > state->tasks_count[kind]) count = state->tasks_count[kind];
+    uint32_t index = next_free(job->free[kind], 0, count);
+    for (size_t looked = 0; index < count && looked < CANDIDATES_MAX; looked++) {
+        consider(picking, index);
+        bool is_full = picking->picks_max > 0 && picking->picks_count == picking->picks_max;
+        /* none can be better */
+        if (is_full && picking->picks[picking->picks_max - 1].rank == 0) break;
+        index = next_free(job->free[kind], index + 1, count);
+    }
 }
 
 size_t schedule_pick(const struct job *job, struct schedule_job *state, const struct id *self,
@@ -278,19 +299,10 @@ size_t schedule_pick(const struct job *job, struct schedule_job *state, const st
         .wake = INSTANT_NEVER,
     };
     *wake = INSTANT_NEVER;
-    if (!is_claimable(job, state, &picking.kind)) return 0;
-    enum task_kind kind = picking.kind;
-    if (state->ready[kind] == 0) state->ready[kind] = now == 0 ? 1 : now;
+    if (!job->is_known || job->outcome != JOB_RUNNING) return 0;
     check_living(&picking);
-    uint32_t count = job_tasks_count(job, kind);
-    if (count > state->tasks_count[kind]) count = state->tasks_count[kind];
-    uint32_t index = next_free(job->free[kind], 0, count);
-    for (size_t looked = 0; index < count && looked < CANDIDATES_MAX; looked++) {
-        consider(&picking, index);
-        bool is_full = picks_max > 0 && picking.picks_count == picks_max;
-        if (is_full && picks[picks_max - 1].rank == 0) break; /* none can be better */
-        index = next_free(job->free[kind], index + 1, count);
-    }
+    if (is_claimable(job, state, TASK_MAP)) consider_kind(&picking, TASK_MAP);
+    if (is_claimable(job, state, TASK_REDUCE)) consider_kind(&picking, TASK_REDUCE);
     *wake = picking.wake;
     return picking.picks_count;
 }

@@ -30,6 +30,30 @@ const struct attempt *task_committed(const struct task *task)
     return committed;
 }
 
+uint32_t task_dones(const struct task *task)
+{
+    uint32_t count = 0;
+    for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next)
+        count += attempt->state == ATTEMPT_DONE;
+    return count;
+}
+
+static bool was_done(const struct attempt *attempt)
+{
+    return attempt->state == ATTEMPT_DONE || attempt->state == ATTEMPT_LOST;
+}
+
+const struct attempt *task_different(const struct task *task)
+{
+    const struct attempt *first = task_committed(task);
+    for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next) {
+        if (!was_done(attempt)) continue;
+        if (first == NULL) first = attempt;
+        if (!digest_equal(&attempt->output.digest, &first->output.digest)) return attempt;
+    }
+    return NULL;
+}
+
 const struct attempt *task_attempt(const struct task *task, const struct msg_stamp *claim)
 {
     const struct attempt *attempt = task->attempts;
@@ -41,7 +65,7 @@ static enum cause cause_after(const struct attempt *attempt)
 {
     switch (attempt->state) {
     case ATTEMPT_RUNNING: return CAUSE_STRAGGLER;
-    case ATTEMPT_DONE: return CAUSE_ASKED;
+    case ATTEMPT_DONE: return CAUSE_VERIFY;
     case ATTEMPT_FAILED: return CAUSE_ATTEMPT_FAILED;
     case ATTEMPT_RELEASED: return CAUSE_RELEASED;
     case ATTEMPT_DEAD: return attempt->end_cause;
@@ -71,6 +95,7 @@ const struct attempt *task_latest(const struct task *task)
 enum cause task_next_cause(const struct task *task)
 {
     const struct attempt *latest = task_latest(task);
+    if (task->is_done) return CAUSE_VERIFY; /* whatever became of the last copy */
     if (latest != NULL) return cause_after(latest);
     return task->attempts == NULL ? CAUSE_FIRST : CAUSE_RELEASED;
 }
@@ -81,6 +106,35 @@ bool task_is_rival_lost(const struct task *task, const struct msg_stamp *claim)
     if (own == NULL || own->state != ATTEMPT_RUNNING) return false;
     for (const struct attempt *attempt = task->attempts; attempt != own; attempt = attempt->next)
         if (attempt->state == ATTEMPT_RUNNING && attempt->number == own->number) return true;
+    return false;
+}
+
+const struct attempt *task_single(const struct task *task)
+{
+    const struct attempt *single = NULL;
+    for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next) {
+        if (attempt->state != ATTEMPT_RUNNING) continue;
+        if (single != NULL) return NULL;
+        single = attempt;
+    }
+    return single;
+}
+
+/* A copy whose node went, or that yielded to another, was none. One that could not be started was:
+ * else the node would try again and again. */
+static bool is_void(const struct attempt *copy)
+{
+    if (copy->state == ATTEMPT_DEAD) return true;
+    return copy->state == ATTEMPT_RELEASED &&
+           (copy->end_cause == CAUSE_RIVAL || copy->end_cause == CAUSE_LEAVING);
+}
+
+bool task_has_copy(const struct task *task, const struct attempt *of)
+{
+    for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next) {
+        bool is_copy = cause_is_copy(attempt->cause) && attempt->number > of->number;
+        if (is_copy && !is_void(attempt)) return true;
+    }
     return false;
 }
 
@@ -121,7 +175,9 @@ char *task_name(const struct job *job, enum task_kind kind, uint32_t index, uint
                 char *text)
 {
     /* 64 of the job's name, 2, twice 10 digits, a dot and a NUL, rounded up. */
-    enum { TEXT_SIZE = 96 };
+    enum {
+        TEXT_SIZE = 96
+    };
     char letter = kind == TASK_MAP ? 'm' : 'r';
     int count = snprintf(text, TEXT_SIZE, "%s/%c%u", job->name, letter, (unsigned)index);
     assert(count > 0 && count < TEXT_SIZE);

@@ -6,6 +6,11 @@ static const char *const cause_texts[] = {
 #undef CAUSE
 };
 
+bool cause_is_copy(unsigned cause)
+{
+    return cause == CAUSE_STRAGGLER || cause == CAUSE_OWNER_SILENT;
+}
+
 const char *cause_text(unsigned cause)
 {
     return cause < CAUSE_COUNT ? cause_texts[cause] : "unknown cause";

@@ -2,6 +2,7 @@
 #ifndef WIRE_KINDS_H
 #define WIRE_KINDS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum cause {
@@ -11,6 +12,8 @@ enum cause {
     CAUSE_COUNT
 };
 
+/* Is an attempt claimed for this cause a second copy of one that runs? */
+bool cause_is_copy(unsigned cause);
 /* Static text; a number from a newer version reads "unknown cause". */
 const char *cause_text(unsigned cause);
 

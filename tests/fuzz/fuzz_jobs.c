@@ -22,7 +22,7 @@ static void require(bool holds)
 
 static const unsigned kinds[] = {
     MSG_opened, MSG_joined, MSG_left, MSG_job,  MSG_claim, MSG_done,  MSG_failed, MSG_released,
-    MSG_lost,   MSG_dead,   MSG_ended, MSG_claim, MSG_done, MSG_named, MSG_claim, MSG_job,
+    MSG_lost,   MSG_dead,   MSG_ended, MSG_claim, MSG_done, MSG_named, MSG_claim, MSG_job_with,
 };
 
 /* One of 3 nodes, 2 boots and 4 times; the sequence makes it unique when it is an entry's own. */
@@ -65,6 +65,7 @@ static void tame(struct stamped *entries, size_t count, size_t i, void *fields,
     struct msg_stamp claim = target(entries, count, MSG_claim, bytes[2]);
     struct id id = job_of(bytes[1]);
     struct msg_job *job = fields;
+    struct msg_job_with *with = fields;
     struct msg_claim *claimed = fields;
     struct msg_done *done = fields;
     struct msg_failed *failed = fields;
@@ -77,6 +78,12 @@ static void tame(struct stamped *entries, size_t count, size_t i, void *fields,
         job->job = id;
         job->spec.maps = bytes[2] % 5;
         job->spec.reduces = bytes[3] % 3;
+        break;
+    case MSG_job_with:
+        with->job = id;
+        with->spec.maps = bytes[2] % 5;
+        with->spec.reduces = bytes[3] % 3;
+        with->terms.verify %= 4;
         break;
     case MSG_claim:
         claimed->job = id;

@@ -19,6 +19,7 @@ struct item {
     struct msg_stamp stamp;
     union {
         struct msg_job job;
+        struct msg_job_with job_with;
         struct msg_claim claim;
         struct msg_done done;
         struct msg_failed failed;
@@ -59,6 +60,19 @@ static inline struct item job_item(struct msg_stamp stamp, unsigned job, uint32_
     item.as.job.spec.name = slice_string(job == 0 ? "wc-3f7a" : "wc-3f80");
     item.as.job.spec.maps = maps;
     item.as.job.spec.reduces = reduces;
+    return item;
+}
+
+/* Of job 0, on terms of its own: so many copies of each task must be done. */
+static inline struct item job_with_item(struct msg_stamp stamp, uint32_t maps, uint32_t reduces,
+                                        uint8_t verify)
+{
+    struct item item = {.kind = MSG_job_with, .stamp = stamp};
+    item.as.job_with.job = job_of(0);
+    item.as.job_with.spec.name = slice_string("wc-3f7a");
+    item.as.job_with.spec.maps = maps;
+    item.as.job_with.spec.reduces = reduces;
+    item.as.job_with.terms.verify = verify;
     return item;
 }
 

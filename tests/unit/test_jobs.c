@@ -456,9 +456,9 @@ static void task_names_parse(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "",     "wc",      "wc/",      "/m1",      "wc/m",           "wc/x1",
-        "wc/1", "wc/m1.",  "wc/m1.0",  "wc/m1.2x", "wc/m4294967296", "wc/m-1",
-        "m1",   "wc/m1 ",  "wc/m1..2",
+        "",     "wc",     "wc/",      "/m1",      "wc/m",           "wc/x1",
+        "wc/1", "wc/m1.", "wc/m1.0",  "wc/m1.2x", "wc/m4294967296", "wc/m-1",
+        "m1",   "wc/m1 ", "wc/m1..2",
     };
     struct slice job;
     enum task_kind kind;
@@ -534,6 +534,81 @@ static void every_failing_allocation_is_an_error_and_leaks_nothing(void **state)
     assert_true(fail_after > 20);
 }
 
+static bool is_free(struct fold *fold, uint32_t i)
+{
+    return (job_in(fold)->free[TASK_MAP][i / 64] >> (i % 64) & 1) != 0;
+}
+
+static void a_task_to_verify_is_free_until_enough_copies_are_done(void **state)
+{
+    (void)state;
+    struct fold fold;
+    struct msg_stamp a = stamp_at(0, 1, 10), b = stamp_at(1, 1, 20);
+    fold_init(&fold);
+    fold_apply(&fold, job_with_item(stamp_at(2, 1, 5), 2, 1, 2));
+    fold_apply(&fold, claim_item(a, 1, CAUSE_FIRST, 0, 1));
+    fold_apply(&fold, done_item(stamp_at(0, 1, 11), a, 0));
+    const struct job *job = job_in(&fold);
+    assert_int_equal(job->done_count[TASK_MAP], 1);
+    assert_int_equal(job->verified_count[TASK_MAP], 0);
+    assert_true(is_free(&fold, 0));
+    assert_int_equal(task_next_cause(map_in(&fold, 0)), CAUSE_VERIFY);
+    fold_apply(&fold, claim_item(b, 2, CAUSE_VERIFY, 0, 1));
+    assert_false(is_free(&fold, 0));
+    fold_apply(&fold, done_item(stamp_at(1, 1, 21), b, 0));
+    assert_false(is_free(&fold, 0));
+    assert_int_equal(job->verified_count[TASK_MAP], 1);
+    assert_int_equal(job->reexecuted_count, 0);
+    /* A copy that is lost has to be made again. */
+    fold_apply(&fold, lost_item(stamp_at(2, 1, 30), stamp_at(1, 1, 21), 0));
+    assert_true(is_free(&fold, 0));
+    assert_int_equal(job->verified_count[TASK_MAP], 0);
+    fold_deinit(&fold);
+}
+
+static void copies_with_other_outputs_are_noticed(void **state)
+{
+    (void)state;
+    struct fold fold;
+    struct msg_stamp a = stamp_at(0, 1, 10), b = stamp_at(1, 1, 20);
+    begin(&fold);
+    claim_map_0(&fold, a, 1);
+    fold_apply(&fold, claim_item(b, 2, CAUSE_STRAGGLER, 0, 1));
+    struct item one = done_item(stamp_at(0, 1, 11), a, 0);
+    struct item other = done_item(stamp_at(1, 1, 21), b, 0);
+    fold_apply(&fold, one);
+    assert_null(task_different(map_in(&fold, 0)));
+    fold_apply(&fold, other);
+    assert_int_equal(job_in(&fold)->differing_count, 1);
+    assert_ptr_equal(task_different(map_in(&fold, 0)), task_attempt(map_in(&fold, 0), &b));
+    fold_deinit(&fold);
+    begin(&fold);
+    claim_map_0(&fold, a, 1);
+    fold_apply(&fold, claim_item(b, 2, CAUSE_STRAGGLER, 0, 1));
+    other.as.done.output = one.as.done.output;
+    fold_apply(&fold, other);
+    fold_apply(&fold, one);
+    assert_int_equal(job_in(&fold)->differing_count, 0);
+    fold_deinit(&fold);
+}
+
+static void a_lesser_job_entry_brings_its_terms(void **state)
+{
+    (void)state;
+    struct fold fold;
+    struct msg_stamp a = stamp_at(0, 1, 10);
+    fold_init(&fold);
+    fold_apply(&fold, job_item(stamp_at(2, 1, 5), 0, 2, 0));
+    fold_apply(&fold, claim_item(a, 1, CAUSE_FIRST, 0, 1));
+    fold_apply(&fold, done_item(stamp_at(0, 1, 11), a, 0));
+    assert_int_equal(job_in(&fold)->verified_count[TASK_MAP], 1);
+    fold_apply(&fold, job_with_item(stamp_at(1, 1, 4), 2, 0, 3));
+    assert_int_equal(job_in(&fold)->verified_count[TASK_MAP], 0);
+    assert_int_equal(job_in(&fold)->done_count[TASK_MAP], 1);
+    assert_true(is_free(&fold, 0));
+    fold_deinit(&fold);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +638,9 @@ int main(void)
         cmocka_unit_test(task_names_parse),
         cmocka_unit_test(the_spec_is_a_copy),
         cmocka_unit_test(every_failing_allocation_is_an_error_and_leaks_nothing),
+        cmocka_unit_test(a_lesser_job_entry_brings_its_terms),
+        cmocka_unit_test(copies_with_other_outputs_are_noticed),
+        cmocka_unit_test(a_task_to_verify_is_free_until_enough_copies_are_done),
     };
     return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);
 }

@@ -59,8 +59,6 @@ static void draw_task(struct picture *picture, const struct job *job, enum task_
         failures += at->state == ATTEMPT_FAILED && at->charged;
         assert_true(at->next == NULL || stamp_compare(&at->claim, &at->next->claim) < 0);
     }
-    bool is_free = task_owner(task) == NULL && task_committed(task) == NULL;
-    assert_int_equal(job->free[kind][i / 64] >> (i % 64) & 1, is_free);
     assert_int_equal(task->is_done, task_committed(task) != NULL);
     assert_int_equal(task->failures, failures);
     if (task_committed(task) != NULL) draw_stamp(picture, &task_committed(task)->done);
@@ -70,10 +68,17 @@ static void draw_task(struct picture *picture, const struct job *job, enum task_
 /* The counts, counted anew. */
 static void check_counts(const struct job *job)
 {
-    uint32_t done[2] = {0}, running = 0, failed = 0, claims = 0, again = 0, copies = 0;
+    uint32_t done[2] = {0}, verified[2] = {0}, differing = 0, running = 0, failed = 0, claims = 0, again = 0, copies = 0;
     for (unsigned kind = 0; kind < 2; kind++)
         for (uint32_t i = 0; i < job_tasks_count(job, kind); i++) {
-            done[kind] += task_committed(&job->tasks[kind][i]) != NULL;
+            const struct task *task = &job->tasks[kind][i];
+            bool is_done = task_committed(task) != NULL, is_owned = task_owner(task) != NULL;
+            bool is_verified = is_done && task_dones(task) >= job_dones_wanted(job);
+            done[kind] += is_done;
+            verified[kind] += is_verified;
+            differing += task_different(task) != NULL;
+            assert_int_equal(job->free[kind][i / 64] >> (i % 64) & 1, !is_verified && !is_owned);
+            assert_int_equal(job->busy[kind][i / 64] >> (i % 64) & 1, !is_done && is_owned);
             const struct attempt *at = job->tasks[kind][i].attempts;
             for (; at != NULL; at = at->next) {
                 running += at->state == ATTEMPT_RUNNING;
@@ -85,6 +90,9 @@ static void check_counts(const struct job *job)
         }
     assert_int_equal(job->done_count[TASK_MAP], done[TASK_MAP]);
     assert_int_equal(job->done_count[TASK_REDUCE], done[TASK_REDUCE]);
+    assert_int_equal(job->verified_count[TASK_MAP], verified[TASK_MAP]);
+    assert_int_equal(job->verified_count[TASK_REDUCE], verified[TASK_REDUCE]);
+    assert_int_equal(job->differing_count, differing);
     assert_int_equal(job->running_count, running);
     assert_int_equal(job->failed_count, failed);
     assert_int_equal(job->claims_count, claims);
@@ -354,7 +362,11 @@ static struct item arbitrary_item(struct prng *prng, uint64_t time)
     uint32_t count = (uint32_t)prng_below(prng, 4);
     enum cause cause = prng_below(prng, 2) == 0 ? CAUSE_FIRST : CAUSE_STRAGGLER;
     switch (prng_below(prng, 16)) {
-    case 0: return job_item(stamp, 0, 1 + (uint32_t)prng_below(prng, 3), 1);
+    case 0:
+        if (prng_below(prng, 2) == 0)
+            return job_with_item(stamp, 1 + (uint32_t)prng_below(prng, 3), 1,
+                                 (uint8_t)prng_below(prng, 4));
+        return job_item(stamp, 0, 1 + (uint32_t)prng_below(prng, 3), 1);
     case 1: return dead_item(stamp, (unsigned)prng_below(prng, 3), 1, prng_below(prng, 60));
     case 2: return prng_below(prng, 4) == 0 ? left_item(1, 1, time) : opened_item(2, 2, time);
     case 3:

@@ -2,7 +2,7 @@
  * the instants given are the right ones. A flock here is one fold, and a schedule_job per node. */
 #include "fold.h"
 
-#include "tasks/schedule.h"
+#include "tasks/straggler.h"
 
 enum {
     NODES_MAX = 12,
@@ -32,8 +32,9 @@ static void flock_init(struct flock *flock, size_t nodes_count, uint32_t maps, u
     for (uint32_t i = 0; i < maps; i++) memcpy(flock->blocks[i].bytes, &(uint32_t){i + 1}, 4);
     for (unsigned n = 0; n < nodes_count; n++) {
         flock->nodes[n] = (struct schedule_node){.id = node_of(n)};
-        assert_int_equal(schedule_job_init(&flock->states[n], job_in(&flock->fold),
-                                           &flock->fold.memory, START), ERROR_NONE);
+        assert_int_equal(
+            schedule_job_init(&flock->states[n], job_in(&flock->fold), &flock->fold.memory, START),
+            ERROR_NONE);
         flock->states[n].blocks = flock->blocks;
     }
 }
@@ -377,6 +378,152 @@ static void a_state_that_cannot_be_made_takes_nothing(void **state)
     fold_deinit(&fold);
 }
 
+/* ---- second copies ---- */
+
+static size_t copies(struct flock *flock, unsigned n, enum straggler_reason reason, instant now,
+                     struct schedule_pick *picks, instant *wake)
+{
+    struct id self = node_of(n);
+    return straggler_pick(job_in(&flock->fold), &flock->states[n], reason, &self, flock->nodes,
+                          flock->nodes_count, now, picks, 8, wake);
+}
+
+/* Who of the flock would make a copy at that time, a bit each. */
+static unsigned copiers(struct flock *flock, enum straggler_reason reason, instant now)
+{
+    unsigned bits = 0;
+    struct schedule_pick picks[8];
+    instant wake;
+    for (unsigned n = 0; n < flock->nodes_count; n++)
+        if (copies(flock, n, reason, now, picks, &wake) > 0) bits |= 1u << n;
+    return bits;
+}
+
+/* Three of four maps took a second each, the last has run on node 3 since START. */
+static struct msg_stamp straggle(struct flock *flock, uint32_t maps)
+{
+    flock_init(flock, 4, maps, 0);
+    flock->fold.jobs.now = START;
+    struct msg_stamp slow = run(flock, 3, 10, maps - 1, 1, 0);
+    for (uint32_t i = 0; i + 1 < maps; i++) {
+        struct msg_stamp claim = stamp_at(i % 3, 1, 20 + 2 * i);
+        fold_apply(&flock->fold, claim_item(claim, 1, CAUSE_FIRST, i, 1));
+        struct item done = done_item(stamp_at(i % 3, 1, 21 + 2 * i), claim, i);
+        done.as.done.elapsed_ms = 1000;
+        fold_apply(&flock->fold, done);
+    }
+    return slow;
+}
+
+static void who_runs_half_as_long_again_gets_one_copy(void **state)
+{
+    (void)state;
+    struct flock flock;
+    struct schedule_pick picks[8];
+    instant wake, due = START + 1600 * MILLISECOND;
+    struct msg_stamp slow = straggle(&flock, 4);
+    assert_int_equal(copiers(&flock, STRAGGLER_SLOW, due - MILLISECOND), 0);
+    unsigned first = copiers(&flock, STRAGGLER_SLOW, due + MILLISECOND);
+    assert_int_equal(__builtin_popcount(first), 1); /* the others wait their steps */
+    assert_int_equal(copiers(&flock, STRAGGLER_SLOW, due + 8 * STEP), 0x7); /* never its own node */
+    unsigned n = (unsigned)__builtin_ctz(first);
+    assert_int_equal(copies(&flock, n, STRAGGLER_SLOW, due + STEP, picks, &wake), 1);
+    assert_true(picks[0].index == 3 && picks[0].cause == CAUSE_STRAGGLER);
+    /* Claimed: there is no third one, for this reason or the other, and no second judgement. */
+    struct msg_stamp copy = stamp_at(n, 1, 100);
+    fold_apply(&flock.fold, claim_item(copy, 2, CAUSE_STRAGGLER, 3, 1));
+    assert_int_equal(copiers(&flock, STRAGGLER_SLOW, due + 60 * SECOND), 0);
+    fold_apply(&flock.fold, failed_item(stamp_at(n, 1, 101), copy, 3, true));
+    assert_int_equal(copiers(&flock, STRAGGLER_SLOW, due + 60 * SECOND), 0);
+    assert_ptr_equal(task_owner(map_in(&flock.fold, 3)),
+                     task_attempt(map_in(&flock.fold, 3), &slow));
+    flock_deinit(&flock);
+}
+
+static void a_copy_that_died_or_yielded_was_none(void **state)
+{
+    (void)state;
+    struct flock flock;
+    straggle(&flock, 4);
+    fold_apply(&flock.fold, claim_item(stamp_at(1, 1, 100), 2, CAUSE_STRAGGLER, 3, 1));
+    fold_apply(&flock.fold, dead_item(stamp_at(0, 1, 101), 1, 1, 100));
+    assert_int_equal(copiers(&flock, STRAGGLER_SLOW, START + 60 * SECOND), 0x7);
+    struct msg_stamp copy = stamp_at(2, 1, 102);
+    fold_apply(&flock.fold, claim_item(copy, 3, CAUSE_STRAGGLER, 3, 1));
+    fold_apply(&flock.fold, released_item(stamp_at(2, 1, 103), copy, CAUSE_RIVAL, 3, 1));
+    assert_int_equal(copiers(&flock, STRAGGLER_SLOW, START + 60 * SECOND), 0x7);
+    /* It could not be started: trying again and again would help nobody. */
+    copy = stamp_at(2, 1, 104);
+    fold_apply(&flock.fold, claim_item(copy, 4, CAUSE_STRAGGLER, 3, 1));
+    fold_apply(&flock.fold, released_item(stamp_at(2, 1, 105), copy, CAUSE_NOT_STARTED, 3, 1));
+    assert_int_equal(copiers(&flock, STRAGGLER_SLOW, START + 60 * SECOND), 0);
+    flock_deinit(&flock);
+}
+
+static void nobody_is_slow_while_tasks_are_free_or_few_are_done(void **state)
+{
+    (void)state;
+    struct flock flock;
+    straggle(&flock, 4);
+    assert_int_equal(copiers(&flock, STRAGGLER_SLOW, START + 60 * SECOND), 0x7);
+    fold_apply(&flock.fold, lost_item(stamp_at(0, 1, 99), stamp_at(0, 1, 21), 0)); /* free again */
+    assert_int_equal(copiers(&flock, STRAGGLER_SLOW, START + 60 * SECOND), 0);
+    flock_deinit(&flock);
+    flock_init(&flock, 4, 4, 0);
+    flock.fold.jobs.now = START;
+    run(&flock, 0, 10, 0, 1, MSG_done);
+    run(&flock, 1, 20, 1, 1, 0);
+    run(&flock, 2, 30, 2, 2, 0);
+    assert_int_equal(copiers(&flock, STRAGGLER_SLOW, START + 60 * SECOND), 0);
+    flock_deinit(&flock);
+}
+
+static void a_suspects_task_gets_its_copy_at_once(void **state)
+{
+    (void)state;
+    struct flock flock;
+    struct schedule_pick picks[8];
+    instant wake;
+    flock_init(&flock, 4, 8, 0);
+    flock.fold.jobs.now = START;
+    run(&flock, 3, 10, 0, 2, 0);
+    run(&flock, 0, 20, 2, 1, 0);
+    assert_int_equal(copiers(&flock, STRAGGLER_SILENT, START + SECOND), 0);
+    flock.nodes[3].is_suspect = true;
+    flock.nodes[3].silent_since = START + SECOND;
+    assert_int_not_equal(copiers(&flock, STRAGGLER_SILENT, START + SECOND), 0);
+    assert_int_equal(copiers(&flock, STRAGGLER_SILENT, START + SECOND + 3 * STEP), 0x7);
+    assert_int_equal(copies(&flock, 1, STRAGGLER_SILENT, START + 2 * SECOND, picks, &wake), 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(picks[i].index == i && picks[i].cause == CAUSE_OWNER_SILENT);
+    /* Degraded is not silent. */
+    flock.nodes[3].silent_since = 0;
+    assert_int_equal(copiers(&flock, STRAGGLER_SILENT, START + 2 * SECOND), 0);
+    flock_deinit(&flock);
+}
+
+static void a_reduce_is_not_copied_while_a_map_is_made_anew(void **state)
+{
+    (void)state;
+    struct flock flock;
+    flock_init(&flock, 3, 1, 2);
+    flock.fold.jobs.now = START;
+    run(&flock, 0, 10, 0, 1, MSG_done);
+    struct msg_stamp ended = stamp_at(1, 1, 30), slow = stamp_at(2, 1, 31);
+    struct item claim = claim_item(ended, 1, CAUSE_FIRST, 0, 1), done = done_item(ended, ended, 0);
+    claim.ranges[0].kind = done.as.done.kind = TASK_REDUCE;
+    done.stamp.time++;
+    fold_apply(&flock.fold, claim);
+    fold_apply(&flock.fold, done);
+    claim.stamp = slow;
+    claim.ranges[0].first = 1;
+    fold_apply(&flock.fold, claim);
+    assert_int_equal(copiers(&flock, STRAGGLER_SLOW, START + 60 * SECOND), 0x3);
+    fold_apply(&flock.fold, lost_item(stamp_at(1, 1, 40), stamp_at(0, 1, 11), 0));
+    assert_int_equal(copiers(&flock, STRAGGLER_SLOW, START + 60 * SECOND), 0);
+    flock_deinit(&flock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +543,11 @@ int main(void)
         cmocka_unit_test(a_straggling_first_task_does_not_hide_the_rest),
         cmocka_unit_test(the_order_of_nodes_is_total_and_stable),
         cmocka_unit_test(a_state_that_cannot_be_made_takes_nothing),
+        cmocka_unit_test(who_runs_half_as_long_again_gets_one_copy),
+        cmocka_unit_test(a_copy_that_died_or_yielded_was_none),
+        cmocka_unit_test(nobody_is_slow_while_tasks_are_free_or_few_are_done),
+        cmocka_unit_test(a_suspects_task_gets_its_copy_at_once),
+        cmocka_unit_test(a_reduce_is_not_copied_while_a_map_is_made_anew),
     };
     return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }

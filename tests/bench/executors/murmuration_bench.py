@@ -2,7 +2,7 @@
 """Murmuration on loopback: mrnode and mrctl of $MR_BUILD (python3 stdlib only).
   murmuration_bench.py throughput NODES [N]   murmuration_bench.py latency NODES
   murmuration_bench.py rss NODES              murmuration_bench.py fault SCENARIO
-SCENARIO: none worker submitter two stop straggler
+SCENARIO: none worker submitter two stop straggler healthy (as straggler, without one)
 """
 import os, signal, shutil, subprocess, sys, tempfile, time
 from common import *
@@ -111,8 +111,9 @@ def fault(scenario, n=200, nodes=4, cap=60.0):
     sleep = "sleep 0.2"
     if scenario == "straggler":
         sleep = 'if [ "$MR_NODE_NAME" = n3 ]; then sleep 2; else sleep 0.2; fi'
+    if scenario in ("straggler", "healthy"):
         n = 100
-    victims = {"none": [], "straggler": [], "worker": [1], "submitter": [0], "two": [0, 1], "stop": [1]}[scenario]
+    victims = {"none": [], "straggler": [], "healthy": [], "worker": [1], "submitter": [0], "two": [0, 1], "stop": [1]}[scenario]
     with Procs() as P:
         f = Flock(P, nodes + (scenario == "two"))
         nodes = len(f.procs)

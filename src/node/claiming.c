@@ -1,0 +1,259 @@
+/* Claiming: which tasks of which jobs this node's free slots take, in this order:
+ *
+ *   1. second copies of what runs on nodes suspected dead: a death then costs no waiting
+ *   2. free tasks; among jobs by lottery: a job's tickets are its weight over the service that it
+ * had here (slot time, half of it forgotten in 10 s) and over the slots that it holds now. No queue
+ * is kept anywhere: a job of a million brief tasks and one of ten long ones share each node's slots
+ *      by what they cost (Waldspurger and Weihl 1994, "Lottery scheduling")
+ *   3. second copies of stragglers, with at most half of the slots
+ */
+#include "node/state.h"
+
+#include "tasks/straggler.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    PICKS_MAX = 64,             /* claims of one step and job; more follow in the next */
+    SERVICE_HALF = 10 * SECOND, /* longer than most tasks, shorter than anyone waits gladly */
+    SERVICE_UNIT_MS = 100,      /* below it all jobs had alike */
+    TICKETS_UNIT = 1 << 20,
+};
+
+/* Slots that a task of this job takes here. Who asks for more than there are has the node alone. */
+static size_t cpus_of(const struct node *node, const struct work *work)
+{
+    size_t cpus = work->job->terms.cpus == 0 ? 1 : work->job->terms.cpus;
+    return cpus < node->slots ? cpus : node->slots;
+}
+
+static struct running *free_slot(struct node *node)
+{
+    for (size_t i = 0; i < node->slots; i++)
+        if (node->running[i].token == 0) return &node->running[i];
+    return NULL;
+}
+
+static void start(struct node *node, struct work *work, const struct schedule_pick *pick,
+                  const struct msg_stamp *claim, uint32_t number)
+{
+    struct running *running = free_slot(node);
+    assert(running != NULL);
+    *running = (struct running){.token = node->token_next++,
+                                .job = work->job->id,
+                                .kind = pick->kind,
+                                .task = pick->index,
+                                .claim = *claim,
+                                .is_copy = cause_is_copy(pick->cause),
+                                .cpus = cpus_of(node, work),
+                                .since = node->now};
+    node_count(node, METRIC_attempts_started);
+    if (run_attempt(node, work, running, pick->cause, number)) return;
+    work_released(node, running, CAUSE_NOT_STARTED);
+    memset(running, 0, sizeof *running);
+}
+
+/* One claim entry for picks of the same kind, number and cause; neighbours share it. */
+static void claim(struct node *node, struct work *work, const struct schedule_pick *picks,
+                  size_t count)
+{
+    struct msg_task_range ranges[PICKS_MAX];
+    for (size_t from = 0, to; from < count; from = to) {
+        uint32_t number = work->job->tasks[picks[from].kind][picks[from].index].highest + 1;
+        uint32_t ranges_count = 0;
+        for (to = from; to < count; to++) {
+            const struct schedule_pick *pick = &picks[to];
+            if (pick->kind != picks[from].kind || pick->cause != picks[from].cause) break;
+            if (work->job->tasks[pick->kind][pick->index].highest + 1 != number) break;
+            struct msg_task_range *last = ranges_count > 0 ? &ranges[ranges_count - 1] : NULL;
+            if (last != NULL && last->first + last->count == pick->index) last->count++;
+            else ranges[ranges_count++] = (struct msg_task_range){pick->kind, pick->index, 1};
+        }
+        struct msg_claim entry = {.job = work->job->id,
+                                  .number = number,
+                                  .cause = picks[from].cause,
+                                  .ranges = {ranges, ranges_count}};
+        struct msg_stamp stamp;
+        if (node_append(node, &wire_claim, &entry, &stamp) != ERROR_NONE) return;
+        for (size_t i = from; i < to; i++) start(node, work, &picks[i], &stamp, number);
+    }
+}
+
+/* Somebody neither suspect nor degraded is there. */
+static bool has_better(const struct schedule_node *nodes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!nodes[i].is_suspect) return true;
+    return false;
+}
+
+/* ---- the lottery ---- */
+
+static void forget_service(const struct node *node, struct work *work)
+{
+    for (; work->service > 0 && node->now - work->served >= SERVICE_HALF;
+         work->served += SERVICE_HALF)
+        work->service /= 2;
+    if (work->service == 0) work->served = node->now;
+}
+
+void claiming_served(struct node *node, const struct running *running)
+{
+    struct work *work = node->works;
+    while (work != NULL && !id_equal(&work->job->id, &running->job)) work = work->next;
+    if (work == NULL) return;
+    forget_service(node, work);
+    work->service += (uint64_t)((node->now - running->since) / MILLISECOND);
+}
+
+static uint64_t tickets(const struct node *node, struct work *work)
+{
+    forget_service(node, work);
+    uint64_t service = work->service, held = work->quota;
+    for (size_t i = 0; i < node->slots; i++) {
+        const struct running *running = &node->running[i];
+        if (running->token == 0 || !id_equal(&running->job, &work->job->id)) continue;
+        service += (uint64_t)((node->now - running->since) / MILLISECOND);
+        held++;
+    }
+    uint64_t weight = work->job->spec.weight == 0 ? 1 : work->job->spec.weight;
+    uint64_t share = (1 + service / SERVICE_UNIT_MS) * (1 + held);
+    return 1 + weight * TICKETS_UNIT / share;
+}
+
+/* About to be ended, as failed or as done (a map lost by then is not needed). */
+static bool is_claimable(const struct work *work)
+{
+    return work->is_scheduled && work->failed_since == 0 && work->complete_since == 0;
+}
+
+static struct work *draw_one(struct node *node)
+{
+    uint64_t total = 0;
+    for (struct work *work = node->works; work != NULL; work = work->next) {
+        if (work->is_wanting && work->is_waiting) return work;
+        if (work->is_wanting) total += work->tickets = tickets(node, work);
+    }
+    uint64_t drawn = prng_below(&node->prng, total);
+    struct work *winner = node->works;
+    while (!winner->is_wanting || drawn >= winner->tickets) {
+        if (winner->is_wanting) drawn -= winner->tickets;
+        winner = winner->next;
+    }
+    return winner;
+}
+
+/* Without a free task it draws no lot, and nothing is kept for it. */
+static bool job_wants(const struct job *job)
+{
+    for (int kind = TASK_MAP; kind <= TASK_REDUCE; kind++)
+        if (job_has_free(job, (enum task_kind)kind)) return true;
+    return false;
+}
+
+/* Draws who gets the free slots: work->quota, of slots. A winner for whose tasks too few are free
+ * gets the next turn, and what is free is kept for it: else narrow tasks would starve wide ones.
+ * False when nobody wants one. */
+static bool draw(struct node *node, size_t slots_free)
+{
+    size_t wanting = 0;
+    struct work *only = NULL;
+    for (struct work *work = node->works; work != NULL; work = work->next) {
+        work->quota = 0;
+        if (!work->is_wanting) continue;
+        wanting++;
+        only = work;
+    }
+    if (wanting == 1) only->quota = slots_free;
+    while (wanting > 1 && slots_free > 0) {
+        struct work *winner = draw_one(node);
+        size_t cpus = cpus_of(node, winner);
+        winner->is_waiting = cpus > slots_free;
+        if (winner->is_waiting) break;
+        winner->quota += cpus;
+        slots_free -= cpus;
+    }
+    return wanting > 0;
+}
+
+/* ---- a turn ---- */
+
+/* What a turn has to give away. */
+struct turn {
+    const struct schedule_node *nodes;
+    size_t nodes_count;
+    size_t slots_free;
+};
+
+static void claim_free(struct node *node, struct turn *turn, struct work *work)
+{
+    struct schedule_pick picks[PICKS_MAX];
+    instant wake;
+    size_t cpus = cpus_of(node, work), max = work->quota / cpus;
+    if (max > PICKS_MAX) max = PICKS_MAX;
+    size_t count = schedule_pick(work->job, &work->schedule, &node->id, turn->nodes,
+                                 turn->nodes_count, node->now, picks, max, &wake);
+    claim(node, work, picks, count);
+    turn->slots_free -= count * cpus;
+    work->is_wanting = count == max && count > 0;
+    if (count < max) node->work_next = instant_min(node->work_next, wake);
+}
+
+/* Rounds: what one job leaves, others may take. */
+static void claim_by_lottery(struct node *node, struct turn *turn)
+{
+    for (struct work *work = node->works; work != NULL; work = work->next)
+        work->is_wanting = is_claimable(work) && job_wants(work->job);
+    while (turn->slots_free > 0 && draw(node, turn->slots_free)) {
+        bool is_kept = false;
+        for (struct work *work = node->works; work != NULL; work = work->next) {
+            if (work->quota > 0) claim_free(node, turn, work);
+            is_kept = is_kept || (work->is_waiting && work->is_wanting);
+        }
+        if (is_kept) return;
+        if (turn->slots_free > 0) node_commit(node); /* the next round must see these claims */
+    }
+}
+
+static void claim_copies(struct node *node, struct turn *turn, enum straggler_reason reason,
+                         size_t most)
+{
+    for (struct work *work = node->works; work != NULL && most > 0; work = work->next) {
+        struct schedule_pick picks[PICKS_MAX];
+        instant wake;
+        if (!is_claimable(work)) continue;
+        size_t cpus = cpus_of(node, work);
+        size_t max = most / cpus < PICKS_MAX ? most / cpus : PICKS_MAX;
+        size_t count = straggler_pick(work->job, &work->schedule, reason, &node->id, turn->nodes,
+                                      turn->nodes_count, node->now, picks, max, &wake);
+        claim(node, work, picks, count);
+        turn->slots_free -= count * cpus;
+        most -= count * cpus;
+        node->work_next = instant_min(node->work_next, wake);
+    }
+}
+
+static size_t copies_count(const struct node *node)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < node->slots; i++)
+        count += node->running[i].token != 0 && node->running[i].is_copy;
+    return count;
+}
+
+void claiming_tick(struct node *node)
+{
+    struct turn turn = {.slots_free = node->slots - work_slots_taken(node)};
+    bool is_closed = node->is_leaving || node->is_draining || !node->may_author;
+    if (turn.slots_free == 0 || is_closed) return;
+    if (node->storage_waits != ERROR_NONE) return;
+    turn.nodes = node_living(node, &turn.nodes_count);
+    if (standing_is_degraded(node, &node->id) && has_better(turn.nodes, turn.nodes_count)) return;
+    claim_copies(node, &turn, STRAGGLER_SILENT, turn.slots_free);
+    node_commit(node); /* what is a suspect's is not a straggler's as well */
+    claim_by_lottery(node, &turn);
+    size_t most = (node->slots + 1u) / 2, copies = copies_count(node);
+    most = copies < most ? most - copies : 0;
+    claim_copies(node, &turn, STRAGGLER_SLOW, most < turn.slots_free ? most : turn.slots_free);
+}

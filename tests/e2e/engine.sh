@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The task engine on live daemons: second copies of slow tasks, outputs compared, slots shared between jobs, what an exit code says.
+#
+#   node1 --- node2 --- node3      two slots each
+. "$(dirname "$0")/../lib/flock.sh"
+flock_begin engine
+for n in 1 2 3; do flock_start $n || not_ok "node $n starts"; done
+check "three nodes find each other" flock_whole 3
+cd "$DIR" || exit 1
+field() { ctl status "$1" -o json | jq -r ".$2"; }
+
+# ---- second copies ----
+
+seq 8 >list
+slow='echo $$ >>'"$DIR"'/pids.$MR_NODE_NAME; if [ "$MR_NODE_NAME" = node3 ]; then sleep 100; else sleep 0.2; fi; cat'
+job=$(ctl submit -q -m "$slow" --split 1 -i list)
+check "a job with a slow node ends without it" timeout 40 "$BUILD/mrctl" -n "$(at)" wait -q "$job"
+check "every line is there" cmp -s <(ctl cat "$job") list
+check "there were second copies" [ "$(field "$job" speculated)" -ge 1 ]
+all_gone() { local pid; while read -r pid; do lives "$pid" && return 1; done <pids.node3; true; }
+check "the slow ones are stopped" wait_for 4 all_gone
+copied=$(ctl tasks "$job" | awk '$3 == "node3" {sub(/\.[0-9]+$/, "", $1); print $1; exit}')
+check "explain says why there is a copy" eval 'ctl explain "$copied" | grep -q "the former attempt is slow"'
+job=$(ctl submit -q -m 'if [ "$MR_NODE_NAME" = node3 ]; then sleep 1; fi; cat' --split 1 --speculate off -i list)
+ctl wait -q "$job"
+check "--speculate off makes none" [ "$(field "$job" speculated)" = 0 ]
+
+# ---- outputs compared ----
+
+ctl run -q -m 'tr a-z A-Z' --verify 2 -i list >out 2>err
+check "--verify of a deterministic program says nothing" [ $? = 0 -a ! -s err ]
+job=$(ctl submit -q -m 'cat; date +%N$$' --verify 2 -i list)
+ctl wait "$job" 2>err
+check "--verify of another says which task differs" grep -q "1 of its tasks gave different bytes.* $job/m0" err
+check "each task ran twice" [ "$(field "$job" attempts)" = 2 ]
+check "both outputs are kept" eval 'ctl ls | grep -q "^$job.differing "; ctl cat "$job.differing" >both; [ "$(wc -l <both)" = 18 ]'
+check "explain tells of the difference" eval 'ctl explain "$job/m0" | grep -q "differs from"'
+
+# ---- slots shared ----
+
+long=$(ctl submit -q -t 'sleep 1' ::: $(seq 30))
+brief=$(ctl submit -q -t 'true {}' --bunch 1 ::: $(seq 20))
+ctl wait -q "$brief"
+check "a job of brief tasks is not starved by one of long tasks that came first" [ "$(field "$long" state)" = running ]
+ctl kill -q "$long"
+brief=$(seq 200 | ctl submit -q -t 'sleep 0.3; true {}' --bunch 1)
+long=$(ctl submit -q -t 'sleep 0.5; true {}' ::: 1 2 3 4)
+ctl wait -q "$long"
+check "nor the other way round" [ "$(field "$brief" state)" = running ]
+ctl kill -q "$brief"
+ctl run -q -t 'mkdir $L.$MR_NODE_NAME || echo overlap; sleep 0.2; rmdir $L.$MR_NODE_NAME; true {}' --cpus 2 -e "L=$DIR/lock" \
+  ::: $(seq 6) >out 2>err
+check "--cpus 2 on nodes of two slots: one task at a time each" [ $? = 0 -a ! -s out ]
+
+# ---- exit codes ----
+
+ctl run -q -m 'cat; exit 3' --ok-exit 0,3 -i list >out
+check "--ok-exit 3 is good" [ $? = 0 -a "$(wc -l <out)" = 8 ]
+job=$(ctl submit -q -m '[ "$(ls '"$DIR"'/again.* 2>/dev/null | wc -l)" -ge 2 ] || { mktemp '"$DIR"'/again.XXXXXX >&2; exit 75; }; cat' \
+  --retries 1 -i list)
+check "exit 75 is tried again and not counted" timeout 30 "$BUILD/mrctl" -n "$(at)" wait -q "$job"
+flock_end
