@@ -18,6 +18,8 @@ enum {
     COMMAND_MAX = 65536, /* as line_begun */
     SHARES = 16,         /* blocks a slot: the last ones end within a sixteenth of the whole */
     BUNCH_MAX = 256,     /* commands a block: more would be done again after a death for nothing */
+    OWN_SHARES = 4,       /* of @true and @echo: a few blocks a slot, */
+    OWN_BUNCH_MAX = 4096, /* and some milliseconds each */
 };
 
 static int add(struct bag *bag, uint64_t sequence, char *command, const char *argument)
@@ -187,13 +189,21 @@ int bag_write(const struct bag *bag, int *fd)
     return EXIT_JOB_FAILED;
 }
 
+/* Commands that mrtask does itself take microseconds: a batch is sized by time, not by number. */
+static bool is_own(const struct bag *bag)
+{
+    return bag->count > 0 && bag->lines[0].command[0] == '@';
+}
+
 uint64_t bag_split_size(const struct bag *bag, uint64_t slots, uint32_t bunch)
 {
     uint64_t size = 0, count = bag->count > 0 ? bag->count : 1;
     for (size_t i = 0; i < bag->count; i++) size += strlen(bag->lines[i].command) + 8;
     uint64_t wanted = bunch;
     if (wanted == 0) wanted = count / ((slots == 0 ? 1 : slots) * SHARES);
-    if (bunch == 0 && wanted > BUNCH_MAX) wanted = BUNCH_MAX;
+    uint64_t most = is_own(bag) ? OWN_BUNCH_MAX : BUNCH_MAX;
+    if (is_own(bag)) wanted *= SHARES / OWN_SHARES;
+    if (bunch == 0 && wanted > most) wanted = most;
     /* A block ends at the first newline from this size on: 1 is a line a block. */
     return wanted <= 1 ? 1 : size * wanted / count;
 }

@@ -32,7 +32,7 @@ const struct bag_line *bag_find(const struct bag *bag, uint64_t sequence);
 int bag_write(const struct bag *bag, int *fd);
 
 /* Bytes a block, so that each slot of the flock gets some sixteen blocks, none of more than 256
- * commands; bunch: commands a block, 0 = so chosen. */
+ * commands (4 and 4,096 when they are built-ins); bunch: commands a block, 0 = so chosen. */
 uint64_t bag_split_size(const struct bag *bag, uint64_t slots, uint32_t bunch);
 
 #endif

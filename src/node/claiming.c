@@ -9,6 +9,7 @@
  */
 #include "node/state.h"
 
+#include "tasks/poison.h"
 #include "tasks/straggler.h"
 
 #include <assert.h>
@@ -26,6 +27,29 @@ static size_t cpus_of(const struct node *node, const struct work *work)
 {
     size_t cpus = work->job->terms.cpus == 0 ? 1 : work->job->terms.cpus;
     return cpus < node->slots ? cpus : node->slots;
+}
+
+static bool is_doubted(const struct work *work, const struct schedule_pick *pick)
+{
+    return poison_is_doubted(&work->job->tasks[pick->kind][pick->index]);
+}
+
+/* Of tasks that may be poison a node runs one at a time: else the innocent would share the blame.
+ * The others stay free, for other nodes or for later. How many picks are left. */
+static size_t leave_doubted(const struct node *node, const struct work *work,
+                            struct schedule_pick *picks, size_t count)
+{
+    size_t kept = 0;
+    bool has_one = false;
+    for (size_t i = 0; i < node->slots; i++)
+        has_one = has_one || (node->running[i].token != 0 && node->running[i].is_doubted);
+    for (size_t i = 0; i < count; i++) {
+        bool doubted = work->job->doubted_count > 0 && is_doubted(work, &picks[i]);
+        if (doubted && has_one) continue;
+        has_one = has_one || doubted;
+        picks[kept++] = picks[i];
+    }
+    return kept;
 }
 
 static struct running *free_slot(struct node *node)
@@ -47,11 +71,19 @@ static void start(struct node *node, struct work *work, const struct schedule_pi
                                 .claim = *claim,
                                 .is_copy = cause_is_copy(pick->cause),
                                 .cpus = cpus_of(node, work),
+                                .is_doubted = is_doubted(work, pick),
                                 .since = node->now};
     node_count(node, METRIC_attempts_started);
     if (run_attempt(node, work, running, pick->cause, number)) return;
     work_released(node, running, CAUSE_NOT_STARTED);
     memset(running, 0, sizeof *running);
+}
+
+/* What a dead node ran is claimed singly: should the next owner die as well, it is known of what.
+ */
+static bool is_single(enum cause cause)
+{
+    return cause == CAUSE_OWNER_DEAD || cause == CAUSE_OWNER_RESTARTED;
 }
 
 /* One claim entry for picks of the same kind, number and cause; neighbours share it. */
@@ -65,6 +97,7 @@ static void claim(struct node *node, struct work *work, const struct schedule_pi
         for (to = from; to < count; to++) {
             const struct schedule_pick *pick = &picks[to];
             if (pick->kind != picks[from].kind || pick->cause != picks[from].cause) break;
+            if (to > from && is_single(pick->cause)) break;
             if (work->job->tasks[pick->kind][pick->index].highest + 1 != number) break;
             struct msg_task_range *last = ranges_count > 0 ? &ranges[ranges_count - 1] : NULL;
             if (last != NULL && last->first + last->count == pick->index) last->count++;
@@ -194,9 +227,10 @@ static void claim_free(struct node *node, struct turn *turn, struct work *work)
     if (max > PICKS_MAX) max = PICKS_MAX;
     size_t count = schedule_pick(work->job, &work->schedule, &node->id, turn->nodes,
                                  turn->nodes_count, node->now, picks, max, &wake);
-    claim(node, work, picks, count);
-    turn->slots_free -= count * cpus;
-    work->is_wanting = count == max && count > 0;
+    size_t left = leave_doubted(node, work, picks, count);
+    claim(node, work, picks, left);
+    turn->slots_free -= left * cpus;
+    work->is_wanting = left == max && left > 0;
     if (count < max) node->work_next = instant_min(node->work_next, wake);
 }
 

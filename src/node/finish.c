@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "tasks/counts.h"
+#include "tasks/poison.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -67,6 +68,53 @@ static bool fail_tick(struct node *node, struct work *work)
             return true;
         }
     }
+    return false;
+}
+
+/* ---- poison ---- */
+
+static void append_poison_end(struct node *node, const struct job *job, enum task_kind kind,
+                              uint32_t index, const struct id *victims, size_t count)
+{
+    char name[96], text[1024];
+    struct slice command = kind == TASK_MAP ? job->spec.mapper : job->spec.reducer;
+    int used = snprintf(text, sizeof text,
+                        "task %s is poison: the nodes that ran it died, each alone, one after the"
+                        " other:",
+                        task_name(job, kind, index, 0, name));
+    for (size_t i = 0; i < count; i++) {
+        struct slice author = answers_author(node, &victims[i], &node->actions->arena);
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s %.*s", i > 0 ? "," : "",
+                         (int)author.count, (const char *)author.at);
+    }
+    used +=
+        snprintf(text + used, sizeof text - (size_t)used, "\ncommand: %.*s\nsee: mrctl explain %s",
+                 command.count > 300 ? 300 : (int)command.count, (const char *)command.at, name);
+    struct msg_ended ended = {.job = job->id,
+                              .outcome = JOB_FAILED,
+                              .cause = CAUSE_POISON,
+                              .wall_ms = node_wall_ms(node),
+                              .text = slice_of(text, (size_t)used)};
+    (void)!node_append(node, &wire_ended, &ended, NULL);
+}
+
+/* True when the job is to end because one of its tasks kills nodes. */
+static bool poison_tick(struct node *node, struct work *work)
+{
+    const struct job *job = work->job;
+    struct id victims[POISON_DEATHS];
+    if (job->doubted_count < POISON_DEATHS) return false;
+    for (int kind = 0; kind < 2; kind++)
+        for (uint32_t i = 0; i < job_tasks_count(job, (enum task_kind)kind); i++) {
+            const struct task *task = &job->tasks[kind][i];
+            if (task->is_done || !poison_is_doubted(task)) continue;
+            size_t count = poison_victims(&node->jobs, task, victims, POISON_DEATHS);
+            if (count < POISON_DEATHS) continue;
+            if (work->failed_since == 0) work->failed_since = node->now;
+            if (node_is_turn(node, &job->id, sizeof job->id, work->failed_since))
+                append_poison_end(node, job, (enum task_kind)kind, i, victims, count);
+            return true;
+        }
     return false;
 }
 
@@ -356,7 +404,7 @@ static void append_done_end(struct node *node, const struct work *work)
 void finish_tick(struct node *node, struct work *work)
 {
     const struct job *job = work->job;
-    if (fail_tick(node, work)) return;
+    if (fail_tick(node, work) || poison_tick(node, work)) return;
     work->failed_since = 0;
     bool is_done = job->verified_count[TASK_MAP] >= job->spec.maps &&
                    job->verified_count[TASK_REDUCE] >= job->spec.reduces;

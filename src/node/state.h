@@ -175,6 +175,7 @@ struct running {
     bool was_started;
     bool is_copy; /* a second one: of a straggler's, or a suspect's */
     size_t cpus;  /* slots that it takes */
+    bool is_doubted; /* nodes died that ran it: poison.h */
     enum cause stop_cause;
     instant since;
 };
@@ -546,7 +547,7 @@ bool run_attempt(struct node *node, const struct work *work, const struct runnin
 
 /* pending.c */
 void pending_add(struct node *node, uint64_t stream, const struct wire_message *message);
-/* A submission (MSG_ask_submit) that inherits what another job has done. */
+/* A submission (MSG_ask_submit_with) that inherits what another job has done. */
 void pending_add_resume(struct node *node, uint64_t stream, const struct wire_message *message,
                         const struct resume *resume);
 void pending_vector(struct node *node, const struct id *peer, const struct msg_log_vector *vector);

@@ -61,6 +61,9 @@ static void count(const struct attempt *attempt, uint32_t by)
     if (attempt->state == ATTEMPT_RUNNING) job->running_count += by;
     if (attempt->state == ATTEMPT_FAILED) job->failed_count += by;
     if (attempt->number == 0) return;
+    if (attempt->state == ATTEMPT_DEAD &&
+        (attempt->cause == CAUSE_OWNER_DEAD || attempt->cause == CAUSE_OWNER_RESTARTED))
+        job->doubted_count += by;
     job->claims_count += by;
     if (cause_is_copy(attempt->cause)) job->speculated_count += by;
     else if (attempt->cause != CAUSE_FIRST && attempt->cause != CAUSE_VERIFY)
@@ -298,6 +301,7 @@ void attempt_check_owner(struct jobs *jobs, struct attempt *attempt)
     assert(attempt->state == ATTEMPT_RUNNING || attempt->state == ATTEMPT_DEAD);
     enum cause cause = owners_freed(attempt->owner, attempt->claim.sequence);
     if (cause == CAUSE_NONE || cause == attempt->end_cause) return;
+    if (attempt->owner->died == 0 && cause != CAUSE_OWNER_LEFT) attempt->owner->died = jobs->now;
     leave(attempt);
     move(attempt, ATTEMPT_DEAD, cause);
     enter(jobs, attempt);
@@ -327,7 +331,7 @@ void attempt_recount(struct job *job)
 {
     job->done_count[TASK_MAP] = job->done_count[TASK_REDUCE] = 0;
     job->verified_count[TASK_MAP] = job->verified_count[TASK_REDUCE] = job->differing_count = 0;
-    job->running_count = job->failed_count = 0;
+    job->running_count = job->failed_count = job->doubted_count = 0;
     job->claims_count = job->speculated_count = job->reexecuted_count = 0;
     recount_tasks(job, TASK_MAP);
     recount_tasks(job, TASK_REDUCE);

@@ -13,6 +13,7 @@ struct owner {
     struct boot boot;
     uint64_t dead;               /* claims up to this sequence are free; 0 = none */
     uint64_t left;
+    int64_t died;                /* jobs.now when a death of its was first heard of; its user's */
     struct attempt *attempts;    /* RUNNING and DEAD, of running jobs: what its fate decides */
 };
 

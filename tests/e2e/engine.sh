@@ -59,4 +59,22 @@ check "--ok-exit 3 is good" [ $? = 0 -a "$(wc -l <out)" = 8 ]
 job=$(ctl submit -q -m '[ "$(ls '"$DIR"'/again.* 2>/dev/null | wc -l)" -ge 2 ] || { mktemp '"$DIR"'/again.XXXXXX >&2; exit 75; }; cat' \
   --retries 1 -i list)
 check "exit 75 is tried again and not counted" timeout 30 "$BUILD/mrctl" -n "$(at)" wait -q "$job"
+
+# ---- poison ----
+
+for n in 4 5; do flock_start $n || not_ok "node $n starts"; done
+check "five nodes" flock_whole 5
+seq 1 >one
+: >ran
+victim=
+job=$(ctl submit -q -m 'echo ${MR_NODE_NAME#node} >>'"$DIR"'/ran; sleep 100' --speculate off -i one)
+for death in 1 2 3 4; do
+  wait_for 20 eval '[ "$(wc -l <ran)" -ge '$death' ]' || break
+  victim=$(sed -n ${death}p ran)
+  flock_kill "$victim"
+done
+timeout 30 "$BUILD/mrctl" -n "$(at)" wait "$job" 2>err
+check "a task that takes four nodes down, one after the other, ends its job" [ $? = 1 ]
+check "with the evidence" eval 'grep -q "task $job/m0 is poison: the nodes that ran it died.* node" err'
+check "and the last node lives" [ "$(sort -u ran | wc -l) ${#PID[@]}" = "4 1" ]
 flock_end

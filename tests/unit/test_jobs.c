@@ -2,6 +2,8 @@
  * test_jobs_order.c; here they come in the order that tells the story best. */
 #include "fold.h"
 
+#include "tasks/poison.h"
+
 #include <string.h>
 
 /* Claims of map 0 at node 0 (twice) and node 1, first boots; stamps in total order. */
@@ -609,6 +611,57 @@ static void a_lesser_job_entry_brings_its_terms(void **state)
     fold_deinit(&fold);
 }
 
+/* Node n claims map 0 as attempt `number`, and is heard to die at that second. */
+static void claims_and_dies(struct fold *fold, unsigned n, uint32_t number, int64_t second)
+{
+    struct msg_stamp claim = stamp_at(n, 1, 10 * number);
+    enum cause cause = number == 1 ? CAUSE_FIRST : CAUSE_OWNER_DEAD;
+    fold_apply(fold, claim_item(claim, number, cause, 0, 1));
+    fold->jobs.now = second * SECOND;
+    fold_apply(fold, dead_item(stamp_at(7, 1, 10 * number + 5), n, 1, 10 * number));
+}
+
+static void three_nodes_that_die_alone_of_a_task_make_it_poison(void **state)
+{
+    (void)state;
+    struct fold fold;
+    struct id nodes[POISON_DEATHS];
+    begin(&fold);
+    claims_and_dies(&fold, 0, 1, 100);
+    assert_false(poison_is_doubted(map_in(&fold, 0)));
+    claims_and_dies(&fold, 1, 2, 102);
+    assert_true(poison_is_doubted(map_in(&fold, 0)));
+    claims_and_dies(&fold, 2, 3, 104);
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 2);
+    claims_and_dies(&fold, 3, 4, 106);
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 3);
+    assert_int_equal(job_in(&fold)->doubted_count, 3);
+    assert_true(id_equal(&nodes[0], &(struct id){{0xa1}}));
+    fold_deinit(&fold);
+}
+
+static void a_node_that_dies_twice_is_one_and_who_dies_with_others_is_none(void **state)
+{
+    (void)state;
+    struct fold fold;
+    struct id nodes[POISON_DEATHS];
+    begin(&fold);
+    claims_and_dies(&fold, 0, 1, 100);
+    claims_and_dies(&fold, 1, 2, 200);
+    struct msg_stamp again = stamp_at(1, 2, 30);
+    fold_apply(&fold, claim_item(again, 3, CAUSE_OWNER_DEAD, 0, 1));
+    fold_apply(&fold, dead_item(stamp_at(7, 1, 35), 1, 2, 30));
+    claims_and_dies(&fold, 2, 4, 300);
+    claims_and_dies(&fold, 3, 5, 400);
+    /* Node 4 ran another task, and went within 10 s of node 3: the power, it seems. */
+    fold_apply(&fold, claim_item(stamp_at(4, 1, 60), 1, CAUSE_FIRST, 1, 1));
+    fold.jobs.now = 409 * SECOND;
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 3);
+    fold_apply(&fold, dead_item(stamp_at(7, 1, 65), 4, 1, 60));
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 2);
+    fold_deinit(&fold);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -641,6 +694,8 @@ int main(void)
         cmocka_unit_test(a_lesser_job_entry_brings_its_terms),
         cmocka_unit_test(copies_with_other_outputs_are_noticed),
         cmocka_unit_test(a_task_to_verify_is_free_until_enough_copies_are_done),
+        cmocka_unit_test(a_node_that_dies_twice_is_one_and_who_dies_with_others_is_none),
+        cmocka_unit_test(three_nodes_that_die_alone_of_a_task_make_it_poison),
     };
     return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);
 }

@@ -65,6 +65,13 @@ def throughput(nodes, n):
             t = time.perf_counter() - t
             rows = open(f"{tmp}/log{r}").read().count("\n") - 1
             emit(tool="murmuration", what="run -t /bin/true, exit codes and output kept on 2 nodes", workers=nodes, n=n, run=r, tasks_per_s=round(n / t), rc=got.returncode, results=rows)
+        many = "\n".join(map(str, range(10 * n))) + "\n"
+        for r in range(3):
+            t = time.perf_counter()
+            got = ctl("run", "-q", "-t", "@true", "--joblog", f"{tmp}/noop{r}", at=f.addresses[r % nodes], input=many)
+            t = time.perf_counter() - t
+            rows = open(f"{tmp}/noop{r}").read().count("\n") - 1
+            emit(tool="murmuration", what="built-in no-op in a bag: claimed in batches, each result on 2 nodes, upload and joblog included", workers=nodes, n=10 * n, run=r, tasks_per_s=round(10 * n / t), rc=got.returncode, results=rows)
         open(f"{tmp}/lines", "w").write(bag)
         for r in range(2):
             t = time.perf_counter()

@@ -1,0 +1,62 @@
+/* Which deaths a task answers for. */
+#include "tasks/poison.h"
+
+#include "tasks/owners.h"
+
+enum {
+    APART = 10 * SECOND, /* longer than it takes a rack to be held dead, node by node */
+};
+
+static bool died(const struct attempt *attempt)
+{
+    return attempt->state == ATTEMPT_DEAD && attempt->end_cause != CAUSE_OWNER_LEFT;
+}
+
+static bool is_after_death(const struct attempt *attempt)
+{
+    return attempt->cause == CAUSE_OWNER_DEAD || attempt->cause == CAUSE_OWNER_RESTARTED;
+}
+
+static bool has_run_at(const struct task *task, const struct id *node)
+{
+    for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next)
+        if (id_equal(&attempt->claim.node, node)) return true;
+    return false;
+}
+
+/* Did nobody die at about the same time who never ran the task? */
+static bool is_alone(const struct jobs *jobs, const struct task *task, const struct owner *owner)
+{
+    size_t cursor = 0;
+    const struct owner_node *node;
+    while ((node = map_next(&jobs->owners, &cursor)) != NULL) {
+        for (const struct owner *other = node->owners; other != NULL; other = other->next) {
+            int64_t apart = other->died - owner->died;
+            bool is_near = other->died != 0 && apart < APART && -apart < APART;
+            if (is_near && !has_run_at(task, &node->id)) return false;
+        }
+    }
+    return true;
+}
+
+size_t poison_victims(const struct jobs *jobs, const struct task *task, struct id *nodes,
+                      size_t max)
+{
+    size_t count = 0;
+    for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next) {
+        if (!died(attempt) || !is_after_death(attempt)) continue;
+        bool is_known = false;
+        for (size_t i = 0; i < count && i < max; i++)
+            is_known = is_known || id_equal(&nodes[i], &attempt->claim.node);
+        if (is_known || count == max || !is_alone(jobs, task, attempt->owner)) continue;
+        nodes[count++] = attempt->claim.node;
+    }
+    return count;
+}
+
+bool poison_is_doubted(const struct task *task)
+{
+    for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next)
+        if (died(attempt) && is_after_death(attempt)) return true;
+    return false;
+}

@@ -1,0 +1,26 @@
+/* Poison: a task that takes the nodes down which run it (it fills the machine's memory, it finds a
+ * bug in a driver). Deaths are never charged to a task, so without this it would go round and kill
+ * one node after the other for ever.
+ *
+ * A node counts when it died while it ran the task, had claimed it because an owner had died
+ * before, and no node that never ran the task died within 10 s of it: power cuts and racks take
+ * many at once, and prove nothing. Three such nodes are no accident. Pure; the times are those at
+ * which deaths were heard of here. */
+#ifndef TASKS_POISON_H
+#define TASKS_POISON_H
+
+#include "base/time.h"
+#include "tasks/jobs.h"
+
+enum {
+    POISON_DEATHS = 3, /* and the first, which nobody could have known to be one */
+};
+
+/* How many different nodes this task killed; nodes: up to max of them. */
+size_t poison_victims(const struct jobs *jobs, const struct task *task, struct id *nodes,
+                      size_t max);
+
+/* Has an owner died of it that had it from a dead one? Then it is run alone. */
+bool poison_is_doubted(const struct task *task);
+
+#endif
