@@ -3,6 +3,7 @@
 #include "ctl/commands.h"
 
 #include "ctl/clock.h"
+#include "ctl/difference.h"
 #include "ctl/exits.h"
 #include "ctl/json.h"
 #include "ctl/notice.h"
@@ -346,6 +347,8 @@ static int show_story(struct session *session, const struct options *options, bo
     say = &pending;
     if (options->output == OUTPUT_JSON) json_story(say->lines.at, say->lines.count);
     else table_story(say->lines.at, say->lines.count);
+    if (options->output == OUTPUT_TABLE)
+        difference_show(session, say->lines.at, say->lines.count, stdout);
     return EXIT_OK;
 }
 

@@ -279,6 +279,8 @@ static bool write_differing(struct node *node, struct work *work)
     if (bytes.at == NULL) return false;
     node->crypto->digest(bytes, &work->differing.digest);
     work->differing.size = bytes.count;
+    work->differing_size = 0;
+    for (uint32_t i = 0; i < count; i++) work->differing_size += blocks[i].block.size;
     struct action *action = actions_push(node->actions, ACTION_BLOCK_WRITE);
     action->block_write.token = node->token_next++;
     action->block_write.bytes = bytes;
@@ -367,6 +369,7 @@ static void name_differing(struct node *node, const struct work *work)
     snprintf(name, sizeof name, "%s.differing", work->job->name);
     struct msg_named named = {.name = slice_string(name),
                               .manifest = work->differing,
+                              .size = work->differing_size,
                               .replicas = work->job->spec.replicas};
     named.request = work->job->id; /* another than the job's own naming, the same at every node */
     named.request.bytes[0] ^= 0xff;

@@ -202,6 +202,7 @@ struct work {
     size_t quota;
     bool is_wanting;
     bool is_waiting; /* its turn came, and too few slots were free: they are kept for it */
+    uint64_t differing_size;
     struct msg_block_ref differing; /* the manifest of outputs that should be equal and are not */
     instant lost_since;    /* since when a block of its input can be had from nobody; 0 = it can */
 };

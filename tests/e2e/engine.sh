@@ -36,6 +36,8 @@ check "each task ran twice" [ "$(field "$job" attempts)" = 2 ]
 check "both outputs are kept" eval 'ctl ls | grep -q "^$job.differing "; ctl cat "$job.differing" >both; [ "$(wc -l <both)" = 18 ]'
 check "explain tells of the difference" eval 'ctl explain "$job/m0" | grep -q "differs from"'
 
+check "and shows the first record that differs" eval 'ctl explain "$job/m0" | grep -A 2 -q "the first record that differs is 9:"'
+
 # ---- slots shared ----
 
 long=$(ctl submit -q -t 'sleep 1' ::: $(seq 30))
