@@ -18,6 +18,7 @@ enum {
     MAPS_MAX = 8,
     REDUCES_MAX = 4,
     TEXT_SIZE_MAX = 1500,
+    VERIFY_ONE_IN = 8, /* jobs, by chance, whose tasks run two or three times (--verify) */
     RETRIES = 4,
     REPLICAS = 2,
     ACKS = 2,
@@ -105,6 +106,7 @@ static void job_init(struct world *world, struct sim_job *job, uint32_t index, s
 {
     *job = (struct sim_job){.index = index, .retries = RETRIES};
     prng_fill(prng, job->id.bytes, sizeof job->id.bytes);
+    if (job->id.bytes[0] % VERIFY_ONE_IN == 0) job->verify = 2 + job->id.bytes[1] % 2;
     snprintf(job->output, sizeof job->output, "out-%u", index);
     choose_model(job, prng);
     job->maps = 1 + (uint32_t)prng_below(prng, MAPS_MAX);
@@ -218,7 +220,8 @@ static void ask_submit(struct world *world, struct sim_job *job)
     if (host->state != HOST_UP) return; /* silence will tell */
     for (uint32_t i = 0; i < job->maps; i++) (void)blocks_upload(world, host, job->inputs[i]);
     (void)blocks_upload(world, host, job->manifest);
-    struct msg_ask_submit submit = {.request = ++job->request, .job = job->id, .ack = ACKS};
+    struct msg_ask_submit_with submit = {.request = ++job->request, .job = job->id, .ack = ACKS};
+    submit.terms.verify = job->verify;
     submit.spec.name = slice_string("wc");
     submit.spec.mapper = slice_string(job->command);
     submit.spec.reducer = job->reduces == 0 ? (struct slice){0} : slice_string(job->command);
@@ -234,7 +237,7 @@ static void ask_submit(struct world *world, struct sim_job *job)
     submit.spec.inputs_owned = true;
     submit.spec.submitted_wall_ms = 1;
     job->state = CLIENT_SUBMITTING;
-    ask(world, job, &wire_ask_submit, &submit);
+    ask(world, job, &wire_ask_submit_with, &submit);
 }
 
 static void ask_wait(struct world *world, struct sim_job *job)

@@ -40,6 +40,7 @@ struct sim_job {
     char name[CLIENT_TEXT_SIZE + 1]; /* as the flock calls it; once acknowledged */
     uint32_t maps, reduces;
     uint8_t retries;
+    uint8_t verify; /* copies of each task that must be done; 0 = 1 */
     bool wants_kill;
     bool is_hasty; /* asks at one node and goes on to the next at once */
     const struct content **inputs;

@@ -200,6 +200,7 @@ static void final_work(struct world *world, const struct sim_job *job)
 {
     const struct faults *faults = &world->faults;
     uint64_t runs = 0, exits = 0, tasks = job->maps + job->reduces;
+    if (job->verify > 1) tasks *= job->verify;
     for (int kind = 0; kind < 2; kind++)
         for (uint32_t i = 0; i < (kind == TASK_MAP ? job->maps : job->reduces); i++) {
             runs += job->runs[kind][i];

@@ -63,7 +63,7 @@ struct job_plan {
 struct expectation {
     char violates[16]; /* the invariant; "": all hold */
     uint64_t done_min; /* jobs whose client was told done */
-    uint64_t vain_max; /* programs beyond one a task and one an own failure */
+    uint64_t vain_max; /* as in sim_result */
 };
 
 enum choice {

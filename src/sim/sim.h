@@ -59,7 +59,7 @@ struct sim_result {
     uint64_t rotten, disks_lost, puts, removals; /* of a history */
     uint64_t executions; /* programs started */
     uint64_t marks[SIM_MARKS_MAX]; /* by marks_name: marks.h */
-    uint64_t vain;       /* of them, those beyond one a task and one an own failure */
+    uint64_t vain;       /* of them, those that nothing asked for: world.c */
 };
 
 /* Runs one seed to its end. result->is_ok says whether all invariants held. */

@@ -258,16 +258,19 @@ static void disturb(struct world *world)
     if (time.tv_nsec % 64 == 0) (void)prng_next(&world->network.prng);
 }
 
-/* Programs of a job that were not in vain: one a task that ran, and one each own failure. */
+/* Programs of a job that were not in vain: one a task that ran, or as many as its outputs are
+ * compared of; one each own failure; and those started as second copies, which were meant. */
 static uint64_t needed(const struct sim_job *job)
 {
-    uint64_t count = 0;
+    uint64_t count = 0, all = 0;
+    uint32_t wanted = job->verify > 1 ? job->verify : 1;
     for (int kind = 0; kind < 2; kind++)
         for (uint32_t i = 0; i < (kind == TASK_MAP ? job->maps : job->reduces); i++) {
             uint32_t runs = job->runs[kind][i], exits = job->exits[kind][i];
-            count += runs > exits ? exits + 1 : runs;
+            count += runs > exits + wanted ? exits + wanted : runs;
+            all += runs;
         }
-    return count;
+    return count + job->copies < all ? count + job->copies : all;
 }
 
 static void finish(struct world *world)
