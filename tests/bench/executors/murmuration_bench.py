@@ -23,7 +23,8 @@ class Flock:
             if paths and paths.get(i):
                 env["PATH"] = paths[i] + ":" + env["PATH"]
             out = f"{tmp}/{i}.out"
-            argv = [f"{BUILD}/mrnode", "-d", f"{tmp}/n{i}", "--name", f"n{i}", "--listen", "127.0.0.1:0", "--slots", str(slots), "--profile", "local"]
+            argv = [f"{BUILD}/mrnode", "-d", f"{tmp}/n{i}", "--name", f"n{i}", "--listen", "127.0.0.1:0", "--slots", str(slots), "--profile", "local",
+                    "--task-user", "own", "--task-write", tmp]  # tasks append to a file that all see
             if self.addresses:
                 argv += ["--join", self.addresses[0]]
             p = P.start(argv, log=out, env=env)
