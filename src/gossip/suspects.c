@@ -22,6 +22,8 @@
 
 enum {
     PROBERS = 8,       /* hearers who probe at once, on average: K witnesses, and some to spare */
+    PROBERS_SHARE = 400, /* and one of so many: in a flock of thousands a rumour has reached only
+                            some of the 8 when their answers are wanted (mrsim, 10,000 nodes) */
     PATIENCE_LOSS = 3, /* found by trial: tests/bench/membership at 80 % loss */
     REMINDED_MAX = 8,  /* reminders a period: a flock may just have lost half of itself */
 };
@@ -65,7 +67,8 @@ void suspects_follow(struct gossip *gossip, instant now, struct member *member, 
     size_t living_count = members_living_count(&gossip->members);
     link_suspect(gossip, member);
     suspicion_start(member->suspicion, now, suspects_patience(gossip), living_count);
-    if (prng_below(gossip->prng, living_count) < PROBERS) member->suspicion->probe_now = now;
+    if (prng_below(gossip->prng, living_count) < PROBERS + living_count / PROBERS_SHARE)
+        member->suspicion->probe_now = now;
     due(gossip, member->suspicion->probe_now != 0 ? member->suspicion->probe_now
                                                   : member->suspicion->deadline);
 }

@@ -64,7 +64,7 @@ mr submit -q -m 'echo last words >&2; exit 3' --retries 2 -i "$DIR/one" --name b
 bad=$(cat "$DIR/out")
 check "wait for a job that fails: exit 1" exits 1 wait "$bad"
 check "again: exit 1" exits 1 wait -q "$bad"
-check "status -o json has its error" [ "$(job_field "$bad" error | grep -c 'exit status 3')" = 1 ]
+check "status -o json has its error" [ "$(job_field "$bad" error | grep -c 'last on node[123]: exit status 3')" = 1 ]
 for n in 1 2 3; do
   AT=${ADDR[$n]} mr logs "$bad"
   check "logs of failed attempts at node $n" grep -q "^$bad/m0.1: last words" "$DIR/out"
