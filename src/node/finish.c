@@ -292,10 +292,15 @@ static bool is_differing(const struct job *job)
     return job->differing_count > 0 && job_is_comparable(job);
 }
 
-/* All that were asked for, or as many as can be had. */
+/* All that were asked for, or as many as full disks leave; but not fewer than keep the result when
+ * one node dies: that much room is waited for (telling.c says so). */
 static size_t safe_copies(const struct node *node, const struct job *job)
 {
-    return holders_possible(node, job->spec.replicas);
+    size_t living = members_living_count(&node->gossip.members);
+    size_t least = living < SAFE_COPIES ? living : SAFE_COPIES;
+    if (job->spec.replicas < least) least = job->spec.replicas;
+    size_t possible = holders_possible(node, job->spec.replicas);
+    return possible > least ? possible : least;
 }
 
 /* A manifest that was written here. */

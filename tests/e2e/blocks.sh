@@ -27,9 +27,9 @@ living_have() {
   find "$DIR"/node[123]/blocks -type f -size +100k -printf '%f\n' | sort | uniq -c | awk -v want="$1" -v blocks="$BLOCKS" '
     $1 != want {bad = 1} END {exit bad || NR != blocks}'
 }
-check "after a death all blocks are on three living nodes again" wait_for 40 living_have 3
+check "after a death all blocks are on three living nodes again" wait_for 90 living_have 3
 flock_start 4 --scrub 2s || not_ok "node 4 returns"
-check "after its return the surplus copies are dropped" wait_for 60 all_have 3 "$BLOCKS"
+check "after its return the surplus copies are dropped" wait_for 120 all_have 3 "$BLOCKS"
 check "the dataset is whole" eval 'ctl cat text | cmp -s - "$DIR/text"'
 
 # ---- rot ----
@@ -65,7 +65,7 @@ rm -f "$(any_block 2)"
 check "a file that vanished comes back" wait_for 40 all_have 3 "$BLOCKS"
 check "rm" ctl rm text
 nothing_left() { [ -z "$(find "$DIR"/node*/blocks "$DIR"/node*/tmp -type f 2>/dev/null)" ]; }
-check "nothing of it is left" wait_for 60 nothing_left
+check "nothing of it is left" wait_for 120 nothing_left
 
 # ---- full disks ----
 if [ -n "${MR_BLOCKS_NS:-}" ]; then
@@ -93,7 +93,7 @@ if [ -n "${MR_BLOCKS_NS:-}" ]; then
   check "says why" eval 'says "space left" || says "no room"'
   check "and has no name" eval '! ctl ls -o name | grep -q too-big'
   ctl rm random
-  check "nothing of either is left" wait_for 60 nothing_left
+  check "nothing of either is left" wait_for 120 nothing_left
   check "then there is room again" wait_for 40 ctl put "$DIR/random" again --split 2M
 else
   skip "full disks: needs root and mount namespaces"

@@ -148,7 +148,7 @@ static void say_job(struct client *client, uint8_t state)
     say(client, &wire_say_job, &reply);
 }
 
-static void submit(struct client *client, const struct msg_ask_submit *ask)
+static void submit(struct client *client, const struct msg_ask_submit_with *ask)
 {
     char path[PATH_SIZE], name[128], id[ID_TEXT_SIZE];
     struct slice manifest = get_file(block_path(path, &ask->spec.manifest.digest));
@@ -303,7 +303,12 @@ static void answer_client(struct peer *peer, struct client *client, const struct
     switch (message->type) {
     case MSG_ask_members: say_members(client, request); break;
     case MSG_ask_info: say(client, &wire_say_info, &info); break;
-    case MSG_ask_submit: submit(client, fields); break;
+    case MSG_ask_tags: {
+        struct msg_say_tags none = {.request = request};
+        say(client, &wire_say_tags, &none);
+        break;
+    }
+    case MSG_ask_submit_with: submit(client, fields); break;
     case MSG_ask_wait: wait_job(client, fields); break;
     case MSG_ask_dataset: say_dataset(peer, client, fields); break;
     case MSG_ask_names: say_names(client, fields); break;
@@ -763,7 +768,7 @@ static void a_submission_is_asked_again(void **state)
     (void)state;
     char path[PATH_SIZE];
     const char *text = input_file(path, "f", 10);
-    trap("ask_submit", 0);
+    trap("ask_submit_with", 0);
     mrctl(-1, "run", "-m", "cat", "-i", path, NULL);
     expect(EXIT_OK);
     assert_string_equal(last.out, text);
