@@ -251,7 +251,8 @@ fi
 
 check "no process" wait_for 3 no_strays
 check "no mrtask" wait_for 3 no_tasks_left
-is_empty() { [ -z "$(ls -A "$DIR/node1/scratch")" ] && ! ls -d /var/tmp/mr-[0-9a-f]* >/dev/null 2>&1; }
+id=$(sed -n 's/^ready .*id=\([0-9a-f]*\).*/\1/p' "$DIR/1.out")
+is_empty() { [ -z "$(ls -A "$DIR/node1/scratch")" ] && ! ls -d "/var/tmp/mr-$id"* >/dev/null 2>&1; }
 check "no directory" wait_for 3 is_empty
 ctl run -q -m cat -i "$DIR/precious/file" >/dev/null
 after=$(rss "${PID[1]}")

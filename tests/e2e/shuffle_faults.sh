@@ -36,8 +36,12 @@ soon() { # looks more often than wait_for: the phases are short
   until in_phase "$1"; do [ $SECONDS -ge $limit ] && return 1; sleep 0.01; done
 }
 right() { ctl cat "$job" 2>"$DIR/cat.err" | cmp -s - "$DIR/expected"; }
-# Every attempt with another cause than the first follows one that the dead node had.
-had() { ctl tasks "$job" -o json 2>/dev/null | jq --arg n "node$1" '[.[] | select(.node_name == $n)] | length'; }
+# Every attempt with another cause than the first follows one that the dead node had, or one elsewhere that failed because
+# it was reading from the dead, or comes with one that was given up for a rival's earlier claim.
+had() {
+  ctl tasks "$job" -o json 2>/dev/null |
+    jq --arg n "node$1" '[.[] | select(.node_name == $n or .state == "failed" or .state == "released")] | length'
+}
 
 phases=(map shuffle reduce commit)
 total=0
