@@ -47,11 +47,11 @@ mode 127.0.1.77
 check "a wrong answer: asked again" wait_for 30 asked 127.0.1.77
 mode 127.0.1.1
 check "the right answer at last: the flock is whole" wait_for 60 sees 3 3
-before=$(wc -l <"$DIR/names.log")
 flock_kill 3
 ADDR[3]=127.0.1.3:7946
 mode silent
 check "killed: the others know" wait_for 10 all_hold 3 dead 1 2
+before=$(wc -l <"$DIR/names.log")
 named_start 3
 check "with no name to ask for it finds those it knew" wait_for 10 all_hold 3 alive 1 2
 check "and asked for no name" [ "$(wc -l <"$DIR/names.log")" = "$before" ]
