@@ -302,6 +302,7 @@ static bool open_node(struct daemon *daemon, const struct address *joins, size_t
                                  .trace = daemon->loop.trace};
     config.confinement = daemon->confinement.parts;
     config.scrub_every = options->scrub_every;
+    config.pin_length = options->pin_length;
     config.slots = options->slots != 0 ? options->slots : (uint16_t)uv_available_parallelism();
     randombytes_buf(&config.seed, sizeof config.seed);
     daemon->node = node_open(&config, loop_now());

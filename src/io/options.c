@@ -31,6 +31,8 @@ static const char help[] =
     "      --mem SIZE              memory for the node's own state, as 512M or 2G (1G)\n"
     "      --key-file FILE         the cluster key (~/.config/mr/cluster.key, MR_KEY_FILE)\n"
     "      --scrub DUR             a walk that reads all blocks takes so long, as 12h or 7d (24h)\n"
+    "      --pin DUR               a block that was uploaded or promised stays so long for what\n"
+    "                              will want it (1h)\n"
     "      --http off              no HTTP in this version\n"
     "      --profile local|lan|wan how fast failures are looked for (lan)\n"
     "      --tag KEY=VALUE         shown with this member (mrctl members -o wide); repeatable\n"
@@ -63,6 +65,7 @@ enum {
     OPTION_MEM,
     OPTION_KEY_FILE,
     OPTION_SCRUB,
+    OPTION_PIN,
     OPTION_HTTP,
     OPTION_PROFILE,
     OPTION_TAG,
@@ -87,6 +90,7 @@ static const struct option table[] = {
     {"mem", required_argument, NULL, OPTION_MEM},
     {"key-file", required_argument, NULL, OPTION_KEY_FILE},
     {"scrub", required_argument, NULL, OPTION_SCRUB},
+    {"pin", required_argument, NULL, OPTION_PIN},
     {"http", required_argument, NULL, OPTION_HTTP},
     {"profile", required_argument, NULL, OPTION_PROFILE},
     {"tag", required_argument, NULL, OPTION_TAG},
@@ -283,9 +287,9 @@ static enum options_verdict set_format(struct options *options, const char *valu
     return wrong("--log-format %.20s: one of logfmt, json", value);
 }
 
-enum { SCRUB_COUNT_MAX = 100000 }; /* of days: 270 years */
+enum { DURATION_COUNT_MAX = 100000 }; /* of days: 270 years */
 
-static enum options_verdict take_scrub(const char *value, struct options *options)
+static enum options_verdict take_duration(const char *option, const char *value, duration *taken)
 {
     static const struct {
         const char *unit;
@@ -294,12 +298,12 @@ static enum options_verdict take_scrub(const char *value, struct options *option
                  {"d", 24 * 3600 * (duration)SECOND}};
     char *end;
     unsigned long count = *value >= '0' && *value <= '9' ? strtoul(value, &end, 10) : 0;
-    for (size_t i = 0; count > 0 && count <= SCRUB_COUNT_MAX && i < 4; i++) {
+    for (size_t i = 0; count > 0 && count <= DURATION_COUNT_MAX && i < 4; i++) {
         if (strcmp(end, units[i].unit) != 0) continue;
-        options->scrub_every = (duration)count * units[i].length;
+        *taken = (duration)count * units[i].length;
         return OPTIONS_RUN;
     }
-    return wrong("--scrub takes a duration as 90s, 12h or 7d, not %.60s", value);
+    return wrong("%s takes a duration as 90s, 12h or 7d, not %.60s", option, value);
 }
 
 static enum options_verdict check_http(const char *value)
@@ -386,7 +390,8 @@ static enum options_verdict take_one(struct options *options, int option)
     case OPTION_SLOTS: return set_slots(options, optarg);
     case OPTION_MEM: return set_memory(options, optarg);
     case OPTION_KEY_FILE: options->key_file = optarg; return OPTIONS_RUN;
-    case OPTION_SCRUB: return take_scrub(optarg, options);
+    case OPTION_SCRUB: return take_duration("--scrub", optarg, &options->scrub_every);
+    case OPTION_PIN: return take_duration("--pin", optarg, &options->pin_length);
     case OPTION_HTTP: return check_http(optarg);
     case OPTION_PROFILE: return set_profile(options, optarg);
     case OPTION_TAG: return add_tag(options, optarg);

@@ -203,8 +203,7 @@ static void take_ensure(struct node *node, struct link *link, const struct msg_b
     if (block == NULL) return;
     pin(node, block, ensure->is_in_log ? IN_LOG_PIN : default_pin(node));
     if (block->is_here) {
-        /* What is in the log is safe by the rule of surplus.c; what is not yet, by our word. */
-        if (!ensure->is_in_log) keeper_promise(node, block);
+        keeper_promise(node, block);
         say_here(node, &link->peer, block);
         return;
     }

@@ -7,7 +7,7 @@ if [ "${MR_BLOCKS_NS:-}" = "" ] && [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/
   MR_BLOCKS_NS=1 exec unshare -m --propagation private "$0" "$@"
 fi
 flock_begin blocks
-for n in 1 2 3 4; do flock_start $n --scrub 2s || not_ok "node $n starts"; done
+for n in 1 2 3 4; do flock_start $n --scrub 2s --pin 20s || not_ok "node $n starts"; done
 check "four nodes find each other" flock_whole 4
 
 all_have() { # copies: every data block (not the manifests, which every node reads) has so many
@@ -28,7 +28,7 @@ living_have() {
     $1 != want {bad = 1} END {exit bad || NR != blocks}'
 }
 check "after a death all blocks are on three living nodes again" wait_for 90 living_have 3
-flock_start 4 --scrub 2s || not_ok "node 4 returns"
+flock_start 4 --scrub 2s --pin 20s || not_ok "node 4 returns"
 check "after its return the surplus copies are dropped" wait_for 120 all_have 3 "$BLOCKS"
 check "the dataset is whole" eval 'ctl cat text | cmp -s - "$DIR/text"'
 
