@@ -31,9 +31,9 @@ task() {
 }
 # What is not for sorting: the program, libraries, buffers of pipes, a page and its compressor.
 FIXED=${FIXED:-6000}
-within() { # budget in kilobytes
+within() { # budget in kilobytes (a sanitizer's own memory is allowed for by RSS_LIMIT)
   echo "# peak $peak kB of $1 kB + $FIXED kB"
-  [ "$peak" -le $(($1 + FIXED)) ]
+  [ "$peak" -le "${RSS_LIMIT:-$(($1 + FIXED))}" ]
 }
 part_of() { "$TASKSPEC" segments "$1/output" | sed -n "$(($2 + 1))p" | { read -r offset size && echo "part=$1/output:$offset:$size"; }; }
 

@@ -24,7 +24,11 @@ job=$(ctl submit -q -m @sort -R 4 -i "$DIR/text" --split 500K -w)
 again=$(ctl submit -q -m @sort -R 4 -i "$DIR/text" --split 500K -w)
 blocks() { ctl ls "$1" -o json | jq -r '.[0].blocks'; }
 check "its output is in 4 parts" [ "$(blocks "$job")" = 4 ]
-parts() { ctl tasks "$1" -o json | jq -c '[.[] | select(.task | test("/r")) | [.task[-1:], .size, .records]] | sort'; }
+# A slow task may have run twice, with the same bytes.
+parts() {
+  ctl tasks "$1" -o json |
+    jq -c '[.[] | select((.task | test("/r")) and .state == "done") | [.task[-1:], .size, .records]] | unique'
+}
 check "the same input has the same parts" eval '[ -n "$(parts "$job")" ] && [ "$(parts "$job")" = "$(parts "$again")" ]'
 check "and about as many records each" eval 'parts "$job" | jq -e "map(.[2]) | (max < 2 * min) and length == 4" >/dev/null'
 
