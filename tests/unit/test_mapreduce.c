@@ -431,7 +431,7 @@ static void write_file(const char *path, const struct text *file)
 {
     FILE *out = fopen(path, "wb");
     assert_non_null(out);
-    assert_int_equal(fwrite(file->at, 1, file->count, out), file->count);
+    if (file->count > 0) assert_int_equal(fwrite(file->at, 1, file->count, out), file->count);
     fclose(out);
 }
 
