@@ -1,6 +1,6 @@
 /* The order of things on a real disk: write returns early, fsync late, and a power cut between them
- * loses a suffix of what was written. The node may believe only EVENT_PERSISTED; the crash proves
- * whether it did. */
+ * loses what was written from some point on, tears it, or leaves a part of its sectors (storage.h).
+ * The node may believe only EVENT_PERSISTED; the crash proves whether it did. */
 #include "sim/disk.h"
 
 #include "sim/world.h"
@@ -90,6 +90,9 @@ void disk_crash(struct world *world, struct host *host, enum crash_kind kind)
 {
     host->written_token = host->syncing_token = 0;
     uint64_t choice = prng_next(&world->prng);
+    enum storage_cut cut = kind == CRASH_TORN        ? STORAGE_TORN
+                           : kind == CRASH_REORDERED ? STORAGE_REORDERED
+                                                     : STORAGE_LOST;
     if (kind == CRASH_DISK) {
         disk_close(host);
         disk_open(host);
@@ -99,7 +102,8 @@ void disk_crash(struct world *world, struct host *host, enum crash_kind kind)
         host->image = NULL;
         host->boot.counter = host->image_counter;
     } else {
-        storage_memory_crash(host->storage, kind == CRASH_KILL ? UINT64_MAX : choice);
+        if (world->plan.canary == CANARY_TRUST_TORN) storage_memory_trust(host->storage);
+        storage_memory_cut(host->storage, cut, kind == CRASH_KILL ? UINT64_MAX : choice);
     }
 }
 

@@ -48,13 +48,20 @@ static void crash(struct world *world, struct host *host, enum crash_kind kind, 
     later(world, HAPPEN_START, host->index, back, 0);
 }
 
+static enum crash_kind power_cut(const struct strike *strike)
+{
+    static const enum crash_kind kinds[STORAGE_CUTS] = {CRASH_LOST, CRASH_TORN, CRASH_REORDERED};
+    assert(strike->value < STORAGE_CUTS);
+    return kinds[strike->value];
+}
+
 static void overheat(struct world *world, const struct strike *strike, struct prng *prng)
 {
     for (uint32_t i = 0; i < world->hosts_count; i++) {
         bool is_hit = prng_chance(prng, OVERHEAT_SHARE);
         duration back = strike->lasts;
         if (back != INSTANT_NEVER) back += (duration)prng_below(prng, (uint64_t)back + 1);
-        if (is_hit) crash(world, &world->hosts[i], CRASH_UNSYNCED, back);
+        if (is_hit) crash(world, &world->hosts[i], power_cut(strike), back);
     }
 }
 
@@ -89,7 +96,7 @@ static void strike_host(struct world *world, const struct strike *strike, struct
     duration lasts = strike->lasts;
     switch (strike->fault) {
     case FAULT_KILL: crash(world, host, CRASH_KILL, lasts); return;
-    case FAULT_POWER: crash(world, host, CRASH_UNSYNCED, lasts); return;
+    case FAULT_POWER: crash(world, host, power_cut(strike), lasts); return;
     case FAULT_DISK_LOST: crash(world, host, CRASH_DISK, lasts); return;
     case FAULT_OLD_IMAGE: image(world, host, lasts); return;
     case FAULT_LEAVE: leave(world, host, number, lasts); return;

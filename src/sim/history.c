@@ -176,9 +176,10 @@ static bool may_strike(struct world *world, uint32_t host)
 
 static void strike_down(struct world *world, struct host *host)
 {
-    static const enum crash_kind kinds[] = {CRASH_KILL, CRASH_UNSYNCED, CRASH_DISK};
+    static const enum crash_kind kinds[] = {CRASH_KILL, CRASH_LOST, CRASH_DISK};
     struct history *history = world->history;
     enum crash_kind kind = kinds[prng_below(&history->prng, 3)];
+    if (kind == CRASH_LOST) kind += (enum crash_kind)prng_below(&history->prng, STORAGE_CUTS);
     if (host->state != HOST_UP || !may_strike(world, host->index)) return;
     history->struck[host->index] = true;
     world->faults.count++;

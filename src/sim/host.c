@@ -213,7 +213,8 @@ void host_start(struct world *world, struct host *host)
 void host_crash(struct world *world, struct host *host, enum crash_kind kind)
 {
     if (host->state == HOST_DOWN) return;
-    static const char *const texts[] = {"kill", "power cut", "lost disk", "old image"};
+    static const char *const texts[] = {"kill",      "power cut, lost", "power cut, torn",
+                                        "power cut, reordered", "lost disk", "old image"};
     world_say(world, host->index, "crash %s", texts[kind]);
     checks_crashing(world, host, kind);
     marks_add(world->result->marks, host->node);

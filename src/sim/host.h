@@ -23,7 +23,9 @@ enum host_state {
 /* What a crash does to what was not synced. */
 enum crash_kind {
     CRASH_KILL,     /* the process: what was written stays, others see the streams end at once */
-    CRASH_UNSYNCED, /* power cut: unsynced writes are lost from a random point on; nobody is told */
+    CRASH_LOST,     /* power cut: unsynced writes are lost from a random point on; nobody is told */
+    CRASH_TORN,     /* the same from a random byte on */
+    CRASH_REORDERED, /* the same, and any subset of their sectors is there */
     CRASH_DISK,     /* the disk is gone: it returns as a newcomer */
     CRASH_IMAGE,    /* it returns with an older image of its disk, if one was taken */
 };

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/prng.h"
 #include "sim/history.h"
+#include "store/storage.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -106,16 +107,27 @@ static uint64_t log_uniform(struct prng *prng, uint64_t low, uint64_t high)
     return value > high ? high : value;
 }
 
+/* Which of the kinds of power cuts a run has: one, two or all three. */
+static uint64_t draw_cut(struct prng *prng, uint64_t allowed)
+{
+    for (;;) {
+        uint64_t cut = prng_below(prng, STORAGE_CUTS);
+        if ((allowed >> cut & 1) != 0) return cut;
+    }
+}
+
 static void draw_strike(struct plan *plan, struct prng *prng, enum fault fault, instant at,
-                        duration lasts_max)
+                        duration lasts_max, uint64_t cuts)
 {
     const struct fault_kind *kind = fault_kind(fault);
     struct strike strike = {.at = at, .fault = fault};
     bool is_layout = strcmp(kind->value, "layout") == 0;
+    bool is_cut = strcmp(kind->value, "cut") == 0;
     uint64_t span = kind->value_max - kind->value_min + 1;
     strike.host = (uint32_t)prng_below(prng, plan->nodes);
     strike.lasts = 1 + (duration)prng_below(prng, (uint64_t)lasts_max + 1);
     strike.value = is_layout ? kind->value_min + prng_below(prng, span)
+                   : is_cut  ? draw_cut(prng, cuts)
                              : log_uniform(prng, kind->value_min, kind->value_max);
     strike.chance = prng_below(prng, UINT32_MAX);
     if (kind->interval_min == 0) strike.lasts = INSTANT_NEVER;
@@ -132,16 +144,18 @@ static void draw_kind(struct plan *plan, enum fault fault)
                                               (uint64_t)kind->interval_max * SECOND);
     duration lasts = (duration)log_uniform(&prng, (uint64_t)kind->lasts_min * MILLISECOND,
                                            (uint64_t)kind->lasts_max * MILLISECOND);
+    bool is_cut = strcmp(kind->value, "cut") == 0;
+    uint64_t cuts = is_cut ? 1 + prng_below(&prng, (1u << STORAGE_CUTS) - 1) : 0;
     if (!is_on) return;
     if (interval == 0) {
-        draw_strike(plan, &prng, fault, 0, 0);
+        draw_strike(plan, &prng, fault, 0, 0, cuts);
         return;
     }
     /* Uniform up to twice the mean. */
     for (instant at = 0;;) {
         at += 1 + (instant)prng_below(&prng, 2 * (uint64_t)interval);
         if (at >= plan->heal) return;
-        draw_strike(plan, &prng, fault, at, lasts);
+        draw_strike(plan, &prng, fault, at, lasts, cuts);
     }
 }
 

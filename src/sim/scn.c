@@ -9,6 +9,7 @@
 #include "sim/scn.h"
 
 #include "sim/network.h"
+#include "store/storage.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -110,6 +111,15 @@ static bool read_group(const char *text, uint64_t *group)
     }
 }
 
+static const char *const cuts[STORAGE_CUTS] = {"lost", "torn", "reordered"};
+
+static bool read_cut(const char *text, uint64_t *value)
+{
+    for (*value = 0; *value < STORAGE_CUTS; (*value)++)
+        if (strcmp(text, cuts[*value]) == 0) return true;
+    return false;
+}
+
 static bool read_layout(const char *text, uint64_t *value)
 {
     for (int layout = 0; layout < LAYOUT_COUNT; layout++)
@@ -199,6 +209,7 @@ static bool read_fault_word(struct strike *strike, const char *key, const char *
     if (strcmp(key, "chance") == 0) return scn_number(value, 0, UINT64_MAX, &strike->chance);
     if (strcmp(key, kind->value) != 0) return false;
     if (strcmp(key, "layout") == 0) return read_layout(value, &strike->value);
+    if (strcmp(key, "cut") == 0) return read_cut(value, &strike->value);
     if (strcmp(key, "most") != 0) return scn_number(value, 1, 1000000000, &strike->value);
     duration most;
     if (!scn_duration(value, &most) || most == 0) return false;
@@ -328,6 +339,7 @@ static void write_value(const struct strike *strike, FILE *file)
     if (*key == '\0') return;
     fprintf(file, " %s=", key);
     if (strcmp(key, "layout") == 0) fputs(layout_text((enum layout)strike->value), file);
+    else if (strcmp(key, "cut") == 0) fputs(cuts[strike->value], file);
     else if (strcmp(key, "most") == 0) print_duration(file, (duration)strike->value);
     else fprintf(file, "%llu", (unsigned long long)strike->value);
 }

@@ -79,9 +79,22 @@ enum error storage_lmdb_open(const char *directory, struct storage **storage) MU
 
 /* A disk in memory. MEMORY. */
 enum error storage_memory_open(struct storage **storage) MUST_USE;
-/* Power cut: unsynced batches are lost from a point on that `choice` picks (0 = all unsynced are
- * lost, UINT64_MAX = none); the storage goes on as after a reopen. */
+/* What a power cut does to the bytes that were not synced. */
+enum storage_cut {
+    STORAGE_LOST,      /* from some write on, nothing reached the platter */
+    STORAGE_TORN,      /* from some byte on */
+    STORAGE_REORDERED, /* any subset of the sectors did */
+    STORAGE_CUTS
+};
+/* Power cut, at a point that `choice` picks (UINT64_MAX: all is there); then the storage goes on as
+ * after a reopen, which finds what is whole by its checksums. */
+void storage_memory_cut(struct storage *storage, enum storage_cut cut, uint64_t choice);
+/* The cut STORAGE_LOST; 0: nothing unsynced is there. */
 void storage_memory_crash(struct storage *storage, uint64_t choice);
+/* From now on a cut's checksums are not looked at: the planted bug. */
+void storage_memory_trust(struct storage *storage);
+/* Flips a bit of some stored value; false: that one has none. */
+bool storage_memory_rot(struct storage *storage, uint64_t choice);
 /* A copy as of now, synced or not, to be brought back later (an old disk image). MEMORY. */
 enum error storage_memory_copy(const struct storage *storage, struct storage **copy) MUST_USE;
 /* The n-th next operation (write or sync) fails with this error; 0 = none. */

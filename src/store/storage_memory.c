@@ -5,17 +5,38 @@
  *   pairs    what a read sees
  *   journal  [write: undo undo] [write: undo] ...   since the last sync, oldest first
  *
- * A power cut takes the journal back to the end of one of its writes. That is all a disk behind
- * storage_lmdb.c can do to us, too: writes are atomic and ordered there, so nothing is torn and
- * nothing reordered. */
+ * A power cut. What was not synced is laid out as it lies on its way to the platter, in order:
+ *
+ *   [checksum: 8][size: 4] [key size: 4][value size: 4][value's checksum: 8][key][value] ...
+ *    one write, all of its puts                                     -1: the key is deleted
+ *
+ * Of these bytes the cut leaves a part, and elsewhere what stood there before: all up to some
+ * write (lost), all up to some byte (torn), or any subset of the sectors (reordered). Then the
+ * disk is opened as any that keeps a journal: the writes are played one after the other, up to
+ * the first that does not match its checksum. So after each kind of cut there is what was written
+ * up to some point, and no half of anything: the contract that LMDB has by copy on write (its own
+ * file is torn in tests/unit/test_crash_points.c). A disk told to trust (storage_memory_trust)
+ * skips the check, to prove that it is needed. */
 #include "store/storage.h"
+
+#include "base/hash.h"
+#include "base/prng.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
+enum {
+    SECTOR_SIZE = 512,
+    FRAME_HEAD_SIZE = 12,
+    PUT_HEAD_SIZE = 16,
+};
+
+#define VALUE_DELETED UINT32_MAX
+
 struct pair {
     size_t key_size;
     size_t value_size;
+    uint64_t checksum; /* of the value, seeded by that of the key */
     uint8_t bytes[]; /* key, then value */
 };
 
@@ -39,6 +60,7 @@ struct storage_memory {
     uint64_t countdown;
     enum error error;    /* what the countdown brings */
     enum error failed;   /* what it has brought, when that is for good */
+    bool is_trusting;    /* after a cut what is half there is taken, too */
 };
 
 static struct storage_memory *memory_of(struct storage *storage)
@@ -68,12 +90,18 @@ static size_t lower_bound(const struct storage_memory *memory, struct slice key)
     return low;
 }
 
-static struct pair *pair_new(struct slice key, struct slice value)
+static uint64_t checksum_of(struct slice key, struct slice value)
+{
+    return hash64(value.at, value.count, hash64(key.at, key.count, 0));
+}
+
+static struct pair *pair_new(struct slice key, struct slice value, uint64_t checksum)
 {
     struct pair *pair = malloc(sizeof *pair + key.count + value.count);
     if (pair == NULL) return NULL;
     pair->key_size = key.count;
     pair->value_size = value.count;
+    pair->checksum = checksum;
     memcpy(pair->bytes, key.at, key.count);
     if (value.count > 0) memcpy(pair->bytes + key.count, value.at, value.count);
     return pair;
@@ -141,7 +169,9 @@ static bool prepare(struct storage_memory *memory, const struct storage_put *put
         assert(puts[i].key.count > 0 && puts[i].key.count <= STORAGE_KEY_MAX);
         bool is_delete = puts[i].value.at == NULL;
         undo[i] = (struct undo){.write = memory->writes + 1};
-        undo[i].written = is_delete ? NULL : pair_new(puts[i].key, puts[i].value);
+        undo[i].written = is_delete ? NULL
+                                    : pair_new(puts[i].key, puts[i].value,
+                                               checksum_of(puts[i].key, puts[i].value));
         if (is_delete || undo[i].written != NULL) continue;
         while (i > 0) free(undo[--i].written);
         return false;
@@ -189,9 +219,11 @@ static enum error memory_each(struct storage *storage, struct slice prefix, visi
     const struct storage_memory *memory = memory_of(storage);
     enum error error = memory->failed;
     for (size_t at = lower_bound(memory, prefix); at < memory->count && error == ERROR_NONE; at++) {
-        struct slice key = key_of(memory->pairs[at]);
+        const struct pair *pair = memory->pairs[at];
+        struct slice key = key_of(pair), value = value_of(pair);
         if (key.count < prefix.count || !slice_equal(slice_of(key.at, prefix.count), prefix)) break;
-        error = visit(context, key, value_of(memory->pairs[at]));
+        bool is_sound = checksum_of(key, value) == pair->checksum;
+        error = is_sound ? visit(context, key, value) : ERROR_CORRUPT;
     }
     return error;
 }
@@ -222,23 +254,173 @@ enum error storage_memory_open(struct storage **storage)
     return ERROR_NONE;
 }
 
-void storage_memory_crash(struct storage *storage, uint64_t choice)
+/* ---- power cuts ---- */
+
+/* What is on its way to the platter. */
+struct frames {
+    uint8_t *bytes;
+    size_t size;
+    size_t capacity;
+    uint64_t count;
+};
+
+static void frames_add(struct frames *frames, const void *bytes, size_t size)
 {
-    struct storage_memory *memory = memory_of(storage);
-    assert(storage->methods == &methods);
-    uint64_t kept = choice == UINT64_MAX ? memory->writes : choice % (memory->writes + 1);
+    void *items = frames->bytes;
+    bool fits = reserve(&items, &frames->capacity, frames->size, size, 1);
+    assert(fits); /* the laboratory's own memory has no limit */
+    frames->bytes = items;
+    if (size > 0) memcpy(frames->bytes + frames->size, bytes, size);
+    frames->size += size;
+}
+
+static void frames_put(struct frames *frames, const struct undo *undo)
+{
+    const struct pair *pair = undo->written != NULL ? undo->written : undo->former;
+    bool is_delete = undo->written == NULL;
+    uint32_t sizes[2] = {(uint32_t)pair->key_size,
+                         is_delete ? VALUE_DELETED : (uint32_t)pair->value_size};
+    frames_add(frames, sizes, sizeof sizes);
+    frames_add(frames, &pair->checksum, sizeof pair->checksum);
+    frames_add(frames, pair->bytes, pair->key_size + (is_delete ? 0 : pair->value_size));
+}
+
+/* A frame's checksum knows its place: what stood there before is never taken for it. */
+static uint64_t frame_checksum(const uint8_t *frame, size_t size, uint64_t number)
+{
+    return hash64(frame + sizeof(uint64_t), size - sizeof(uint64_t), number);
+}
+
+/* ends[i]: the byte behind write i; ends[0] = 0. As many as there are writes, and one. */
+static void frames_make(struct frames *frames, const struct storage_memory *memory, size_t *ends)
+{
+    static const uint8_t nothing[FRAME_HEAD_SIZE];
+    size_t at = 0;
+    ends[0] = 0;
+    for (uint64_t write = 1; write <= memory->writes; write++) {
+        size_t begin = frames->size;
+        frames_add(frames, nothing, sizeof nothing);
+        for (; at < memory->journal_count && memory->journal[at].write == write; at++)
+            frames_put(frames, &memory->journal[at]);
+        uint32_t size = (uint32_t)(frames->size - begin);
+        memcpy(frames->bytes + begin + sizeof(uint64_t), &size, sizeof size);
+        uint64_t checksum = frame_checksum(frames->bytes + begin, size, frames->count++);
+        memcpy(frames->bytes + begin, &checksum, sizeof checksum);
+        ends[write] = frames->size;
+    }
+}
+
+/* Leaves of the frames what reached the platter. */
+static void frames_cut(struct frames *frames, const size_t *ends, enum storage_cut cut,
+                       uint64_t choice)
+{
+    struct prng prng;
+    prng_init(&prng, choice);
+    bool was_empty = choice % 2 == 0; /* the platter there: zeros, or what was once written */
+    uint64_t point = cut == STORAGE_LOST ? ends[choice % (frames->count + 1)]
+                                         : choice % (frames->size + 1);
+    if (choice == UINT64_MAX) return;
+    for (size_t at = 0; at < frames->size; at += SECTOR_SIZE) {
+        size_t size = frames->size - at < SECTOR_SIZE ? frames->size - at : SECTOR_SIZE;
+        size_t kept = point <= at ? 0 : point - at < size ? (size_t)(point - at) : size;
+        if (cut == STORAGE_REORDERED) kept = prng_below(&prng, 2) == 0 ? 0 : size;
+        memset(frames->bytes + at + kept, 0, size - kept);
+        if (!was_empty) prng_fill(&prng, frames->bytes + at + kept, size - kept);
+    }
+}
+
+/* Sets or deletes one key as the frame says; the size of what it read, 0 when that is no put. */
+static size_t replay_put(struct storage_memory *memory, const uint8_t *at, size_t left)
+{
+    uint32_t sizes[2];
+    uint64_t checksum;
+    if (left < PUT_HEAD_SIZE) return 0;
+    memcpy(sizes, at, sizeof sizes);
+    memcpy(&checksum, at + sizeof sizes, sizeof checksum);
+    bool is_delete = sizes[1] == VALUE_DELETED;
+    size_t value_size = is_delete ? 0 : sizes[1];
+    left -= PUT_HEAD_SIZE;
+    if (sizes[0] == 0 || sizes[0] > STORAGE_KEY_MAX || sizes[0] > left) return 0;
+    if (value_size > left - sizes[0]) return 0;
+    struct slice key = slice_of(at + PUT_HEAD_SIZE, sizes[0]);
+    struct slice value = slice_of(key.at + key.count, value_size);
+    void *pairs = memory->pairs;
+    bool fits = reserve(&pairs, &memory->capacity, memory->count, 1, sizeof *memory->pairs);
+    memory->pairs = pairs;
+    struct pair *pair = is_delete ? NULL : pair_new(key, value, checksum);
+    assert(fits && (is_delete || pair != NULL));
+    free(exchange(memory, key, pair));
+    return PUT_HEAD_SIZE + key.count + value_size;
+}
+
+/* Plays the frames up to the first that is not whole. */
+static void frames_replay(struct storage_memory *memory, const struct frames *frames)
+{
+    size_t at = 0;
+    for (uint64_t number = 0; frames->size - at >= FRAME_HEAD_SIZE; number++) {
+        uint64_t checksum;
+        uint32_t size;
+        memcpy(&checksum, frames->bytes + at, sizeof checksum);
+        memcpy(&size, frames->bytes + at + sizeof checksum, sizeof size);
+        if (size < FRAME_HEAD_SIZE || size > frames->size - at) return;
+        bool is_whole = frame_checksum(frames->bytes + at, size, number) == checksum;
+        if (!is_whole && !memory->is_trusting) return;
+        for (size_t put = FRAME_HEAD_SIZE, read = 1; put < size && read > 0; put += read)
+            read = replay_put(memory, frames->bytes + at + put, size - put);
+        at += size;
+    }
+}
+
+/* Back to what was synced. */
+static void roll_back(struct storage_memory *memory)
+{
     while (memory->journal_count > 0) {
-        struct undo *undo = &memory->journal[memory->journal_count - 1];
-        if (undo->write <= kept) break;
+        struct undo *undo = &memory->journal[--memory->journal_count];
         struct slice key = key_of(undo->written != NULL ? undo->written : undo->former);
         struct pair *written = exchange(memory, key, undo->former);
         assert(written == undo->written);
         free(written);
-        memory->journal_count--;
     }
-    forget_journal(memory);
+    memory->writes = 0;
+}
+
+void storage_memory_cut(struct storage *storage, enum storage_cut cut, uint64_t choice)
+{
+    struct storage_memory *memory = memory_of(storage);
+    struct frames frames = {NULL, 0, 0, 0};
+    size_t *ends = calloc(memory->writes + 1, sizeof *ends);
+    assert(storage->methods == &methods && ends != NULL);
+    frames_make(&frames, memory, ends);
+    frames_cut(&frames, ends, cut, choice);
+    roll_back(memory);
+    frames_replay(memory, &frames);
+    free(frames.bytes);
+    free(ends);
     memory->failed = ERROR_NONE;
     memory->countdown = 0;
+}
+
+void storage_memory_crash(struct storage *storage, uint64_t choice)
+{
+    storage_memory_cut(storage, STORAGE_LOST, choice);
+}
+
+void storage_memory_trust(struct storage *storage)
+{
+    struct storage_memory *memory = memory_of(storage);
+    assert(storage->methods == &methods);
+    memory->is_trusting = true;
+}
+
+bool storage_memory_rot(struct storage *storage, uint64_t choice)
+{
+    struct storage_memory *memory = memory_of(storage);
+    assert(storage->methods == &methods);
+    if (memory->count == 0) return false;
+    struct pair *pair = memory->pairs[choice % memory->count];
+    if (pair->value_size == 0) return false;
+    pair->bytes[pair->key_size + choice % pair->value_size] ^= (uint8_t)(1u << choice % 8);
+    return true;
 }
 
 enum error storage_memory_copy(const struct storage *storage, struct storage **copy)
@@ -253,7 +435,7 @@ enum error storage_memory_copy(const struct storage *storage, struct storage **c
     to->pairs = pairs;
     for (; fits && to->count < from->count; to->count += fits) {
         struct pair *pair = from->pairs[to->count];
-        to->pairs[to->count] = pair_new(key_of(pair), value_of(pair));
+        to->pairs[to->count] = pair_new(key_of(pair), value_of(pair), pair->checksum);
         fits = to->pairs[to->count] != NULL;
     }
     if (fits) return ERROR_NONE;

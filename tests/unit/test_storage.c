@@ -482,6 +482,95 @@ static void a_power_cut_loses_unsynced_writes_from_a_point_on(void **state)
     }
 }
 
+/* A history of writes to keys that they share, of many sizes; as[n]: what is there after the
+ * first n of them. */
+enum { HISTORY = 12 };
+
+static void write_history(struct disk *disk, struct text as[HISTORY + 1], unsigned seed)
+{
+    char name[2] = "a", value[96];
+    for (unsigned n = 0;; n++) {
+        as[n] = (struct text){.count = 0};
+        struct slice all = slice_of(NULL, 0);
+        assert_int_equal(storage_each(disk->storage, all, print_pair, &as[n]), ERROR_NONE);
+        if (n == HISTORY) return;
+        name[0] = (char)('a' + (n * 5 + seed) % 7);
+        (void)snprintf(value, sizeof value, "%u.%0*u", seed, 1 + (int)(n * 7 % 50), n);
+        put(disk, name, n % 5 == 4 ? NULL : value);
+    }
+}
+
+/* How many of the writes are there; -1: it is no state that ever was. */
+static int state_of(const struct disk *disk, const struct text as[HISTORY + 1])
+{
+    struct text now = {.count = 0};
+    struct slice all = slice_of(NULL, 0);
+    if (storage_each(disk->storage, all, print_pair, &now) != ERROR_NONE) return -1;
+    for (int n = 0; n <= HISTORY; n++)
+        if (strcmp(now.at, as[n].at) == 0) return n;
+    return -1;
+}
+
+/* Whatever a cut does below, above it a state is there that was, and each of them is seen. */
+static void no_cut_leaves_half_of_anything(void **state)
+{
+    struct disk *disk = *state;
+    struct text as[HISTORY + 1];
+    struct prng prng;
+    prng_init(&prng, 9);
+    for (unsigned cut = 0; cut < STORAGE_CUTS; cut++) {
+        unsigned seen[HISTORY + 1] = {0};
+        for (unsigned round = 0; round < 2000; round++) {
+            write_history(disk, as, round);
+            storage_memory_cut(disk->storage, (enum storage_cut)cut, prng_next(&prng));
+            int n = state_of(disk, as);
+            assert_in_range(n, 0, HISTORY);
+            seen[n]++;
+            assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+            storage_memory_cut(disk->storage, (enum storage_cut)cut, prng_next(&prng));
+            assert_int_equal(state_of(disk, as), n); /* what survived is on the disk */
+        }
+        if (cut == STORAGE_REORDERED) assert_true(seen[0] > 0 && seen[HISTORY] > 0);
+        for (int n = 0; n <= HISTORY && cut != STORAGE_REORDERED; n++) assert_true(seen[n] > 0);
+    }
+}
+
+/* The same without the checksums of writes: halves are there, and the values' own find them. */
+static void without_checksums_a_cut_leaves_halves(void **state)
+{
+    for (unsigned cut = STORAGE_TORN; cut < STORAGE_CUTS; cut++) {
+        struct disk *disk = *state;
+        struct text as[HISTORY + 1];
+        struct prng prng;
+        unsigned halves = 0;
+        prng_init(&prng, 10);
+        for (unsigned round = 0; round < 500; round++) {
+            struct disk one = {.directory = ""};
+            assert_int_equal(storage_memory_copy(disk->storage, &one.storage), ERROR_NONE);
+            storage_memory_trust(one.storage);
+            write_history(&one, as, round);
+            storage_memory_cut(one.storage, (enum storage_cut)cut, prng_next(&prng));
+            halves += state_of(&one, as) < 0;
+            storage_close(one.storage);
+        }
+        assert_true(halves > 0);
+    }
+}
+
+static void a_rotten_value_is_found(void **state)
+{
+    struct disk *disk = *state;
+    struct text text = {.count = 0};
+    assert_false(storage_memory_rot(disk->storage, 0));
+    put(disk, "a", "1");
+    put(disk, "b", "sound until now");
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    assert_true(storage_memory_rot(disk->storage, 11));
+    enum error error = storage_each(disk->storage, slice_string(""), print_pair, &text);
+    assert_int_equal(error, ERROR_CORRUPT);
+    assert_string_equal(text.at, "a=1 ");
+}
+
 static void a_copy_is_an_old_image(void **state)
 {
     struct disk *disk = *state;
@@ -529,6 +618,9 @@ int main(void)
         ON_BOTH(a_write_is_applied_in_order),
         ON_BOTH(a_visitor_ends_the_walk),
         ON_BOTH(any_history_agrees_with_the_model),
+        ON_MEMORY(no_cut_leaves_half_of_anything),
+        ON_MEMORY(without_checksums_a_cut_leaves_halves),
+        ON_MEMORY(a_rotten_value_is_found),
         ON_LMDB(the_map_grows_past_its_first_size),
         ON_LMDB(another_version_is_refused),
         ON_LMDB(a_damaged_value_is_found),
