@@ -235,6 +235,7 @@ static void take_query(struct node *node, struct link *link, const struct msg_ho
 
 static void take_holdings(struct node *node, struct link *link, const struct msg_holdings *holdings)
 {
+    if (tally_answer(node, link, holdings)) return;
     struct pending *pending = node->pendings;
     while (pending != NULL && (pending->token != holdings->token || pending->outstanding == 0))
         pending = pending->next;

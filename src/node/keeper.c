@@ -5,9 +5,10 @@
  *   wanted by nobody, not pinned       ->  dropped
  *
  * A node that wants copies asks those who should hold them ("block_ensure": get it from these, keep
- * it, say so); nobody pushes bytes. Confirmations are believed until the member dies. A fresh
- * upload and a block that was promised to somebody are pinned for an hour, because what will
- * reference them is still on its way; for some seconds, when the log references them already. */
+ * it, say so); nobody pushes bytes. Confirmations are believed until the member dies, says
+ * otherwise, or does not name the block among what it has (tally.c). A fresh upload and a block
+ * that was promised to somebody are pinned for an hour, because what will reference them is still
+ * on its way; for some seconds, when the log references them already. */
 #include "node/ids.h"
 #include "node/state.h"
 
@@ -23,7 +24,7 @@ enum {
     LOST_AFTER = 3, /* refusals: everyone who could know was asked and asked again */
 };
 
-static duration default_pin(const struct node *node)
+duration keeper_promise_length(const struct node *node)
 {
     return node->pin_length > 0 ? node->pin_length : (duration)DEFAULT_PIN_MINUTES * 60 * SECOND;
 }
@@ -59,7 +60,7 @@ static struct block *block_at(struct node *node, const struct msg_block_ref *ref
  * stay for an hour. */
 static void pin(struct node *node, struct block *block, duration length)
 {
-    if (length >= default_pin(node)) block->pinned = node->now;
+    if (length >= keeper_promise_length(node)) block->pinned = node->now;
     if (node->now + length > block->pinned_until) block->pinned_until = node->now + length;
 }
 
@@ -116,7 +117,7 @@ void keeper_drop(struct node *node, struct block *block)
 
 void keeper_promise(struct node *node, struct block *block)
 {
-    block->promised_until = node->now + default_pin(node);
+    block->promised_until = node->now + keeper_promise_length(node);
 }
 
 static void fetch(struct node *node, struct block *block, const struct msg_block_holder *holders,
@@ -169,9 +170,8 @@ static void ask_holders(struct node *node, struct block *block, uint8_t replicas
     struct id wanted[COPIES_MAX];
     size_t count = holders_wanted(node, block, replicas, wanted);
     struct list sources = sources_of(node, block, first);
-    struct msg_block_ensure ensure = {.block = {block->digest, block->size},
-                                      .is_in_log = is_in_log,
-                                      .holders = sources};
+    struct msg_block_ensure ensure = {
+        .block = {block->digest, block->size}, .is_in_log = is_in_log, .holders = sources};
     for (size_t i = 0; i < count; i++) {
         if (id_equal(&wanted[i], &node->id)) fetch(node, block, sources.at, sources.count);
         else if (!ids_have(block->copies, block->copies_count, &wanted[i]))
@@ -201,7 +201,7 @@ static void take_ensure(struct node *node, struct link *link, const struct msg_b
 {
     struct block *block = block_at(node, &ensure->block);
     if (block == NULL) return;
-    pin(node, block, ensure->is_in_log ? IN_LOG_PIN : default_pin(node));
+    pin(node, block, ensure->is_in_log ? IN_LOG_PIN : keeper_promise_length(node));
     if (block->is_here) {
         keeper_promise(node, block);
         say_here(node, &link->peer, block);
@@ -271,7 +271,7 @@ void keeper_message(struct node *node, struct link *link, const struct wire_mess
             say_held(node, &link->peer, &query->digest, false);
             return;
         }
-        pin(node, block, default_pin(node));
+        pin(node, block, keeper_promise_length(node));
         keeper_promise(node, block);
         say_here(node, &link->peer, block);
     }
@@ -289,13 +289,12 @@ enum error keeper_stored(struct node *node, const struct msg_block_ref *ref, dur
 {
     struct block *block = block_at(node, ref);
     if (block == NULL) return ERROR_MEMORY;
-    if (!block->is_here) block->checked = 0;
     block->is_here = true;
     block->is_fetching = block->is_missed = false;
     block->placed = 0;
     block->size = ref->size;
     block->refusals = 0;
-    pin(node, block, pinned > 0 ? pinned : default_pin(node));
+    pin(node, block, pinned > 0 ? pinned : keeper_promise_length(node));
     if (node->actions == NULL) return ERROR_NONE; /* found on the disk at start */
     node_count(node, METRIC_blocks_stored);
     tell_waiters(node, block, true);

@@ -377,6 +377,7 @@ void node_start(struct node *node, instant now, struct actions *actions)
     node->author_deadline = now + AUTHOR_WAIT;
     append_opened(node);
     scrub_start(node);
+    tally_start(node);
     finish_step(node);
 }
 
@@ -433,6 +434,7 @@ static void tick(struct node *node)
     holders_tick(node);
     keeper_tick(node);
     scrub_tick(node);
+    tally_tick(node);
     steer_tick(node);
     work_tick(node);
     pending_tick(node);
@@ -603,6 +605,7 @@ instant node_deadline(const struct node *node)
     if (node->is_mesh_wanted) next = instant_min(next, node->mesh_next);
     next = instant_min(next, node->sweep_next);
     next = instant_min(next, node->scrub_next);
+    next = instant_min(next, node->tally.next);
     next = instant_min(next, node->work_next);
     if (node->sweep_cut) next = instant_min(next, node->sweep_cut_next);
     if (node->pendings != NULL) next = instant_min(next, node->pending_next);

@@ -96,7 +96,6 @@ void scrub_checked(struct node *node, const struct digest *digest, enum error er
         block->is_checking = false;
         node_count(node, METRIC_blocks_checked);
     }
-    if (is_good) block->checked = node->now;
     if (block != NULL && block->is_here && is_verdict(error)) rotten(node, block, error);
     surplus_checked(node, digest, is_good);
 }

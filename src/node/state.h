@@ -25,6 +25,7 @@ enum {
     ACKS_MAX = 16,      /* as many disks for an entry */
     WAITERS_MAX = 4,    /* of one block: others ask again */
     FULLS_MAX = 64,     /* members known to have a full disk */
+    TALLY_PAGE = 256,   /* blocks in a question of tally.c: 10 KB */
     SPARINGS_MAX = 16,  /* surplus blocks that wait for confirmations */
     CONFIRMS_MAX = 64,  /* confirmations that wait for our disk */
     KEYS_MAX = 8,       /* cluster keys accepted at once */
@@ -128,7 +129,6 @@ struct block {
     instant pinned;               /* when the last full-length pin was made */
     instant uploaded;             /* when a client last stored it */
     instant promised_until;       /* no surplus before: somebody counts on it */
-    instant checked;              /* when its bytes were last found good; 0: not in this boot */
     instant asked;                /* when holders were last asked */
     struct id copies[COPIES_MAX]; /* members that confirmed one */
     size_t copies_count;
@@ -150,6 +150,16 @@ struct sparing {
     instant since;
     struct id confirmed[COPIES_MAX];
     size_t confirmed_count;
+};
+
+/* What a member is asked whether it still has it: tally.c. */
+struct tally {
+    instant next;
+    struct id peer; /* the last one asked; zeros: a walk begins */
+    size_t cursor;  /* in node.blocks; 0: the next peer's turn */
+    uint64_t token; /* of the question without an answer; 0: none */
+    struct digest asked[TALLY_PAGE];
+    size_t asked_count;
 };
 
 /* Somebody waits for what our disk says of this block: surplus.c. */
@@ -320,6 +330,7 @@ struct node {
     instant scrub_next;
     size_t scrub_cursor;
     struct digest scrub_digest; /* that block; zeros: none */
+    struct tally tally;
 
     struct work *works;
     struct running *running; /* slots of them */
@@ -475,7 +486,9 @@ bool keeper_tell_here(struct node *node, const struct digest *digest, const stru
 void keeper_drop(struct node *node, struct block *block);
 /* This peer has no good copy any more. */
 void keeper_lost_copy(struct node *node, struct block *block, const struct id *peer);
-/* Somebody counts on our copy: no surplus for an hour. */
+/* For how long a copy is kept that somebody was told of: an hour, unless configured. */
+duration keeper_promise_length(const struct node *node);
+/* Somebody counts on our copy: no surplus for so long. */
 void keeper_promise(struct node *node, struct block *block);
 /* It has been made anew: who refused it before may have it now. */
 void keeper_made(struct node *node, const struct digest *digest);
@@ -512,6 +525,12 @@ void scrub_tick(struct node *node);
 /* Orders a look at its bytes, unless one is under way. */
 void scrub_check(struct node *node, struct block *block);
 void scrub_checked(struct node *node, const struct digest *digest, enum error error);
+
+/* tally.c */
+void tally_start(struct node *node);
+void tally_tick(struct node *node);
+/* False: it answers no question of the tally's. */
+bool tally_answer(struct node *node, const struct link *link, const struct msg_holdings *holdings);
 
 /* surplus.c */
 /* A block in its place: should ours go? */

@@ -5,16 +5,16 @@
  *   all R say good (and keep theirs for an hour)  ->  dropped
  *
  * All of them precede us in the block's order; so of two holders that both find themselves surplus
- * neither counts on the other. A refusal, silence, or a change of who lives begins anew. */
+ * neither counts on the other. A refusal, silence, or a change of who lives begins anew. An earlier
+ * look does not do, however late: our copy may be the last good one since. */
 #include "node/ids.h"
 #include "node/state.h"
 
 #include <string.h>
 
 enum {
-    CALM = 5 * SECOND, /* who lives has not changed for so long: a restart takes less */
-    PATIENCE = 60 * SECOND,       /* for all confirmations: 16 blocks of a slow disk */
-    CHECKED_LATELY = 60 * SECOND, /* a confirmation needs no second look after so little */
+    CALM = 5 * SECOND,      /* who lives has not changed for so long: a restart takes less */
+    PATIENCE = 60 * SECOND, /* for all confirmations: 16 blocks of a slow disk */
 };
 
 static struct sparing *find(struct node *node, const struct digest *digest)
@@ -111,10 +111,6 @@ void surplus_asked(struct node *node, struct link *link, const struct msg_block_
         return;
     }
     keeper_promise(node, block);
-    if (block->checked != 0 && node->now - block->checked < CHECKED_LATELY) {
-        answer(node, &link->peer, &confirm->digest, true);
-        return;
-    }
     if (node->confirms_count == CONFIRMS_MAX || !node_has_room(node)) return; /* asked again */
     node->confirms[node->confirms_count++] = (struct confirm){block->digest, link->peer};
     scrub_check(node, block);

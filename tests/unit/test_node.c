@@ -236,6 +236,99 @@ static void a_full_disk_is_lived_with_and_a_failed_one_is_the_end(void **state)
     lone_node_close(&lone);
 }
 
+/* ---- copies elsewhere ---- */
+
+static void store(struct lone_node *lone, const struct msg_block_ref *block)
+{
+    struct event event = {.kind = EVENT_BLOCK_STORED, .block_stored = {.block = *block}};
+    lone_node_step(lone, event);
+}
+
+static void peer_says(struct lone_node *lone, const struct wire_schema *schema, const void *message)
+{
+    static uint8_t record[CHANNEL_RECORD_MAX];
+    struct writer writer = writer_of(record, sizeof record);
+    assert_true(wire_pack(schema, message, &writer));
+    lone_node_record(lone, PEER, slice_of(record, writer.written));
+}
+
+/* The last message of this type that the last step sent; valid until the next call. */
+static const void *sent(const struct lone_node *lone, unsigned type)
+{
+    static _Alignas(16) uint8_t memory[1 << 16];
+    struct arena arena;
+    const void *found = NULL;
+    arena_init(&arena, memory, sizeof memory);
+    for (size_t i = 0; i < lone->actions.count; i++) {
+        if (lone->actions.items[i].kind != ACTION_STREAM_SEND) continue;
+        struct slice bytes = lone->actions.items[i].stream_send.bytes;
+        while (bytes.count > 0) {
+            struct wire_message message;
+            assert_null(wire_unpack(&bytes, &message, &arena));
+            if (message.type == type) found = message.fields;
+        }
+    }
+    return found;
+}
+
+/* The holder has dropped it, and its word was lost with a stream: within the hour for which copies
+ * are promised it is asked, and the copy is counted no more. */
+static void a_copy_that_went_without_a_word_is_found_missing(void **state)
+{
+    (void)state;
+    static struct msg_block_ref kept = {{{1}}, 10}, gone = {{{2}}, 10};
+    struct lone_node lone;
+    lone_node_open(&lone, 1);
+    lone_node_stream(&lone, PEER, CHANNEL_PEER, 5);
+    store(&lone, &kept);
+    store(&lone, &gone);
+    peer_says(&lone, &wire_block_held, &(struct msg_block_held){kept.digest, true});
+    peer_says(&lone, &wire_block_held, &(struct msg_block_held){gone.digest, true});
+    assert_int_equal(keeper_copies(lone.node, &gone.digest), 2);
+    const struct msg_holdings_query *query = NULL;
+    for (int i = 0; i < 3600 && query == NULL; i++) {
+        lone.now += SECOND;
+        lone_node_step(&lone, (struct event){.kind = EVENT_TICK});
+        query = sent(&lone, MSG_holdings_query);
+    }
+    assert_non_null(query);
+    assert_int_equal(query->blocks.count, 2);
+    struct msg_holdings answer = {query->token + 1, {&kept, 1}};
+    peer_says(&lone, &wire_holdings, &answer); /* of another question: it says nothing */
+    assert_int_equal(keeper_copies(lone.node, &gone.digest), 2);
+    answer.token--;
+    peer_says(&lone, &wire_holdings, &answer);
+    assert_int_equal(keeper_copies(lone.node, &gone.digest), 1);
+    assert_int_equal(keeper_copies(lone.node, &kept.digest), 2);
+    lone_node_close(&lone);
+}
+
+/* Whoever drops his copy because ours is good must hear of our disk as it is now. */
+static void every_confirmation_is_a_look_of_its_own(void **state)
+{
+    (void)state;
+    static const struct msg_block_ref block = {{{1}}, 10};
+    static const struct msg_block_confirm confirm = {{{1}}};
+    static const enum error found[] = {ERROR_NONE, ERROR_CORRUPT};
+    struct lone_node lone;
+    lone_node_open(&lone, 1);
+    lone_node_stream(&lone, PEER, CHANNEL_PEER, 5);
+    store(&lone, &block);
+    for (size_t i = 0; i < 2; i++) {
+        peer_says(&lone, &wire_block_confirm, &confirm);
+        assert_int_equal(count_actions(&lone, ACTION_BLOCK_CHECK), 1);
+        assert_null(sent(&lone, MSG_block_confirmed));
+        struct event checked = {.kind = EVENT_BLOCK_CHECKED};
+        checked.block_checked.digest = block.digest;
+        checked.block_checked.error = found[i];
+        lone_node_step(&lone, checked);
+        const struct msg_block_confirmed *confirmed = sent(&lone, MSG_block_confirmed);
+        assert_non_null(confirmed);
+        assert_int_equal(confirmed->is_good, found[i] == ERROR_NONE);
+    }
+    lone_node_close(&lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +340,8 @@ int main(void)
         cmocka_unit_test(profiles_probe_twice_once_and_a_fifth_of_a_time_a_second),
         cmocka_unit_test(a_peer_that_asks_for_help_in_a_stream_is_not_helped),
         cmocka_unit_test(a_full_disk_is_lived_with_and_a_failed_one_is_the_end),
+        cmocka_unit_test(a_copy_that_went_without_a_word_is_found_missing),
+        cmocka_unit_test(every_confirmation_is_a_look_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,7 +182,10 @@ static void every_planted_bug_is_found(void **state)
 static void histories_of_datasets_lose_and_leave_nothing(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 2 * SEEDS; seed++) {
+    /* These lost a block: a surplus copy went on the word of a look at the others a minute ago. */
+    static const uint64_t former[] = {3114, 4099};
+    for (uint64_t i = 1; i <= 2 * SEEDS + 2; i++) {
+        uint64_t seed = i > 2 * SEEDS ? former[i - 2 * SEEDS - 1] : i;
         struct sim_options options = {.seed = seed, .is_history = true};
         struct sim_result result;
         assert_true(holds(&options, &result));
@@ -204,8 +207,8 @@ static void histories_find_planted_bugs(void **state)
                 .seed = seed, .is_history = true, .canary = planted[i].canary};
             struct sim_result result;
             sim_run(&options, &result);
-            is_found = strncmp(result.violation, planted[i].violates,
-                               strlen(planted[i].violates)) == 0;
+            is_found =
+                strncmp(result.violation, planted[i].violates, strlen(planted[i].violates)) == 0;
         }
         assert_true(is_found);
     }
