@@ -9,6 +9,7 @@
 #include "ctl/exits.h"
 #include "ctl/notice.h"
 #include "ctl/progress.h"
+#include "ctl/ranges.h"
 #include "ctl/splitter.h"
 #include "ctl/upload.h"
 
@@ -43,6 +44,8 @@ struct making {
     size_t capacity;
     struct msg_text *files; /* names of inputs in which a block begins */
     uint32_t files_count;
+    struct msg_shared_file *shared; /* those of them that all nodes share */
+    uint32_t shared_count;
     size_t named; /* the input of the last of them; SIZE_MAX: none */
     enum records records;
     uint64_t record_size;
@@ -137,17 +140,23 @@ static int await_input(struct making *making, int fd)
     }
 }
 
+/* Records of a fixed size: an input holds whole ones. */
+static int check_end(const struct making *making, const struct input *input, uint64_t size)
+{
+    uint64_t rest = making->records == RECORDS_FIXED ? size % making->record_size : 0;
+    if (rest == 0) return EXIT_OK;
+    notice_line("%s: the %llu bytes from offset %llu on are less than a record of %llu; cut "
+                "them off, or choose another --records",
+                input->name, (unsigned long long)rest, (unsigned long long)(size - rest),
+                (unsigned long long)making->record_size);
+    return EXIT_USAGE;
+}
+
 /* The input's bytes are all sent: does its last block end with it? */
 static int end_input(struct making *making, const struct input *input, uint64_t size)
 {
-    uint64_t rest = making->records == RECORDS_FIXED ? size % making->record_size : 0;
-    if (rest > 0) {
-        notice_line("%s: the %llu bytes from offset %llu on are less than a record of %llu; cut "
-                    "them off, or choose another --records",
-                    input->name, (unsigned long long)rest, (unsigned long long)(size - rest),
-                    (unsigned long long)making->record_size);
-        return EXIT_USAGE;
-    }
+    int code = check_end(making, input, size);
+    if (code != EXIT_OK) return code;
     if (!making->upload.is_open) return EXIT_OK;
     if (making->is_packing && making->ends_line) return EXIT_OK; /* no line is glued to another */
     if (making->upload.block_size > 0) {
@@ -179,6 +188,53 @@ static int send_descriptor(struct making *making, int fd, const struct input *in
         code = take_bytes(making, slice_of(making->buffer, (size_t)got), index, &offset);
     }
     return code == EXIT_OK ? end_input(making, input, offset) : code;
+}
+
+/* ---- files that all nodes share: nothing is sent ---- */
+
+static int cut_shared(struct making *making, int fd, const struct msg_shared_file *file,
+                      const struct input *input)
+{
+    struct msg_manifest_block range = {.file = file->file};
+    int code = check_end(making, input, file->size);
+    while (range.offset < file->size && code == EXIT_OK) {
+        int64_t size = ranges_next(fd, &making->splitter, range.offset, file->size);
+        if (size < 0) {
+            notice_line("path:%s: at offset %llu: %s", input->name,
+                        (unsigned long long)range.offset, strerror(errno));
+            return EXIT_USAGE;
+        }
+        range.block.size = (uint64_t)size;
+        code = add_block(making, &range);
+        range.offset += (uint64_t)size;
+    }
+    return code;
+}
+
+static int add_shared(struct making *making, const struct input *input, size_t index)
+{
+    struct msg_shared_file *file = &making->shared[making->shared_count], after = {0};
+    int code = EXIT_OK, fd = inputs_descriptor(input);
+    bool is_seen = fd >= 0 && ranges_look(fd, file);
+    if (making->upload.is_open && making->upload.block_size > 0) code = end_block(making);
+    if (code == EXIT_OK && is_seen && file->size > 0) code = name_file(making, index);
+    if (code == EXIT_OK && is_seen && file->size > 0) {
+        file->file = making->files_count - 1;
+        making->shared_count++;
+        code = cut_shared(making, fd, file, input);
+    }
+    is_seen = is_seen && ranges_look(fd, &after);
+    if (code == EXIT_OK && !is_seen) {
+        notice_line("path:%s: %s", input->name, strerror(errno));
+        code = EXIT_USAGE;
+    } else if (code == EXIT_OK &&
+               (after.size != file->size || after.modified_ns != file->modified_ns)) {
+        notice_line("path:%s: it changes while it is looked at: wait until it is written",
+                    input->name);
+        code = EXIT_USAGE;
+    }
+    if (fd >= 0) close(fd);
+    return code;
 }
 
 static int send_input(struct making *making, const struct input *input, size_t index)
@@ -281,11 +337,15 @@ static int send_manifest(struct making *making, struct dataset *dataset)
         .files = {making->files, making->files_count},
         .blocks = {making->blocks, (uint32_t)making->count},
     };
-    size_t size = wire_packed_size(&wire_manifest, &manifest);
+    struct msg_shared_manifest shared = {manifest, {making->shared, making->shared_count}};
+    bool is_shared = making->shared_count > 0;
+    const struct wire_schema *schema = is_shared ? &wire_shared_manifest : &wire_manifest;
+    const void *fields = is_shared ? (const void *)&shared : &manifest;
+    size_t size = wire_packed_size(schema, fields);
     void *bytes = malloc(size);
     if (bytes == NULL) abort();
     struct writer writer = writer_of(bytes, size);
-    bool fits = wire_pack(&wire_manifest, &manifest, &writer);
+    bool fits = wire_pack(schema, fields, &writer);
     assert(fits && writer.written == size);
     int code = upload_block(&making->upload, slice_of(bytes, size), &dataset->manifest);
     free(bytes);
@@ -303,8 +363,9 @@ static int send_inputs(struct making *making, struct dataset *dataset)
         return use_dataset(dataset, making->session, &inputs->items[0]);
     for (size_t i = 0; i < inputs->count && code == EXIT_OK; i++) {
         const struct input *input = &inputs->items[i];
-        code = input->kind == INPUT_DATASET ? add_dataset(making, input, i)
-                                            : send_input(making, input, i);
+        code = input->kind == INPUT_DATASET  ? add_dataset(making, input, i)
+               : input->kind == INPUT_SHARED ? add_shared(making, input, i)
+                                             : send_input(making, input, i);
     }
     bool is_open = making->upload.is_open && making->upload.block_size > 0;
     if (code == EXIT_OK && making->count == 0 && !is_open) code = name_file(making, 0);
@@ -336,7 +397,7 @@ static int try_once(struct making *making, struct dataset *dataset)
     const struct words *files = making->plan->files;
     making->count = 0;
     making->size = 0;
-    making->files_count = making->file = 0;
+    making->files_count = making->file = making->shared_count = 0;
     making->named = SIZE_MAX;
     making->offset = making->splitter.block_size = 0;
     snprintf(dataset->peer, sizeof dataset->peer, "%s", session_peer(making->session));
@@ -391,7 +452,7 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
     const struct inputs *inputs = plan->inputs;
     size_t files_count = plan->files == NULL ? 0 : plan->files->count;
     *dataset = (struct dataset){0};
-    struct making making = {.session = session, .plan = plan, .total = inputs_size(inputs)};
+    struct making making = {.session = session, .plan = plan, .total = inputs_upload_size(inputs)};
     const char *records = plan->records == NULL ? "lines" : plan->records;
     if (!splitter_parse_records(records, &making.records, &making.record_size)) {
         notice_line("--records takes lines, fixed:N or file, not %s", records);
@@ -404,9 +465,12 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
                     inputs->count);
     making.buffer = malloc(READ_SIZE);
     making.files = calloc(inputs->count + 1, sizeof *making.files);
+    making.shared = calloc(inputs->count + 1, sizeof *making.shared);
     dataset->files = calloc(files_count + 1, sizeof *dataset->files);
-    if (making.buffer == NULL || making.files == NULL || dataset->files == NULL) abort();
-    uint64_t target = splitter_target(making.total, session_slots(session));
+    if (making.buffer == NULL || making.files == NULL || making.shared == NULL ||
+        dataset->files == NULL)
+        abort();
+    uint64_t target = splitter_target(inputs_size(inputs), session_slots(session));
     splitter_init(&making.splitter, plan->split_size != 0 ? plan->split_size : target);
     splitter_set_records(&making.splitter, making.records, making.record_size);
     progress_init(&making.progress, session_options(session)->is_quiet);
@@ -424,6 +488,7 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
     }
     free(making.buffer);
     free(making.files);
+    free(making.shared);
     free(making.blocks);
     if (code != EXIT_OK) dataset_deinit(dataset);
     return code;

@@ -35,15 +35,20 @@ static int refuse(const char *path, int error)
     return EXIT_USAGE;
 }
 
-static int add_directory(struct inputs *inputs, const char *path, unsigned depth);
+static int add_directory(struct inputs *inputs, enum input_kind kind, const char *path,
+                         unsigned depth);
 
-static int add_path(struct inputs *inputs, const char *path, unsigned depth)
+static int add_path(struct inputs *inputs, enum input_kind kind, const char *path, unsigned depth)
 {
     struct stat status;
     if (stat(path, &status) != 0) return refuse(path, errno);
-    if (S_ISDIR(status.st_mode)) return add_directory(inputs, path, depth);
+    if (S_ISDIR(status.st_mode)) return add_directory(inputs, kind, path, depth);
     if (access(path, R_OK) != 0) return refuse(path, errno);
-    struct input *input = add(inputs, INPUT_FILE, path);
+    if (kind == INPUT_SHARED && !S_ISREG(status.st_mode)) {
+        notice_line("%s: not a regular file: nodes cannot share it", path);
+        return EXIT_USAGE;
+    }
+    struct input *input = add(inputs, kind, path);
     if (!S_ISREG(status.st_mode)) return EXIT_OK;
     input->size = (uint64_t)status.st_size;
     input->is_rereadable = true;
@@ -60,7 +65,8 @@ static int not_dots(const struct dirent *entry)
     return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
 }
 
-static int add_directory(struct inputs *inputs, const char *path, unsigned depth)
+static int add_directory(struct inputs *inputs, enum input_kind kind, const char *path,
+                         unsigned depth)
 {
     struct dirent **entries = NULL;
     if (depth == DEPTH_MAX) return refuse(path, ELOOP);
@@ -71,7 +77,7 @@ static int add_directory(struct inputs *inputs, const char *path, unsigned depth
         size_t length = strlen(path);
         const char *slash = length > 0 && path[length - 1] == '/' ? "" : "/";
         if (asprintf(&child, "%s%s%s", path, slash, entries[i]->d_name) < 0) abort();
-        if (code == EXIT_OK) code = add_path(inputs, child, depth + 1);
+        if (code == EXIT_OK) code = add_path(inputs, kind, child, depth + 1);
         free(child);
         free(entries[i]);
     }
@@ -103,6 +109,30 @@ static int add_stdin(struct inputs *inputs)
     return EXIT_OK;
 }
 
+/* The nodes know nothing of our working directory, and links are left to them to follow. */
+static int add_shared(struct inputs *inputs, const char *path)
+{
+    enum {
+        PATH_SIZE_MAX = 4096 /* as the name of a file in a manifest */
+    };
+    struct stat status;
+    char *here = *path == '/' ? NULL : getcwd(NULL, 0), *whole = NULL;
+    if (*path != '/' && here == NULL) return refuse(path, errno);
+    if (asprintf(&whole, "%s%s%s", here == NULL ? "" : here, here == NULL ? "" : "/", path) < 0)
+        abort();
+    free(here);
+    int code = strlen(whole) >= PATH_SIZE_MAX ? refuse(path, ENAMETOOLONG) : EXIT_OK;
+    if (code == EXIT_OK && (stat(whole, &status) != 0 || access(whole, R_OK) != 0)) {
+        notice_line("path:%s: %s; mrctl looks for the ends of records in it, so it must be shared "
+                    "with this machine, too (or use -i file:PATH where it is)",
+                    whole, strerror(errno));
+        code = EXIT_USAGE;
+    }
+    if (code == EXIT_OK) code = add_path(inputs, INPUT_SHARED, whole, 0);
+    free(whole);
+    return code;
+}
+
 static int add_word(struct inputs *inputs, const char *word, bool has_stdin)
 {
     struct stat status;
@@ -111,13 +141,11 @@ static int add_word(struct inputs *inputs, const char *word, bool has_stdin)
         return EXIT_USAGE;
     }
     if (strcmp(word, "-") == 0) return add_stdin(inputs);
-    if (begins(word, "path:")) {
-        notice_line("%s: inputs that all nodes share (path:) are not in this version", word);
-        return EXIT_USAGE;
-    }
-    if (begins(word, "file:")) return add_path(inputs, word + 5, 0);
+    if (begins(word, "path:")) return add_shared(inputs, word + 5);
+    if (begins(word, "file:")) return add_path(inputs, INPUT_FILE, word + 5, 0);
     bool is_named = begins(word, "data:");
-    if (!is_named && (is_path(word) || stat(word, &status) == 0)) return add_path(inputs, word, 0);
+    if (!is_named && (is_path(word) || stat(word, &status) == 0))
+        return add_path(inputs, INPUT_FILE, word, 0);
     struct input *input = add(inputs, INPUT_DATASET, is_named ? word + 5 : word);
     input->is_guess = !is_named;
     return EXIT_OK;
@@ -141,16 +169,21 @@ void inputs_deinit(struct inputs *inputs)
     *inputs = (struct inputs){0};
 }
 
-uint64_t inputs_size(const struct inputs *inputs)
+static uint64_t sum(const struct inputs *inputs, enum input_kind without)
 {
     uint64_t total = 0;
     for (size_t i = 0; i < inputs->count; i++) {
-        if (inputs->items[i].kind == INPUT_DATASET) continue;
+        enum input_kind kind = inputs->items[i].kind;
+        if (kind == INPUT_DATASET || kind == without) continue;
         if (!inputs->items[i].is_rereadable) return 0;
         total += inputs->items[i].size;
     }
     return total;
 }
+
+uint64_t inputs_size(const struct inputs *inputs) { return sum(inputs, INPUT_DATASET); }
+
+uint64_t inputs_upload_size(const struct inputs *inputs) { return sum(inputs, INPUT_SHARED); }
 
 bool inputs_are_rereadable(const struct inputs *inputs)
 {
@@ -161,7 +194,7 @@ bool inputs_are_rereadable(const struct inputs *inputs)
 
 int inputs_descriptor(const struct input *input)
 {
-    if (input->kind == INPUT_FILE) return open(input->name, O_RDONLY | O_CLOEXEC);
+    if (input->kind != INPUT_STDIN) return open(input->name, O_RDONLY | O_CLOEXEC);
     if (input->is_rereadable && lseek(STDIN_FILENO, 0, SEEK_SET) != 0) return -1;
     return STDIN_FILENO;
 }

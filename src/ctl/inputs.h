@@ -1,4 +1,5 @@
-/* What -i names: local files (directories opened up), standard input, datasets. */
+/* What -i names: local files (directories opened up), files that all nodes share, standard input,
+ * datasets. */
 #ifndef CTL_INPUTS_H
 #define CTL_INPUTS_H
 
@@ -8,11 +9,12 @@ enum input_kind {
     INPUT_FILE,
     INPUT_STDIN,
     INPUT_DATASET,
+    INPUT_SHARED, /* path: read by tasks where it lies; by us only to find where records end */
 };
 
 struct input {
     enum input_kind kind;
-    char *name;           /* path or dataset's name; owned */
+    char *name;           /* path (SHARED: absolute) or dataset's name; owned */
     uint64_t size;        /* of a regular file; else 0 */
     bool is_rereadable;   /* a regular file: may be uploaded once more */
     bool is_guess;        /* a dataset because no file has this name */
@@ -24,17 +26,19 @@ struct inputs {
     size_t capacity;
 };
 
-/* Looks at every word: "-", file:PATH, data:NAME, else a readable file or directory, else a
- * dataset. No words: standard input. EXIT_OK; EXIT_USAGE with a line for the first that is missing
- * or unreadable. inputs_deinit is due either way. */
+/* Looks at every word: "-", file:PATH, path:PATH, data:NAME, else a readable file or directory,
+ * else a dataset. No words: standard input. EXIT_OK; EXIT_USAGE with a line for the first that is
+ * missing or unreadable. inputs_deinit is due either way. */
 int inputs_open(struct inputs *inputs, const struct words *words, bool has_stdin);
 void inputs_deinit(struct inputs *inputs);
 
-/* All local bytes; 0 when some are not known (a pipe) or none are local. */
+/* All bytes of files; 0 when some are not known (a pipe) or there are none. */
 uint64_t inputs_size(const struct inputs *inputs);
+/* The same of those alone that are to be sent. */
+uint64_t inputs_upload_size(const struct inputs *inputs);
 /* All can be read a second time. */
 bool inputs_are_rereadable(const struct inputs *inputs);
-/* The descriptor to read an input of kind FILE or STDIN from, at its beginning; -1 with errno. Not
+/* The descriptor to read an input that is no dataset from, at its beginning; -1 with errno. Not
  * to be closed when STDIN. */
 int inputs_descriptor(const struct input *input);
 

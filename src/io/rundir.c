@@ -102,6 +102,10 @@ static void fill_input(struct rundir *rundir, const struct rundir_input *from,
 
 static void fill_inputs(struct rundir *rundir)
 {
+    if (rundir->shared.path.count > 0) { /* mrtask looks at it: as the tasks' user */
+        rundir->spec.inputs = (struct list){&rundir->shared, 1};
+        return;
+    }
     size_t size = rundir->inputs_count * sizeof(struct msg_task_input);
     struct msg_task_input *inputs = arena_take(rundir->arena, size);
     if (inputs == NULL) {
@@ -135,13 +139,25 @@ static void put_file(struct rundir *rundir, const struct rundir_file *file)
     if (error != ERROR_NONE) fail_disk(rundir, "a job file", error);
 }
 
+/* The spec, and behind it what must be true of a shared input. */
+static bool pack_spec(const struct rundir *rundir, struct writer *writer)
+{
+    struct msg_task_shared shared = {rundir->shared_file};
+    bool is_shared = rundir->shared.path.count > 0;
+    return wire_pack(&wire_task_spec, &rundir->spec, writer) &&
+           (!is_shared || wire_pack(&wire_task_shared, &shared, writer));
+}
+
 static void write_spec(struct rundir *rundir)
 {
+    enum {
+        SHARED_SIZE = 64 /* above that of a packed task_shared */
+    };
     char path[FILE_PATH_MAX];
-    size_t size = wire_packed_size(&wire_task_spec, &rundir->spec);
+    size_t size = wire_packed_size(&wire_task_spec, &rundir->spec) + SHARED_SIZE;
     uint8_t *packed = malloc(size);
     struct writer writer = writer_of(packed, size);
-    bool fits = packed != NULL && wire_pack(&wire_task_spec, &rundir->spec, &writer) &&
+    bool fits = packed != NULL && pack_spec(rundir, &writer) &&
                 file_path(path, "%s/spec", rundir->directory);
     int file = fits ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
     enum error error = !fits ? ERROR_MEMORY : file < 0 ? file_error(errno) : ERROR_NONE;
@@ -223,7 +239,7 @@ static bool read_result(struct rundir *rundir)
     if (wire_unpack(&input, &message, rundir->arena) != NULL || input.count > 0) return false;
     if (message.type != MSG_task_result) return false;
     rundir->result = *(const struct msg_task_result *)message.fields;
-    return rundir->result.outcome >= OUTCOME_DONE && rundir->result.outcome <= OUTCOME_KILLED;
+    return rundir->result.outcome >= OUTCOME_DONE && rundir->result.outcome <= OUTCOME_UNREADABLE;
 }
 
 /* The output is what the result says, and fsynced when it has to be. */

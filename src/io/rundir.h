@@ -35,6 +35,8 @@ struct rundir {
     struct msg_task_spec spec; /* inputs are filled in by rundir_prepare */
     const struct rundir_input *inputs;
     size_t inputs_count;
+    struct msg_task_input shared; /* the one input, where it is of a file that all nodes share */
+    struct msg_shared_file shared_file;
     const struct rundir_file *files;
     size_t files_count;
     bool is_durable;

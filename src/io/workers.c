@@ -527,10 +527,13 @@ static bool copy_action(struct worker *worker, const struct action *action)
     worker->rundir.user = confinement_next_user(worker->workers->loop->confinement);
     worker->rundir.arena = &worker->arena;
     worker->rundir.talk = -1;
+    worker->rundir.shared_file = action->task_run.shared_file;
     size_t count = action->task_run.inputs_count + action->task_run.files_count;
     worker->inputs = arena_take(&worker->arena, count * sizeof *worker->inputs);
     return worker->label != NULL && worker->inputs != NULL &&
            wire_copy(&wire_task_spec, &worker->rundir.spec, &action->task_run.spec,
+                     &worker->arena) &&
+           wire_copy(&wire_task_input, &worker->rundir.shared, &action->task_run.shared,
                      &worker->arena) &&
            copy_inputs(worker, action->task_run.inputs, action->task_run.inputs_count) &&
            copy_files(worker, action);

@@ -40,12 +40,18 @@ static enum error note(struct input *input, const struct msg_task_input *item)
     return ERROR_NOT_FOUND;
 }
 
+int input_descriptor(const struct scratch *scratch, const char *path)
+{
+    if (scratch->shared >= 0) return fcntl(scratch->shared, F_DUPFD_CLOEXEC, 3);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 static enum error open_item(struct input *input)
 {
     const struct msg_task_input *item = &input->items[input->next];
     char path[4097];
     path_of(item, path);
-    input->fd = open(path, O_RDONLY | O_CLOEXEC);
+    input->fd = input_descriptor(input->scratch, path);
     if (input->fd < 0) return note(input, item);
     (void)posix_fadvise(input->fd, (off_t)item->offset, (off_t)item->size, POSIX_FADV_SEQUENTIAL);
     input->offset = item->offset;

@@ -22,6 +22,10 @@ void input_init(struct input *input, struct scratch *scratch, const struct msg_t
                 size_t count);
 void input_deinit(struct input *input);
 
+/* A descriptor of this item's file, from which to pread; -1 with errno. The shared input (shared.h)
+ * was opened before the walls went up: it is never opened again by its name. */
+int input_descriptor(const struct scratch *scratch, const char *path);
+
 /* An inflow's next, context = the input. ERROR_NOT_FOUND when a file cannot be read or is too short
  * (noted), ERROR_MEMORY. */
 enum error input_next(void *input, struct slice *bytes) MUST_USE;

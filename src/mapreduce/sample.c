@@ -1,6 +1,8 @@
 /* Drawing samples (sample.h). */
 #include "mapreduce/sample.h"
 
+#include "mapreduce/input.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -179,7 +181,7 @@ enum error sample_choose(struct scratch *scratch, const struct msg_task_input *w
     assert(whole->path.count < sizeof path);
     memcpy(path, whole->path.at, whole->path.count);
     path[whole->path.count] = '\0';
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = input_descriptor(scratch, path);
     enum error error = fd < 0 ? ERROR_NOT_FOUND : choose_in(fd, whole, items, count);
     if (error != ERROR_NONE) (void)trouble_note(&scratch->trouble, "read", path);
     if (fd >= 0) close(fd);

@@ -11,7 +11,7 @@
 enum error scratch_open(struct scratch *scratch, const char *path, struct memory *memory,
                         struct watch *watch)
 {
-    *scratch = (struct scratch){.memory = memory, .watch = watch};
+    *scratch = (struct scratch){.memory = memory, .watch = watch, .shared = -1};
     scratch->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (scratch->directory < 0) return trouble_note(&scratch->trouble, "open", path);
     return ERROR_NONE;
@@ -20,7 +20,8 @@ enum error scratch_open(struct scratch *scratch, const char *path, struct memory
 void scratch_close(struct scratch *scratch)
 {
     if (scratch->directory >= 0) close(scratch->directory);
-    scratch->directory = -1;
+    if (scratch->shared >= 0) close(scratch->shared);
+    scratch->directory = scratch->shared = -1;
     squeeze_deinit(&scratch->squeeze);
 }
 

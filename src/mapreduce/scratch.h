@@ -18,6 +18,7 @@ struct scratch {
     struct trouble trouble;
     struct squeeze squeeze;
     int directory; /* descriptor */
+    int shared; /* of the input that all nodes share (shared.h); -1 = inputs have paths of ours */
 };
 
 /* Opens the directory. Borrows memory and watch. ERROR_IO with a note. */

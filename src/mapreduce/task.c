@@ -7,6 +7,7 @@
 
 #include "mapreduce/attempt.h"
 #include "mapreduce/process.h"
+#include "mapreduce/shared.h"
 #include "mapreduce/sweep.h"
 #include "wire/kinds.h"
 
@@ -68,6 +69,19 @@ static const char *read_bytes(struct attempt *attempt, struct spec_bytes *book)
     return why;
 }
 
+/* What may stand behind the spec. */
+static const char *read_shared(struct attempt *attempt, struct slice *input, struct arena *arena)
+{
+    struct wire_message message;
+    if (input->count == 0) return NULL;
+    const char *why = wire_unpack(input, &message, arena);
+    if (why != NULL) return why;
+    if (message.type != MSG_task_shared || input->count > 0) return "more follows it";
+    if (attempt->spec->inputs.count != 1) return "of a shared file there is one range";
+    attempt->shared = &((const struct msg_task_shared *)message.fields)->file;
+    return NULL;
+}
+
 static const char *read_spec(struct attempt *attempt, struct spec_bytes *book)
 {
     const char *why = read_bytes(attempt, book);
@@ -81,8 +95,10 @@ static const char *read_spec(struct attempt *attempt, struct spec_bytes *book)
     struct wire_message message;
     why = wire_unpack(&input, &message, &arena);
     if (why != NULL) return why;
-    if (message.type != MSG_task_spec || input.count > 0) return "it is not a task's spec";
+    if (message.type != MSG_task_spec) return "it is not a task's spec";
     attempt->spec = message.fields;
+    why = read_shared(attempt, &input, &arena);
+    if (why != NULL) return why;
     if (attempt->spec->kind > TASK_REDUCE) return "it is of an unknown kind";
     return shuffle_read(attempt->spec, &attempt->shuffle);
 }
@@ -178,6 +194,7 @@ static enum error make_world(struct attempt *attempt, const char *directory, con
     enum error error = find_directories(attempt, directory, work);
     if (error == ERROR_NONE) error = take_room(attempt);
     if (error == ERROR_NONE) error = make_environment(attempt);
+    if (error == ERROR_NONE && attempt->shared != NULL) error = shared_open(attempt);
     return error == ERROR_NONE ? confine_commands(attempt) : error;
 }
 
@@ -227,6 +244,8 @@ static void conclude(const struct attempt *attempt, enum error error,
         assert((size_t)error < sizeof endings / sizeof *endings && endings[error].outcome != 0);
         result->outcome = endings[error].outcome;
         if (error == ERROR_NOT_FOUND) result->status = missing_input(attempt);
+        if (error == ERROR_NOT_FOUND && shared_is_unreadable(attempt))
+            result->outcome = OUTCOME_UNREADABLE;
         if (error == ERROR_TIMEOUT)
             snprintf(text, 1024, "timed out after %g s", (double)attempt->spec->timeout_ms / 1000);
         else if (error != ERROR_NONE && error != ERROR_CLOSED)
@@ -307,6 +326,10 @@ static enum error work(struct attempt *attempt, const char *directory, const cha
     error = output_init(&attempt->output, &attempt->scratch, partitions);
     if (error == ERROR_NONE)
         error = spec->kind == TASK_MAP ? mapper_run(attempt) : reducer_run(attempt);
+    /* Its command's failure counts for nothing when it read two files in one. */
+    if (attempt->shared != NULL && (error == ERROR_NONE || error == ERROR_INVALID) &&
+        shared_check(attempt) != ERROR_NONE)
+        error = ERROR_NOT_FOUND;
     if (error == ERROR_NONE) error = output_end(&attempt->output, &result->output.digest);
     /* What it was itself that filled it will fill it again: that is not the node's fault. */
     if (error == ERROR_FULL && guard_fills_disk(&attempt->guard)) error = too_big(attempt);

@@ -26,12 +26,21 @@ enum error trouble_note(struct trouble *trouble, const char *verb, const char *n
     return error_of(number);
 }
 
+void trouble_say(struct trouble *trouble, const char *verb, const char *name, const char *why)
+{
+    if (trouble->verb != NULL) return;
+    errno = 0;
+    (void)trouble_note(trouble, verb, name);
+    trouble->why = why;
+}
+
 void trouble_text(const struct trouble *trouble, char *text, size_t size)
 {
     assert(size > 0);
     text[0] = '\0';
     if (trouble->verb == NULL) return;
-    const char *why = trouble->number == EBADMSG ? "its bytes are not those that were written"
-                                                 : strerror(trouble->number);
+    const char *why = trouble->why != NULL         ? trouble->why
+                      : trouble->number == EBADMSG ? "its bytes are not those that were written"
+                                                   : strerror(trouble->number);
     snprintf(text, size, "cannot %s %s: %s", trouble->verb, trouble->name, why);
 }

@@ -88,6 +88,9 @@ struct action {
                 spec; /* spec.inputs empty: the driver fills in the paths of inputs */
             const struct action_input *inputs;
             size_t inputs_count;
+            struct msg_task_input shared; /* the input, when it is none of those: bytes of a file
+                                             that all nodes share, at this path; path empty: no */
+            struct msg_shared_file shared_file; /* what must still be true of it */
             const struct msg_job_file *files; /* to be put into the working directory */
             const struct action_input *files_inputs; /* where each of them may be had */
             size_t files_count;

@@ -90,10 +90,11 @@ static struct msg_name_row name_row(struct node *node, const struct page *page, 
     row.replicas_min = UINT32_MAX;
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     for (uint32_t i = 0; i < row.blocks; i++) {
+        if (manifests_is_range(&blocks[i])) continue;
         uint32_t copies = (uint32_t)keeper_copies(node, &blocks[i].block.digest);
         if (copies < row.replicas_min) row.replicas_min = copies;
     }
-    if (row.blocks == 0) row.replicas_min = 0;
+    if (row.replicas_min == UINT32_MAX) row.replicas_min = 0;
     return row;
 }
 
@@ -189,7 +190,8 @@ static bool survey_page(struct node *node, struct pending *pending, const struct
         if (manifest == NULL) continue;
         const struct msg_manifest_block *blocks = manifest->blocks.at;
         for (uint32_t b = 0; b < manifest->blocks.count; b++)
-            survey_block(&survey, &blocks[b].block, page->namings[i]->replicas);
+            if (!manifests_is_range(&blocks[b]))
+                survey_block(&survey, &blocks[b].block, page->namings[i]->replicas);
     }
     for (size_t i = 0; i < survey.questions_count; i++)
         if (survey.questions[i].count > 0) question_send(&survey, &survey.questions[i]);

@@ -147,6 +147,7 @@ static const struct msg_block_ref *lost_input(struct node *node, const struct wo
     for (uint32_t i = 0; i < manifest->blocks.count && i < job->spec.maps; i++) {
         const struct task *task = &job->tasks[TASK_MAP][i];
         if (task_committed(task) != NULL || !has_missed_input(task)) continue;
+        if (manifests_is_range(&blocks[i])) continue;
         if (is_gone(node, job, &blocks[i].block)) return &blocks[i].block;
         has_missed = true;
     }
@@ -168,9 +169,7 @@ static bool is_replaced(const struct node *node, const struct member *dead)
     return false;
 }
 
-/* Are more than half of those that we know here? The smaller side of a partition must not end what
- * the other side can go on with. */
-static bool is_majority(const struct node *node)
+bool finish_is_majority(const struct node *node)
 {
     size_t cursor = 0, dead = 0;
     for (struct member *m; (m = members_next(&node->gossip.members, &cursor)) != NULL;)
@@ -184,7 +183,7 @@ static void input_tick(struct node *node, struct work *work)
     if (node->now - work->input_checked < INPUT_EVERY) return;
     work->input_checked = node->now;
     const struct msg_block_ref *block = lost_input(node, work);
-    if (block == NULL || !is_majority(node)) {
+    if (block == NULL || !finish_is_majority(node)) {
         work->lost_since = 0;
         return;
     }
@@ -412,7 +411,7 @@ static void append_done_end(struct node *node, const struct work *work)
 void finish_tick(struct node *node, struct work *work)
 {
     const struct job *job = work->job;
-    if (fail_tick(node, work) || poison_tick(node, work)) return;
+    if (fail_tick(node, work) || poison_tick(node, work) || shared_tick(node, work)) return;
     work->failed_since = 0;
     bool is_done = job->verified_count[TASK_MAP] >= job->spec.maps &&
                    job->verified_count[TASK_REDUCE] >= job->spec.reduces;

@@ -2,6 +2,10 @@
  * block; it is fetched when it is not here, read, decoded once, and kept while a job or a name
  * wants it.
  *
+ * Of a job's input some blocks may be none: ranges of files that all nodes share (a zero digest;
+ * the bytes are read where they lie, shared.c). Keeper finds no such block and so leaves them
+ * alone.
+ *
  *   ABSENT --> FETCHING --> ABSENT (now here) --> READING --> READY
  *     ^-----------'  failed: again in a second      '--> ABSENT, damaged: fetched again */
 #include "node/state.h"
@@ -64,6 +68,69 @@ const struct msg_manifest *manifests_get(struct node *node, const struct msg_blo
     return NULL;
 }
 
+bool manifests_is_range(const struct msg_manifest_block *block)
+{
+    return digest_is_zero(&block->block.digest);
+}
+
+bool manifests_has_shared(struct node *node, const struct msg_block_ref *ref)
+{
+    const struct manifest *manifest = find(node, &ref->digest);
+    return manifest != NULL && manifest->state == MANIFEST_READY && manifest->shared.count > 0;
+}
+
+const struct msg_shared_file *manifests_shared(struct node *node, const struct msg_block_ref *ref,
+                                               uint32_t file)
+{
+    const struct manifest *manifest = find(node, &ref->digest);
+    if (manifest == NULL || manifest->state != MANIFEST_READY) return NULL;
+    const struct msg_shared_file *files = manifest->shared.at;
+    uint32_t low = 0, high = manifest->shared.count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (files[middle].file < file) low = middle + 1;
+        else high = middle;
+    }
+    bool is_there = low < manifest->shared.count && files[low].file == file;
+    return is_there ? &files[low] : NULL;
+}
+
+/* The shared files in order, each with its name; every range lies within one of them. */
+static bool ranges_are_sound(const struct msg_manifest *manifest, const struct list *shared)
+{
+    const struct msg_shared_file *files = shared->at;
+    const struct msg_manifest_block *blocks = manifest->blocks.at;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < shared->count; i++) {
+        if (files[i].file >= manifest->files.count) return false;
+        if (i > 0 && files[i].file <= files[i - 1].file) return false;
+    }
+    for (uint32_t i = 0; i < manifest->blocks.count; i++) {
+        if (!manifests_is_range(&blocks[i])) continue;
+        if (at == shared->count || files[at].file > blocks[i].file) at = 0;
+        while (at < shared->count && files[at].file < blocks[i].file) at++;
+        if (at == shared->count || files[at].file != blocks[i].file) return false;
+        uint64_t size = files[at].size;
+        if (blocks[i].offset > size || blocks[i].block.size > size - blocks[i].offset) return false;
+    }
+    return true;
+}
+
+static bool take_fields(struct manifest *manifest, const struct wire_message *message)
+{
+    if (message->type == MSG_manifest) {
+        manifest->fields = *(const struct msg_manifest *)message->fields;
+        manifest->shared = (struct list){0};
+    } else if (message->type == MSG_shared_manifest) {
+        const struct msg_shared_manifest *fields = message->fields;
+        manifest->fields = fields->manifest;
+        manifest->shared = fields->shared;
+    } else {
+        return false;
+    }
+    return ranges_are_sound(&manifest->fields, &manifest->shared);
+}
+
 /* Decodes into memory of its own: the bytes first, what the decoder takes behind them. */
 static bool decode(struct node *node, struct manifest *manifest, struct slice bytes)
 {
@@ -77,9 +144,8 @@ static bool decode(struct node *node, struct manifest *manifest, struct slice by
         arena_init(&arena, memory + start_at, size - start_at);
         struct slice input = slice_of(memory, bytes.count);
         struct wire_message message;
-        if (wire_unpack(&input, &message, &arena) == NULL && message.type == MSG_manifest &&
-            input.count == 0) {
-            memcpy(&manifest->fields, message.fields, sizeof manifest->fields);
+        if (wire_unpack(&input, &message, &arena) == NULL && input.count == 0 &&
+            take_fields(manifest, &message)) {
             manifest->memory = memory;
             manifest->memory_size = size;
             return true;

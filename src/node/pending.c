@@ -148,6 +148,7 @@ static enum progress blocks_progress(struct node *node, const struct pending *pe
     bool is_safe = block_is_safe(node, ref, needed, replicas);
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     for (uint32_t i = 0; i < manifest->blocks.count; i++) {
+        if (manifests_is_range(&blocks[i])) continue;
         if (block_is_safe(node, &blocks[i].block, needed, replicas)) continue;
         is_safe = false;
         if (!is_late && !keeper_is_lost(node, &blocks[i].block.digest)) continue;

@@ -87,6 +87,21 @@ static bool fill_environment(struct node *node, const struct work *work,
     return !environment.is_full;
 }
 
+/* A range of a file that all nodes share: nothing is fetched. */
+static bool fill_shared(struct node *node, const struct work *work,
+                        const struct msg_manifest *manifest, const struct msg_manifest_block *block,
+                        struct action *action)
+{
+    const struct msg_shared_file *file =
+        manifests_shared(node, &work->job->spec.manifest, block->file);
+    if (file == NULL || block->file >= manifest->files.count) return false;
+    const struct msg_text *names = manifest->files.at;
+    action->task_run.shared = (struct msg_task_input){
+        .path = names[block->file].text, .offset = block->offset, .size = block->block.size};
+    action->task_run.shared_file = *file;
+    return true;
+}
+
 static bool fill_map_input(struct node *node, const struct work *work, uint32_t index,
                            struct action *action)
 {
@@ -95,6 +110,7 @@ static bool fill_map_input(struct node *node, const struct work *work, uint32_t 
     if (manifest == NULL || input == NULL || index >= manifest->blocks.count) return false;
     const struct msg_manifest_block *block =
         (const struct msg_manifest_block *)manifest->blocks.at + index;
+    if (manifests_is_range(block)) return fill_shared(node, work, manifest, block, action);
     input->block = block->block;
     input->part = PART_WHOLE;
     input->holders = node_holders(node, &block->block.digest, NULL, &input->holders_count);

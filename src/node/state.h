@@ -100,6 +100,7 @@ struct manifest {
     struct msg_block_ref block;
     enum manifest_state state;
     struct msg_manifest fields;
+    struct list shared; /* of msg_shared_file, by file: those that its ranges lie in */
     void *memory;
     size_t memory_size;
     instant retry;
@@ -449,6 +450,12 @@ void replicas_ask(struct node *node, struct link *link, bool wants_reply);
 
 /* manifests.c */
 const struct msg_manifest *manifests_get(struct node *node, const struct msg_block_ref *block);
+/* Not a block, but a range of a file that all nodes share. */
+bool manifests_is_range(const struct msg_manifest_block *block);
+bool manifests_has_shared(struct node *node, const struct msg_block_ref *ref);
+/* What is said of this file of a manifest that is here; NULL: nothing. */
+const struct msg_shared_file *manifests_shared(struct node *node, const struct msg_block_ref *ref,
+                                               uint32_t file);
 void manifests_read(struct node *node, const struct digest *digest, struct slice bytes);
 void manifests_failed(struct node *node, const struct digest *digest);
 void manifests_tick(struct node *node);
@@ -554,6 +561,13 @@ void work_close(struct node *node);
 /* Gives the attempt's task back. */
 void work_released(struct node *node, const struct running *running, enum cause cause);
 void finish_tick(struct node *node, struct work *work);
+/* Are more than half of those that we know here? The smaller side of a partition must not end what
+ * the other side can go on with. */
+bool finish_is_majority(const struct node *node);
+/* shared.c: true when the job is to end because nobody can read a file that all should share. */
+bool shared_tick(struct node *node, struct work *work);
+/* An attempt here could not: others go first, for a while. */
+void shared_unreadable(struct node *node, const struct running *running);
 /* claiming.c */
 void claiming_tick(struct node *node);
 /* This attempt is over: its slot time is its job's. */

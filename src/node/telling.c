@@ -117,6 +117,7 @@ static const struct attempt *hindered(const struct task *task)
 static const char *remedy(enum cause cause)
 {
     if (cause == CAUSE_DISK) return "free space there, or add a node; the job goes on by itself";
+    if (cause == CAUSE_UNREADABLE) return "others try it; the job ends when nobody can read it";
     if (cause == CAUSE_INPUT_MISSING) return "it is tried again where it can be read";
     return "it is tried again";
 }

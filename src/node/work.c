@@ -182,6 +182,7 @@ static enum cause failure_cause(unsigned outcome)
     case OUTCOME_AGAIN: return CAUSE_AGAIN;
     case OUTCOME_DISK: return CAUSE_DISK;
     case OUTCOME_INPUT_MISSING: return CAUSE_INPUT_MISSING;
+    case OUTCOME_UNREADABLE: return CAUSE_UNREADABLE;
     default: return CAUSE_NOT_STARTED;
     }
 }
@@ -259,6 +260,7 @@ void work_finished(struct node *node, const struct event *event)
         append_failed(node, running, result);
         if (result->outcome == OUTCOME_INPUT_MISSING)
             append_lost_input(node, running, &event->task_finished.missing);
+        if (result->outcome == OUTCOME_UNREADABLE) shared_unreadable(node, running);
     }
     claiming_served(node, running);
     memset(running, 0, sizeof *running);

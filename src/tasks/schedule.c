@@ -265,6 +265,19 @@ static bool is_claimable(const struct job *job, const struct schedule_job *state
     return job->verified_count[TASK_MAP] < job->spec.maps && state->blocks != NULL;
 }
 
+/* Its input could not be read here a moment ago, and there is somebody who may. */
+static bool is_blind(struct picking *picking)
+{
+    if (picking->state->blind_until <= picking->now) return false;
+    for (size_t i = 0; i < picking->nodes_count; i++) {
+        const struct schedule_node *node = &picking->nodes[i];
+        if (node->is_suspect || id_equal(&node->id, picking->self)) continue;
+        picking->wake = instant_min(picking->wake, picking->state->blind_until);
+        return true;
+    }
+    return false;
+}
+
 static void consider_kind(struct picking *picking, enum task_kind kind)
 {
     const struct job *job = picking->job;
@@ -301,7 +314,8 @@ size_t schedule_pick(const struct job *job, struct schedule_job *state, const st
     *wake = INSTANT_NEVER;
     if (!job->is_known || job->outcome != JOB_RUNNING) return 0;
     check_living(&picking);
-    if (is_claimable(job, state, TASK_MAP)) consider_kind(&picking, TASK_MAP);
+    if (is_claimable(job, state, TASK_MAP) && !is_blind(&picking))
+        consider_kind(&picking, TASK_MAP);
     if (is_claimable(job, state, TASK_REDUCE)) consider_kind(&picking, TASK_REDUCE);
     *wake = picking.wake;
     return picking.picks_count;

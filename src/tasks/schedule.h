@@ -26,6 +26,8 @@ struct schedule_job {
     /* Per map (spec.maps of them): its input block, zeros when it has none. NULL: the manifest is
      * not here yet, and no map is claimed. Borrowed. */
     const struct digest *blocks;
+    instant blind_until; /* maps are left to others until then: their input (path:) could not
+                            be read here. The node's to write */
 };
 
 struct schedule_pick {

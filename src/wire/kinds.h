@@ -47,6 +47,7 @@ enum task_outcome {
     OUTCOME_DISK = 8,           /* scratch full or failing: not counted */
     OUTCOME_INPUT_MISSING = 9,  /* the driver could not bring the input: not counted */
     OUTCOME_KILLED = 10,        /* the core asked for it */
+    OUTCOME_UNREADABLE = 11,    /* its shared input (path:) can't be read here: not counted */
 };
 
 enum job_outcome {

@@ -1,11 +1,14 @@
 /* Blocks end at line ends near the target, wherever the reads happen to end. */
+#include "ctl/ranges.h"
 #include "ctl/splitter.h"
 
 #include "base/prng.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -86,6 +89,40 @@ static void cuts_do_not_depend_on_how_bytes_arrive(void **state)
     }
 }
 
+/* Ranges of a file are cut by seeking, blocks of a stream as it comes: at the same places. */
+static void ranges_end_where_blocks_would(void **state)
+{
+    (void)state;
+    struct prng prng;
+    size_t blocks[CUTS_MAX];
+    static uint8_t text[200000];
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    prng_init(&prng, 118);
+    for (int round = 0; round < 60; round++) {
+        bool is_long = round % 10 == 0; /* lines longer than what is looked at at once */
+        size_t count = 1 + prng_below(&prng, is_long ? sizeof text : 2000);
+        uint64_t lines = is_long ? 70000 : 1 + prng_below(&prng, 40);
+        for (size_t i = 0; i < count; i++) text[i] = prng_below(&prng, lines) == 0 ? '\n' : 'x';
+        uint64_t target = is_long ? 10000 + prng_below(&prng, 90000) : 1 + prng_below(&prng, 100);
+        size_t blocks_count = cut(slice_of(text, count), target, sizeof text, blocks);
+        assert_true(ftruncate(fileno(file), 0) == 0);
+        assert_true(pwrite(fileno(file), text, count, 0) == (ssize_t)count);
+        struct splitter splitter;
+        splitter_init(&splitter, target);
+        size_t at = 0;
+        for (size_t i = 0; i < blocks_count; i++) {
+            int64_t size = ranges_next(fileno(file), &splitter, at, count);
+            assert_int_equal(size, blocks[i]);
+            at += (size_t)size;
+        }
+        assert_int_equal(at, count);
+        /* Shorter than it was said to be: an error, not a range too long. */
+        assert_int_equal(ranges_next(fileno(file), &splitter, count, count + target + 1), -1);
+    }
+    fclose(file);
+}
+
 static void targets_give_every_slot_three_blocks(void **state)
 {
     (void)state;
@@ -102,6 +139,7 @@ int main(void)
         cmocka_unit_test(blocks_end_at_the_first_line_end_from_the_target_on),
         cmocka_unit_test(a_long_line_makes_a_long_block),
         cmocka_unit_test(cuts_do_not_depend_on_how_bytes_arrive),
+        cmocka_unit_test(ranges_end_where_blocks_would),
         cmocka_unit_test(targets_give_every_slot_three_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,6 +176,15 @@ static const struct golden goldens[] = {
      "f187040921b07f03deeab1fbea1256659ca8f6772450c3edb8ddadf0a2ae0210462951bf0e3fddffffffffff"
      "ffffffff01a6c2a4b594fe8501008a3d30f8b3980a740b7ba9f2c48aacc2f6f2a4dbf0aa04dcd8174d84f1fa"
      "f1a616fb16006920e302ac9c9bb91ba26e30fb5e58a590f4e0ee8bbacd02f2633062171a20740b"},
+    {"shared_file", 0x7884cf97b2cac7c0,
+     "8906fbb4fdf8e704afa6b3ebafa7d009"},
+    {"shared_manifest", 0x354d5be1fb3dd17a,
+     "01369e07f023b4e18e00abf7aa3891e71423d8a4ab70cc658f7a02187a11cbc8e199e198abce3b9e573c99e8"
+     "05fae1f5564f68287a0d9cd402fc67659f54abfe0812e89e556d68bab5198f3f01e43febb0e3afd039764a59"
+     "2c21b3ffbd9b09bef5ad2234dca3f1bf8e8db1093464a7aa2415f5bb6ac1a2e20ab8d96467cfdf24e15c2ae5"
+     "feb5ec03cff1dae70af78ec6b8e0a3e30b00"},
+    {"task_shared", 0x362ad1be224349ca,
+     "0003e7bcf8bccc01"},
     {"manifest_block", 0xde3698476adc59a7,
      "74dad6ecfe20f9a8ce6130f35a13647cc82e6ac0a9b43e32661d42e387cea549e4accf9d011b97c5ae90fa01"},
     {"manifest", 0x89f7a69f326c42aa,
