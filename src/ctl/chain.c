@@ -301,6 +301,26 @@ static int check_result(const struct chain *chain)
     return EXIT_CONFLICT;
 }
 
+int chain_visit(const struct options *options, void *context,
+                int (*visit)(void *context, const struct chain_step *step))
+{
+    struct chain *chain = calloc(1, sizeof *chain);
+    if (chain == NULL) abort();
+    int code = chain_init(chain, options);
+    for (size_t i = 0; i < chain->file.count && code == EXIT_OK; i++) {
+        bool is_last = i + 1 == chain->file.count;
+        struct chain_step step = {.name = chain->file.stages[i].name,
+                                  .options = &chain->stages[i],
+                                  .times = chain->file.stages[i].times,
+                                  .output = is_last ? final_name(chain) : NULL,
+                                  .is_first = i == 0};
+        code = visit(context, &step);
+    }
+    chain_deinit(chain);
+    free(chain);
+    return code;
+}
+
 int chain_command(const struct options *options, bool prints_result)
 {
     struct chain *chain = calloc(1, sizeof *chain);

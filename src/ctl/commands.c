@@ -26,6 +26,12 @@ const struct command commands_table[] = {
      "  job=$(mrctl submit -m ./map.py -r ./reduce.py -f map.py -f reduce.py -i data)\n"
      "  mrctl submit -m @wordcount -i book.txt -w && echo done\n",
      mrctl_submit},
+    {"plan", "[SPEC|PATH|NAME...]", GROUP_JOB, 0, WORDS_MAX,
+     "what run would do: stages, splits, nodes, what is missing; runs nothing",
+     "  mrctl plan -m @wordcount -i book.txt\n"
+     "  mrctl plan pagerank.ini -i links.tsv\n"
+     "  mrctl plan -m cat -i data:logs -o json\n",
+     mrctl_plan},
     {"status", "[JOB]", 0, 0, 1, "how jobs stand",
      "  mrctl status\n  mrctl status wc-3f7a -o json\n  mrctl status wc-3f7a -w\n", mrctl_status},
     {"wait", "JOB", 0, 1, 1, "wait for a job's end; the exit code is the job's",
@@ -106,7 +112,6 @@ const struct command commands_table[] = {
     ABSENT("invite"),
     ABSENT("report"),
     ABSENT("debug"),
-    ABSENT("plan"),
     ABSENT("init"),
 
     ABSENT("config"),

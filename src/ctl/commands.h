@@ -21,6 +21,8 @@ int mrctl_kill(const struct options *options);
 int jobs_submit(const struct options *options, struct session **session, char *name);
 /* Takes the name of a printed result away; that it can't is said, and no failure. */
 int jobs_remove_output(struct session *session, const char *name);
+/* command_plan.c */
+int mrctl_plan(const struct options *options);
 /* command_bag.c: run -t (waits: prints what the commands printed), submit -t */
 int mrctl_bag(const struct options *options, bool waits);
 int mrctl_joblog(const struct options *options);

@@ -62,6 +62,12 @@ struct making {
 
 static int add_block(struct making *making, const struct msg_manifest_block *block)
 {
+    const struct dataset_plan *plan = making->plan;
+    if (plan->visit != NULL) {
+        struct dataset_split split = {.input = &plan->inputs->items[making->named],
+                                      .block = *block};
+        plan->visit(plan->context, &split);
+    }
     if (making->count == BLOCKS_MAX) {
         notice_line("more than %d blocks; choose a larger --split", (int)BLOCKS_MAX);
         return EXIT_USAGE;
@@ -359,7 +365,7 @@ static int send_inputs(struct making *making, struct dataset *dataset)
 {
     const struct inputs *inputs = making->plan->inputs;
     int code = EXIT_OK;
-    if (inputs->count == 1 && inputs->items[0].kind == INPUT_DATASET)
+    if (making->plan->visit == NULL && inputs->count == 1 && inputs->items[0].kind == INPUT_DATASET)
         return use_dataset(dataset, making->session, &inputs->items[0]);
     for (size_t i = 0; i < inputs->count && code == EXIT_OK; i++) {
         const struct input *input = &inputs->items[i];
@@ -401,7 +407,9 @@ static int try_once(struct making *making, struct dataset *dataset)
     making->named = SIZE_MAX;
     making->offset = making->splitter.block_size = 0;
     snprintf(dataset->peer, sizeof dataset->peer, "%s", session_peer(making->session));
-    int code = upload_start(&making->upload, making->session);
+    int code = EXIT_OK;
+    if (making->plan->visit != NULL) upload_start_dry(&making->upload);
+    else code = upload_start(&making->upload, making->session);
     if (code == EXIT_OK) code = send_inputs(making, dataset);
     for (size_t i = 0; files != NULL && i < files->count && code == EXIT_OK; i++)
         code = send_file(making, files->items[i], &dataset->files[i]);

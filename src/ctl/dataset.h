@@ -6,8 +6,18 @@
 #include "ctl/inputs.h"
 #include "ctl/session.h"
 
+/* One split of what dataset_make would make. */
+struct dataset_split {
+    const struct input *input;
+    struct msg_manifest_block block;
+};
+
 /* What is to be uploaded and how. Borrowed. */
 struct dataset_plan {
+    /* A rehearsal: each split is shown, nothing is sent, and the dataset has counts alone. NULL:
+       it is meant. */
+    void (*visit)(void *context, const struct dataset_split *split);
+    void *context;
     const struct inputs *inputs;
     uint64_t split_size;          /* 0: chosen from the size and the flock's slots */
     const char *records;          /* as --records; NULL: lines */

@@ -42,6 +42,15 @@ int upload_start(struct upload *upload, const struct session *session)
                                         CHANNEL_BULK, &upload->connection, upload->why));
 }
 
+void upload_start_dry(struct upload *upload) { *upload = (struct upload){.is_dry = true}; }
+
+/* One message on its way, unless this is but a rehearsal. */
+static int send_message(struct upload *upload, const struct wire_schema *schema, const void *fields)
+{
+    if (upload->is_dry) return EXIT_OK;
+    return gone(upload, connection_send(upload->connection, schema, fields));
+}
+
 void upload_stop(struct upload *upload)
 {
     connection_close(upload->connection);
@@ -56,7 +65,7 @@ static int begin(struct upload *upload)
     seal_hasher_init(&upload->hasher);
     upload->is_open = true;
     upload->block_size = 0;
-    return gone(upload, connection_send(upload->connection, &wire_store, &store));
+    return send_message(upload, &wire_store, &store);
 }
 
 /* Takes one confirmation. */
@@ -93,7 +102,7 @@ int upload_bytes(struct upload *upload, struct slice bytes)
         upload->block_size += count;
         upload->size += count;
         bytes = slice_of(bytes.at + count, bytes.count - count);
-        code = gone(upload, connection_send(upload->connection, &wire_chunk, &chunk));
+        code = send_message(upload, &wire_chunk, &chunk);
     }
     return code;
 }
@@ -112,7 +121,8 @@ int upload_end(struct upload *upload, struct msg_block_ref *block)
         if (upload->blocks == NULL) abort();
     }
     upload->blocks[upload->count++] = *block;
-    code = gone(upload, connection_send(upload->connection, &wire_store_end, &end));
+    code = send_message(upload, &wire_store_end, &end);
+    if (upload->is_dry) upload->confirmed = upload->count;
     if (code == EXIT_OK && upload->count - upload->confirmed > UNCONFIRMED_MAX)
         code = confirm(upload);
     return code;
@@ -122,9 +132,7 @@ int upload_keep_alive(struct upload *upload)
 {
     static const struct msg_chunk nothing;
     int code = upload->is_open ? EXIT_OK : begin(upload);
-    return code == EXIT_OK
-               ? gone(upload, connection_send(upload->connection, &wire_chunk, &nothing))
-               : code;
+    return code == EXIT_OK ? send_message(upload, &wire_chunk, &nothing) : code;
 }
 
 int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref *block)

@@ -16,6 +16,7 @@ struct upload {
     struct seal_hasher hasher; /* of the open block */
     uint64_t block_size;       /* of the open block */
     bool is_open;
+    bool is_dry;                  /* nothing is sent: only what the blocks would be is found out */
     struct msg_block_ref *blocks; /* sent, in order */
     size_t count;
     size_t capacity;
@@ -27,6 +28,8 @@ struct upload {
 /* Opens a bulk stream to the peer that the session talks to. EXIT_OK, UPLOAD_GONE, EXIT_TIMED_OUT.
  * upload_stop is due either way. */
 int upload_start(struct upload *upload, const struct session *session);
+/* Sends nothing from now on. */
+void upload_start_dry(struct upload *upload);
 void upload_stop(struct upload *upload);
 
 /* Adds bytes to the open block, beginning one when none is open. EXIT_OK, UPLOAD_GONE,

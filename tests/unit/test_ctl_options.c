@@ -107,7 +107,6 @@ static void mistakes_are_usage_errors_that_say_what(void **state)
         {"run --split big", "takes a size"},
         {"run --retries 0", "a number from 1 to 255"},
         {"run -R -1", "a number from 0"},
-        {"plan", "not in this version: command plan"},
         {"run --local", "not in this version: option --local"},
         {"run -t", "--task needs CMD"},
         {"wait", "wait needs JOB"},
