@@ -120,6 +120,7 @@ check-all: ## the long suites: the same under ASan and UBSan, threads under TSan
 	@STRIDE=1 $(BUILD)/unit/test_crash_points
 	@ROUNDS=200 tests/e2e/crash_live.sh
 	@ROUNDS=20 tests/e2e/shuffle_faults.sh
+	@ROUNDS=50 tests/e2e/storm.sh
 	@PAIRS=10000000 tests/e2e/memory.sh
 	@FILES=100000 tests/e2e/datasets.sh
 	@$(MAKE) -s fuzz T=60

@@ -352,14 +352,40 @@ int download_dataset(struct session *session, const char *name, int fd)
     return download_lines(session, name, fd, 0);
 }
 
+struct download *download_open(struct session *session)
+{
+    struct download *download = calloc(1, sizeof *download);
+    if (download == NULL) abort();
+    *download = (struct download){.session = session, .fd = -1, .spool = -1};
+    download->memory = malloc(MEMORY_MAX);
+    if (download->memory == NULL) abort();
+    return download;
+}
+
+void download_close(struct download *download)
+{
+    if (download == NULL) return;
+    for (unsigned i = 0; i < POOL_MAX; i++) connection_close(download->pool[i]);
+    if (download->spool >= 0) close(download->spool);
+    free(download->memory);
+    free(download);
+}
+
+bool download_block(struct download *download, const struct msg_dataset_block *item,
+                    struct slice *bytes)
+{
+    const struct msg_block_ref *block = &item->block.block;
+    if (block->size > MEMORY_MAX || fetch_any(download, item) != FETCHED_OK) return false;
+    *bytes = slice_of(download->memory, (size_t)block->size);
+    return true;
+}
+
 int download_lines(struct session *session, const char *name, int fd, uint64_t lines)
 {
-    struct download download = {.session = session, .fd = fd, .spool = -1, .lines_left = lines};
-    download.memory = malloc(MEMORY_MAX);
-    if (download.memory == NULL) abort();
-    int code = put_all(&download, name);
-    for (unsigned i = 0; i < POOL_MAX; i++) connection_close(download.pool[i]);
-    if (download.spool >= 0) close(download.spool);
-    free(download.memory);
+    struct download *download = download_open(session);
+    download->fd = fd;
+    download->lines_left = lines;
+    int code = put_all(download, name);
+    download_close(download);
     return code;
 }

@@ -4,6 +4,8 @@
 
 #include "ctl/session.h"
 
+struct download;
+
 /* Writes the dataset's bytes in order to fd. A reader who hangs up (EPIPE) ends it with EXIT_OK.
  * EXIT_NOT_FOUND: there is no such dataset. EXIT_NO_PEER: a block could not be had, nothing was
  * written yet; EXIT_PARTIAL: something was. EXIT_JOB_FAILED: fd can't be written. Anything but
@@ -11,5 +13,12 @@
 int download_dataset(struct session *session, const char *name, int fd);
 /* The same of its first lines alone; 0: all. */
 int download_lines(struct session *session, const char *name, int fd, uint64_t lines);
+
+/* Single blocks of at most 8 MiB: for what is no dataset. */
+struct download *download_open(struct session *session);
+void download_close(struct download *download);
+/* Its bytes, verified; borrowed until the next call. False: nobody gives it, now. */
+bool download_block(struct download *download, const struct msg_dataset_block *item,
+                    struct slice *bytes);
 
 #endif

@@ -13,6 +13,7 @@
 #include "io/persist.h"
 #include "io/resolve.h"
 #include "io/stream.h"
+#include "io/tail.h"
 #include "io/udp.h"
 #include "io/verify.h"
 #include "io/workers.h"
@@ -82,6 +83,9 @@ static void carry_out(struct loop *loop, const struct action *action)
     case ACTION_BLOCK_CHECK: verify_block(loop, &action->block_check.block.digest); return;
     case ACTION_TASK_RUN: workers_run(loop->workers, action); return;
     case ACTION_TASK_KILL: workers_kill(loop->workers, action->task_kill.token); return;
+    case ACTION_TAIL_READ:
+        tail_read(loop, action, workers_directory(loop->workers, action->tail_read.token));
+        return;
     case ACTION_RESOLVE:
         resolver_ask(loop->resolver, action->resolve.token, action->resolve.host);
         return;
@@ -166,6 +170,7 @@ static bool can_wait(const struct event *event)
     case EVENT_PERSISTED:
     case EVENT_BLOCK_READ:
     case EVENT_TASK_STARTED:
+    case EVENT_TAIL_READ:
     case EVENT_LEAVE: return false;
     }
     return false;

@@ -595,6 +595,14 @@ void workers_kill(struct workers *workers, uint64_t token)
     (void)uv_timer_start(&worker->patience, on_patience, WORKER_PATIENCE_MS, 0);
 }
 
+const char *workers_directory(const struct workers *workers, uint64_t token)
+{
+    const struct worker *worker = workers->first;
+    while (worker != NULL && (worker->token != token || worker->state == WORKER_CLEANING))
+        worker = worker->next;
+    return worker == NULL ? NULL : worker->directory;
+}
+
 /* ---- all of them ---- */
 
 /* mrtask is where mrnode is; else it is looked for on the PATH. */

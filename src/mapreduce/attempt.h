@@ -4,6 +4,7 @@
 
 #include "mapreduce/confine.h"
 #include "mapreduce/guard.h"
+#include "mapreduce/live.h"
 #include "mapreduce/output.h"
 #include "mapreduce/report.h"
 #include "mapreduce/scratch.h"
@@ -22,6 +23,7 @@ struct attempt {
     struct watch watch;
     struct scratch scratch;
     struct report report;
+    struct live live;
     struct output output;
     struct verdict verdict;           /* means something when ERROR_INVALID is returned */
     const struct msg_task_spec *spec; /* borrowed */

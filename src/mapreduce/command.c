@@ -9,6 +9,7 @@
  * the outflow. */
 #include "mapreduce/command.h"
 
+#include "mapreduce/live.h"
 #include "mapreduce/process.h"
 
 #include <assert.h>
@@ -197,6 +198,8 @@ static int patience(const struct pump *pump)
     instant next = pump->deadline;
     if (pump->state == PUMP_RUNNING)
         next = instant_min(pump->command->scratch->watch->deadline, pump->command->guard->next);
+    const struct live *live = pump->command->scratch->watch->live;
+    if (live != NULL) next = instant_min(next, live_due(live));
     if (next == INSTANT_NEVER) return -1;
     duration left = next - watch_now();
     if (left <= 0) return 0;

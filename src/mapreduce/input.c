@@ -1,6 +1,8 @@
 /* One file open at a time, so a map over thousands of small parts needs one descriptor. */
 #include "mapreduce/input.h"
 
+#include "mapreduce/live.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -81,6 +83,8 @@ enum error input_next(void *context, struct slice *bytes)
     input->offset += (uint64_t)done;
     input->left -= (uint64_t)done;
     input->size += (uint64_t)done;
+    struct live *live = input->scratch->watch->live;
+    if (live != NULL) live->read_size += (uint64_t)done;
     *bytes = slice_of(input->buffer, (size_t)done);
     return ERROR_NONE;
 }

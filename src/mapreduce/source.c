@@ -2,6 +2,8 @@
  * that cannot be read is an error to tell, where a mapping would be a SIGBUS. */
 #include "mapreduce/source.h"
 
+#include "mapreduce/live.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -96,6 +98,8 @@ static enum error fill_page(struct source *source)
         return note_rot(source);
     source->end += head.size;
     source->left -= head.size;
+    struct live *live = source->scratch->watch->live;
+    if (live != NULL) live->read_size += PAGE_HEAD + head.stored;
     bool is_last = source->part.size == 0;
     return is_last == (source->left == 0) ? ERROR_NONE : note_rot(source);
 }

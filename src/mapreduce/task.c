@@ -366,7 +366,11 @@ static int run_in(struct attempt *attempt, const char *directory, const char *co
     } else {
         struct msg_task_result result = {0};
         char text[1024];
+        live_init(&attempt->live, attempt->scratch.directory, &attempt->report, watch_now());
+        attempt->watch.live = &attempt->live;
         enum error error = work(attempt, directory, commands, &result);
+        attempt->watch.live = NULL;
+        live_deinit(&attempt->live);
         process_end_all(NULL);
         conclude(attempt, error, &result, text);
         code = write_result(attempt, directory, &result);

@@ -3,6 +3,8 @@
  * about the parent's *thread*; the daemon starts us from the one that lives as long as it does. */
 #include "mapreduce/watch.h"
 
+#include "mapreduce/live.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
@@ -70,6 +72,7 @@ enum error watch_check(struct watch *watch)
     while (watch->signals >= 0 && read(watch->signals, &news, sizeof news) == sizeof news) {
         if (news.ssi_signo != SIGCHLD) watch->is_told = true;
     }
+    if (watch->live != NULL) live_look(watch->live, watch_now());
     if (watch->is_told && getppid() != watch->parent) watch->is_orphan = true;
     if (watch->is_told || watch->is_orphan) return ERROR_CLOSED;
     if (watch->deadline != INSTANT_NEVER && watch_now() >= watch->deadline) return ERROR_TIMEOUT;

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct live;
+
 struct watch {
     int signals;      /* signalfd: SIGTERM, SIGINT, SIGHUP, SIGCHLD */
     pid_t parent;     /* who started us */
@@ -18,6 +20,7 @@ struct watch {
     instant deadline; /* INSTANT_NEVER = no limit */
     bool is_told;     /* SIGTERM, SIGINT or SIGHUP came */
     bool is_orphan;   /* the parent is gone */
+    struct live *live; /* shown to the daemon with every check; NULL: nothing is */
 };
 
 /* Blocks those signals, ignores SIGPIPE, asks for SIGTERM when the parent dies (the parent is read

@@ -24,6 +24,7 @@ enum action_kind {
     ACTION_BLOCK_CHECK,  /* read it and compare with its digest; EVENT_BLOCK_CHECKED */
     ACTION_TASK_RUN,     /* fetch what is missing, run; _TASK_STARTED, then _TASK_FINISHED */
     ACTION_TASK_KILL,    /* TERM, 2 s, KILL; _TASK_FINISHED follows once the group is gone */
+    ACTION_TAIL_READ,    /* what a running attempt has said so far; EVENT_TAIL_READ */
     ACTION_RESOLVE,      /* look a host name up; EVENT_RESOLVED */
     ACTION_STOP,         /* this boot is over; error NONE: it has left, exit 0 */
 };
@@ -99,6 +100,11 @@ struct action {
         struct {
             uint64_t token;
         } task_kill;
+        struct {
+            uint64_t token;           /* of task_run */
+            uint64_t stream, request; /* who asked: they come back */
+            uint64_t behind;
+        } tail_read;
         struct {
             uint64_t token;
             const char *host; /* HOST or HOST:PORT */

@@ -176,8 +176,8 @@ struct slice answers_author(const struct node *node, const struct id *id, struct
     return text == NULL ? slice_of(NULL, 0) : slice_string(id_short(id, text));
 }
 
-static struct msg_attempt_row attempt_row(struct node *node, enum task_kind kind, uint32_t index,
-                                          const struct attempt *attempt, bool with_logs)
+struct msg_attempt_row answers_attempt(struct node *node, enum task_kind kind, uint32_t index,
+                                       const struct attempt *attempt, bool with_logs)
 {
     return (struct msg_attempt_row){
         .kind = (uint8_t)kind,
@@ -211,7 +211,7 @@ static uint32_t fill_attempts(struct node *node, const struct job *job,
         for (const struct attempt *a = job->tasks[kind] == NULL ? NULL
                                                                 : job->tasks[kind][index].attempts;
              a != NULL && shown_count < 32; a = a->next, shown_count++)
-            rows[(*count)++] = attempt_row(node, kind, index, a, ask->with_logs);
+            rows[(*count)++] = answers_attempt(node, kind, index, a, ask->with_logs);
         if (shown_count == 0)
             rows[(*count)++] = (struct msg_attempt_row){.kind = (uint8_t)kind, .task = index};
     }
@@ -226,7 +226,7 @@ static void fill_one_task(struct node *node, const struct job *job, enum task_ki
     for (const struct attempt *a = job->tasks[kind][index].attempts;
          a != NULL && *count < ATTEMPTS_PAGE; a = a->next)
         if (number == 0 || a->number == number)
-            rows[(*count)++] = attempt_row(node, kind, index, a, true);
+            rows[(*count)++] = answers_attempt(node, kind, index, a, true);
 }
 
 struct job *answers_find_task(struct node *node, uint64_t stream, uint64_t request,

@@ -145,7 +145,7 @@ static void tell(const struct node *node, const struct stamped *entry, char *tex
 static bool is_of_task(unsigned kind)
 {
     return kind == MSG_claim || kind == MSG_done || kind == MSG_failed || kind == MSG_released ||
-           kind == MSG_lost || kind == MSG_counted;
+           kind == MSG_lost || kind == MSG_counted || kind == MSG_logged;
 }
 
 static bool is_wanted(const struct page *page, const struct stamped *entry)

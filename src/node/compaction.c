@@ -46,6 +46,7 @@ static enum log_fate judge(void *context, const struct msg_entry *entry, struct 
     case MSG_failed:
     case MSG_released:
     case MSG_counted:
+    case MSG_logged:
     case MSG_lost: break;
     default: return LOG_KEPT;
     }

@@ -30,6 +30,8 @@ enum event_kind {
     EVENT_TASK_STARTED, /* inputs are there, its program runs */
     EVENT_TASK_FINISHED, /* it ended, its process group is gone; a done one's output is a block here
                             now */
+    EVENT_TAIL_READ,     /* what a running attempt has said; nothing: it does not run any more, or
+                            has said nothing yet */
     EVENT_RESOLVED,      /* addresses of a host asked for; none = failed */
     EVENT_LEAVE,         /* SIGTERM: leave gracefully */
 };
@@ -95,6 +97,13 @@ struct event {
             const struct msg_task_result *result;
             struct digest missing; /* OUTCOME_INPUT_MISSING: the block nobody gave */
         } task_finished;
+        struct {
+            uint64_t stream, request; /* as asked */
+            bool is_running;
+            uint64_t behind; /* of the first of these bytes */
+            uint64_t read_size;
+            struct slice bytes;
+        } tail_read;
         struct {
             uint64_t token;
             const struct address *addresses;

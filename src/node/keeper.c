@@ -457,6 +457,11 @@ static bool may_resume(const struct job *job)
     return (job->outcome == JOB_FAILED || job->outcome == JOB_KILLED) && !job->is_trimmed;
 }
 
+static void mark_log(struct node *node, const struct msg_block_ref *log)
+{
+    mark(node, log, SAFE_COPIES);
+}
+
 static bool mark_all(struct node *node)
 {
     bool is_complete = true;
@@ -468,6 +473,7 @@ static bool mark_all(struct node *node)
     }
     for (const struct job *job = node->jobs.all; job != NULL; job = job->next) {
         bool is_running = job->outcome == JOB_RUNNING;
+        logs_visit(node, job, mark_log);
         if (!job->is_known || !(is_running || may_resume(job))) continue;
         mark_dataset(node, &job->spec.manifest, job->spec.replicas);
         bool is_there = manifests_get(node, &job->spec.manifest) != NULL;

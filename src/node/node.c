@@ -576,6 +576,7 @@ static void take_event(struct node *node, const struct event *event)
         break;
     case EVENT_TASK_STARTED: work_started(node, event->task_started.token); break;
     case EVENT_TASK_FINISHED: work_finished(node, event); break;
+    case EVENT_TAIL_READ: logs_tail(node, event); break;
     case EVENT_RESOLVED:
         for (size_t i = 0; i < event->resolved.count; i++)
             links_join(node, &event->resolved.addresses[i], false);

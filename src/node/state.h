@@ -29,6 +29,7 @@ enum {
     SPARINGS_MAX = 16,  /* surplus blocks that wait for confirmations */
     CONFIRMS_MAX = 64,  /* confirmations that wait for our disk */
     KEYS_MAX = 8,       /* cluster keys accepted at once */
+    TELLTALE_MAX = 4096, /* bytes of last words that an attempt's entry carries */
     SAFE_COPIES = 2,    /* nothing is acknowledged with fewer copies, while so many members live */
     JOIN_MAX = 64,      /* addresses to join through */
     SENTS_MAX = 64,     /* datagrams remembered: those of some seconds, and more in a storm */
@@ -568,6 +569,19 @@ bool finish_is_majority(const struct node *node);
 bool shared_tick(struct node *node, struct work *work);
 /* An attempt here could not: others go first, for a while. */
 void shared_unreadable(struct node *node, const struct running *running);
+
+/* logs.c */
+/* The attempt has ended: what its entry can't hold of its log becomes a block. Before that entry.
+ */
+void logs_keep(struct node *node, const struct running *running,
+               const struct msg_task_result *result);
+/* Each log of the job that is a block. */
+void logs_visit(struct node *node, const struct job *job,
+                void (*visit)(struct node *node, const struct msg_block_ref *log));
+void logs_answer(struct node *node, uint64_t stream, const struct msg_ask_logs *ask);
+void logs_ask_tail(struct node *node, uint64_t stream, const struct msg_ask_tail *ask);
+void logs_tail(struct node *node, const struct event *event);
+
 /* claiming.c */
 void claiming_tick(struct node *node);
 /* This attempt is over: its slot time is its job's. */
@@ -651,6 +665,8 @@ void answers_tasks(struct node *node, uint64_t stream, const struct msg_ask_task
 void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_explain *ask);
 void answers_counters(struct node *node, uint64_t stream, const struct msg_ask_counters *ask);
 void answers_info(struct node *node, uint64_t stream, const struct msg_ask_info *ask);
+struct msg_attempt_row answers_attempt(struct node *node, enum task_kind kind, uint32_t index,
+                                       const struct attempt *attempt, bool with_logs);
 /* The task that a name like "wc-3f7a/m12" means; NULL: the client has been told. */
 struct job *answers_find_task(struct node *node, uint64_t stream, uint64_t request,
                               struct slice name, enum task_kind *kind, uint32_t *index,

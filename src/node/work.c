@@ -21,7 +21,6 @@ enum {
     STRANGER_WAIT =
         10 * SECOND,         /* an owner that nobody has seen since our start is dead after this */
     OUTPUT_PIN = 5 * SECOND, /* until the done entry references the output */
-    TELLTALE_MAX = 4096,     /* bytes of last words an entry carries */
 };
 
 /* ---- running attempts ---- */
@@ -160,6 +159,7 @@ static void append_done(struct node *node, const struct running *running,
     node_count(node, METRIC_attempts_done);
     node_fail(node, keeper_stored(node, &result->output, OUTPUT_PIN), "output");
     append_counted(node, running, result);
+    logs_keep(node, running, result);
     (void)!node_append(node, &wire_done, &done, NULL);
     copy_final(node, running, &result->output);
 }
@@ -221,6 +221,7 @@ static void append_failed(struct node *node, const struct running *running,
                                 .elapsed_ms = result->elapsed_ms,
                                 .log = words};
     node_count(node, METRIC_attempts_failed);
+    logs_keep(node, running, result);
     (void)!node_append(node, &wire_failed, &failed, NULL);
 }
 

@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "tasks/copy.h"
 #include "tasks/counts.h"
+#include "tasks/logged.h"
 #include "tasks/owners.h"
 
 #include <assert.h>
@@ -350,6 +351,7 @@ void attempt_put_all(struct memory *memory, struct task *task)
         memory_put(memory, lost, sizeof *lost);
     }
     counts_put_all(memory, task);
+    logged_put_all(memory, task);
     task->attempts = NULL;
     task->lost = NULL;
 }

@@ -14,6 +14,7 @@
 
 #include "tasks/attempt.h"
 #include "tasks/counts.h"
+#include "tasks/logged.h"
 
 #include <assert.h>
 
@@ -79,6 +80,7 @@ bool claims_exceed(const struct job *job, const struct stamped *entry)
     const struct msg_released *released = entry->fields;
     const struct msg_lost *lost = entry->fields;
     const struct msg_counted *counted = entry->fields;
+    const struct msg_logged *logged = entry->fields;
     switch (entry->kind) {
     case MSG_claim: return ranges_exceed(job, &claim->ranges);
     case MSG_done: return exceeds(job, span_of_task(done->kind, done->task));
@@ -86,6 +88,7 @@ bool claims_exceed(const struct job *job, const struct stamped *entry)
     case MSG_released: return ranges_exceed(job, &released->ranges);
     case MSG_lost: return exceeds(job, span_of_task(lost->kind, lost->task));
     case MSG_counted: return exceeds(job, span_of_task(counted->kind, counted->task));
+    case MSG_logged: return exceeds(job, span_of_task(logged->kind, logged->task));
     }
     assert(false);
     return false;
@@ -100,6 +103,7 @@ const struct id *claims_job(const struct stamped *entry)
     case MSG_released: return &((const struct msg_released *)entry->fields)->job;
     case MSG_lost: return &((const struct msg_lost *)entry->fields)->job;
     case MSG_counted: return &((const struct msg_counted *)entry->fields)->job;
+    case MSG_logged: return &((const struct msg_logged *)entry->fields)->job;
     }
     return NULL;
 }
@@ -197,6 +201,14 @@ static enum error apply_counted(struct jobs *jobs, struct job *job, const struct
     return counts_apply(jobs, job, &job->tasks[span.kind][span.first], stamp, counted);
 }
 
+static enum error apply_logged(struct jobs *jobs, struct job *job, const struct msg_stamp *stamp,
+                               const struct msg_logged *logged)
+{
+    struct span span = clip(job, span_of_task(logged->kind, logged->task));
+    if (span.first >= span.end) return ERROR_NONE;
+    return logged_apply(jobs, job, &job->tasks[span.kind][span.first], stamp, logged);
+}
+
 enum error claims_apply(struct jobs *jobs, struct job *job, const struct stamped *entry)
 {
     switch (entry->kind) {
@@ -206,6 +218,7 @@ enum error claims_apply(struct jobs *jobs, struct job *job, const struct stamped
     case MSG_released: return apply_released(jobs, job, &entry->stamp, entry->fields);
     case MSG_lost: return apply_lost(jobs, job, &entry->stamp, entry->fields);
     case MSG_counted: return apply_counted(jobs, job, &entry->stamp, entry->fields);
+    case MSG_logged: return apply_logged(jobs, job, &entry->stamp, entry->fields);
     }
     assert(false);
     return ERROR_NONE;

@@ -241,6 +241,7 @@ void jobs_trim(struct jobs *jobs, struct job *job)
         job->tasks_size[kind] = 0;
     }
     pending_put_all(jobs, job);
+    job->logged_size = 0;
     job->is_trimmed = true;
     job_changed(jobs, job);
 }
@@ -318,6 +319,7 @@ enum error jobs_apply(struct jobs *jobs, const struct stamped *entry)
     case MSG_failed:
     case MSG_released:
     case MSG_counted:
+    case MSG_logged:
     case MSG_lost: return apply_to_tasks(jobs, entry);
     case MSG_tallied: return apply_tallied(jobs, &entry->stamp, entry->fields);
     case MSG_ended: return apply_ended(jobs, &entry->stamp, entry->fields);

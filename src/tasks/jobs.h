@@ -1,7 +1,7 @@
 /* Jobs as the log tells them: a fold over the entries job, claim, done, failed, released, lost,
- * counted, tallied, dead, opened, left and ended that does not depend on the order of arrival
- * (docs/PROTOCOL.md). It never reads membership, time or configuration. An entry whose referent is
- * missing is kept until it comes.
+ * counted, logged, tallied, dead, opened, left and ended that does not depend on the order of
+ * arrival (docs/PROTOCOL.md). It never reads membership, time or configuration. An entry whose
+ * referent is missing is kept until it comes.
  *
  * Per task there is a set of attempts; an attempt is a claim entry's stamp. Derived from the
  * set, never stored as truth:
@@ -23,6 +23,7 @@
  *   owners   which claims the roster's entries (opened, dead, left) free
  *   pending  entries that wait for a job entry
  *   counts   what programs counted
+ *   logged   where longer logs are
  *   task     questions about one task */
 #ifndef TASKS_JOBS_H
 #define TASKS_JOBS_H
@@ -34,6 +35,7 @@
 #include "wire/stamp.h"
 
 struct count;
+struct logged;
 struct owner;
 struct pending;
 
@@ -82,6 +84,7 @@ struct task {
     struct attempt *attempts;
     struct lost *lost;
     struct count *counts;         /* what its attempts counted (counts.h) */
+    struct logged *logged;        /* where their longer logs are (logged.h) */
     uint32_t failures;            /* charged ones */
     uint32_t highest;             /* highest attempt number seen */
     uint32_t frees;               /* times it became free here: depends on the order of arrival */
@@ -105,7 +108,8 @@ struct job {
                                      not verified */
     uint64_t *busy[2];            /* a bit per task: not done, and owned by one */
     uint32_t tasks_size[2];       /* tasks in memory: those of the largest job entry of this id */
-    uint64_t digest;              /* sum over attempts and losts */
+    uint64_t digest;              /* sum over attempts, losts, counts and logs */
+    uint64_t logged_size;         /* bytes of logs that are blocks (logged.h) */
     uint32_t done_count[2];       /* tasks with a committed done */
     uint32_t verified_count[2];   /* tasks that are verified, too */
     uint32_t differing_count;     /* tasks two of whose attempts had different outputs */

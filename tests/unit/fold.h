@@ -30,6 +30,7 @@ struct item {
         struct msg_opened opened;
         struct msg_ended ended;
         struct msg_counted counted;
+        struct msg_logged logged;
     } as;
     struct msg_task_range ranges[2]; /* of claim and released */
     uint32_t ranges_count;
@@ -97,6 +98,16 @@ static inline struct item counted_item(struct msg_stamp stamp, struct msg_stamp 
     item.as.counted.claim = claim;
     item.as.counted.task = task;
     item.as.counted.counters = (struct list){&counter, 1};
+    return item;
+}
+
+static inline struct item logged_item(struct msg_stamp stamp, struct msg_stamp claim, uint32_t task)
+{
+    struct item item = {.kind = MSG_logged, .stamp = stamp};
+    item.as.logged.job = job_of(0);
+    item.as.logged.claim = claim;
+    item.as.logged.task = task;
+    item.as.logged.log = (struct msg_block_ref){{{(uint8_t)stamp.time}}, 5000 + stamp.time};
     return item;
 }
 

@@ -2,6 +2,7 @@
  * test_jobs_order.c; here they come in the order that tells the story best. */
 #include "fold.h"
 
+#include "tasks/logged.h"
 #include "tasks/poison.h"
 
 #include <string.h>
@@ -507,6 +508,7 @@ static enum error apply_story(struct jobs *jobs)
         failed_item(stamp_at(0, 1, 21), claim_a(), 1, true),
         released_item(stamp_at(0, 1, 22), claim_a(), CAUSE_LEAVING, 2, 1),
         lost_item(stamp_at(2, 1, 23), stamp_at(0, 1, 20), 0),
+        logged_item(stamp_at(0, 1, 19), claim_a(), 0),
         dead_item(stamp_at(2, 1, 24), 3, 1, 15),
         left_item(4, 1, 60),
         job_item(stamp_at(2, 1, 4), 0, 8, 2),
@@ -662,6 +664,32 @@ static void a_node_that_dies_twice_is_one_and_who_dies_with_others_is_none(void 
     fold_deinit(&fold);
 }
 
+static void logs_have_so_much_room_and_failures_twice_that(void **state)
+{
+    (void)state;
+    struct fold fold;
+    begin(&fold);
+    assert_true(logged_has_room(job_in(&fold), 65536, false));
+    struct item item = logged_item(stamp_at(0, 1, 19), claim_a(), 0);
+    item.as.logged.log.size = 32 << 20;
+    fold_apply(&fold, item);
+    assert_int_equal(logged_of(map_in(&fold, 0), &item.as.logged.claim)->size, 32 << 20);
+    assert_false(logged_has_room(job_in(&fold), 1, false));
+    assert_true(logged_has_room(job_in(&fold), 65536, true));
+    item.stamp = stamp_at(0, 1, 18); /* the least counts, and instead of the other */
+    item.as.logged.log.size = UINT64_MAX;
+    fold_apply(&fold, item);
+    assert_false(logged_has_room(job_in(&fold), 1, true));
+    item.stamp = stamp_at(0, 1, 20);
+    item.as.logged.log.size = 7;
+    fold_apply(&fold, item);
+    assert_int_equal(job_in(&fold)->logged_size, UINT64_MAX);
+    fold_apply(&fold, ended_item(stamp_at(2, 1, 70), JOB_DONE));
+    jobs_trim(&fold.jobs, job_in(&fold));
+    assert_int_equal(job_in(&fold)->logged_size, 0);
+    fold_deinit(&fold);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -695,6 +723,7 @@ int main(void)
         cmocka_unit_test(copies_with_other_outputs_are_noticed),
         cmocka_unit_test(a_task_to_verify_is_free_until_enough_copies_are_done),
         cmocka_unit_test(a_node_that_dies_twice_is_one_and_who_dies_with_others_is_none),
+        cmocka_unit_test(logs_have_so_much_room_and_failures_twice_that),
         cmocka_unit_test(three_nodes_that_die_alone_of_a_task_make_it_poison),
     };
     return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);

@@ -7,6 +7,7 @@
 
 #include "base/prng.h"
 #include "tasks/counts.h"
+#include "tasks/logged.h"
 
 #include <stdio.h>
 
@@ -59,6 +60,8 @@ static void draw_task(struct picture *picture, const struct job *job, enum task_
         failures += at->state == ATTEMPT_FAILED && at->charged;
         assert_true(at->next == NULL || stamp_compare(&at->claim, &at->next->claim) < 0);
     }
+    for (const struct logged *at = task->logged; at != NULL; at = at->next)
+        draw(picture, "logged %u ", (unsigned)at->log.size);
     assert_int_equal(task->is_done, task_committed(task) != NULL);
     assert_int_equal(task->failures, failures);
     if (task_committed(task) != NULL) draw_stamp(picture, &task_committed(task)->done);
@@ -118,6 +121,7 @@ static void draw_jobs(struct picture *picture, const struct jobs *jobs)
         draw(picture, "known %d maps %u reduces %u ", job->is_known, job->spec.maps,
              job->spec.reduces);
         draw_stamp(picture, &job->stamp);
+        draw(picture, "logged %u ", (unsigned)job->logged_size);
         struct msg_counter sums[COUNTS_MAX];
         size_t sums_count = counts_sum(job, sums);
         for (size_t i = 0; i < sums_count; i++)
@@ -287,13 +291,14 @@ static size_t drama(struct item *items)
     items[count++] = claim_item(late, 2, CAUSE_OWNER_RESTARTED, 0, 1);
     items[count++] = left_item(1, 1, 60);
     items[count++] = counted_item(stamp_at(0, 1, 17), a, 0);
+    items[count++] = logged_item(stamp_at(0, 1, 16), a, 0);
     return count;
 }
 
 static void every_order_of_every_small_set_gives_one_state(void **state)
 {
     (void)state;
-    struct item all[16], some[8];
+    struct item all[17], some[8];
     size_t count = drama(all);
     for (uint32_t set = 0; set < 1u << count; set++) {
         size_t size = 0;
@@ -315,7 +320,7 @@ static void every_order_of_seven_entries_gives_one_state(void **state)
         {0, 1, 13, 5, 6, 7, 8},  /* all ends of one claim, and the next one */
         {0, 1, 3, 9, 15, 12, 2}, /* counted, done, lost, submitted twice */
     };
-    struct item all[16], some[7];
+    struct item all[17], some[7];
     (void)drama(all);
     for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
         for (size_t i = 0; i < 7; i++) some[i] = all[sets[s][i]];
