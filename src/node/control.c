@@ -1,5 +1,6 @@
 /* What mrctl asks: who answers it. Reading is answered at once (answers.c); what changes something,
  * or must wait for bytes or disks, becomes pending (pending.c). */
+#include "node/logs.h"
 #include "node/state.h"
 
 #include <stdarg.h>

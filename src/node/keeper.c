@@ -10,6 +10,7 @@
  * that was promised to somebody are pinned for an hour, because what will reference them is still
  * on its way; for some seconds, when the log references them already. */
 #include "node/ids.h"
+#include "node/logs.h"
 #include "node/state.h"
 
 #include <string.h>

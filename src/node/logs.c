@@ -7,7 +7,7 @@
  * So the logs of a dead node's attempts are there, and they go with the job's tasks. While an
  * attempt runs its words are in a file that only its own node reads: who follows them asks that
  * node. */
-#include "node/state.h"
+#include "node/logs.h"
 
 #include "tasks/logged.h"
 

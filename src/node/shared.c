@@ -4,7 +4,7 @@
  * charged; the node leaves the job's maps to others for a while, and these try. When every living
  * node has tried some range of the file in vain, the job ends with what the last of them said. A
  * node that can read it makes the job go on, however many cannot. */
-#include "node/state.h"
+#include "node/shared.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -565,23 +565,6 @@ void finish_tick(struct node *node, struct work *work);
 /* Are more than half of those that we know here? The smaller side of a partition must not end what
  * the other side can go on with. */
 bool finish_is_majority(const struct node *node);
-/* shared.c: true when the job is to end because nobody can read a file that all should share. */
-bool shared_tick(struct node *node, struct work *work);
-/* An attempt here could not: others go first, for a while. */
-void shared_unreadable(struct node *node, const struct running *running);
-
-/* logs.c */
-/* The attempt has ended: what its entry can't hold of its log becomes a block. Before that entry.
- */
-void logs_keep(struct node *node, const struct running *running,
-               const struct msg_task_result *result);
-/* Each log of the job that is a block. */
-void logs_visit(struct node *node, const struct job *job,
-                void (*visit)(struct node *node, const struct msg_block_ref *log));
-void logs_answer(struct node *node, uint64_t stream, const struct msg_ask_logs *ask);
-void logs_ask_tail(struct node *node, uint64_t stream, const struct msg_ask_tail *ask);
-void logs_tail(struct node *node, const struct event *event);
-
 /* claiming.c */
 void claiming_tick(struct node *node);
 /* This attempt is over: its slot time is its job's. */

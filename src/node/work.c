@@ -9,6 +9,8 @@
  *
  * What anyone might write (dead, lost, ended) is written by the first living node in rendezvous
  * order; the next waits a second. */
+#include "node/logs.h"
+#include "node/shared.h"
 #include "node/state.h"
 
 #include "tasks/counts.h"
