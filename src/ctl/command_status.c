@@ -64,12 +64,54 @@ static void json_whole_job(struct json *json, const struct msg_job_row *row)
     json_close(json, '}');
 }
 
+/* Where maps found their input: the flock counts it as a program would, in a group that none can
+ * name. The other counters are those that programs reported. */
+static bool is_locality(const struct msg_counter *counter)
+{
+    return slice_equal(counter->group, slice_string(",input"));
+}
+
+static uint64_t locality_of(const struct list *list, const char *name)
+{
+    const struct msg_counter *counters = list->at;
+    for (uint32_t i = 0; i < list->count; i++)
+        if (is_locality(&counters[i]) && slice_equal(counters[i].name, slice_string(name)))
+            return counters[i].value;
+    return 0;
+}
+
+static void json_locality(struct json *json, const struct list *list)
+{
+    static const char *const names[] = {"maps_local",  "maps_remote",  "maps_shared",
+                                        "bytes_local", "bytes_remote", "bytes_shared"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        json_field_number(json, names[i], locality_of(list, names[i]));
+}
+
+static void print_locality(const struct list *list)
+{
+    char local[QUANTITY_TEXT_SIZE], all[QUANTITY_TEXT_SIZE];
+    uint64_t maps = locality_of(list, "maps_local"), bytes = locality_of(list, "bytes_local");
+    uint64_t all_maps = maps + locality_of(list, "maps_remote");
+    uint64_t all_bytes = bytes + locality_of(list, "bytes_remote");
+    uint64_t shared = locality_of(list, "maps_shared");
+    if (all_maps + shared > 0) printf("\n");
+    if (all_maps > 0)
+        printf("local reads: %llu of %llu maps (%llu%%), %s of %s\n", (unsigned long long)maps,
+               (unsigned long long)all_maps, (unsigned long long)(100 * maps / all_maps),
+               quantity_size_text(bytes, local), quantity_size_text(all_bytes, all));
+    if (shared > 0)
+        printf("shared reads (path:): %llu maps, %s\n", (unsigned long long)shared,
+               quantity_size_text(locality_of(list, "bytes_shared"), all));
+}
+
 static void json_counters(struct json *json, const struct list *list)
 {
     const struct msg_counter *counters = list->at;
     json_key(json, "counters");
     json_open(json, '[');
     for (uint32_t i = 0; i < list->count; i++) {
+        if (is_locality(&counters[i])) continue;
         json_open(json, '{');
         json_field_bytes(json, "group", counters[i].group);
         json_field_bytes(json, "name", counters[i].name);
@@ -86,12 +128,13 @@ static void print_counters(const struct list *list)
     struct table table;
     table_init(&table, columns);
     for (uint32_t i = 0; i < list->count; i++) {
+        if (is_locality(&counters[i])) continue;
         table_bytes(&table, counters[i].group);
         table_bytes(&table, counters[i].name);
         table_cell(&table, "%llu", (unsigned long long)counters[i].value);
     }
-    if (list->count > 0) printf("\n");
-    if (list->count > 0) table_print(&table, stdout);
+    if (table.count > 0) printf("\n");
+    if (table.count > 0) table_print(&table, stdout);
     table_deinit(&table);
 }
 
@@ -176,6 +219,7 @@ static void print_job(const struct options *options, const struct msg_job_row *r
     table_init(&listing.table, header);
     if (options->output == OUTPUT_JSON) {
         json_job(&listing.json, row);
+        json_locality(&listing.json, counters);
         json_counters(&listing.json, counters);
         json_close(&listing.json, '}');
         json_end(&listing.json);
@@ -184,6 +228,7 @@ static void print_job(const struct options *options, const struct msg_job_row *r
     }
     if (options->output == OUTPUT_TABLE || options->output == OUTPUT_WIDE) {
         table_print(&listing.table, stdout);
+        print_locality(counters);
         print_counters(counters);
     }
     fflush(stdout);

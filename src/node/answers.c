@@ -162,7 +162,7 @@ void answers_counters(struct node *node, uint64_t stream, const struct msg_ask_c
     const struct job *job = answers_find_job(node, stream, ask->request, ask->job);
     if (job == NULL) return;
     struct msg_say_counters reply = {.request = ask->request};
-    reply.counters = (struct list){sums, (uint32_t)counts_sum(job, sums)};
+    reply.counters = (struct list){sums, (uint32_t)locality_counters(node, job, sums)};
     links_send(node, stream, &wire_say_counters, &reply);
 }
 

@@ -72,6 +72,8 @@ static void start(struct node *node, struct work *work, const struct schedule_pi
                                 .is_copy = cause_is_copy(pick->cause),
                                 .cpus = cpus_of(node, work),
                                 .is_doubted = is_doubted(work, pick),
+                                .is_remote = pick->kind == TASK_MAP &&
+                                             locality_is_remote(node, work->job, pick->index),
                                 .since = node->now};
     node_count(node, METRIC_attempts_started);
     if (run_attempt(node, work, running, pick->cause, number)) return;

@@ -340,7 +340,7 @@ static bool outputs_are_safe(struct node *node, struct work *work)
 static void append_tallied(struct node *node, const struct job *job)
 {
     struct msg_counter sums[COUNTS_MAX];
-    size_t count = counts_sum(job, sums);
+    size_t count = locality_counters(node, job, sums);
     struct msg_tallied tallied = {.job = job->id, .counters = {sums, (uint32_t)count}};
     if (count > 0 && job->tally == NULL)
         (void)!node_append(node, &wire_tallied, &tallied, NULL);

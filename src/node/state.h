@@ -188,6 +188,7 @@ struct running {
     bool is_copy; /* a second one: of a straggler's, or a suspect's */
     size_t cpus;  /* slots that it takes */
     bool is_doubted; /* nodes died that ran it: poison.h */
+    bool is_remote;  /* a map whose block was not here when it was claimed */
     enum cause stop_cause;
     instant since;
 };
@@ -565,6 +566,12 @@ void finish_tick(struct node *node, struct work *work);
 /* Are more than half of those that we know here? The smaller side of a partition must not end what
  * the other side can go on with. */
 bool finish_is_majority(const struct node *node);
+/* locality.c: the map's block is somewhere else; what its attempt says of that */
+bool locality_is_remote(struct node *node, const struct job *job, uint32_t map);
+struct msg_counter locality_remote(void);
+/* The job's counters (counts.h: COUNTS_MAX of them at most) and how much of its input its maps had
+ * on their own disks. Returns how many; borrowed until the fold changes. */
+size_t locality_counters(struct node *node, const struct job *job, struct msg_counter *counters);
 /* claiming.c */
 void claiming_tick(struct node *node);
 /* This attempt is over: its slot time is its job's. */

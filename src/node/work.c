@@ -142,7 +142,15 @@ static void append_counted(struct node *node, const struct running *running,
                                   .kind = running->kind,
                                   .task = running->task,
                                   .counters = result->counters};
-    if (counted.counters.count > COUNTS_MAX) counted.counters.count = COUNTS_MAX;
+    struct msg_counter counters[COUNTS_MAX];
+    uint32_t room = COUNTS_MAX - (running->is_remote ? 1 : 0);
+    if (counted.counters.count > room) counted.counters.count = room;
+    if (running->is_remote) {
+        if (counted.counters.count > 0)
+            memcpy(counters, counted.counters.at, counted.counters.count * sizeof *counters);
+        counters[counted.counters.count++] = locality_remote();
+        counted.counters.at = counters;
+    }
     if (counted.counters.count > 0) (void)!node_append(node, &wire_counted, &counted, NULL);
 }
 
