@@ -13,8 +13,10 @@
 #include "ctl/tails.h"
 #include "wire/kinds.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     FOLLOW_PAUSE = 300 * MILLISECOND, /* as often as mrtask writes, about */
@@ -185,6 +187,13 @@ static bool is_running(struct session *session, const char *name)
     return false;
 }
 
+/* Without waiting for something to be printed. */
+static bool is_reader_gone(void)
+{
+    struct pollfd reader = {.fd = STDOUT_FILENO};
+    return poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR) != 0;
+}
+
 static int show_all(struct session *session, const char *name, struct logs_listing *listing)
 {
     for (;;) {
@@ -193,6 +202,7 @@ static int show_all(struct session *session, const char *name, struct logs_listi
         int code = each_log(session, name, listing);
         if (code == EXIT_OK) show_running(listing);
         if (code != EXIT_OK || fflush(stdout) != 0 || !goes_on) return code;
+        if (is_reader_gone()) return EXIT_OK;
         if (clock_now() >= session_connections(session)->deadline) return EXIT_TIMED_OUT;
         clock_sleep(FOLLOW_PAUSE);
     }
