@@ -15,6 +15,7 @@
 #include "io/parts.h"
 #include "io/port.h"
 #include "io/resolve.h"
+#include "store/log.h"
 #include "wire/seal.h"
 
 #include <assert.h>
@@ -319,7 +320,7 @@ static enum error visit_load(void *context, struct slice key, struct slice value
     const char *reason = node_load(daemon->node, key, value, scratch);
     if (reason == NULL) return ERROR_NONE;
     trace_line(&daemon->loop.trace, TRACE_ERROR, "event=load_failed reason=\"%s\"", reason);
-    return ERROR_CORRUPT;
+    return reason == log_memory ? ERROR_MEMORY : ERROR_CORRUPT;
 }
 
 static bool load_node(struct daemon *daemon)

@@ -230,6 +230,7 @@ struct node *node_open(const struct node_config *config, instant now)
     assert(config->keys_count > 0 && config->keys_count <= KEYS_MAX);
     struct memory memory;
     memory_init(&memory, config->memory_budget > 0 ? config->memory_budget : MEMORY_BUDGET);
+    memory.fail_after = config->allocation_fails;
     struct node *node = memory_take(&memory, sizeof *node);
     if (node == NULL) return NULL;
     node->memory = memory;
@@ -635,6 +636,8 @@ uint64_t node_metric(const struct node *node, size_t number)
     assert(number < METRIC_COUNT);
     return node->metrics[number];
 }
+struct memory *node_memory(struct node *node) { return &node->memory; }
+
 size_t node_running_count(const struct node *node) { return work_running_count(node); }
 const struct gossip *node_gossip(const struct node *node) { return &node->gossip; }
 const struct log *node_log(const struct node *node) { return node->log; }

@@ -38,6 +38,7 @@ struct node_config {
     uint64_t seed;        /* of the node's own prng */
     uint64_t wall_ms;     /* what the wall clock shows now: only ever shown to people */
     size_t memory_budget; /* bytes; 0 = 1 GiB */
+    uint64_t allocation_fails; /* tests: the n-th, as of node_open; 0 = none (base/memory.h) */
     uint64_t confinement; /* of tasks, bits of enum confinement_part: told to who asks */
     duration compact_every; /* how often the log is cut; 0 = 20 s */
     duration details_kept;  /* of ended jobs' tasks; 0 = 10 min */
@@ -78,6 +79,8 @@ uint64_t node_state_digest(const struct node *node);
 uint64_t node_log_digest(const struct node *node);
 /* Attempts running here now (tokens out of ACTION_TASK_RUN, not yet finished). */
 size_t node_running_count(const struct node *node);
+/* What it lives in; a test sets the countdown. */
+struct memory *node_memory(struct node *node);
 /* A counter, by its place in metrics.def. */
 uint64_t node_metric(const struct node *node, size_t number);
 

@@ -130,15 +130,15 @@ void blocks_put(struct world *world, struct host *host, const struct content *co
 
 /* ---- lives ---- */
 
-void blocks_host_load(struct world *world, struct host *host)
+enum error blocks_host_load(struct host *host)
 {
     size_t cursor = 0;
     for (struct held_block *held; (held = map_next(&host->blocks, &cursor)) != NULL;) {
         struct msg_block_ref block = {held->digest, held->content->size};
         enum error error = node_load_block(host->node, &block);
-        if (error != ERROR_NONE)
-            world_violated(world, host->index, "S8", "a block's load: %s", error_text(error));
+        if (error != ERROR_NONE) return error;
     }
+    return ERROR_NONE;
 }
 
 void blocks_crash(struct world *world, struct host *host, enum crash_kind kind)

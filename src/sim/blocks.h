@@ -46,8 +46,8 @@ bool blocks_upload(struct world *world, struct host *host, const struct content 
 /* The client has given up what it uploaded that for. */
 void blocks_unstore(struct world *world, struct host *host, const struct digest *digest);
 
-/* Reads back all the disk holds into a node that starts. */
-void blocks_host_load(struct world *world, struct host *host);
+/* Reads back all the disk holds into a node that starts. MEMORY. */
+enum error blocks_host_load(struct host *host) MUST_USE;
 void blocks_crash(struct world *world, struct host *host, enum crash_kind kind);
 
 /* The host could read this block of that one now. */

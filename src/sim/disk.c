@@ -27,6 +27,7 @@ void disk_close(struct host *host)
 
 static void failed(struct world *world, struct host *host, enum error error)
 {
+    world->result->disk_errors += error != ERROR_FULL;
     queue_push(&world->queue, (struct happening){.at = world->now + 1,
                                                  .kind = HAPPEN_STORAGE_FAILED,
                                                  .host = host->index,
@@ -63,6 +64,10 @@ void disk_persist(struct world *world, struct host *host, uint64_t token,
 
 void disk_synced(struct world *world, struct host *host, uint64_t token)
 {
+    if (host->full_at > 0 && --host->full_at == 0) {
+        host->is_full = true;
+        world->result->disks_full++;
+    }
     if (host->is_full) {
         failed(world, host, ERROR_FULL);
         queue_push(&world->queue, (struct happening){.at = world->now + FULL_AGAIN,

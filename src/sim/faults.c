@@ -100,6 +100,7 @@ static void strike_host(struct world *world, const struct strike *strike, struct
     case FAULT_DISK_LOST: crash(world, host, CRASH_DISK, lasts); return;
     case FAULT_OLD_IMAGE: image(world, host, lasts); return;
     case FAULT_LEAVE: leave(world, host, number, lasts); return;
+    case FAULT_NO_MEMORY: host_starve(host, strike->value); return;
     case FAULT_DISK_ERROR: disk_fail(host, strike->value, ERROR_IO); return;
     case FAULT_PAUSE:
         world->faults.pauses++;
@@ -108,7 +109,7 @@ static void strike_host(struct world *world, const struct strike *strike, struct
         return;
     case FAULT_WONKY: world->network.wonky[index] = WONKY_LOSS; break;
     case FAULT_SLOW_DISK: host->fsync_delay = (duration)strike->value; break;
-    case FAULT_DISK_FULL: host->is_full = true; break;
+    case FAULT_DISK_FULL: host->full_at = strike->value; break;
     case FAULT_STRAGGLER: host->slowness = (uint32_t)strike->value; break;
     default: assert(!"a fault of one host");
     }
@@ -187,7 +188,10 @@ void faults_end(struct world *world, const struct happening *happening)
     case FAULT_DELAY: network_calm(network); return;
     case FAULT_WONKY: network->wonky[host->index] = 0; return;
     case FAULT_SLOW_DISK: host->fsync_delay = DISK_SYNC_DELAY; return;
-    case FAULT_DISK_FULL: host->is_full = false; return;
+    case FAULT_DISK_FULL:
+        host->is_full = false;
+        host->full_at = 0;
+        return;
     case FAULT_STRAGGLER: host->slowness = 1; return;
     case FAULT_LEAVE: host_return(world, host); return;
     default: assert(!"a fault that ends");

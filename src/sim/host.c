@@ -11,6 +11,7 @@
 #include "sim/disk.h"
 #include "sim/perform.h"
 #include "sim/world.h"
+#include "store/log.h"
 #include "wire/plain.h"
 #include "wire/seal.h"
 
@@ -92,21 +93,41 @@ static void arrange_tick(struct world *world, struct host *host)
                    .at = deadline, .kind = HAPPEN_TICK, .host = host->index, .life = host->life});
 }
 
+static void start_again(struct world *world, const struct host *host)
+{
+    instant at = world->now + RESTART_DELAY;
+    queue_push(&world->queue,
+               (struct happening){.at = at, .kind = HAPPEN_START, .host = host->index});
+}
+
 static void stopped(struct world *world, struct host *host, enum error error)
 {
     host_crash(world, host, CRASH_KILL);
     host->is_gone = error == ERROR_NONE;
-    instant at = world->now + RESTART_DELAY;
-    if (error != ERROR_NONE)
-        queue_push(&world->queue,
-                   (struct happening){.at = at, .kind = HAPPEN_START, .host = host->index});
+    if (error != ERROR_NONE) start_again(world, host);
+}
+
+void host_starve(struct host *host, uint64_t nth)
+{
+    host->starves_at = nth;
+    if (host->node != NULL) node_memory(host->node)->fail_after = nth;
+}
+
+/* How far the countdown is, before the node goes: the next one goes on with it. */
+static void look_at_countdown(struct world *world, struct host *host)
+{
+    if (host->starves_at == 0) return;
+    host->starves_at = host->node == NULL ? 0 : node_memory(host->node)->fail_after;
+    world->result->starved += host->starves_at == 0;
 }
 
 static void perform(struct world *world, struct host *host)
 {
     enum error error = ERROR_NONE;
     bool is_stopped = perform_actions(world, host, &error);
-    checks_step(world, host);
+    look_at_countdown(world, host);
+    /* Without memory its state may lack an entry that its log has: so it stops. */
+    if (error != ERROR_MEMORY) checks_step(world, host);
     if (is_stopped) stopped(world, host, error);
     else arrange_tick(world, host);
 }
@@ -147,6 +168,7 @@ static struct node *open_node(struct world *world, struct host *host)
         .join_count = join_addresses(world, host, join),
         .seed = prng_next(&world->prng),
         .wall_ms = UINT64_C(1700000000000) + (uint64_t)world->now / 1000,
+        .allocation_fails = host->starves_at,
     };
     /* Half of the seeds compact as fast as they can; the draws of the others stay what they were.
      */
@@ -174,6 +196,7 @@ static enum error load_pair(void *context, struct slice key, struct slice value)
     struct world *world = loading->world;
     arena_reset(&world->scratch);
     const char *damage = node_load(loading->host->node, key, value, &world->scratch);
+    if (damage == log_memory) return ERROR_MEMORY;
     if (damage != NULL)
         world_violated(world, loading->host->index, "S4", "the disk reads back damaged: %s",
                        damage);
@@ -187,6 +210,17 @@ static void new_boot(struct world *world, struct host *host)
     host->boot.random = prng_next(&world->prng);
 }
 
+/* A node with all that its disk holds. MEMORY: it, or what there is of it, is to be closed. */
+static enum error load_node(struct world *world, struct host *host)
+{
+    host->node = open_node(world, host);
+    assert(host->node != NULL || host->starves_at > 0);
+    if (host->node == NULL) return ERROR_MEMORY;
+    struct loading loading = {world, host};
+    enum error error = storage_each(host->storage, (struct slice){0}, load_pair, &loading);
+    return error == ERROR_NONE ? blocks_host_load(host) : error;
+}
+
 void host_start(struct world *world, struct host *host)
 {
     if (host->state != HOST_DOWN || host->is_gone || world->is_violated) return;
@@ -195,15 +229,19 @@ void host_start(struct world *world, struct host *host)
     host->state = HOST_UP;
     new_boot(world, host);
     world_say(world, host->index, "start boot=%llu", (unsigned long long)host->boot.counter);
-    host->node = open_node(world, host);
-    assert(host->node != NULL);
-    struct loading loading = {world, host};
-    enum error error = storage_each(host->storage, (struct slice){0}, load_pair, &loading);
+    host->tick_at = INSTANT_NEVER;
+    enum error error = load_node(world, host);
+    if (error == ERROR_MEMORY) {
+        look_at_countdown(world, host);
+        node_close(host->node);
+        host->node = NULL;
+        host->state = HOST_DOWN;
+        start_again(world, host);
+        return;
+    }
     if (error != ERROR_NONE)
         world_violated(world, host->index, "S4", "the disk can't be read: %s", error_text(error));
-    blocks_host_load(world, host);
     checks_loaded(world, host);
-    host->tick_at = INSTANT_NEVER;
     node_start(host->node, world->now, &world->actions);
     perform(world, host);
 }

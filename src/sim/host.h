@@ -67,6 +67,8 @@ struct host {
     uint64_t syncing_token; /* of the fsync in flight; 0 = none */
     duration fsync_delay;
     bool is_full;           /* the disk takes nothing for now */
+    uint64_t full_at;       /* from the n-th sync from now on it does not; 0 = it does */
+    uint64_t starves_at;    /* the node's n-th allocation from now fails; 0 = none */
     struct map blocks; /* struct held_block: blocks.c */
     size_t room;       /* for so many of them; 0 = for all */
 };
@@ -77,6 +79,8 @@ void host_deinit(struct world *world, struct host *host);
 /* Starts its node at a new boot with what the disk holds. Nothing when it is not down. */
 void host_start(struct world *world, struct host *host);
 void host_crash(struct world *world, struct host *host, enum crash_kind kind);
+/* The n-th allocation of its node from now, or of the one that starts next, fails. */
+void host_starve(struct host *host, uint64_t nth);
 /* It had left, or was about to: it is back, as somebody who starts again. */
 void host_return(struct world *world, struct host *host);
 void host_pause(struct world *world, struct host *host);

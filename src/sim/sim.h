@@ -57,6 +57,8 @@ struct sim_result {
     uint64_t faults; /* injected: crashes, partitions, pauses, ... (not each lost datagram) */
     uint64_t datagrams, datagrams_lost;
     uint64_t rotten, disks_lost, puts, removals; /* of a history */
+    uint64_t starved;    /* allocations that failed */
+    uint64_t disk_errors, disks_full;
     uint64_t executions; /* programs started */
     uint64_t marks[SIM_MARKS_MAX]; /* by marks_name: marks.h */
     uint64_t vain;       /* of them, those that nothing asked for: world.c */

@@ -163,6 +163,8 @@ void world_heal(struct world *world)
         host_resume(world, host);
         host->fsync_delay = DISK_SYNC_DELAY;
         host->is_full = false;
+        host->full_at = 0;
+        host_starve(host, 0);
         host->slowness = 1;
         disk_fail(host, 0, ERROR_IO); /* none fails any more */
         if (host->state == HOST_DOWN) host_start(world, host);
