@@ -86,7 +86,7 @@ static void sweep(struct node *node)
 
 static void cut(struct node *node, duration every)
 {
-    struct log_judge by = {node, judge};
+    struct log_judge by = {node, judge, 1 + node->ends_count};
     struct log_pass pass = {.entries_max = LOOKED_AT_MAX};
     pass.is_new = node->now - node->compact_marked >= every;
     if (pass.is_new) node->compact_marked = node->now;
@@ -108,6 +108,7 @@ void compaction_ended(struct node *node)
     duration every = node->compact_every > 0 ? node->compact_every : PASS_EVERY;
     node->compact_next = instant_min(node->compact_next, node->now + every);
     node->prune_wanted = true;
+    node->ends_count++;
 }
 
 void compaction_tick(struct node *node)
@@ -121,7 +122,7 @@ void compaction_tick(struct node *node)
      */
     if (node->snapshot_took == node->now && node->snapshot_took > 0) return;
     trim_jobs(node);
-    struct log_judge by = {node, judge};
+    struct log_judge by = {node, judge, 1 + node->ends_count};
     if (node->prune_wanted)
         node->prune_wanted =
             log_prune(node->log, &by, PRUNE_MAX, &node->actions->arena) == PRUNE_MAX;

@@ -299,6 +299,7 @@ struct node {
     instant compact_next;
     instant compact_marked;   /* the last pass from which entries' age is counted */
     bool prune_wanted;        /* a job has ended, or a cut has moved: kept entries may be void */
+    uint64_t ends_count; /* `ended` entries folded: what compaction judges by */
     bool sweep_cut;           /* batches that were cut are still on the disk */
     instant sweep_cut_next;
     instant snapshot_read;    /* when somebody last read a page of ours */

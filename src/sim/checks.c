@@ -71,6 +71,7 @@ void checks_deinit(struct world *world)
         free(checks->hosts[i].ends);
         free(checks->hosts[i].holds);
         free(checks->hosts[i].durable);
+        free(checks->hosts[i].looked);
     }
     free(checks->hosts);
     free(checks->identities);
@@ -140,12 +141,32 @@ static void check_position(struct world *world, struct host *host,
     }
 }
 
-static void check_feeds(struct world *world, struct host *host)
+/* Was this feed, the n-th, at this position when it was looked at last? If not: now it is. */
+static bool was_there(struct host_checks *checks, size_t n, const struct msg_feed_position *now)
 {
+    if (n == checks->looked_capacity) {
+        checks->looked_capacity = 2 * checks->looked_capacity + 8;
+        checks->looked =
+            realloc(checks->looked, checks->looked_capacity * sizeof *checks->looked);
+        assert(checks->looked != NULL);
+    }
+    struct msg_feed_position *then = &checks->looked[n];
+    bool is_same = n < checks->looked_count && then->have == now->have &&
+                   id_equal(&then->node, &now->node) && boot_equal(&then->boot, &now->boot);
+    *then = *now;
+    if (n >= checks->looked_count) checks->looked_count = n + 1;
+    return is_same;
+}
+
+/* After a step those that moved on; now and then all. */
+static void check_feeds(struct world *world, struct host *host, bool wants_all)
+{
+    struct host_checks *checks = &world->checks.hosts[host->index];
     size_t cursor = 0;
     struct msg_feed_position position;
     while (log_feeds_next(node_log(host->node), &cursor, &position)) {
-        check_position(world, host, &position);
+        bool is_old = was_there(checks, cursor - 1, &position);
+        if (!is_old || wants_all) check_position(world, host, &position);
         if (position.durable > position.have)
             world_violated(world, host->index, "S3", "more is durable than held");
     }
@@ -204,7 +225,7 @@ void checks_step(struct world *world, struct host *host)
     if (log != checks->log_digest) {
         checks->log_digest = log;
         check_state(world, host, log);
-        check_feeds(world, host);
+        check_feeds(world, host, false);
     }
     uint64_t revision = node_jobs(host->node)->revision;
     if (revision != checks->revision) {
@@ -246,7 +267,7 @@ void checks_crashing(struct world *world, struct host *host, enum crash_kind kin
     struct host_checks *checks = &world->checks.hosts[host->index];
     checks->log_digest = checks->revision = 0;
     memset(checks->ends, 0, world->jobs_count * sizeof *checks->ends);
-    checks->durable_count = 0;
+    checks->durable_count = checks->looked_count = 0;
     bool is_kept = kind != CRASH_DISK && !(kind == CRASH_IMAGE && host->image != NULL);
     for (uint32_t i = 0; i < world->jobs_count; i++)
         checks->holds[i] = is_kept && is_on_disk(host, &world->jobs[i]);
@@ -299,8 +320,11 @@ static void check_members(struct world *world, const struct host *host)
 
 void checks_regular(struct world *world)
 {
-    for (uint32_t i = 0; i < world->hosts_count; i++)
-        if (world->hosts[i].node != NULL) check_members(world, &world->hosts[i]);
+    for (uint32_t i = 0; i < world->hosts_count; i++) {
+        if (world->hosts[i].node == NULL) continue;
+        check_members(world, &world->hosts[i]);
+        check_feeds(world, &world->hosts[i], true);
+    }
     queue_push(&world->queue, (struct happening){.at = world->now + CHECK_EVERY,
                                                  .kind = HAPPEN_CHECK,
                                                  .host = UINT32_MAX});

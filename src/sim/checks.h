@@ -20,6 +20,8 @@ struct seen_end {
 struct host_checks {
     uint64_t log_digest;
     uint64_t revision;
+    struct msg_feed_position *looked; /* what it had of each feed when that was looked at last */
+    size_t looked_count, looked_capacity;
     struct seen_end *ends;             /* per job */
     struct msg_feed_position *durable; /* what it had on disk when it crashed */
     size_t durable_count, durable_capacity;

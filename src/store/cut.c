@@ -14,7 +14,8 @@
  *
  * A feed is cut when at least half of what is looked at of it would be dropped: then the work is
  * paid for, and what only waits keeps the signatures of its batches. A pass looks at so many
- * entries and no more, beginning where the last one ended: it is one step of the node. */
+ * entries and no more, beginning where the last one ended: it is one step of the node. What was
+ * not worth a cut is not looked at again before another job has ended or more is there. */
 #include "base/hash.h"
 #include "store/feed.h"
 
@@ -64,9 +65,19 @@ static uint64_t choose(struct log_feed *feed, const struct log_judge *judge, uin
 {
     struct tally sum = {0, 0};
     size_t limit = limit_of(feed), count = 0;
+    uint64_t last = limit > 0 ? feed->batches[limit - 1].last : 0;
+    bool is_known = judge->revision > 0 && feed->spared.revision == judge->revision &&
+                    feed->spared.base == feed->base && feed->spared.last == last;
+    feed->cut = 0;
+    if (limit == 0 || is_known) return 0;
     while (count < limit && sum.total < most && tally(&feed->batches[count], judge, &sum, scratch))
         count++;
     feed->cut = sum.dropped > 0 && 2 * sum.dropped >= sum.total ? count : 0;
+    if (feed->cut == 0 && count == limit) {
+        feed->spared.revision = judge->revision;
+        feed->spared.base = feed->base;
+        feed->spared.last = last;
+    }
     return sum.total;
 }
 

@@ -36,6 +36,9 @@ struct log_feed {
     size_t doomed_capacity;
     size_t waits;           /* kept entries that may be dropped yet; at least */
     uint64_t marked;        /* cut.c: what was held at the last pass: old enough to be cut */
+    struct {
+        uint64_t revision, base, last; /* of the judge; these entries were not worth a cut */
+    } spared;
     size_t cut;             /* cut.c: batches that this pass cuts */
     uint64_t have;          /* sequences base + 1 to have are held */
     uint64_t durable;       /* 1 to durable are on our disk */

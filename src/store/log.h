@@ -73,6 +73,7 @@ enum log_fate {
 struct log_judge {
     void *context;
     enum log_fate (*judge)(void *context, const struct msg_entry *entry, struct msg_stamp *needs);
+    uint64_t revision; /* while it stays, every judgement does; 0: who knows */
 };
 
 struct log;

@@ -4,8 +4,6 @@
  * compile (-Woverride-init on by_type). */
 #include "wire/schema.h"
 
-#include <assert.h>
-
 /* The shortest encoding of each kind. */
 enum {
     MINIMAL_flag = 1,
@@ -112,29 +110,3 @@ const char *wire_name(const struct wire_schema *schema) { return schema->name; }
 unsigned wire_type(const struct wire_schema *schema) { return schema->type; }
 
 size_t wire_struct_size(const struct wire_schema *schema) { return schema->struct_size; }
-
-uint64_t schema_load(enum wire_kind kind, const void *at)
-{
-    assert(kind <= WIRE_word);
-    if (kind == WIRE_flag) return *(const bool *)at;
-    if (kind == WIRE_u8) return *(const uint8_t *)at;
-    if (kind == WIRE_u16) return *(const uint16_t *)at;
-    if (kind == WIRE_u32) return *(const uint32_t *)at;
-    return *(const uint64_t *)at;
-}
-
-bool schema_store(enum wire_kind kind, void *at, uint64_t value)
-{
-    static const uint64_t largest[] = {
-        [WIRE_flag] = 1,          [WIRE_u8] = UINT8_MAX,    [WIRE_u16] = UINT16_MAX,
-        [WIRE_u32] = UINT32_MAX,  [WIRE_u64] = UINT64_MAX,  [WIRE_word] = UINT64_MAX,
-    };
-    assert(kind <= WIRE_word);
-    if (value > largest[kind]) return false;
-    if (kind == WIRE_flag) *(bool *)at = value == 1;
-    else if (kind == WIRE_u8) *(uint8_t *)at = (uint8_t)value;
-    else if (kind == WIRE_u16) *(uint16_t *)at = (uint16_t)value;
-    else if (kind == WIRE_u32) *(uint32_t *)at = (uint32_t)value;
-    else *(uint64_t *)at = value;
-    return true;
-}

@@ -7,6 +7,8 @@
 
 #include "wire/wire.h"
 
+#include <assert.h>
+
 /* The kinds of messages.def, and the three shapes that hold others. */
 enum wire_kind {
     WIRE_flag,
@@ -42,8 +44,31 @@ struct wire_schema {
 };
 
 /* The integer of kind flag, u8, u16, u32, u64 or word at `at`. */
-uint64_t schema_load(enum wire_kind kind, const void *at);
+static inline uint64_t schema_load(enum wire_kind kind, const void *at)
+{
+    assert(kind <= WIRE_word);
+    if (kind == WIRE_flag) return *(const bool *)at;
+    if (kind == WIRE_u8) return *(const uint8_t *)at;
+    if (kind == WIRE_u16) return *(const uint16_t *)at;
+    if (kind == WIRE_u32) return *(const uint32_t *)at;
+    return *(const uint64_t *)at;
+}
+
 /* Stores it; false, and nothing stored, when the kind cannot hold it. */
-bool schema_store(enum wire_kind kind, void *at, uint64_t value);
+static inline bool schema_store(enum wire_kind kind, void *at, uint64_t value)
+{
+    static const uint64_t largest[] = {
+        [WIRE_flag] = 1,          [WIRE_u8] = UINT8_MAX,    [WIRE_u16] = UINT16_MAX,
+        [WIRE_u32] = UINT32_MAX,  [WIRE_u64] = UINT64_MAX,  [WIRE_word] = UINT64_MAX,
+    };
+    assert(kind <= WIRE_word);
+    if (value > largest[kind]) return false;
+    if (kind == WIRE_flag) *(bool *)at = value == 1;
+    else if (kind == WIRE_u8) *(uint8_t *)at = (uint8_t)value;
+    else if (kind == WIRE_u16) *(uint16_t *)at = (uint16_t)value;
+    else if (kind == WIRE_u32) *(uint32_t *)at = (uint32_t)value;
+    else *(uint64_t *)at = value;
+    return true;
+}
 
 #endif

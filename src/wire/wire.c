@@ -34,6 +34,12 @@ static void put(struct writer *writer, const void *bytes, size_t count)
 
 static void put_number(struct writer *writer, uint64_t value)
 {
+    if (value <= 0x7f && writer->left > 0) { /* most are */
+        *writer->at++ = (uint8_t)value;
+        writer->left--;
+        writer->written++;
+        return;
+    }
     uint8_t bytes[NUMBER_SIZE_MAX];
     size_t count = 0;
     for (; value > 0x7f; value >>= 7) bytes[count++] = (uint8_t)(value | 0x80);
@@ -123,13 +129,13 @@ size_t wire_packed_size(const struct wire_schema *schema, const void *message)
 struct slice wire_pack_arena(const struct wire_schema *schema, const void *message,
                              struct arena *arena)
 {
-    size_t size = wire_packed_size(schema, message);
-    uint8_t *bytes = arena_take(arena, size);
+    size_t used = arena->used;
+    uint8_t *bytes = arena_take(arena, 0);
     if (bytes == NULL) return slice_of(NULL, 0);
-    struct writer writer = writer_of(bytes, size);
+    struct writer writer = writer_of(bytes, arena->size - arena->used); /* all that is left */
     bool fits = wire_pack(schema, message, &writer);
-    assert(fits && writer.left == 0);
-    return slice_of(bytes, size);
+    arena->used = fits ? arena->used + writer.written : used;
+    return fits ? slice_of(bytes, writer.written) : slice_of(NULL, 0);
 }
 
 /* ---- decode ---- */
@@ -150,6 +156,11 @@ static const uint8_t *take(struct slice *input, size_t count)
 
 static const char *take_number(struct slice *input, uint64_t *value)
 {
+    if (input->count > 0 && input->at[0] <= 0x7f) { /* most are */
+        *value = input->at[0];
+        *input = slice_of(input->at + 1, input->count - 1);
+        return NULL;
+    }
     *value = 0;
     for (unsigned shift = 0; shift < 7 * NUMBER_SIZE_MAX; shift += 7) {
         const uint8_t *byte = take(input, 1);

@@ -179,7 +179,7 @@ static void write_entry(struct replica *replica, unsigned what, uint8_t argument
 
 static void cut(struct replica *replica)
 {
-    struct log_judge by = {replica, judge};
+    struct log_judge by = {replica, judge, 1 + replica->jobs.revision};
     struct log_pass pass = {.entries_max = 1000, .is_new = true};
     require(storage_sync(replica->disk) == ERROR_NONE);
     log_persisted(replica->log, replica->token);

@@ -294,7 +294,7 @@ static inline void replica_catch_up(struct replica *to, struct replica *from)
 
 static inline size_t replica_cut(struct replica *replica)
 {
-    struct log_judge judge = {replica, lab_judge};
+    struct log_judge judge = {replica, lab_judge, 1 + replica->jobs.revision};
     struct log_pass pass = {.entries_max = PASS_MAX, .is_new = true};
     arena_reset(&replica->scratch);
     return log_cut(replica->log, &judge, &pass, &replica->scratch);
@@ -310,7 +310,7 @@ static inline size_t replica_cut_now(struct replica *replica)
 
 static inline size_t replica_prune(struct replica *replica)
 {
-    struct log_judge judge = {replica, lab_judge};
+    struct log_judge judge = {replica, lab_judge, 1 + replica->jobs.revision};
     arena_reset(&replica->scratch);
     return log_prune(replica->log, &judge, 1000, &replica->scratch);
 }

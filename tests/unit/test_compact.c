@@ -63,7 +63,7 @@ static void a_pass_looks_at_no_more_than_it_may(void **state)
     struct replica *a = replica_open(1);
     say_whole_job(a, 1, 100);
     replica_sync(a);
-    struct log_judge judge = {a, lab_judge};
+    struct log_judge judge = {a, lab_judge, 1 + a->jobs.revision};
     struct log_pass pass = {.entries_max = 0, .is_new = true};
     assert_int_equal(log_cut(a->log, &judge, &pass, &a->scratch), 0);
     pass.entries_max = 30;
@@ -223,7 +223,7 @@ static void a_cut_without_scratch_changes_nothing(void **state)
     replica_sync(a);
     (void)replica_cut(a);
     uint64_t before = replica_state(a), log = log_digest(a->log);
-    struct log_judge judge = {a, lab_judge};
+    struct log_judge judge = {a, lab_judge, 1 + a->jobs.revision};
     size_t cut = 0;
     for (size_t size = 0; cut == 0; size += 64) {
         assert_true(size < 1 << 20);
@@ -235,6 +235,27 @@ static void a_cut_without_scratch_changes_nothing(void **state)
     }
     replica_restart(a);
     assert_true(replica_state(a) == before && log_digest(a->log) == log);
+    replica_close(a);
+}
+
+/* What a pass found not worth a cut is looked at again when a job has ended, and not before. */
+static void what_was_spared_is_not_looked_at_again(void **state)
+{
+    (void)state;
+    struct replica *a = replica_open(1);
+    say_job(a, 1, 10);
+    for (unsigned i = 0; i < 10; i++) (void)say_claim(a, 1, i);
+    replica_sync(a);
+    (void)replica_cut(a);
+    struct log_judge judge = {a, lab_judge, 1 + a->jobs.revision};
+    struct log_pass first = {.entries_max = PASS_MAX}, second = first, third = first;
+    assert_int_equal(log_cut(a->log, &judge, &first, &a->scratch), 0);
+    assert_int_equal(log_cut(a->log, &judge, &second, &a->scratch), 0);
+    assert_true(first.looked_at > 0);
+    assert_int_equal(second.looked_at, 0);
+    say_ended(a, 1);
+    judge.revision++;
+    assert_true(log_cut(a->log, &judge, &third, &a->scratch) > 0);
     replica_close(a);
 }
 
@@ -353,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_crash_at_any_write_of_a_cut_leaves_the_same_state),
         cmocka_unit_test(a_cut_without_memory_changes_nothing),
         cmocka_unit_test(a_cut_without_scratch_changes_nothing),
+        cmocka_unit_test(what_was_spared_is_not_looked_at_again),
         cmocka_unit_test(replicas_may_cut_when_and_where_they_like),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
