@@ -17,5 +17,6 @@ enum {
 #define INSTANT_NEVER INT64_MAX
 
 static inline instant instant_min(instant a, instant b) { return a < b ? a : b; }
+static inline instant instant_max(instant a, instant b) { return a > b ? a : b; }
 
 #endif

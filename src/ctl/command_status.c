@@ -12,11 +12,13 @@
 #include <string.h>
 
 enum {
-    ROW_SIZE = 32 << 10
-}; /* a job_row with its error text */
+    ROW_SIZE = 32 << 10, /* a job_row with its error text */
+    PAGE_SIZE = 4 << 20, /* the largest page of them, copied */
+};
 
 /* The keys that scripts hold on to, and some more. */
-static void json_job(struct json *json, const struct msg_job_row *row)
+static void json_job(struct json *json, const struct msg_job_row *row,
+                     const struct msg_final_row *final)
 {
     char id[ID_TEXT_SIZE];
     json_open(json, '{');
@@ -24,6 +26,8 @@ static void json_job(struct json *json, const struct msg_job_row *row)
     json_field_bytes(json, "name", row->name);
     json_field_text(json, "id", id_text(&row->job, id));
     json_field_text(json, "state", job_outcome_text(row->state));
+    json_field_bool(json, "final", final->is_final);
+    json_field_bytes(json, "final_text", final->text);
     json_field_number(json, "maps", row->maps);
     json_field_number(json, "maps_done", row->maps_done);
     json_field_number(json, "reduces", row->reduces);
@@ -39,7 +43,8 @@ static void json_job(struct json *json, const struct msg_job_row *row)
     json_field_bytes(json, "error", row->error);
 }
 
-static void table_job(struct table *table, const struct msg_job_row *row)
+static void table_job(struct table *table, const struct msg_job_row *row,
+                      const struct msg_final_row *final)
 {
     char elapsed[QUANTITY_TEXT_SIZE];
     table_bytes(table, row->name);
@@ -52,15 +57,17 @@ static void table_job(struct table *table, const struct msg_job_row *row)
     table_cell(table, "%u", row->speculated);
     table_cell(table, "%u", row->failed);
     table_cell(table, "%s", quantity_duration_text(row->elapsed_ms, elapsed));
+    table_cell(table, "%s", row->state == JOB_RUNNING ? "" : final->is_final ? "yes" : "no");
 }
 
 static const char *const header[] = {"JOB",      "STATE",     ">MAPS",  ">REDUCES",
                                      ">RUNNING", ">ATTEMPTS", ">AGAIN", ">COPIES",
-                                     ">FAILED",  ">TIME",     NULL};
+                                     ">FAILED",  ">TIME",     "FINAL",  NULL};
 
-static void json_whole_job(struct json *json, const struct msg_job_row *row)
+static void json_whole_job(struct json *json, const struct msg_job_row *row,
+                           const struct msg_final_row *final)
 {
-    json_job(json, row);
+    json_job(json, row, final);
     json_close(json, '}');
 }
 
@@ -145,32 +152,66 @@ struct listing {
     struct table table;
 };
 
-static void list_row(struct listing *listing, const struct msg_job_row *row)
+static void list_row(struct listing *listing, const struct msg_job_row *row,
+                     const struct msg_final_row *final)
 {
-    if (listing->options->output == OUTPUT_JSON) json_whole_job(&listing->json, row);
+    if (listing->options->output == OUTPUT_JSON) json_whole_job(&listing->json, row, final);
     else if (listing->options->output == OUTPUT_NAME)
         printf("%.*s\n", (int)row->name.count, (const char *)row->name.at);
-    else table_job(&listing->table, row);
+    else table_job(&listing->table, row, final);
+}
+
+typedef void visit_job(void *context, const struct msg_job_row *row,
+                       const struct msg_final_row *final);
+
+/* The rows of a page, and which of them are final. */
+static int visit_page(struct session *session, const struct msg_say_jobs *say, void *context,
+                      visit_job *visit)
+{
+    struct msg_job_name names[256];
+    struct wire_message reply;
+    const struct msg_job_row *rows = say->jobs.at;
+    for (uint32_t i = 0; i < say->jobs.count; i++) names[i].job = rows[i].job;
+    struct msg_ask_final ask = {.jobs = {names, say->jobs.count}};
+    if (say->jobs.count == 0) return EXIT_OK;
+    int code = session_call(session, &wire_ask_final, &ask, MSG_say_final, &reply);
+    if (code != EXIT_OK) return code;
+    const struct msg_say_final *finals = reply.fields;
+    const struct msg_final_row *final = finals->jobs.at;
+    for (uint32_t i = 0; i < say->jobs.count && i < finals->jobs.count; i++)
+        visit(context, &rows[i], &final[i]);
+    return EXIT_OK;
 }
 
 /* Every page of jobs whose name starts with prefix. */
-static int each_job(struct session *session, struct slice prefix, void *context,
-                    void (*visit)(void *context, const struct msg_job_row *row))
+static int each_job(struct session *session, struct slice prefix, void *context, visit_job *visit)
 {
     struct msg_ask_jobs ask = {.prefix = prefix};
-    for (;;) {
+    struct msg_say_jobs say = {.more = true};
+    struct arena arena;
+    void *memory = malloc(PAGE_SIZE);
+    int code = EXIT_OK;
+    if (memory == NULL) abort();
+    while (code == EXIT_OK && say.more) {
         struct wire_message reply;
-        int code = session_call(session, &wire_ask_jobs, &ask, MSG_say_jobs, &reply);
-        if (code != EXIT_OK) return code;
-        const struct msg_say_jobs *say = reply.fields;
-        const struct msg_job_row *rows = say->jobs.at;
-        for (uint32_t i = 0; i < say->jobs.count; i++) visit(context, &rows[i]);
-        if (!say->more || say->jobs.count == 0) return EXIT_OK;
-        ask.after = rows[say->jobs.count - 1].job;
+        code = session_call(session, &wire_ask_jobs, &ask, MSG_say_jobs, &reply);
+        if (code != EXIT_OK) break;
+        arena_init(&arena, memory, PAGE_SIZE); /* the next call's reply replaces this one */
+        if (!wire_copy(&wire_say_jobs, &say, reply.fields, &arena)) abort();
+        const struct msg_job_row *rows = say.jobs.at;
+        code = visit_page(session, &say, context, visit);
+        if (say.jobs.count == 0) break;
+        ask.after = rows[say.jobs.count - 1].job;
     }
+    free(memory);
+    return code;
 }
 
-static void visit_listing(void *context, const struct msg_job_row *row) { list_row(context, row); }
+static void visit_listing(void *context, const struct msg_job_row *row,
+                          const struct msg_final_row *final)
+{
+    list_row(context, row, final);
+}
 
 static int show_all(struct session *session, const struct options *options, bool *is_over)
 {
@@ -194,12 +235,14 @@ static int show_all(struct session *session, const struct options *options, bool
 struct choice {
     struct slice word;
     struct msg_job_row row; /* borrows from arena */
+    struct msg_final_row final;
     struct arena arena;
     bool is_exact;
     unsigned matches;
 };
 
-static void visit_choice(void *context, const struct msg_job_row *row)
+static void visit_choice(void *context, const struct msg_job_row *row,
+                         const struct msg_final_row *final)
 {
     struct choice *choice = context;
     bool is_exact = slice_equal(row->name, choice->word);
@@ -208,23 +251,27 @@ static void visit_choice(void *context, const struct msg_job_row *row)
     choice->is_exact = is_exact;
     choice->matches++;
     arena_reset(&choice->arena);
-    if (!wire_copy(&wire_job_row, &choice->row, row, &choice->arena)) abort();
+    if (!wire_copy(&wire_job_row, &choice->row, row, &choice->arena) ||
+        !wire_copy(&wire_final_row, &choice->final, final, &choice->arena))
+        abort();
 }
 
-static void print_job(const struct options *options, const struct msg_job_row *row,
+static void print_job(const struct options *options, const struct choice *choice,
                       const struct list *counters)
 {
+    const struct msg_job_row *row = &choice->row;
+
     struct listing listing = {.options = options};
     json_begin(&listing.json, stdout);
     table_init(&listing.table, header);
     if (options->output == OUTPUT_JSON) {
-        json_job(&listing.json, row);
+        json_job(&listing.json, row, &choice->final);
         json_locality(&listing.json, counters);
         json_counters(&listing.json, counters);
         json_close(&listing.json, '}');
         json_end(&listing.json);
     } else {
-        list_row(&listing, row);
+        list_row(&listing, row, &choice->final);
     }
     if (options->output == OUTPUT_TABLE || options->output == OUTPUT_WIDE) {
         table_print(&listing.table, stdout);
@@ -237,17 +284,17 @@ static void print_job(const struct options *options, const struct msg_job_row *r
 }
 
 static int ask_and_print(struct session *session, const struct options *options,
-                         const struct msg_job_row *row)
+                         const struct choice *choice)
 {
-    struct msg_ask_counters ask = {.job = row->name};
+    struct msg_ask_counters ask = {.job = choice->row.name};
     struct wire_message reply;
     if (options->output == OUTPUT_NAME) {
-        print_job(options, row, &(struct list){0});
+        print_job(options, choice, &(struct list){0});
         return EXIT_OK;
     }
     int code = session_call(session, &wire_ask_counters, &ask, MSG_say_counters, &reply);
     if (code == EXIT_OK)
-        print_job(options, row, &((const struct msg_say_counters *)reply.fields)->counters);
+        print_job(options, choice, &((const struct msg_say_counters *)reply.fields)->counters);
     return code;
 }
 
@@ -267,7 +314,7 @@ static int show_one(struct session *session, const struct options *options, bool
                     choice.matches, word);
         code = EXIT_USAGE; /* as wait, kill, tasks, logs and explain have it */
     } else if (code == EXIT_OK) {
-        code = ask_and_print(session, options, &choice.row);
+        code = ask_and_print(session, options, &choice);
         *is_over = choice.row.state != JOB_RUNNING;
     }
     free(memory);

@@ -361,6 +361,16 @@ static void tell_present(struct story *story, const struct job *job, enum task_k
     }
 }
 
+static void tell_job_end(struct story *story, const struct job *job)
+{
+    char text[256];
+    if (job->outcome == JOB_RUNNING) return;
+    tell(story, &job->ended, &job->ended.node, "job %s ended: %s (%s)", job->name,
+         job_outcome_text(job->outcome), cause_text(job->ended_cause));
+    final_text(story->node, job, text, sizeof text);
+    tell(story, NULL, NULL, "its result is %s", text);
+}
+
 void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_explain *ask)
 {
     enum task_kind kind;
@@ -388,6 +398,7 @@ void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_ex
         tell_difference(&story, job, &job->tasks[kind][index]);
         tell_present(&story, job, kind, index);
     }
+    tell_job_end(&story, job);
     struct msg_say_story reply = {.request = ask->request, .lines = {story.lines, story.count}};
     links_send(node, stream, &wire_say_story, &reply);
 }

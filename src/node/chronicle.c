@@ -91,9 +91,15 @@ static void tell_job(const struct node *node, const struct stamped *entry, char 
         const struct msg_job_spec *spec = jobs_submitted_spec(entry);
         snprintf(text, size, "job %.*s: %u maps, %u reduces", (int)spec->name.count,
                  (const char *)spec->name.at, spec->maps, spec->reduces);
-    } else
-        snprintf(text, size, "ended %s: %s (%s)", job_text(node, &ended->job, name),
-                 job_outcome_text(ended->outcome), cause_text(ended->cause));
+        return;
+    }
+    const struct job *job = jobs_find(&node->jobs, &ended->job);
+    bool counts = job != NULL && stamp_equal(&job->ended, &entry->stamp);
+    snprintf(text, size, "ended %s: %s (%s)%s", job_text(node, &ended->job, name),
+             job_outcome_text(ended->outcome), cause_text(ended->cause),
+             !counts         ? "; another end of it counts"
+             : job->is_final ? "; final"
+                             : "");
 }
 
 static void tell_member(const struct stamped *entry, char *text, size_t size)

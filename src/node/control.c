@@ -122,6 +122,7 @@ void control_request(struct node *node, struct link *link, const struct wire_mes
     case MSG_ask_tail: logs_ask_tail(node, stream, message->fields); break;
     case MSG_ask_logs: logs_answer(node, stream, message->fields); break;
     case MSG_ask_counters: answers_counters(node, stream, message->fields); break;
+    case MSG_ask_final: final_answer(node, stream, message->fields); break;
     case MSG_ask_info: answers_info(node, stream, message->fields); break;
     case MSG_ask_log: chronicle_answer(node, stream, message->fields); break;
     case MSG_ask_submit: submit_usual(node, stream, message->fields); break;

@@ -1,18 +1,39 @@
 /* How far the others say they hold the log: each peer's last vector, kept for what follows from
- * all of them together. Lag (entries that a member lacks of ours) is for people. Stability
- * (design, section 7): an entry is stable once every node of the roster, dead ones included, has
- * said that it is on its disk; nothing waits for it but the word `final` and deletions that can't
- * be undone. Vectors come from peers that we are linked to; in a flock too large for everyone to
+ * all of them together. Lag (entries that a member lacks of ours) is for people.
+ *
+ * For stability (final.c) what a peer said counts whole or not at all: when it stated a vector, it
+ * held all of that and had written all of that, so who holds as much knows everything that the peer
+ * could have said against an entry in it. Hence of each peer
+ *
+ *   positions   the last vector, with the news since: for lag, and for who leaves
+ *   next        the last whole vector
+ *   waiting     an earlier one, which we do not hold all of yet
+ *   settled     the last one all of which is on our disk
+ *
+ * `waiting` is not replaced by `next` before it has settled: under load the last one is always
+ * ahead of us. Vectors come from peers that we are linked to; in a flock too large for everyone to
  * be linked, entries do not become stable, and nothing else changes. */
 #include "node/state.h"
 
 #include <string.h>
+
+enum {
+    CATCH_UP_MAX = 60 * SECOND, /* whoever had more is gone: what we hold must do */
+};
+
+/* A whole vector, in order of the feeds, as a peer said it. */
+struct statement {
+    struct msg_feed_position *at;
+    size_t count;
+    size_t capacity;
+};
 
 struct heard {
     struct id id;
     struct msg_feed_position *positions;
     size_t count;
     size_t capacity;
+    struct statement next, waiting, settled;
 };
 
 static struct msg_feed_position *find(const struct heard *heard, const struct id *id,
@@ -36,12 +57,30 @@ static struct heard *heard_get(struct node *node, const struct id *id)
     return NULL;
 }
 
+static void state(struct node *node, struct statement *statement, const struct list *feeds)
+{
+    size_t size = sizeof *statement->at;
+    if (feeds->count > statement->capacity) {
+        void *moved = memory_resize(&node->memory, statement->at, statement->capacity * size,
+                                    feeds->count * size);
+        if (moved == NULL) return;
+        statement->at = moved;
+        statement->capacity = feeds->count;
+    }
+    statement->count = feeds->count;
+    if (feeds->count > 0) memcpy(statement->at, feeds->at, feeds->count * size);
+}
+
 /* Without memory it is simply not remembered: the next vector says it again. */
 void heard_vector(struct node *node, const struct id *peer, const struct msg_log_vector *vector)
 {
     struct heard *heard = heard_get(node, peer);
     if (heard == NULL || (!vector->complete && vector->feeds.count == 0)) return;
-    if (vector->complete) heard->count = 0;
+    if (vector->complete) {
+        heard->count = 0;
+        state(node, heard->waiting.count == 0 ? &heard->waiting : &heard->next, &vector->feeds);
+        node->is_final_stale = true;
+    }
     const struct msg_feed_position *positions = vector->feeds.at;
     for (uint32_t i = 0; i < vector->feeds.count; i++) {
         const struct msg_feed_position *said = &positions[i];
@@ -76,18 +115,75 @@ uint64_t heard_lag(const struct node *node, const struct member *member)
     return lag == 0 ? 1 : lag; /* the digests differ, and what differs has not been told */
 }
 
-uint64_t heard_stable(const struct node *node, const struct id *id, const struct boot *boot)
+/* ---- stability ---- */
+
+static bool is_held(const struct node *node, const struct statement *statement)
 {
-    uint64_t stable = log_durable(node->log, id, boot);
-    size_t cursor = 0;
-    for (struct roster_item *item; (item = map_next(&node->roster, &cursor)) != NULL;) {
-        if (id_equal(&item->id, &node->id)) continue;
-        const struct heard *heard = map_get(&node->heard, &item->id);
-        const struct msg_feed_position *theirs = heard == NULL ? NULL : find(heard, id, boot);
-        uint64_t durable = theirs == NULL ? 0 : theirs->durable;
-        if (durable < stable) stable = durable;
+    for (size_t i = 0; i < statement->count; i++) {
+        const struct msg_feed_position *said = &statement->at[i];
+        if (log_durable(node->log, &said->node, &said->boot) < said->have) return false;
     }
-    return stable;
+    return true;
+}
+
+static void swap(struct statement *a, struct statement *b)
+{
+    struct statement moved = *a;
+    *a = *b;
+    *b = moved;
+}
+
+void heard_settle(struct node *node)
+{
+    size_t cursor = 0;
+    for (struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;)
+        while (heard->waiting.count > 0 && is_held(node, &heard->waiting)) {
+            swap(&heard->settled, &heard->waiting);
+            heard->waiting.count = 0;
+            swap(&heard->waiting, &heard->next);
+        }
+}
+
+/* What ends a job, and who owns a task, may be among what is still missing: so a boot that has
+ * heard of more than it holds writes nothing of its own before it has that, or before nobody has
+ * told it anything for long. */
+void heard_catch_up(struct node *node, const struct msg_log_vector *vector)
+{
+    size_t cursor = 0;
+    if (node->may_author) return;
+    if (vector != NULL) node->author_deadline = node->now + CATCH_UP_MAX;
+    if (vector != NULL && vector->complete && !log_is_behind(node->log, vector))
+        node->may_author = true;
+    heard_settle(node);
+    for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;)
+        if (heard->settled.count > 0) node->may_author = true;
+    if (node->may_author) node->is_work_wanted = true;
+}
+
+static uint64_t durable_in(const struct statement *statement, const struct id *id,
+                           const struct boot *boot)
+{
+    size_t low = 0, high = statement->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct msg_feed_position *at = &statement->at[middle];
+        int order = id_compare(&at->node, id);
+        if (order == 0) order = boot_compare(&at->boot, boot);
+        if (order == 0) return at->durable;
+        if (order < 0) low = middle + 1;
+        else high = middle;
+    }
+    return 0;
+}
+
+bool heard_has(const struct node *node, const struct id *peer, const struct msg_stamp *entry)
+{
+    const struct heard *heard = map_get(&node->heard, peer);
+    struct boot newest;
+    if (heard == NULL) return false;
+    if (durable_in(&heard->settled, &entry->node, &entry->boot) < entry->sequence) return false;
+    return log_newest_boot(node->log, peer, &newest) &&
+           durable_in(&heard->settled, peer, &newest) > 0;
 }
 
 /* Who lives holds what it says itself: all other feeds. */
@@ -111,11 +207,19 @@ bool heard_elsewhere(const struct node *node)
     return false;
 }
 
+static void statement_put(struct node *node, struct statement *statement)
+{
+    memory_put(&node->memory, statement->at, statement->capacity * sizeof *statement->at);
+}
+
 void heard_close(struct node *node)
 {
     size_t cursor = 0;
     for (struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;) {
         memory_put(&node->memory, heard->positions, heard->capacity * sizeof *heard->positions);
+        statement_put(node, &heard->next);
+        statement_put(node, &heard->waiting);
+        statement_put(node, &heard->settled);
         memory_put(&node->memory, heard, sizeof *heard);
     }
     map_deinit(&node->heard);

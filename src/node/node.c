@@ -17,7 +17,7 @@
 enum {
     MEMORY_BUDGET = 1 << 30, /* far above what a flock of hundreds needs: a fence, not a plan */
     FETCHED_PIN = 5 * SECOND,
-    AUTHOR_WAIT = 2 * SECOND, /* a new boot waits so long for one exchange */
+    AUTHOR_WAIT = 2 * SECOND, /* a new boot waits so long for the first word of a peer */
     HAND_OVER_ASK = 200 * MILLISECOND,
 };
 
@@ -94,6 +94,7 @@ static void on_entry(void *context, const struct stamped *entry)
     struct node *node = context;
     node_fail(node, jobs_apply(&node->jobs, entry), "jobs");
     node_fail(node, names_apply(&node->names, entry), "names");
+    node_fail(node, flock_apply(&node->flock, entry), "roster");
     if (entry->kind == MSG_joined && entry->fields != NULL)
         (void)fold_roster(node, &((const struct msg_joined *)entry->fields)->node);
     if (entry->kind == MSG_opened) (void)fold_roster(node, &entry->stamp.node);
@@ -102,6 +103,8 @@ static void on_entry(void *context, const struct stamped *entry)
     if (jobs_submitted(entry) != NULL || entry->kind == MSG_named || entry->kind == MSG_unnamed)
         node->is_ack_wanted = true;
     if (entry->kind == MSG_ended) compaction_ended(node);
+    if (entry->kind == MSG_ended && entry->fields != NULL)
+        final_ended(node, &((const struct msg_ended *)entry->fields)->job);
     bool is_waited_for = jobs_submitted(entry) != NULL || entry->kind == MSG_ended ||
                          entry->kind == MSG_named || entry->kind == MSG_unnamed;
     if (is_waited_for) node->pending_next = node->now;
@@ -122,7 +125,8 @@ static void on_persist(void *context, uint64_t token, const struct storage_put *
     struct action *action = actions_push(node->actions, ACTION_PERSIST);
     action->persist.token = node->persist_token = token;
     if (node->is_ack_wanted) node->ack_token = token;
-    node->is_ack_wanted = false;
+    if (node->is_vouch_wanted) node->vouch_token = token;
+    node->is_ack_wanted = node->is_vouch_wanted = false;
     action->persist.puts = copy;
     action->persist.puts_count = count;
 }
@@ -257,6 +261,8 @@ struct node *node_open(const struct node_config *config, instant now)
     frame_subkey(node->crypto, &node->keys[0], &node->id, &node->boot, &node->own_subkey);
     map_init(&node->contacts, &node->memory, offsetof(struct contact, id), sizeof(struct id));
     heard_open(node);
+    flock_init(&node->flock, &node->memory);
+    node->vouch_next = INSTANT_NEVER;
     map_init(&node->roster, &node->memory, offsetof(struct roster_item, id), sizeof(struct id));
     map_init(&node->manifests, &node->memory, offsetof(struct manifest, digest),
              sizeof(struct digest));
@@ -293,6 +299,8 @@ void node_close(struct node *node)
         memory_put(&node->memory, item, sizeof *item);
     }
     map_deinit(&node->roster);
+    flock_deinit(&node->flock);
+    final_close(node);
     tags_drop(node, &node->tags);
     heard_close(node);
     jobs_deinit(&node->jobs);
@@ -441,6 +449,7 @@ static void tick(struct node *node)
     work_tick(node);
     pending_tick(node);
     compaction_tick(node);
+    final_tick(node);
     leave_tick(node);
 }
 
@@ -467,7 +476,6 @@ static void peer_message(struct node *node, struct link *link, const struct wire
         const struct msg_exchange *exchange = message->fields;
         gossip_exchange_take(&node->gossip, node->now, exchange);
         if (exchange->wants_reply) replicas_hello(node, link);
-        node->may_author = true;
         return;
     }
     case MSG_log_vector: replicas_vector(node, link, message->fields); return;
@@ -536,6 +544,7 @@ static void persisted(struct node *node, uint64_t token)
     if (node->storage_waits != ERROR_NONE) node->is_work_wanted = true;
     node->storage_waits = ERROR_NONE;
     replicas_persisted(node, token);
+    final_persisted(node, token);
 }
 
 static void take_event(struct node *node, const struct event *event)
@@ -614,7 +623,7 @@ instant node_deadline(const struct node *node)
     if (node->pendings != NULL) next = instant_min(next, node->pending_next);
     if (!node->may_author) next = instant_min(next, node->author_deadline);
     next = instant_min(next, node->drain_deadline);
-    return next;
+    return instant_min(next, final_deadline(node));
 }
 
 struct id node_id(const struct node *node) { return node->id; }
@@ -626,7 +635,8 @@ bool node_is_alone(const struct node *node)
 
 uint64_t node_state_digest(const struct node *node)
 {
-    uint64_t parts[3] = {jobs_digest(&node->jobs), names_digest(&node->names), tags_digest(node)};
+    uint64_t parts[] = {jobs_digest(&node->jobs), names_digest(&node->names), tags_digest(node),
+                        flock_digest(&node->flock)};
     return hash64(parts, sizeof parts, 0);
 }
 
@@ -638,6 +648,13 @@ uint64_t node_metric(const struct node *node, size_t number)
 }
 struct memory *node_memory(struct node *node) { return &node->memory; }
 
+bool node_is_final(const struct node *node, const struct id *job)
+{
+    const struct job *found = jobs_find(&node->jobs, job);
+    return found != NULL && found->is_final;
+}
+uint64_t node_finals(const struct node *node) { return node->metrics[METRIC_jobs_final]; }
+const struct flock *node_flock(const struct node *node) { return &node->flock; }
 size_t node_running_count(const struct node *node) { return work_running_count(node); }
 const struct gossip *node_gossip(const struct node *node) { return &node->gossip; }
 const struct log *node_log(const struct node *node) { return node->log; }

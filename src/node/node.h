@@ -81,14 +81,20 @@ uint64_t node_log_digest(const struct node *node);
 size_t node_running_count(const struct node *node);
 /* What it lives in; a test sets the countdown. */
 struct memory *node_memory(struct node *node);
+/* The job has ended, and nothing that anybody may still say can change how (final.c). */
+bool node_is_final(const struct node *node, const struct id *job);
+/* How often it has called one so; only ever grows. */
+uint64_t node_finals(const struct node *node);
 /* A counter, by its place in metrics.def. */
 uint64_t node_metric(const struct node *node, size_t number);
 
 struct gossip;
 struct log;
 struct jobs;
+struct flock;
 const struct gossip *node_gossip(const struct node *node);
 const struct log *node_log(const struct node *node);
 const struct jobs *node_jobs(const struct node *node);
+const struct flock *node_flock(const struct node *node);
 
 #endif

@@ -78,7 +78,7 @@ void replicas_vector(struct node *node, struct link *link, const struct msg_log_
 {
     pending_vector(node, &link->peer, vector);
     heard_vector(node, &link->peer, vector);
-    node->may_author = true;
+    heard_catch_up(node, vector);
     if (!vector->complete) {
         if (vector->wants_reply) replicas_ask(node, link, false);
         return;
@@ -115,6 +115,7 @@ void replicas_batch(struct node *node, struct link *link, const struct msg_log_b
 void replicas_persisted(struct node *node, uint64_t token)
 {
     log_persisted(node->log, token);
+    heard_catch_up(node, NULL);
     struct msg_log_vector news = {0};
     if (!log_vector_fill(node->log, true, &news, &node->actions->arena) || news.feeds.count == 0)
         return;

@@ -8,6 +8,7 @@
 #include "node/node.h"
 #include "store/log.h"
 #include "store/names.h"
+#include "store/flock.h"
 #include "tasks/schedule.h"
 #include "wire/frame.h"
 
@@ -288,7 +289,8 @@ struct node {
     struct names names;
     struct jobs jobs;
     struct map heard;  /* by id: the vectors that peers have told: heard.c */
-    struct map roster; /* struct roster_item: who has ever joined */
+    struct flock flock; /* who belongs to it, as the log says */
+    struct map roster; /* struct roster_item: what else is known of who has ever joined */
     uint64_t persist_token;
     enum error storage_waits; /* the disk is full or read-only; NONE: it is not */
     bool is_ack_wanted; /* an entry came whose author waits for our disk */
@@ -306,6 +308,18 @@ struct node {
     instant snapshot_asked;   /* when we last asked for a page; when refused: later than now */
     instant snapshot_took;    /* when we last took one over */
     uint64_t snapshot_had;    /* the one that we took over last: offers of it are old */
+
+    struct job **unfinal;   /* final.c: jobs that have ended, and are not final yet */
+    size_t unfinal_count;
+    size_t unfinal_capacity;
+    bool is_final_stale;    /* something came that may make one final */
+    instant final_next;     /* when it is looked at */
+    instant final_ask;      /* when peers are asked for what they have not said */
+    duration final_patience;
+    bool is_vouch_wanted;   /* an `ended` is about to be written */
+    uint64_t vouch_token;   /* the write of the last one that is not on the disk; 0 = none */
+    instant vouch_next;     /* when all links are told our vector; INSTANT_NEVER */
+    instant vouched;        /* when they were last */
 
     struct link *links;
     uint64_t stream_next; /* even */
@@ -342,7 +356,7 @@ struct node {
     instant work_next;
     uint64_t work_revision; /* of jobs when work was last done */
     bool is_work_wanted;
-    bool may_author; /* one exchange since the boot, or nobody to have it with */
+    bool may_author; /* it has what a peer had, or there is nobody to have it from: heard.c */
     instant author_deadline;
     bool is_draining; /* claims nothing: steer.c */
     instant drain_deadline;
@@ -676,8 +690,25 @@ void heard_vector(struct node *node, const struct id *peer, const struct msg_log
 uint64_t heard_lag(const struct node *node, const struct member *member);
 /* All that we hold is on the disk of somebody else who lives. */
 bool heard_elsewhere(const struct node *node);
-/* Of this feed, how much is known to be on the disk of every node of the roster. */
-uint64_t heard_stable(const struct node *node, const struct id *id, const struct boot *boot);
+/* Did we lack something of what a peer has said since our boot, and hold all of it by now? Then we
+ * may author. vector: one that has just come; NULL: something came to our disk. */
+void heard_catch_up(struct node *node, const struct msg_log_vector *vector);
+/* Looks which whole vectors of the peers we hold by now. */
+void heard_settle(struct node *node);
+/* Has this peer said, in a vector that we hold all of, that the entry is on its disk, and since its
+ * newest boot? */
+bool heard_has(const struct node *node, const struct id *peer, const struct msg_stamp *entry);
+
+/* final.c */
+/* An `ended` of this job was folded. */
+void final_ended(struct node *node, const struct id *id);
+void final_persisted(struct node *node, uint64_t token);
+void final_tick(struct node *node);
+instant final_deadline(const struct node *node);
+/* Why the job is final, or not yet, into text. */
+void final_text(const struct node *node, const struct job *job, char *text, size_t size);
+void final_answer(struct node *node, uint64_t stream, const struct msg_ask_final *ask);
+void final_close(struct node *node);
 
 /* compaction.c */
 void compaction_tick(struct node *node);

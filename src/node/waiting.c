@@ -80,12 +80,15 @@ void waiting_answer(struct node *node, uint64_t stream, const struct msg_ask_exp
     struct telling telling = {.node = node};
     char text[512], name[96], reason[384];
     unsigned slots, closed, left = 0;
-    telling.lines = arena_take(&node->actions->arena, (LINES_MAX + 2) * sizeof *telling.lines);
+    telling.lines = arena_take(&node->actions->arena, (LINES_MAX + 3) * sizeof *telling.lines);
     if (telling.lines == NULL) return;
     count_slots(node, &slots, &closed);
     snprintf(text, sizeof text, "%s is %s; %u attempts run on %u slots; %u members take no tasks",
              job->name, job_outcome_text(job->outcome), count_running(node), slots, closed);
     put(&telling, NULL, text);
+    final_text(node, job, reason, sizeof reason);
+    snprintf(text, sizeof text, "its result is %s", reason);
+    if (job->outcome != JOB_RUNNING) put(&telling, NULL, text);
     for (int kind = 0; kind < 2 && job->outcome == JOB_RUNNING; kind++)
         for (uint32_t i = 0; i < job_tasks_count(job, (enum task_kind)kind); i++) {
             const struct task *task = &job->tasks[kind][i];

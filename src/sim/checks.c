@@ -47,7 +47,8 @@ void checks_init(struct world *world, uint32_t jobs)
              sizeof(((struct chain_item *)0)->key));
     checks->jobs_count = jobs;
     checks->hosts = calloc(world->plan.nodes, sizeof *checks->hosts);
-    assert(checks->hosts != NULL);
+    checks->finals = calloc(jobs + 1, sizeof *checks->finals);
+    assert(checks->hosts != NULL && checks->finals != NULL);
     for (uint32_t i = 0; i < world->plan.nodes; i++) {
         checks->hosts[i].ends = calloc(jobs + 1, sizeof *checks->hosts[i].ends);
         checks->hosts[i].holds = calloc(jobs + 1, sizeof *checks->hosts[i].holds);
@@ -74,6 +75,7 @@ void checks_deinit(struct world *world)
         free(checks->hosts[i].looked);
     }
     free(checks->hosts);
+    free(checks->finals);
     free(checks->identities);
 }
 
@@ -203,6 +205,32 @@ static void check_ends(struct world *world, struct host *host)
     }
 }
 
+/* What is final: one result, everywhere and for ever. */
+static void check_finals(struct world *world, struct host *host)
+{
+    const struct jobs *jobs = node_jobs(host->node);
+    bool is_hasty = world->plan.canary == CANARY_HASTY_FINAL;
+    for (uint32_t i = 0; i < world->jobs_count; i++) {
+        struct seen_final *seen = &world->checks.finals[i];
+        const struct job *job = jobs_find(jobs, &world->jobs[i].id);
+        if (job == NULL || job->outcome == JOB_RUNNING) continue;
+        bool is_final = is_hasty || node_is_final(host->node, &job->id);
+        if (!is_final) continue;
+        if (!seen->is_said) {
+            *seen = (struct seen_final){true,         host->index, world->now,
+                                        job->outcome, job->ended,  job->manifest.digest};
+            continue;
+        }
+        if (stamp_equal(&seen->stamp, &job->ended) && seen->outcome == job->outcome &&
+            digest_equal(&seen->manifest, &job->manifest.digest))
+            continue;
+        world_violated(world, host->index, "S2", "%s was final (%s) at n%u at %lld us, and is %s%s",
+                       world->jobs[i].name, job_outcome_text(seen->outcome), seen->host,
+                       (long long)seen->at, job_outcome_text(job->outcome),
+                       stamp_equal(&seen->stamp, &job->ended) ? "" : " by another end");
+    }
+}
+
 void checks_gone(struct world *world, struct host *host, const struct happening *happening)
 {
     if (happening->life != host->life) return;
@@ -228,10 +256,12 @@ void checks_step(struct world *world, struct host *host)
         check_feeds(world, host, false);
     }
     uint64_t revision = node_jobs(host->node)->revision;
-    if (revision != checks->revision) {
-        checks->revision = revision;
-        check_ends(world, host);
-    }
+    uint64_t finals = node_finals(host->node);
+    bool has_news = revision != checks->revision, has_finals = finals != checks->finals;
+    checks->revision = revision;
+    checks->finals = finals;
+    if (has_news) check_ends(world, host);
+    if (has_news || has_finals) check_finals(world, host);
     if (node_running_count(host->node) > host->slots)
         world_violated(world, host->index, "S8", "%zu programs in %u slots",
                        node_running_count(host->node), host->slots);
@@ -265,7 +295,7 @@ void checks_acknowledged(struct world *world, const struct sim_job *job)
 void checks_crashing(struct world *world, struct host *host, enum crash_kind kind)
 {
     struct host_checks *checks = &world->checks.hosts[host->index];
-    checks->log_digest = checks->revision = 0;
+    checks->log_digest = checks->revision = checks->finals = 0;
     memset(checks->ends, 0, world->jobs_count * sizeof *checks->ends);
     checks->durable_count = checks->looked_count = 0;
     bool is_kept = kind != CRASH_DISK && !(kind == CRASH_IMAGE && host->image != NULL);

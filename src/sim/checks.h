@@ -17,11 +17,22 @@ struct seen_end {
     struct msg_stamp stamp;
 };
 
+/* What the first node that called a job's result final said it was. */
+struct seen_final {
+    bool is_said;
+    uint32_t host;
+    instant at;
+    enum job_outcome outcome;
+    struct msg_stamp stamp;
+    struct digest manifest;
+};
+
 struct host_checks {
     uint64_t log_digest;
     uint64_t revision;
     struct msg_feed_position *looked; /* what it had of each feed when that was looked at last */
     size_t looked_count, looked_capacity;
+    uint64_t finals;                   /* of node_finals */
     struct seen_end *ends;             /* per job */
     struct msg_feed_position *durable; /* what it had on disk when it crashed */
     size_t durable_count, durable_capacity;
@@ -34,6 +45,7 @@ struct checks {
     struct id *identities; /* all that there are (S7) */
     size_t identities_count, identities_capacity;
     struct host_checks *hosts;
+    struct seen_final *finals; /* per job */
     uint32_t jobs_count;
 };
 

@@ -9,6 +9,7 @@
 #include "sim/history.h"
 #include "sim/world.h"
 #include "store/log.h"
+#include "store/flock.h"
 #include "tasks/jobs.h"
 
 #include <stdio.h>
@@ -69,6 +70,33 @@ static const char *missing_logs(struct world *world, char *text, size_t size)
     return NULL;
 }
 
+static const struct host *host_of(const struct world *world, const struct id *id);
+
+/* Somebody who will not come back is waited for: no result becomes final any more. */
+static bool waits_for_nobody(const struct world *world, const struct host *host)
+{
+    const struct flock *flock = node_flock(host->node);
+    size_t cursor = 0;
+    for (const struct flock_node *at; (at = flock_next(flock, &cursor)) != NULL;)
+        if (host_of(world, &at->id) == NULL) return false;
+    return true;
+}
+
+/* All of the roster are here: then what has ended becomes final. */
+static const char *missing_finals(struct world *world, char *text, size_t size)
+{
+    for (uint32_t i = 0; i < world->hosts_count; i++) {
+        const struct host *host = &world->hosts[i];
+        if (host->node == NULL || !waits_for_nobody(world, host)) continue;
+        const struct job *job = node_jobs(host->node)->all;
+        while (job != NULL && (job->outcome == JOB_RUNNING || job->is_final)) job = job->next;
+        if (job == NULL) continue;
+        snprintf(text, size, "n%u does not call the result of %s final", i, job->name);
+        return "L2";
+    }
+    return NULL;
+}
+
 static const struct host *host_of(const struct world *world, const struct id *id)
 {
     for (uint32_t i = 0; i < world->hosts_count; i++)
@@ -116,6 +144,7 @@ const char *converge_missing(struct world *world, char *text, size_t size)
 {
     const char *missing = missing_jobs(world, text, size);
     if (missing == NULL) missing = missing_logs(world, text, size);
+    if (missing == NULL) missing = missing_finals(world, text, size);
     for (uint32_t i = 0; i < world->hosts_count && missing == NULL; i++)
         if (world->hosts[i].node != NULL)
             missing = missing_members_of(world, &world->hosts[i], text, size);

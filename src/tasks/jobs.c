@@ -282,6 +282,7 @@ static enum error apply_ended(struct jobs *jobs, const struct msg_stamp *stamp,
     job->output_size = ended->size;
     job->ended_wall_ms = ended->wall_ms;
     job->error = text;
+    job->is_final = false;
     job_changed(jobs, job);
     if (!is_first) return ERROR_NONE;
     tasks_ended(jobs, job, TASK_MAP);

@@ -35,6 +35,11 @@ check "status: the keys" json 'has("job") and has("name") and has("state") and h
   and has("reduces_done") and has("attempts") and has("reexecuted") and has("speculated") and has("failed") and has("elapsed_ms")
   and has("error")'
 check "status: job is the name that commands take" json --arg job "$job" '.job == $job and .state == "done" and .reduces_done == 2'
+final_everywhere() { for n in 1 2 3; do [ "$(AT=${ADDR[$n]} ctl status "$job" -o json | jq .final)" = true ] || return 1; done; }
+check "status: the result becomes final, at every node" wait_for 20 final_everywhere
+check "status: a table has the word" sh -c "'$BUILD/mrctl' -n '${ADDR[1]}' status '$job' | grep -q 'FINAL' && '$BUILD/mrctl' -n '${ADDR[1]}' status '$job' | grep -q ' yes *$'"
+check "log: an end that is final says so" sh -c "'$BUILD/mrctl' -n '${ADDR[1]}' log --job '$job' | grep -q 'ended $job: done .*; final$'"
+check "explain of a task: and so does its story" sh -c "'$BUILD/mrctl' -n '${ADDR[1]}' explain '$job/m0' | grep -q 'its result is final'"
 check "--json is -o json" mr --json status
 check "status of all: an array" json --arg job "$job" 'any(.[]; .job == $job)'
 check "-o name" mr status -o name

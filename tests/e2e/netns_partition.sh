@@ -38,6 +38,10 @@ round() {
   both=$(on 1 submit -q -m "sleep 1; tr -s '[:space:]' '\n' | sed '/^\$/d'" -r 'uniq -c' -i data:data)
   know() { for n in 1 2 3 4 5; do on $n status "$both" >/dev/null 2>&1 || return 1; done; }
   check "round $1: all know a job" wait_for 5 know
+  finals() { on "$1" status -o json | jq --arg l "$left" --arg r "$right" --arg b "$both" \
+    '[.[] | select((.job == $l or .job == $r or .job == $b) and .final)] | length'; }
+  all_final() { for n in 1 2 3 4 5; do [ "$(finals $n)" = 3 ] || return 1; done; }
+  said_why() { on 1 explain "$left" --pending | grep -q 'not final yet: node[345] (dead)'; }
   net_cut '{1,2}' '{3,4,5}'
   net_cut '{3,4,5}' '{1,2}'
   left=$(on 1 submit -q "${words[@]}" -i "$DIR/input") && right=$(on 3 submit -q "${words[@]}" -i "$DIR/input")
@@ -46,6 +50,8 @@ round() {
   check "round $1: the side of three ends its job" wait_for 60 ended_at "$right" 5
   check "round $1: the side of two ends the one that both have" wait_for 60 ended_at "$both" 2
   check "round $1: and so does the side of three" wait_for 60 ended_at "$both" 4
+  check "round $1: nothing that ended while some were cut off is called final" [ "$(finals 1)$(finals 4)" = "00" ]
+  check "round $1: and it is said who is waited for" said_why
   check "round $1: the sides have different states" [ "$(digest 1)" != "$(digest 3)" ]
   for n in 1 3; do on $n status -o json | jq -c 'sort_by(.job)[] | [.job, .state]' >"$DIR/states.$n"; done
   start=$EPOCHREALTIME
@@ -54,6 +60,7 @@ round() {
   took=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN {printf "%.2f", b - a}')
   TOOK+=("$took")
   check "round $1: all know how all ended" wait_for 5 ended_at_all "$left" "$right" "$both"
+  check "round $1: all of it becomes final everywhere" wait_for 20 all_final
   on 2 status -o json | jq -c 'sort_by(.job)[] | [.job, .state]' >"$DIR/states.all"
   check "round $1: what had ended has ended so" [ "$(sort -u "$DIR/states.1" "$DIR/states.3" | comm -23 - <(sort "$DIR/states.all") | wc -l)" = 0 ]
   for job in "$left" "$right" "$both"; do

@@ -535,6 +535,14 @@ static const struct golden goldens[] = {
      "367f9469b44ac10c14a520e904685b2c6b7b25"},
     {"say_tail", 0xfcce8c59110dee34,
      "99e189d0040109f7bfafd2dfc3a64609ce083635cd7b59929d"},
+    {"job_name", 0x6389f096c80bbba8,
+     "1e18f6282b22dff82e545b6749447c5f"},
+    {"ask_final", 0xc9596cc6356a4bcd,
+     "01020408419430adf66a92aa401f4942402c4d59dadcdaf4aef844baad91a8d9bc85"},
+    {"final_row", 0x5924ffcf8e8d8b0a,
+     "407c714f21fb7327aa3b7449c8e02256011931696820786f6b6468366777796f5f7a6364746c6637363678"},
+    {"say_final", 0x8714742b340be49f,
+     "96e2a0a1e30f00"},
 };
 
 #endif
