@@ -1,28 +1,32 @@
-/* The bulk client (fetch.h). A fetch goes through its holders one by one until one gives bytes with
- * the right digest:
+/* The bulk client (fetch.h). A fetch goes through its holders one by one until all bytes are here
+ * and have the right digest:
  *
  *   WAITING -> ASKING -> RECEIVING -> FINISHING -> PLACING -> gone
  *      ^         ^  |        |            |
  *      |         +--+--------+------------+   this holder failed: the next one
  *      +------------+                         all failed: once more after a second, then given up
  *
- * A holder is given up after 5 s without progress. Streams are kept for a while and used again,
- * since a reduce fetches many parts from the same few nodes and a handshake costs more than a small
- * part. */
+ * A holder is given up after 5 s without progress. What it gave stays: the next one (or the same
+ * again) is asked for the rest, as long as it stores the same bytes under that digest. Should the
+ * whole turn out wrong, and come from several, nobody knows whose fault it is: then it is fetched
+ * anew, of one holder at a time. A round of holders that brought the fetch on is not counted. */
 #include "io/fetch.h"
 
 #include "base/hash.h"
 #include "base/map.h"
 #include "io/blocks.h"
 #include "io/bulk.h"
+#include "io/expect.h"
+#include "io/reuse.h"
 #include "io/loop.h"
-#include "io/partitioned.h"
 #include "io/sink.h"
 #include "io/stream.h"
+#include "node/metrics.h"
+#include "node/node.h"
 #include "wire/kinds.h"
-#include "wire/seal.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -31,8 +35,8 @@ enum {
     FETCH_ROUNDS_MAX = 2,
     FETCH_ROUND_PAUSE = 1 * SECOND,  /* a holder that starts anew is back after about this */
     FETCH_TIMEOUT = 5 * SECOND,      /* without progress */
-    FETCH_IDLE_TIMEOUT = 10 * SECOND,/* a stream kept for later */
-    FETCH_IDLE_MAX = 16,
+    FETCH_HOLDERS_MAX = 64,          /* of all who want it; four times what one of them names */
+    FETCH_ADVANCE = 1 << 20,         /* bytes that a round must bring so as not to count */
 };
 
 enum fetch_state {
@@ -61,8 +65,15 @@ struct fetch {
     struct stream *stream;
     bool is_list;   /* a manifest: it may use the disk's reserve */
     bool is_reused; /* the stream was kept from before: it may have ended meanwhile */
-    struct sink *sink;
+    bool is_held;   /* ASKING, as soon as the sink has room again */
+    bool is_mixed;  /* the bytes in the sink are of several holders */
+    bool is_single; /* they may not be any more */
+    struct sink *sink; /* stays from holder to holder, with the first `received` bytes */
     uint64_t size, received;
+    uint64_t received_before; /* this round */
+    unsigned begun;           /* how often, from the first byte on */
+    uint64_t index_hash;      /* of how they are stored, where they come from */
+    struct address source;    /* who gave the last of them */
     bool is_partitioned;
     char path[FILE_PATH_MAX];
     struct block_place *place;
@@ -74,8 +85,7 @@ struct fetches {
     struct fetch *oldest, *newest;   /* WAITING ones */
     size_t active_count;
     uv_timer_t timer;
-    struct stream *idle[FETCH_IDLE_MAX];
-    size_t idle_count;
+    struct reuse reuse;
     bool is_closing;
 };
 
@@ -83,57 +93,8 @@ static const struct stream_user fetch_user;
 
 static void pump_soon(struct fetches *fetches, duration delay);
 static void try_next(struct fetch *fetch);
-
-/* ---- streams kept for later ---- */
-
-static void idle_remove(struct fetches *fetches, struct stream *stream)
-{
-    for (size_t i = 0; i < fetches->idle_count; i++) {
-        if (fetches->idle[i] != stream) continue;
-        fetches->idle[i] = fetches->idle[--fetches->idle_count];
-        return;
-    }
-}
-
-static void on_idle_record(struct stream *stream, struct slice bytes)
-{
-    (void)bytes; /* nobody asked */
-    idle_remove(stream->context, stream);
-    stream_drop(stream);
-}
-
-static void on_idle_closed(struct stream *stream, enum error error, const char *reason)
-{
-    (void)error;
-    (void)reason;
-    idle_remove(stream->context, stream);
-}
-
-static const struct stream_user idle_user = {NULL, on_idle_record, NULL, on_idle_closed};
-
-static void idle_put(struct fetches *fetches, struct stream *stream)
-{
-    if (fetches->idle_count == FETCH_IDLE_MAX || fetches->is_closing) {
-        stream_end(stream);
-        return;
-    }
-    fetches->idle[fetches->idle_count++] = stream;
-    stream->user = &idle_user;
-    stream->context = fetches;
-    stream_set_deadline(stream, loop_now() + FETCH_IDLE_TIMEOUT);
-    stream_resume(stream);
-}
-
-static struct stream *idle_take(struct fetches *fetches, const struct address *address)
-{
-    for (size_t i = 0; i < fetches->idle_count; i++) {
-        struct stream *stream = fetches->idle[i];
-        if (!address_equal(&stream->address, address)) continue;
-        idle_remove(fetches, stream);
-        return stream;
-    }
-    return NULL;
-}
+static void list_remove(struct fetch *fetch);
+static void ask(struct fetch *fetch);
 
 /* ---- files fetched for tasks ---- */
 
@@ -231,17 +192,41 @@ static void release_stream(struct fetch *fetch)
 {
     if (fetch->stream != NULL) stream_drop(fetch->stream);
     fetch->stream = NULL;
+    fetch->is_held = false;
 }
 
-/* This holder's bytes are not what the digest says. */
-static void blame_holder(struct fetch *fetch)
+/* For the next fetch from there. */
+static void give_back(struct fetch *fetch)
+{
+    if (fetch->fetches->is_closing) stream_end(fetch->stream);
+    else reuse_put(&fetch->fetches->reuse, fetch->stream);
+    fetch->stream = NULL;
+}
+
+static void drop_sink(struct fetch *fetch)
+{
+    if (fetch->sink != NULL) sink_abort(fetch->sink);
+    fetch->sink = NULL;
+}
+
+/* The bytes are not what the digest says. */
+static void begin_anew(struct fetch *fetch)
 {
     struct loop *loop = fetch->fetches->loop;
-    assert(fetch->holder > 0);
-    refusals_note(&loop->refusals, &loop->trace, loop_now(),
-                  "a block with other bytes than its digest's",
-                  &fetch->holders[fetch->holder - 1].address);
+    if (!fetch->is_mixed)
+        refusals_note(&loop->refusals, &loop->trace, loop_now(),
+                      "a block with other bytes than its digest's", &fetch->source);
+    fetch->is_single = fetch->is_single || fetch->is_mixed;
     try_next(fetch);
+}
+
+/* In the midst of something, as far as the others are concerned. */
+static void stop_waiting(struct fetch *fetch)
+{
+    if (fetch->state != FETCH_WAITING) return;
+    list_remove(fetch);
+    fetch->fetches->active_count++;
+    fetch->state = FETCH_ASKING;
 }
 
 /* The sink is done: the file is complete and right, or it is not. */
@@ -252,9 +237,11 @@ static void on_sink_ended(void *context, enum error error, const struct digest *
     (void)digest;
     (void)size;
     fetch->sink = NULL;
+    fetch->is_held = false;
     if (error != ERROR_NONE) {
+        stop_waiting(fetch);
         release_stream(fetch);
-        if (error == ERROR_CORRUPT) blame_holder(fetch);
+        if (error == ERROR_CORRUPT) begin_anew(fetch);
         else finish(fetch, error, NULL);
     } else if (fetch->key.makes_block) {
         start_place(fetch);
@@ -268,6 +255,10 @@ static void on_sink_ended(void *context, enum error error, const struct digest *
 static void on_sink_ready(void *context)
 {
     struct fetch *fetch = context;
+    if (fetch->state == FETCH_ASKING && fetch->is_held) {
+        ask(fetch);
+        return;
+    }
     if (fetch->state != FETCH_RECEIVING) return;
     stream_set_deadline(fetch->stream, loop_now() + FETCH_TIMEOUT);
     stream_resume(fetch->stream);
@@ -277,9 +268,13 @@ static const struct sink_user fetch_sink_user = {on_sink_ready, on_sink_ended};
 
 /* ---- from one holder ---- */
 
+/* The rest. A record must fit into the sink when it comes. */
 static void ask(struct fetch *fetch)
 {
     struct msg_fetch message = {.digest = fetch->key.digest, .part = fetch->key.part};
+    fetch->is_held = fetch->sink != NULL && !sink_has_room(fetch->sink);
+    if (fetch->is_held) return;
+    if (fetch->sink != NULL) message.offset = fetch->received;
     stream_set_deadline(fetch->stream, loop_now() + FETCH_TIMEOUT);
     bulk_send(fetch->stream, &wire_fetch, &message); /* fetch may be gone now */
 }
@@ -288,7 +283,7 @@ static bool ask_holder(struct fetch *fetch, const struct address *address)
 {
     struct fetches *fetches = fetch->fetches;
     fetch->state = FETCH_ASKING;
-    fetch->stream = idle_take(fetches, address);
+    fetch->stream = reuse_take(&fetches->reuse, address);
     fetch->is_reused = fetch->stream != NULL;
     if (fetch->is_reused) {
         fetch->stream->user = &fetch_user;
@@ -315,8 +310,14 @@ static void wait_until(struct fetch *fetch, instant retry)
 
 static void end_round(struct fetch *fetch)
 {
+    uint64_t received = fetch->sink == NULL ? 0 : fetch->received;
+    bool has_advanced = fetch->begun <= FETCH_ROUNDS_MAX &&
+                        received >= fetch->received_before + FETCH_ADVANCE;
     fetch->holder = 0;
-    if (++fetch->round == FETCH_ROUNDS_MAX || fetch->holders_count == 0) {
+    fetch->received_before = received;
+    if (!has_advanced) fetch->round++;
+    if (fetch->round >= FETCH_ROUNDS_MAX || fetch->holders_count == 0) {
+        drop_sink(fetch);
         finish(fetch, ERROR_NOT_FOUND, NULL);
         return;
     }
@@ -326,99 +327,109 @@ static void end_round(struct fetch *fetch)
 
 static void try_next(struct fetch *fetch)
 {
-    assert(fetch->stream == NULL && fetch->sink == NULL);
+    assert(fetch->stream == NULL);
     while (fetch->holder < fetch->holders_count)
         if (ask_holder(fetch, &fetch->holders[fetch->holder++].address)) return;
     end_round(fetch);
 }
 
+/* It broke the rules: nothing of it is kept. */
 static void abandon_holder(struct fetch *fetch)
 {
-    if (fetch->sink != NULL) sink_abort(fetch->sink);
-    fetch->sink = NULL;
+    drop_sink(fetch);
     release_stream(fetch);
     try_next(fetch);
 }
 
-/* What bytes the reply promises: pieces (*count of them, malloc'ed), or NULL when they are not
- * those asked for. */
-static struct sink_piece *expect_index(const struct fetch *fetch,
-                                       const struct msg_fetch_reply *reply, size_t *count)
+/* It broke off: others go on where it stopped. */
+static void lose_holder(struct fetch *fetch)
 {
-    struct digest digest;
-    uint64_t size;
-    /* Its size is what this holder's compressor made of it: only the records are in the name. */
-    if (partitioned_check(reply->index, &size) != NULL) return NULL;
-    crypto_sodium.digest(partitioned_name(reply->index), &digest);
-    if (!digest_equal(&digest, &fetch->key.digest)) return NULL;
-    uint32_t segments = partitioned_count(reply->index);
-    bool is_whole = fetch->key.part == PART_WHOLE;
-    if (is_whole ? reply->size != size : fetch->key.part >= segments) return NULL;
-    struct sink_piece *pieces = calloc((size_t)segments + 1, sizeof *pieces);
-    if (pieces == NULL) return NULL;
-    pieces[0] = (struct sink_piece){
-        .size = reply->index.count,
-        .check = hash64(reply->index.at, reply->index.count, 0),
-        .has_check = true,
-    };
-    *count = 1;
-    for (uint32_t i = 0; i < segments; i++) {
-        struct segment segment = partitioned_segment(reply->index, i);
-        struct sink_piece piece = {
-            .size = segment.size, .check = segment.check, .has_check = true};
-        if (is_whole) pieces[(*count)++] = piece;
-        else if (i == fetch->key.part) pieces[0] = piece;
-    }
-    if (is_whole || reply->size == pieces[0].size) return pieces;
-    free(pieces);
-    return NULL;
-}
-
-static struct sink_piece *expect_plain(const struct fetch *fetch,
-                                       const struct msg_fetch_reply *reply, size_t *count)
-{
-    if (fetch->key.part != PART_WHOLE || reply->size != fetch->block_size) return NULL;
-    struct sink_piece *pieces = malloc(sizeof *pieces);
-    if (pieces != NULL)
-        *pieces = (struct sink_piece){.size = reply->size, .digest = fetch->key.digest};
-    *count = 1;
-    return pieces;
+    if (fetch->is_single) drop_sink(fetch);
+    release_stream(fetch);
+    try_next(fetch);
 }
 
 static void complete(struct fetch *fetch)
 {
-    idle_put(fetch->fetches, fetch->stream);
-    fetch->stream = NULL;
+    give_back(fetch);
     fetch->state = FETCH_FINISHING;
     sink_finish(fetch->sink, fetch->key.makes_block);
 }
 
-/* These return false when the stream is no longer this fetch's, which may be gone. */
-static bool on_reply(struct fetch *fetch, const struct msg_fetch_reply *reply)
+static void open_sink(struct fetch *fetch, const struct sink_piece *pieces, size_t count)
 {
     struct loop *loop = fetch->fetches->loop;
-    size_t count = 0;
-    if (reply->status != ERROR_NONE) { /* this one hasn't got it */
-        idle_put(fetch->fetches, fetch->stream);
-        fetch->stream = NULL;
-        try_next(fetch);
+    blocks_temporary(loop->blocks, fetch->path);
+    fetch->sink = sink_open(loop, fetch->path, pieces, count, &fetch_sink_user, fetch);
+    if (fetch->sink != NULL && fetch->is_list) sink_use_reserve(fetch->sink);
+    fetch->received = fetch->received_before = 0;
+    fetch->begun++;
+    fetch->is_mixed = false;
+}
+
+/* Opens the sink, or goes on with it; it stores the same records in its own way: then all of it. */
+static void go_on(struct fetch *fetch, const struct sink_piece *pieces, size_t count, uint64_t size,
+                  struct slice index)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    uint64_t hash = hash64(index.at, index.count, 0);
+    const struct address *address = &fetch->stream->address;
+    if (fetch->sink == NULL) open_sink(fetch, pieces, count);
+    else if (size != fetch->size || hash != fetch->index_hash) drop_sink(fetch);
+    else {
+        node_add(fetch->fetches->loop->node, METRIC_fetch_bytes_resumed, fetch->received);
+        fetch->is_mixed = fetch->is_mixed || !address_equal(&fetch->source, address);
+    }
+    trace_line(&fetch->fetches->loop->trace, TRACE_DEBUG,
+               "event=fetch from=%s size=%" PRIu64 " offset=%" PRIu64, address_text(address, text),
+               size, fetch->sink == NULL ? 0 : fetch->received);
+    fetch->size = size;
+    fetch->index_hash = hash;
+    fetch->is_partitioned = index.count > 0;
+    fetch->source = *address;
+}
+
+/* These return false when the stream is no longer this fetch's, which may be gone. */
+
+/* This holder again, from the first byte on. */
+static bool ask_for_all(struct fetch *fetch)
+{
+    fetch->holder--;
+    abandon_holder(fetch);
+    return false;
+}
+
+static bool on_refusal(struct fetch *fetch, enum error error)
+{
+    /* It may store the same records in fewer bytes than are here of another's. */
+    if (error == ERROR_INVALID && fetch->sink != NULL) return ask_for_all(fetch);
+    give_back(fetch);
+    try_next(fetch);
+    return false;
+}
+
+static bool on_reply(struct fetch *fetch, const struct msg_fetch_reply *reply)
+{
+    bool goes_on = fetch->sink != NULL;
+    struct expect expect = {.digest = fetch->key.digest,
+                            .part = fetch->key.part,
+                            .block_size = fetch->block_size,
+                            .offset = goes_on ? fetch->received : 0};
+    size_t count;
+    uint64_t size;
+    if (reply->status != ERROR_NONE) return on_refusal(fetch, reply->status);
+    struct sink_piece *pieces = expect_pieces(&expect, reply, &count, &size);
+    if (pieces == NULL) {
+        lose_holder(fetch);
         return false;
     }
-    struct sink_piece *pieces = reply->index.count > 0 ? expect_index(fetch, reply, &count)
-                                                       : expect_plain(fetch, reply, &count);
-    if (pieces != NULL) {
-        blocks_temporary(loop->blocks, fetch->path);
-        fetch->sink = sink_open(loop, fetch->path, pieces, count, &fetch_sink_user, fetch);
-        free(pieces);
-        if (fetch->sink != NULL && fetch->is_list) sink_use_reserve(fetch->sink);
-    }
+    go_on(fetch, pieces, count, size, reply->index);
+    free(pieces);
+    if (fetch->sink == NULL && goes_on) return ask_for_all(fetch);
     if (fetch->sink == NULL) {
         abandon_holder(fetch);
         return false;
     }
-    fetch->is_partitioned = reply->index.count > 0;
-    fetch->size = reply->size;
-    fetch->received = 0;
     fetch->state = FETCH_RECEIVING;
     if (fetch->size > 0) return true;
     complete(fetch);
@@ -432,6 +443,7 @@ static bool on_chunk(struct fetch *fetch, struct slice bytes)
         return false;
     }
     fetch->received += bytes.count;
+    node_add(fetch->fetches->loop->node, METRIC_fetch_bytes, bytes.count);
     bool has_room = sink_write(fetch->sink, bytes);
     if (fetch->received == fetch->size) {
         complete(fetch);
@@ -472,9 +484,10 @@ static void on_closed(struct stream *stream, enum error error, const char *reaso
     trace_line(&loop->trace, TRACE_DEBUG, "event=fetch_failed from=%s error=\"%s\" reason=\"%s\"",
                address_text(&stream->address, text), error_text(error), reason);
     fetch->stream = NULL;
+    fetch->is_held = false;
     if (fetch->is_reused && fetch->state == FETCH_ASKING)
         fetch->holder--; /* it was stale: connect anew */
-    abandon_holder(fetch);
+    lose_holder(fetch);
 }
 
 static const struct stream_user fetch_user = {on_opened, on_record, NULL, on_closed};
@@ -536,14 +549,24 @@ static struct fetch *find_same(const struct fetches *fetches, struct fetch_key k
     return fetch != NULL ? fetch : map_get(&fetches->map, &key);
 }
 
-/* Without ourselves and without those that have no address. */
-static bool copy_holders(struct fetch *fetch, const struct msg_block_holder *holders, size_t count)
+static bool has_holder(const struct fetch *fetch, const struct msg_block_holder *holder)
 {
-    fetch->holders = malloc((count + 1) * sizeof *holders);
-    if (fetch->holders == NULL) return false;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < fetch->holders_count; i++)
+        if (address_equal(&fetch->holders[i].address, &holder->address)) return true;
+    return false;
+}
+
+/* Without ourselves, those that have no address, and those that are known already: each want may
+ * know of others. */
+static bool add_holders(struct fetch *fetch, const struct msg_block_holder *holders, size_t count)
+{
+    size_t size = (fetch->holders_count + count + 1) * sizeof *holders;
+    struct msg_block_holder *more = realloc(fetch->holders, size);
+    if (more == NULL) return false;
+    fetch->holders = more;
+    for (size_t i = 0; i < count && fetch->holders_count < FETCH_HOLDERS_MAX; i++)
         if (!id_equal(&holders[i].node, &fetch->fetches->loop->self) &&
-            !address_is_none(&holders[i].address))
+            !address_is_none(&holders[i].address) && !has_holder(fetch, &holders[i]))
             fetch->holders[fetch->holders_count++] = holders[i];
     return true;
 }
@@ -562,13 +585,16 @@ enum error fetch_start(struct fetches *fetches, struct fetch_want *want,
         fetch->fetches = fetches;
         fetch->key = key;
         fetch->block_size = block->size;
-        if (!copy_holders(fetch, holders, holders_count) ||
+        if (!add_holders(fetch, holders, holders_count) ||
             map_add(&fetches->map, fetch) != ERROR_NONE) {
             fetch_free(fetch);
             return ERROR_MEMORY;
         }
         wait_until(fetch, loop_now());
+    } else if (!add_holders(fetch, holders, holders_count)) {
+        return ERROR_MEMORY;
     }
+    fetch->is_list = fetch->is_list || want->is_list;
     want->fetch = fetch;
     want->next = fetch->wants;
     fetch->wants = want;
@@ -589,7 +615,7 @@ static void give_up(struct fetch *fetch)
 {
     if (fetch->state == FETCH_PLACING) return;
     if (fetch->state == FETCH_WAITING) list_remove(fetch);
-    if (fetch->sink != NULL) sink_abort(fetch->sink);
+    drop_sink(fetch);
     release_stream(fetch);
     finish(fetch, ERROR_NONE, NULL);
 }
@@ -603,48 +629,6 @@ void fetch_cancel(struct fetch_want *want)
     *link = want->next;
     want->fetch = NULL;
     if (fetch->wants == NULL) give_up(fetch);
-}
-
-/* ---- blocks that the core wants ---- */
-
-struct block_want {
-    struct fetch_want want;
-    struct loop *loop;
-    uint64_t token;
-    struct msg_block_ref block;
-};
-
-static void on_block(struct fetch_want *want, enum error error, struct fetched *file)
-{
-    struct block_want *block_want = (struct block_want *)want;
-    struct event event = {.kind = error == ERROR_NONE ? EVENT_BLOCK_STORED : EVENT_BLOCK_FAILED};
-    assert(file == NULL);
-    if (error == ERROR_NONE) {
-        event.block_stored.token = block_want->token;
-        event.block_stored.block = block_want->block;
-    } else {
-        event.block_failed.token = block_want->token;
-        event.block_failed.digest = block_want->block.digest;
-        event.block_failed.error = error;
-    }
-    loop_feed(block_want->loop, &event);
-    free(block_want);
-}
-
-void fetch_block(struct fetches *fetches, uint64_t token, const struct msg_block_ref *block,
-                 bool is_list, const struct msg_block_holder *holders, size_t holders_count)
-{
-    const struct block *here = blocks_find(fetches->loop->blocks, &block->digest);
-    struct block_want *want = calloc(1, sizeof *want);
-    if (want == NULL) return; /* the core asks again */
-    *want = (struct block_want){.loop = fetches->loop, .token = token, .block = *block};
-    want->want.makes_block = true;
-    want->want.done = on_block;
-    enum error error = ERROR_NONE;
-    if (here == NULL)
-        error = fetch_start(fetches, &want->want, block, PART_WHOLE, holders, holders_count);
-    if (want->want.fetch != NULL && is_list) want->want.fetch->is_list = true;
-    if (want->want.fetch == NULL) on_block(&want->want, error, NULL);
 }
 
 /* ---- all of them ---- */
@@ -677,11 +661,11 @@ void fetches_close(struct fetches *fetches)
     fetches->is_closing = true;
     while ((fetch = any_fetch(fetches)) != NULL) {
         if (fetch->state == FETCH_WAITING) list_remove(fetch);
-        if (fetch->sink != NULL) sink_abort(fetch->sink);
+        drop_sink(fetch);
         release_stream(fetch);
         finish(fetch, ERROR_CLOSED, NULL); /* events of a stopped loop go nowhere */
     }
-    while (fetches->idle_count > 0) stream_end(fetches->idle[--fetches->idle_count]);
+    reuse_end(&fetches->reuse);
     uv_close((uv_handle_t *)&fetches->timer, NULL);
 }
 

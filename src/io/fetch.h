@@ -22,6 +22,7 @@ struct fetch_want {
     struct fetch *fetch; /* NULL: nothing is under way */
     struct fetch_want *next;
     bool makes_block;    /* keep it as a durable block; else just get the bytes */
+    bool is_list;        /* a manifest: it may use the disk's reserve */
     /* Never from within fetch_start. NONE: with makes_block, or when another wanted that, the block
      * is here; else it is in file, which is then held and must be given back by fetched_release.
      * Else: nobody gave it (NOT_FOUND), or our disk is in trouble (FULL, IO, ...). */
@@ -35,7 +36,8 @@ void fetches_close(struct fetches *fetches);
 void fetches_free(struct fetches *fetches);
 
 /* Begins, or joins a fetch of the same bytes. Copies the holders; they are tried in this order,
- * twice. makes_block only with part PART_WHOLE (asserted). MEMORY: nothing begins. */
+ * twice, those of the first want before those that others add. makes_block only with part
+ * PART_WHOLE (asserted). MEMORY: nothing begins. */
 enum error fetch_start(struct fetches *fetches, struct fetch_want *want,
                        const struct msg_block_ref *block, uint32_t part,
                        const struct msg_block_holder *holders, size_t holders_count) MUST_USE;
@@ -43,9 +45,5 @@ enum error fetch_start(struct fetches *fetches, struct fetch_want *want,
 void fetch_cancel(struct fetch_want *want);
 
 void fetched_release(struct fetched *file);
-
-/* ACTION_BLOCK_FETCH: EVENT_BLOCK_STORED or _FAILED follows. */
-void fetch_block(struct fetches *fetches, uint64_t token, const struct msg_block_ref *block,
-                 bool is_list, const struct msg_block_holder *holders, size_t holders_count);
 
 #endif

@@ -6,6 +6,7 @@
  * large step they are given back, so an idle node stays small. */
 #include "io/loop.h"
 
+#include "io/blockfetch.h"
 #include "io/blockmemory.h"
 #include "io/blocks.h"
 #include "io/fetch.h"
@@ -46,13 +47,6 @@ static void carry_out_stream(struct loop *loop, const struct action *action)
         peers_end(loop->peers, action->stream_close.stream);
 }
 
-static void carry_out_fetch(struct loop *loop, const struct action *action)
-{
-    fetch_block(loop->fetches, action->block_fetch.token, &action->block_fetch.block,
-                action->block_fetch.is_list, action->block_fetch.holders,
-                action->block_fetch.holders_count);
-}
-
 static void remember_stop(struct loop *loop, const struct action *action)
 {
     const char *text = action->stop.text != NULL ? action->stop.text
@@ -78,7 +72,7 @@ static void carry_out(struct loop *loop, const struct action *action)
     case ACTION_BLOCK_READ:
         blockmemory_read(loop, action->block_read.token, &action->block_read.block);
         return;
-    case ACTION_BLOCK_FETCH: carry_out_fetch(loop, action); return;
+    case ACTION_BLOCK_FETCH: blockfetch_start(loop, action); return;
     case ACTION_BLOCK_DROP: blocks_drop(loop->blocks, &action->block_drop.digest); return;
     case ACTION_BLOCK_CHECK: verify_block(loop, &action->block_check.block.digest); return;
     case ACTION_TASK_RUN: workers_run(loop->workers, action); return;

@@ -231,6 +231,8 @@ bool sink_write(struct sink *sink, struct slice bytes)
     return !sink->is_awaited;
 }
 
+bool sink_has_room(const struct sink *sink) { return !sink->is_awaited; }
+
 void sink_use_reserve(struct sink *sink) { sink->uses_reserve = true; }
 
 void sink_finish(struct sink *sink, bool is_durable)

@@ -38,6 +38,8 @@ void sink_use_reserve(struct sink *sink);
 /* Takes these bytes (copied). False: they are taken, but after the rest of this record no more
  * please before ready. */
 bool sink_write(struct sink *sink, struct slice bytes);
+/* Did sink_write say so last, or ready since? */
+bool sink_has_room(const struct sink *sink);
 /* No more bytes; ended follows. is_durable: fsynced, and made read-only to say so. */
 void sink_finish(struct sink *sink, bool is_durable);
 /* The owner has lost interest: nothing follows, the file is deleted, the sink frees itself. */

@@ -655,6 +655,11 @@ bool node_is_final(const struct node *node, const struct id *job)
 }
 uint64_t node_finals(const struct node *node) { return node->metrics[METRIC_jobs_final]; }
 const struct flock *node_flock(const struct node *node) { return &node->flock; }
+void node_add(struct node *node, size_t number, uint64_t value)
+{
+    assert(number < METRIC_COUNT);
+    node->metrics[number] += value;
+}
 size_t node_running_count(const struct node *node) { return work_running_count(node); }
 const struct gossip *node_gossip(const struct node *node) { return &node->gossip; }
 const struct log *node_log(const struct node *node) { return node->log; }

@@ -87,6 +87,8 @@ bool node_is_final(const struct node *node, const struct id *job);
 uint64_t node_finals(const struct node *node);
 /* A counter, by its place in metrics.def. */
 uint64_t node_metric(const struct node *node, size_t number);
+/* For what the driver counts. */
+void node_add(struct node *node, size_t number, uint64_t value);
 
 struct gossip;
 struct log;

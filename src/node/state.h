@@ -5,19 +5,13 @@
 #define NODE_STATE_H
 
 #include "gossip/gossip.h"
+#include "node/metrics.h"
 #include "node/node.h"
 #include "store/log.h"
 #include "store/names.h"
 #include "store/flock.h"
 #include "tasks/schedule.h"
 #include "wire/frame.h"
-
-enum metric {
-#define METRIC(name) METRIC_##name,
-#include "node/metrics.def"
-#undef METRIC
-    METRIC_COUNT
-};
 
 enum {
     LIVING_MAX = 16384, /* as the member table */
