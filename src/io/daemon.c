@@ -228,6 +228,7 @@ static bool open_loop(struct daemon *daemon)
     daemon->has_loop = true;
     daemon->loop.self = crypto_node_id(&crypto_sodium, &daemon->pair.public);
     daemon->loop.confinement = &daemon->confinement;
+    daemon->loop.prefetch_size_max = daemon->options->prefetch_size;
     struct channel_config identity = channel_identity(daemon);
     if (error == ERROR_NONE)
         error =

@@ -12,6 +12,7 @@
 #include "io/fetch.h"
 #include "io/peers.h"
 #include "io/persist.h"
+#include "io/prefetch.h"
 #include "io/resolve.h"
 #include "io/stream.h"
 #include "io/tail.h"
@@ -80,6 +81,8 @@ static void carry_out(struct loop *loop, const struct action *action)
     case ACTION_TAIL_READ:
         tail_read(loop, action, workers_directory(loop->workers, action->tail_read.token));
         return;
+    case ACTION_PREFETCH: prefetch_start(loop->prefetches, action); return;
+    case ACTION_PREFETCH_END: prefetch_end(loop->prefetches, &action->prefetch_end.job); return;
     case ACTION_RESOLVE:
         resolver_ask(loop->resolver, action->resolve.token, action->resolve.host);
         return;
@@ -260,6 +263,7 @@ void loop_run(struct loop *loop)
 static void close_parts(struct loop *loop)
 {
     if (loop->workers != NULL) workers_close(loop->workers);
+    if (loop->prefetches != NULL) prefetches_close(loop->prefetches);
     if (loop->fetches != NULL) fetches_close(loop->fetches);
     if (loop->streams != NULL) streams_close(loop->streams);
     if (loop->udp != NULL) udp_close(loop->udp);
@@ -284,6 +288,7 @@ void loop_close(struct loop *loop)
     loop_stop(loop, ERROR_NONE, "");
     loop_run(loop);
     workers_free(loop->workers);
+    prefetches_free(loop->prefetches);
     fetches_free(loop->fetches);
     peers_free(loop->peers);
     streams_free(loop->streams);

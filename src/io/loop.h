@@ -53,6 +53,8 @@ struct loop {
     struct persist *persist;
     struct blocks *blocks;
     struct fetches *fetches;
+    struct prefetches *prefetches;
+    uint64_t prefetch_size_max; /* bytes of map outputs kept for reduces to come */
     struct workers *workers;
     struct resolver *resolver;
     struct confinement *confinement; /* of tasks; borrowed */

@@ -33,6 +33,8 @@ static const char help[] =
     "      --scrub DUR             a walk that reads all blocks takes so long, as 12h or 7d (24h)\n"
     "      --pin DUR               a block that was uploaded or promised stays so long for what\n"
     "                              will want it (1h)\n"
+    "      --prefetch SIZE         of map outputs are fetched ahead for reduces to come; 0: none "
+    "(1G)\n"
     "      --http off              no HTTP in this version\n"
     "      --profile local|lan|wan how fast failures are looked for (lan)\n"
     "      --tag KEY=VALUE         shown with this member (mrctl members -o wide); repeatable\n"
@@ -66,6 +68,7 @@ enum {
     OPTION_KEY_FILE,
     OPTION_SCRUB,
     OPTION_PIN,
+    OPTION_PREFETCH,
     OPTION_HTTP,
     OPTION_PROFILE,
     OPTION_TAG,
@@ -91,6 +94,7 @@ static const struct option table[] = {
     {"key-file", required_argument, NULL, OPTION_KEY_FILE},
     {"scrub", required_argument, NULL, OPTION_SCRUB},
     {"pin", required_argument, NULL, OPTION_PIN},
+    {"prefetch", required_argument, NULL, OPTION_PREFETCH},
     {"http", required_argument, NULL, OPTION_HTTP},
     {"profile", required_argument, NULL, OPTION_PROFILE},
     {"tag", required_argument, NULL, OPTION_TAG},
@@ -252,6 +256,13 @@ static enum options_verdict set_slots(struct options *options, const char *value
     return OPTIONS_RUN;
 }
 
+static enum options_verdict set_prefetch(struct options *options, const char *value)
+{
+    options->prefetch_size = 0;
+    if (strcmp(value, "0") == 0 || parse_size(value, &options->prefetch_size)) return OPTIONS_RUN;
+    return wrong("--prefetch %.20s: a size like 512M or 2G, or 0", value);
+}
+
 static enum options_verdict set_memory(struct options *options, const char *value)
 {
     enum {
@@ -392,6 +403,7 @@ static enum options_verdict take_one(struct options *options, int option)
     case OPTION_KEY_FILE: options->key_file = optarg; return OPTIONS_RUN;
     case OPTION_SCRUB: return take_duration("--scrub", optarg, &options->scrub_every);
     case OPTION_PIN: return take_duration("--pin", optarg, &options->pin_length);
+    case OPTION_PREFETCH: return set_prefetch(options, optarg);
     case OPTION_HTTP: return check_http(optarg);
     case OPTION_PROFILE: return set_profile(options, optarg);
     case OPTION_TAG: return add_tag(options, optarg);
@@ -411,6 +423,7 @@ static enum options_verdict take_one(struct options *options, int option)
 enum options_verdict options_parse(int count, char *arguments[], struct options *options)
 {
     *options = (struct options){.profile = PROFILE_LAN, .level = TRACE_INFO};
+    options->prefetch_size = OPTIONS_PREFETCH_SIZE;
     options->confinement.mode = "auto";
     options->listen = address_ipv4(127, 0, 0, 1, RESOLVE_PORT);
     options->key_file = getenv("MR_KEY_FILE");

@@ -14,6 +14,7 @@ enum {
     OPTIONS_TAGS_MAX = 16,    /* this and the next two as messages.def says */
     OPTIONS_TAG_KEY_MAX = 32,
     OPTIONS_TAG_VALUE_MAX = 128,
+    OPTIONS_PREFETCH_SIZE = 1 << 30, /* a share of a large job's maps, little of any disk */
 };
 
 struct options {
@@ -25,6 +26,7 @@ struct options {
     size_t joins_count;
     const char *name;     /* NULL: the host's */
     uint16_t slots;       /* 0: as many as processors */
+    uint64_t prefetch_size;
     uint64_t memory_size; /* 0: the node's default */
     duration scrub_every; /* 0: the node's default */
     duration pin_length;  /* 0: the node's default */

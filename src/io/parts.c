@@ -7,6 +7,7 @@
 #include "io/loop.h"
 #include "io/peers.h"
 #include "io/persist.h"
+#include "io/prefetch.h"
 #include "io/resolve.h"
 #include "io/serve.h"
 #include "io/sockaddr.h"
@@ -30,6 +31,7 @@ enum error parts_open(struct loop *loop, const char *directory,
     enum error error = open_network(loop, identity, port);
     if (error == ERROR_NONE) error = blocks_open(loop, directory, &loop->blocks);
     if (error == ERROR_NONE) error = fetches_open(loop, &loop->fetches);
+    if (error == ERROR_NONE) error = prefetches_open(loop, &loop->prefetches);
     if (error == ERROR_NONE) error = workers_open(loop, &loop->workers);
     if (error == ERROR_NONE) error = persist_open(loop, storage, &loop->persist);
     if (error == ERROR_NONE) serve_open(loop);

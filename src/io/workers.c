@@ -17,6 +17,7 @@
 #include "io/confinement.h"
 #include "io/fetch.h"
 #include "io/loop.h"
+#include "io/prefetch.h"
 #include "io/rundir.h"
 #include "mapreduce/process.h"
 #include "io/verify.h"
@@ -432,9 +433,12 @@ static bool ask_input(struct worker *worker, struct worker_input *input)
     const struct action_input *wanted = &input->input;
     input->block = blocks_find(loop->blocks, &wanted->block.digest);
     if (input->block != NULL) return look_at_input(worker, input);
+    input->file = prefetch_take(loop->prefetches, &wanted->block.digest, wanted->part);
+    if (input->file != NULL) return true;
     input->want.done = on_fetched;
     enum error error = fetch_start(loop->fetches, &input->want, &wanted->block, wanted->part,
                                    wanted->holders, wanted->holders_count);
+    prefetch_leave(loop->prefetches, &wanted->block.digest, wanted->part);
     if (error != ERROR_NONE) input_missing(worker, &wanted->block.digest, error);
     else worker->outstanding_count++;
     return error == ERROR_NONE;

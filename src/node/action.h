@@ -25,6 +25,9 @@ enum action_kind {
     ACTION_TASK_RUN,     /* fetch what is missing, run; _TASK_STARTED, then _TASK_FINISHED */
     ACTION_TASK_KILL,    /* TERM, 2 s, KILL; _TASK_FINISHED follows once the group is gone */
     ACTION_TAIL_READ,    /* what a running attempt has said so far; EVENT_TAIL_READ */
+    ACTION_PREFETCH,     /* get a part of a map's output for a reduce to come, if it is no trouble;
+                            no event */
+    ACTION_PREFETCH_END, /* nobody will want those of this job any more */
     ACTION_RESOLVE,      /* look a host name up; EVENT_RESOLVED */
     ACTION_STOP,         /* this boot is over; error NONE: it has left, exit 0 */
 };
@@ -105,6 +108,12 @@ struct action {
             uint64_t stream, request; /* who asked: they come back */
             uint64_t behind;
         } tail_read;
+            struct id job;
+            struct action_input input;
+        } prefetch;
+        struct {
+            struct id job;
+        } prefetch_end;
         struct {
             uint64_t token;
             const char *host; /* HOST or HOST:PORT */

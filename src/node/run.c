@@ -119,6 +119,31 @@ static bool fill_map_input(struct node *node, const struct work *work, uint32_t 
     return input->holders != NULL;
 }
 
+static void add_holder(const struct node *node, const struct attempt *attempt,
+                       struct msg_block_holder *holders, size_t *count)
+{
+    const struct member *member = members_find(&node->gossip.members, &attempt->claim.node);
+    if (member == NULL) return;
+    if (holders != NULL)
+        holders[*count] = (struct msg_block_holder){member->fact->id, member->fact->address};
+    ++*count;
+}
+
+/* Who made this output: the owner of the committed attempt, then those of others that have come to
+ * the same bytes (second copies, verification). How many; holders NULL: counted only. */
+static size_t output_holders(const struct node *node, const struct task *task,
+                             const struct attempt *committed, struct msg_block_holder *holders)
+{
+    size_t count = 0;
+    add_holder(node, committed, holders, &count);
+    for (const struct attempt *a = task->attempts; a != NULL; a = a->next)
+        if (a != committed && a->state == ATTEMPT_DONE &&
+            digest_equal(&a->output.digest, &committed->output.digest) &&
+            !id_equal(&a->claim.node, &committed->claim.node))
+            add_holder(node, a, holders, &count);
+    return count;
+}
+
 /* One part of each map's output, in the order of the maps: equal keys merge by (map, position). */
 static bool fill_reduce_inputs(struct node *node, const struct work *work, uint32_t partition,
                                struct action *action)
@@ -126,17 +151,17 @@ static bool fill_reduce_inputs(struct node *node, const struct work *work, uint3
     const struct job *job = work->job;
     struct arena *arena = &node->actions->arena;
     struct action_input *inputs = arena_take(arena, job->spec.maps * sizeof *inputs);
-    struct msg_block_holder *holders = arena_take(arena, job->spec.maps * sizeof *holders);
-    if (inputs == NULL || holders == NULL) return false;
+    if (inputs == NULL) return false;
     for (uint32_t i = 0; i < job->spec.maps; i++) {
-        const struct attempt *attempt = task_committed(&job->tasks[TASK_MAP][i]);
+        const struct task *task = &job->tasks[TASK_MAP][i];
+        const struct attempt *attempt = task_committed(task);
         if (attempt == NULL) return false;
         inputs[i] = (struct action_input){.block = attempt->output, .part = partition};
-        const struct member *member = members_find(&node->gossip.members, &attempt->claim.node);
-        if (member == NULL) continue;
-        holders[i] = (struct msg_block_holder){member->fact->id, member->fact->address};
-        inputs[i].holders = &holders[i];
-        inputs[i].holders_count = 1;
+        size_t count = output_holders(node, task, attempt, NULL);
+        struct msg_block_holder *holders = arena_take(arena, count * sizeof *holders);
+        if (holders == NULL) return false;
+        inputs[i].holders = holders;
+        inputs[i].holders_count = output_holders(node, task, attempt, holders);
     }
     action->task_run.inputs = inputs;
     action->task_run.inputs_count = job->spec.maps;

@@ -212,6 +212,7 @@ struct work {
     bool is_waiting; /* its turn came, and too few slots were free: they are kept for it */
     uint64_t differing_size;
     struct msg_block_ref differing; /* the manifest of outputs that should be equal and are not */
+    uint64_t *prefetched;  /* a bit per map: its parts have been ordered; prefetch.c */
     instant lost_since;    /* since when a block of its input can be had from nobody; 0 = it can */
 };
 
@@ -557,6 +558,12 @@ void surplus_asked(struct node *node, struct link *link, const struct msg_block_
 void surplus_confirmed(struct node *node, struct link *link,
                        const struct msg_block_confirmed *confirmed);
 void surplus_checked(struct node *node, const struct digest *digest, bool is_good);
+
+/* prefetch.c */
+/* Orders parts of maps that are done, for reduces that will probably run here. */
+void prefetch_tick(struct node *node, struct work *work);
+/* The job has ended, or the node closes. */
+void prefetch_over(struct node *node, struct work *work);
 
 /* work.c, finish.c */
 void work_entry(struct node *node, const struct stamped *entry);

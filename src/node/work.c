@@ -353,6 +353,7 @@ void work_entry(struct node *node, const struct stamped *entry)
 
 static void work_remove(struct node *node, struct work *work)
 {
+    prefetch_over(node, work);
     if (work->is_scheduled) schedule_job_deinit(&work->schedule, work->job, &node->memory);
     memory_put(&node->memory, work->blocks, work->blocks_count * sizeof *work->blocks);
     memory_put(&node->memory, work, sizeof *work);
@@ -408,6 +409,7 @@ void work_tick(struct node *node)
     for (struct work *work = node->works; work != NULL; work = work->next) {
         mourn_outputs(node, work);
         finish_tick(node, work);
+        prefetch_tick(node, work);
     }
     claiming_tick(node); /* last: nothing starts of a job that this step ends */
 }

@@ -320,3 +320,20 @@ size_t schedule_pick(const struct job *job, struct schedule_job *state, const st
     *wake = picking.wake;
     return picking.picks_count;
 }
+
+size_t schedule_prefers(const struct job *job, struct schedule_job *state, const struct id *self,
+                        const struct schedule_node *nodes, size_t nodes_count, uint32_t *reduces,
+                        size_t max)
+{
+    struct picking picking = {.job = job,
+                              .state = state,
+                              .self = self,
+                              .nodes = nodes,
+                              .nodes_count = nodes_count,
+                              .kind = TASK_REDUCE};
+    size_t count = 0;
+    check_living(&picking);
+    for (uint32_t i = 0; i < state->tasks_count[TASK_REDUCE] && count < max; i++)
+        if (rank_of(&picking, i) == 0) reduces[count++] = i;
+    return count;
+}

@@ -45,6 +45,12 @@ size_t schedule_pick(const struct job *job, struct schedule_job *state, const st
                      const struct schedule_node *nodes, size_t nodes_count, instant now,
                      struct schedule_pick *picks, size_t picks_max, instant *wake);
 
+/* The first `max` reduces, by index, for which self is the one preferred; returns how many. The
+ * others as above. */
+size_t schedule_prefers(const struct job *job, struct schedule_job *state, const struct id *self,
+                        const struct schedule_node *nodes, size_t nodes_count, uint32_t *reduces,
+                        size_t max);
+
 /* For a known job. Everything is taken from memory until deinit. ERROR_MEMORY: nothing is taken. */
 enum error schedule_job_init(struct schedule_job *state, const struct job *job,
                              struct memory *memory, instant now) MUST_USE;

@@ -67,4 +67,29 @@ done
 check "nothing to sort" cmp <(ctl run -q -m @sort -R 4 -i "$DIR/empty") "$DIR/empty"
 yes same | head -n 50000 >"$DIR/same"
 check "one key alone, over 4 ranges" cmp <(ctl run -q -m @sort -R 4 -i "$DIR/same" --split 50K) "$DIR/same"
+
+# ---- parts go to their reduces while maps still run ----
+sum_of() { # a metric, over all nodes
+  local n
+  for n in 1 2 3; do AT=${ADDR[$n]} ctl ping -o json | jq ".metrics.$1"; done | awk '{s += $1} END {print s}'
+}
+ahead=$(sum_of prefetched) used=$(sum_of prefetches_used)
+has_started() { [ "$(sum_of prefetched)" -gt "$ahead" ]; }
+# Twelve maps in two waves, the second of which ends when this test has seen parts of the first on their way.
+job=$(ctl submit -q -m "[ \$MR_INDEX -lt 6 ] || while [ ! -e $DIR/go ]; do sleep 0.05; done; cat" -r cat -R 6 \
+  -i "$DIR/pairs" --split 60K)
+check "parts are fetched before the maps are done" wait_for 30 has_started
+maps_done=$(job_field "$job" maps_done)
+check "while maps run" [ "$maps_done" -lt "$(job_field "$job" maps)" ]
+touch "$DIR/go"
+check "the job ends well" eval 'ctl wait "$job" >/dev/null 2>"$DIR/err"'
+check "with the right bytes" cmp <(ctl cat "$job" | sort) <(sort "$DIR/pairs")
+echo "# $(($(sum_of prefetched) - ahead)) parts came ahead of their reduces, which used $(($(sum_of prefetches_used) - used)) of them"
+check "the reduces use them" [ "$(sum_of prefetches_used)" -gt "$used" ]
+job=$(ctl submit -q -m "[ \$MR_INDEX -lt 6 ] || sleep 60; cat" -r cat -R 6 -i "$DIR/pairs" --split 60K)
+ahead=$(sum_of prefetched)
+check "parts of another job" wait_for 30 has_started
+ctl kill "$job" 2>/dev/null
+none_kept() { [ -z "$(find "$DIR"/node*/tmp -type f)" ]; }
+check "none is kept of a job that was killed" wait_for 20 none_kept
 flock_end

@@ -235,6 +235,35 @@ static void maps_wait_for_the_manifest_and_reduces_for_the_maps(void **state)
     flock_deinit(&flock);
 }
 
+static void a_node_foretells_which_reduces_it_will_take(void **state)
+{
+    (void)state;
+    enum {
+        SLOTS = 4
+    };
+    struct flock flock;
+    flock_init(&flock, 5, 3, 60);
+    uint32_t foretold[5][SLOTS];
+    size_t counts[5];
+    for (unsigned n = 0; n < 5; n++) {
+        struct id self = node_of(n);
+        counts[n] = schedule_prefers(job_in(&flock.fold), &flock.states[n], &self, flock.nodes, 5,
+                                     foretold[n], SLOTS);
+        assert_true(counts[n] > 0);
+    }
+    (void)run(&flock, 0, 10, 0, 3, MSG_done);
+    for (unsigned n = 0; n < 5; n++) {
+        struct schedule_pick picks[SLOTS];
+        instant wake;
+        assert_int_equal(pick(&flock, n, START + SECOND, picks, counts[n], &wake), counts[n]);
+        for (size_t i = 0; i < counts[n]; i++) {
+            assert_int_equal(picks[i].kind, TASK_REDUCE);
+            assert_int_equal(picks[i].index, foretold[n][i]);
+        }
+    }
+    flock_deinit(&flock);
+}
+
 static void a_failed_task_waits_longer_each_time(void **state)
 {
     (void)state;
@@ -535,6 +564,7 @@ int main(void)
         cmocka_unit_test(few_slots_take_the_preferred_tasks_first),
         cmocka_unit_test(what_runs_or_is_done_is_not_taken),
         cmocka_unit_test(maps_wait_for_the_manifest_and_reduces_for_the_maps),
+        cmocka_unit_test(a_node_foretells_which_reduces_it_will_take),
         cmocka_unit_test(a_failed_task_waits_longer_each_time),
         cmocka_unit_test(what_hindered_a_task_may_last),
         cmocka_unit_test(where_it_failed_it_is_tried_last),
