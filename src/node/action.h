@@ -108,6 +108,7 @@ struct action {
             uint64_t stream, request; /* who asked: they come back */
             uint64_t behind;
         } tail_read;
+        struct {
             struct id job;
             struct action_input input;
         } prefetch;

@@ -1,5 +1,6 @@
 /* What mrctl reads: rows made from the folds, as of now, by any node. Pages keep every record
  * bounded. */
+#include "node/locality.h"
 #include "node/state.h"
 
 #include "base/hash.h"

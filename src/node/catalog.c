@@ -9,6 +9,7 @@
  *
  * An answer pins nothing: a look is no promise. */
 #include "node/state.h"
+#include "node/tally.h"
 
 #include <string.h>
 

@@ -7,6 +7,7 @@
  *      by what they cost (Waldspurger and Weihl 1994, "Lottery scheduling")
  *   3. second copies of stragglers, with at most half of the slots
  */
+#include "node/locality.h"
 #include "node/state.h"
 
 #include "tasks/poison.h"

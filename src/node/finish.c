@@ -7,6 +7,8 @@
  *
  * Every node would write the same manifest, byte for byte. An output that nobody holds any more is
  * `lost`, and its task runs again. */
+#include "node/holders.h"
+#include "node/locality.h"
 #include "node/shared.h"
 #include "node/state.h"
 

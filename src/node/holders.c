@@ -5,8 +5,9 @@
  *
  * `placing` counts how often the answer may have changed for any block: what was found in its place
  * at this count needs no second look. */
+#include "node/holders.h"
+
 #include "node/ids.h"
-#include "node/state.h"
 
 #include <string.h>
 

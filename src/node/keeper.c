@@ -9,9 +9,12 @@
  * otherwise, or does not name the block among what it has (tally.c). A fresh upload and a block
  * that was promised to somebody are pinned for an hour, because what will reference them is still
  * on its way; for some seconds, when the log references them already. */
+#include "node/holders.h"
 #include "node/ids.h"
 #include "node/logs.h"
+#include "node/scrub.h"
 #include "node/state.h"
+#include "node/surplus.h"
 
 #include <string.h>
 

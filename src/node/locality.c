@@ -4,7 +4,7 @@
  * so the sums go into `tallied`, among the counters of the job.
  *
  * The group's name begins with a comma: no program can report such a counter. */
-#include "node/state.h"
+#include "node/locality.h"
 
 #include "tasks/counts.h"
 

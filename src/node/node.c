@@ -5,8 +5,12 @@
  * Order within a step: the event itself; then what is due by time; then, once, the log's commit, so
  * that all entries of a step are one signed batch and one write. What depends on durability waits
  * for EVENT_PERSISTED. Nothing here knows whether the world or the simulator drives it. */
+#include "node/holders.h"
 #include "node/logs.h"
+#include "node/scrub.h"
 #include "node/state.h"
+#include "node/surplus.h"
+#include "node/tally.h"
 
 #include "base/hash.h"
 

@@ -9,6 +9,7 @@
  *   names          READ (until members have said which copies they hold) -> answered
  *
  * A client that lost its peer asks another one with the same id: the same job, the same naming. */
+#include "node/holders.h"
 #include "node/state.h"
 
 #include <assert.h>

@@ -6,7 +6,7 @@
  * carried in vain and nothing else. What an attempt reads is decided when it is claimed, as ever.
  *
  * (Hadoop starts reduces early for this, in slots that then wait for maps; and maps for slots.) */
-#include "node/state.h"
+#include "node/prefetch.h"
 
 enum {
     PREFETCHES_MAX = 64, /* of one job, in one turn: a burst that nobody notices */

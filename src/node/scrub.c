@@ -6,7 +6,9 @@
  *
  * A walk takes `scrub_every`, evenly, or as long as SCRUB_RATE makes it: nobody's work should
  * notice. What moves within the table during a walk may be left out and is met by the next one. */
-#include "node/state.h"
+#include "node/scrub.h"
+
+#include "node/surplus.h"
 
 #include <string.h>
 

@@ -521,50 +521,6 @@ void keeper_release_job(struct node *node, const struct job *job, instant seen);
 void keeper_forget_member(struct node *node, const struct id *id);
 void keeper_close(struct node *node);
 
-/* holders.c */
-/* Those that should have it, in its order, as far as is known here; up to COPIES_MAX. */
-size_t holders_wanted(struct node *node, const struct block *block, uint8_t replicas,
-                      struct id wanted[COPIES_MAX]);
-/* As many copies as can be had now of `replicas`: fewer live, or have room. At least 1. */
-size_t holders_possible(const struct node *node, uint8_t replicas);
-/* All that should have the block (block->replicas of them) are known to. */
-bool holders_are_complete(struct node *node, struct block *block);
-bool holders_is_full(const struct node *node, const struct id *id);
-/* Its disk refused a block for want of room. */
-void holders_full(struct node *node, const struct id *id);
-/* Their names, "a, b"; returns how many. */
-size_t holders_full_names(const struct node *node, char *text, size_t size);
-/* Other nodes may live than before: what is in its place must be looked at again. */
-void holders_changed(struct node *node);
-void holders_tick(struct node *node);
-
-/* scrub.c */
-void scrub_start(struct node *node);
-void scrub_tick(struct node *node);
-/* Orders a look at its bytes, unless one is under way. */
-void scrub_check(struct node *node, struct block *block);
-void scrub_checked(struct node *node, const struct digest *digest, enum error error);
-
-/* tally.c */
-void tally_start(struct node *node);
-void tally_tick(struct node *node);
-/* False: it answers no question of the tally's. */
-bool tally_answer(struct node *node, const struct link *link, const struct msg_holdings *holdings);
-
-/* surplus.c */
-/* A block in its place: should ours go? */
-void surplus_consider(struct node *node, struct block *block);
-void surplus_asked(struct node *node, struct link *link, const struct msg_block_confirm *confirm);
-void surplus_confirmed(struct node *node, struct link *link,
-                       const struct msg_block_confirmed *confirmed);
-void surplus_checked(struct node *node, const struct digest *digest, bool is_good);
-
-/* prefetch.c */
-/* Orders parts of maps that are done, for reduces that will probably run here. */
-void prefetch_tick(struct node *node, struct work *work);
-/* The job has ended, or the node closes. */
-void prefetch_over(struct node *node, struct work *work);
-
 /* work.c, finish.c */
 void work_entry(struct node *node, const struct stamped *entry);
 void work_tick(struct node *node);
@@ -582,12 +538,7 @@ void finish_tick(struct node *node, struct work *work);
 /* Are more than half of those that we know here? The smaller side of a partition must not end what
  * the other side can go on with. */
 bool finish_is_majority(const struct node *node);
-/* locality.c: the map's block is somewhere else; what its attempt says of that */
-bool locality_is_remote(struct node *node, const struct job *job, uint32_t map);
-struct msg_counter locality_remote(void);
-/* The job's counters (counts.h: COUNTS_MAX of them at most) and how much of its input its maps had
- * on their own disks. Returns how many; borrowed until the fold changes. */
-size_t locality_counters(struct node *node, const struct job *job, struct msg_counter *counters);
+
 /* claiming.c */
 void claiming_tick(struct node *node);
 /* This attempt is over: its slot time is its job's. */

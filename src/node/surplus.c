@@ -7,8 +7,11 @@
  * All of them precede us in the block's order; so of two holders that both find themselves surplus
  * neither counts on the other. A refusal, silence, or a change of who lives begins anew. An earlier
  * look does not do, however late: our copy may be the last good one since. */
+#include "node/surplus.h"
+
+#include "node/holders.h"
 #include "node/ids.h"
-#include "node/state.h"
+#include "node/scrub.h"
 
 #include <string.h>
 

@@ -8,8 +8,9 @@
  *   those not among the answer's   <--holdings--   ->  keeper_lost_copy
  *
  * One question is open at a time; one without an answer is asked again by the next walk. */
+#include "node/tally.h"
+
 #include "node/ids.h"
-#include "node/state.h"
 
 #include <string.h>
 

@@ -9,7 +9,9 @@
  *
  * What anyone might write (dead, lost, ended) is written by the first living node in rendezvous
  * order; the next waits a second. */
+#include "node/locality.h"
 #include "node/logs.h"
+#include "node/prefetch.h"
 #include "node/shared.h"
 #include "node/state.h"
 
