@@ -143,11 +143,12 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz: ## every fuzzer for T seconds (60)
 	@tests/deps.sh all
 	@$(MAKE) -s -j2 BUILD=build-fuzz CC=clang-14 OPT=-O1 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined" fuzzers
-	@for f in $(FUZZERS); do mkdir -p build-fuzz/corpus/$$f; echo "$$f"; \
-	  build-fuzz/fuzz/$$f -max_total_time=$(T) -print_final_stats=0 -verbosity=0 build-fuzz/corpus/$$f || exit 1; done
+	@build-fuzz/lib/fuzzseeds build-fuzz/corpus
+	@for f in $(FUZZERS); do echo "$$f"; build-fuzz/fuzz/$$f -max_total_time=$(T) -max_len=4096 -len_control=0 \
+	  -print_final_stats=0 -verbosity=0 build-fuzz/corpus/$$f || exit 1; done
 
 .PHONY: fuzzers everything
-fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%)
+fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%) $(BUILD)/lib/fuzzseeds
 
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libmr.a
 	@mkdir -p $(@D)

@@ -1,8 +1,9 @@
 /* mrsim: runs seeds and scenario files of the laboratory, and makes failing runs small. */
 #include "mrsim_membership.h"
 #include "mrsim_parse.h"
+#include "mrsim_sums.h"
 #include "sim/child.h"
-#include "sim/marks.h"
+#include "sim/plan.h"
 #include "sim/scn.h"
 #include "sim/shrink.h"
 #include "wire/seal.h"
@@ -32,7 +33,7 @@ struct settings {
     const char *file;
     const char *output; /* of shrink; NULL: stdout */
     bool has_seed;
-    bool wants_marks;
+    bool wants_marks, wants_heals, wants_speed;
     uint64_t seeds;
     unsigned parallel;
 };
@@ -53,12 +54,15 @@ static const char help[] =
     "  --seeds COUNT       so many seeds; every 50th runs twice, and its digests must agree.\n"
     "                      shrink: takes the first of them that fails\n"
     "  --histories         of datasets instead of jobs: puts, removals, deaths, rot\n"
-    "  --nodes N           nodes of the flock (5, or the file's)\n"
+    "  --nodes N           nodes of the flock (5, or the file's); 5-9: the seed chooses\n"
+    "  --only KIND,...     these faults and no others, in each run: partition,one-way\n"
     "  --jobs N            jobs (the seed chooses)\n"
     "  --duration DUR      how long faults go on: 90s, 2m (the seed chooses, 60 to 120 s)\n"
     "  --canary NAME       plant a bug; --list-canaries lists them\n"
     "  --digest-every DUR  print the run's digest so often: two runs part where these do\n"
     "  --marks             at the end: how often rare branches were reached, and which never\n"
+    "  --heals             at the end: how long after partitions until all states were equal\n"
+    "  --speed             at the end: seeds a minute, and node-hours a CPU-hour\n"
     "  --parallel N        runs at once (the processors)\n"
     "  --output FILE       where shrink writes (stdout); also -o\n"
     "  --verbose           trace lines; twice: debug lines, too\n"
@@ -86,6 +90,9 @@ enum option_number {
     OPTION_LIST_CANARIES,
     OPTION_HISTORIES,
     OPTION_MARKS,
+    OPTION_HEALS,
+    OPTION_SPEED,
+    OPTION_ONLY,
 };
 
 static const struct option options[] = {
@@ -100,12 +107,47 @@ static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
     {"histories", no_argument, NULL, OPTION_HISTORIES},
     {"marks", no_argument, NULL, OPTION_MARKS},
+    {"heals", no_argument, NULL, OPTION_HEALS},
+    {"speed", no_argument, NULL, OPTION_SPEED},
+    {"only", required_argument, NULL, OPTION_ONLY},
     {"list-canaries", no_argument, NULL, OPTION_LIST_CANARIES},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
 };
+
+/* N or N-M. */
+static bool take_nodes(struct sim_options *sim, const char *value)
+{
+    char least[16] = "";
+    uint64_t number = 0, most = 0;
+    size_t size = strcspn(value, "-");
+    if (size >= sizeof least) return false;
+    memcpy(least, value, size);
+    if (!parse_number(least, 1, NODES_MAX, &number)) return false;
+    sim->nodes = (uint32_t)number;
+    if (value[size] == '\0') return true;
+    if (!parse_number(value + size + 1, number, NODES_MAX, &most)) return false;
+    sim->nodes_most = (uint32_t)most;
+    return true;
+}
+
+/* Names of faults with commas between them. */
+static bool take_kinds(const char *value, uint64_t *kinds)
+{
+    for (*kinds = 0; *value != '\0'; value += *value == ',') {
+        size_t size = strcspn(value, ",");
+        int fault = 0;
+        while (fault < FAULT_COUNT && (strlen(fault_kind((enum fault)fault)->text) != size ||
+                                       memcmp(fault_kind((enum fault)fault)->text, value, size)))
+            fault++;
+        if (fault == FAULT_COUNT) return false;
+        *kinds |= UINT64_C(1) << fault;
+        value += size;
+    }
+    return *kinds != 0;
+}
 
 static bool take_option(struct settings *settings, int option, const char *value)
 {
@@ -117,10 +159,8 @@ static bool take_option(struct settings *settings, int option, const char *value
         settings->has_seed = true;
         return parse_number(value, 0, UINT64_MAX, &sim->seed);
     case OPTION_SEEDS: return parse_number(value, 1, UINT32_MAX, &settings->seeds);
-    case OPTION_NODES:
-        is_right = parse_number(value, 1, NODES_MAX, &number);
-        sim->nodes = (uint32_t)number;
-        return is_right;
+    case OPTION_NODES: return take_nodes(sim, value);
+    case OPTION_ONLY: return take_kinds(value, &sim->only);
     case OPTION_JOBS:
         is_right = parse_number(value, 1, JOBS_MAX, &number);
         sim->jobs = (uint32_t)number;
@@ -146,6 +186,8 @@ static int take_command(struct settings *settings, int option)
     case OPTION_LIST_CANARIES: list_canaries(); return EXIT_SUCCESS;
     case OPTION_HISTORIES: settings->sim.is_history = true; break;
     case OPTION_MARKS: settings->wants_marks = true; break;
+    case OPTION_HEALS: settings->wants_heals = true; break;
+    case OPTION_SPEED: settings->wants_speed = true; break;
     case 'v':
         settings->sim.trace_level = settings->sim.is_verbose ? TRACE_DEBUG : TRACE_INFO;
         settings->sim.is_verbose = true;
@@ -198,6 +240,13 @@ static void print_options(const struct settings *settings)
 {
     const struct sim_options *sim = &settings->sim;
     if (sim->nodes > 0) printf(" --nodes %u", sim->nodes);
+    if (sim->nodes_most > 0) printf("-%u", sim->nodes_most);
+    char sign = ' ';
+    for (int fault = 0; fault < FAULT_COUNT; fault++) {
+        if ((sim->only >> fault & 1) == 0) continue;
+        printf("%s%c%s", sign == ' ' ? " --only" : "", sign, fault_kind((enum fault)fault)->text);
+        sign = ',';
+    }
     if (sim->jobs > 0) printf(" --jobs %u", sim->jobs);
     if (sim->safety > 0) printf(" --duration %lldms", (long long)(sim->safety / MILLISECOND));
     if (sim->is_history) printf(" --histories");
@@ -266,38 +315,38 @@ static bool judge(const struct settings *settings, uint64_t seed, const struct s
     return *text == '\0';
 }
 
-static void print_marks(const uint64_t marks[SIM_MARKS_MAX])
+static bool is_twice(const struct settings *settings, uint64_t seed)
 {
-    const char *name;
-    for (size_t i = 0; (name = marks_name(i)) != NULL; i++)
-        if (marks[i] > 0) printf("mark %s %llu\n", name, (unsigned long long)marks[i]);
-    for (size_t i = 0; (name = marks_name(i)) != NULL; i++)
-        if (marks[i] == 0) printf("never %s\n", name);
+    return settings->seeds > 1 && (seed - settings->sim.seed) % REPEAT_EVERY == 0;
 }
 
 /* Seeds in order of their start; a slow one holds up at most `parallel` others. */
 static uint64_t run_all(const struct settings *settings)
 {
     struct child children[PARALLEL_MAX] = {{0}};
-    uint64_t failed = 0, marks[SIM_MARKS_MAX] = {0};
+    struct sums sums;
+    uint64_t failed = 0;
+    sums_init(&sums);
     for (uint64_t i = 0; i < settings->seeds + settings->parallel; i++) {
         struct child *child = &children[i % settings->parallel];
         if (child->pid > 0) {
             struct sim_result result;
             child_end(child, &result);
             failed += !judge(settings, child->seed, &result);
-            for (size_t m = 0; m < SIM_MARKS_MAX; m++) marks[m] += result.marks[m];
+            sums_add(&sums, child->seed, &result, is_twice(settings, child->seed) ? 2 : 1);
         }
         if (i >= settings->seeds) continue;
         struct sim_options sim = settings->sim;
         sim.seed += i;
-        bool is_twice = settings->seeds > 1 && i % REPEAT_EVERY == 0;
-        if (!child_start(child, &sim, is_twice)) {
+        if (!child_start(child, &sim, is_twice(settings, sim.seed))) {
             perror("mrsim: cannot start a run");
             exit(EXIT_VIOLATED);
         }
     }
-    if (settings->wants_marks) print_marks(marks);
+    if (settings->wants_marks) sums_print_marks(&sums);
+    if (settings->wants_heals) sums_print_heals(&sums);
+    if (settings->wants_speed) sums_print_speed(&sums);
+    sums_deinit(&sums);
     return failed;
 }
 

@@ -121,6 +121,7 @@ static void strike_host(struct world *world, const struct strike *strike, struct
 static void partition(struct world *world, const struct strike *strike, struct prng *prng)
 {
     world->faults.partitions++;
+    heals_cut(world);
     network_partition(&world->network, (enum layout)strike->value, strike->group, prng, world->now);
     duration lasts = strike->lasts;
     if (lasts == INSTANT_NEVER) lasts = world->plan.heal - world->now;
@@ -180,7 +181,10 @@ void faults_end(struct world *world, const struct happening *happening)
         happening->host < world->hosts_count ? &world->hosts[happening->host] : NULL;
     switch (world->plan.strikes[happening->number].fault) {
     case FAULT_PARTITION:
-    case FAULT_ONE_WAY: network_heal(network, false); return;
+    case FAULT_ONE_WAY:
+        network_heal(network, false);
+        heals_begin(world);
+        return;
     case FAULT_LOSS: network->loss = 0; return;
     case FAULT_DUPLICATE: network->duplicate = 0; return;
     case FAULT_CORRUPT: network->corrupt = 0; return;

@@ -128,6 +128,7 @@ static void perform(struct world *world, struct host *host)
     look_at_countdown(world, host);
     /* Without memory its state may lack an entry that its log has: so it stops. */
     if (error != ERROR_MEMORY) checks_step(world, host);
+    heals_look(world);
     if (is_stopped) stopped(world, host, error);
     else arrange_tick(world, host);
 }

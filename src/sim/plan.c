@@ -134,12 +134,13 @@ static void draw_strike(struct plan *plan, struct prng *prng, enum fault fault, 
     plan_add_strike(plan, &strike);
 }
 
-static void draw_kind(struct plan *plan, enum fault fault)
+static void draw_kind(struct plan *plan, enum fault fault, uint64_t only)
 {
     const struct fault_kind *kind = fault_kind(fault);
     struct prng prng;
     source(plan, &prng, SOURCE_FAULTS + fault);
     bool is_on = prng_chance(&prng, ON_CHANCE);
+    if (only != 0) is_on = (only >> fault & 1) != 0;
     duration interval = (duration)log_uniform(&prng, (uint64_t)kind->interval_min * SECOND,
                                               (uint64_t)kind->interval_max * SECOND);
     duration lasts = (duration)log_uniform(&prng, (uint64_t)kind->lasts_min * MILLISECOND,
@@ -192,6 +193,8 @@ void plan_make(struct plan *plan, const struct sim_options *options)
     bool is_lan = prng_chance(&prng, 500000);
     bool is_sodium = plan->seed % SODIUM_SHARE == 0;
     if (options->nodes > 0) plan->nodes = options->nodes;
+    if (options->nodes_most > options->nodes)
+        plan->nodes += (uint32_t)(plan->seed % (options->nodes_most - options->nodes + 1));
     if (options->is_history) history_plan(plan, &prng);
     if (plan->nodes == 0) plan->nodes = PLAN_NODES;
     if (options->safety > 0) plan->heal = options->safety;
@@ -201,7 +204,7 @@ void plan_make(struct plan *plan, const struct sim_options *options)
     if (options->canary != CANARY_NONE) plan->canary = options->canary;
     if (!plan->has_jobs) draw_jobs(plan, options->jobs > 0 ? options->jobs : jobs);
     for (int fault = 0; !plan->has_strikes && fault < FAULT_COUNT; fault++)
-        draw_kind(plan, (enum fault)fault);
+        draw_kind(plan, (enum fault)fault, options->only);
     if (plan->strikes_count > 1)
         qsort(plan->strikes, plan->strikes_count, sizeof *plan->strikes, compare_strikes);
     plan->has_seed = plan->has_jobs = plan->has_strikes = true;

@@ -29,6 +29,8 @@ struct plan; /* plan.h */
 struct sim_options {
     uint64_t seed;
     uint32_t nodes;               /* 1 to NODES_MAX; 0: as planned */
+    uint32_t nodes_most;          /* above nodes: so many at most, the seed chooses */
+    uint64_t only;                /* bit i: fault i is on, all others are off; 0: as planned */
     uint32_t jobs;                /* 0: as planned, else the seed chooses */
     duration safety;              /* how long faults go on; 0: the seed chooses, 60 to 120 s */
     duration digest_every;        /* print a state digest so often; 0 = never */
@@ -44,6 +46,7 @@ enum {
     JOBS_MAX = 256,
     VIOLATION_SIZE = 1024,
     SIM_MARKS_MAX = 96,
+    SIM_HEALS_MAX = 64,
 };
 
 struct sim_result {
@@ -60,6 +63,8 @@ struct sim_result {
     uint64_t starved;    /* allocations that failed */
     uint64_t disk_errors, disks_full;
     uint64_t executions; /* programs started */
+    uint32_t heals[SIM_HEALS_MAX]; /* milliseconds until all were equal again: heals.h */
+    uint32_t heals_count, heals_same, heals_broken;
     uint64_t marks[SIM_MARKS_MAX]; /* by marks_name: marks.h */
     uint64_t vain;       /* of them, those that nothing asked for: world.c */
 };

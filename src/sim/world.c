@@ -157,6 +157,7 @@ void world_heal(struct world *world)
     world->phase = PHASE_LIVENESS;
     world->healed = world->now;
     world_say(world, UINT32_MAX, "heal");
+    bool was_cut = world->network.cuts > 0;
     network_heal(&world->network, true);
     for (uint32_t i = 0; i < world->hosts_count; i++) {
         struct host *host = &world->hosts[i];
@@ -169,6 +170,7 @@ void world_heal(struct world *world)
         disk_fail(host, 0, ERROR_IO); /* none fails any more */
         if (host->state == HOST_DOWN) host_start(world, host);
     }
+    if (was_cut) heals_begin(world);
     if (world->plan.canary != CANARY_STAY_CUT) return;
     for (uint32_t i = 1; i < world->hosts_count; i++) {
         network_cut(&world->network, 0, i, world->now);

@@ -6,6 +6,7 @@
 #include "sim/blocks.h"
 #include "sim/checks.h"
 #include "sim/faults.h"
+#include "sim/heals.h"
 #include "sim/network.h"
 #include "sim/queue.h"
 #include "sim/sim.h"
@@ -46,6 +47,7 @@ struct world {
     struct history *history; /* NULL: an ordinary run */
     struct faults faults;
     struct checks checks;
+    struct heals heals;
     enum phase phase;
     instant healed; /* when liveness began */
     bool is_violated;

@@ -6,6 +6,7 @@
 #include "tasks/jobs.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     ENTRIES_MAX = 48,
@@ -23,7 +24,10 @@ static void require(bool holds)
 static const unsigned kinds[] = {
     MSG_opened, MSG_joined, MSG_left, MSG_job,  MSG_claim, MSG_done,  MSG_failed, MSG_released,
     MSG_lost,   MSG_dead,   MSG_ended, MSG_claim, MSG_done, MSG_named, MSG_claim, MSG_job_with,
+    MSG_counted, MSG_tallied, MSG_unnamed, MSG_tagged, MSG_claim, MSG_done,
 };
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
 
 /* One of 3 nodes, 2 boots and 4 times; the sequence makes it unique when it is an entry's own. */
 static struct msg_stamp stamp_of(uint8_t byte, uint64_t sequence)
@@ -73,6 +77,8 @@ static void tame(struct stamped *entries, size_t count, size_t i, void *fields,
     struct msg_lost *lost = fields;
     struct msg_dead *dead = fields;
     struct msg_ended *ended = fields;
+    struct msg_counted *counted = fields;
+    struct msg_tallied *tallied = fields;
     switch (entries[i].kind) {
     case MSG_job:
         job->job = id;
@@ -118,6 +124,13 @@ static void tame(struct stamped *entries, size_t count, size_t i, void *fields,
         dead->boot = claim.boot;
         dead->sequence = bytes[3] % ENTRIES_MAX;
         break;
+    case MSG_counted:
+        counted->job = id;
+        counted->claim = claim;
+        counted->kind = 0;
+        counted->task = bytes[3] % 4;
+        break;
+    case MSG_tallied: tallied->job = id; break;
     case MSG_ended:
         ended->job = id;
         ended->outcome = bytes[2] % 5;
@@ -169,16 +182,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (count > ENTRIES_MAX) count = ENTRIES_MAX;
     arena_init(&arena, memory, sizeof memory);
     for (size_t i = 0; i < count * BYTES_PER_ENTRY; i++) seed = seed * 31 + bytes[i];
-    prng_init(&prng, seed);
     for (size_t i = 0; i < count; i++) {
         const uint8_t *own = bytes + i * BYTES_PER_ENTRY;
-        const struct wire_schema *schema = wire_schema(kinds[own[0] % 16]);
+        const struct wire_schema *schema = wire_schema(kinds[own[0] % KINDS]);
+        uint32_t own_seed; /* what is changed in one entry changes no other */
+        memcpy(&own_seed, own, sizeof own_seed);
+        prng_init(&prng, own_seed);
         fields[i] = arena_take(&arena, wire_struct_size(schema));
         if (fields[i] == NULL || !wire_arbitrary(schema, fields[i], &prng, &arena)) return 0;
         entries[i] = (struct stamped){stamp_of(own[1], 1 + i), wire_type(schema), fields[i]};
     }
     for (size_t i = 0; i < count; i++)
         tame(entries, count, i, fields[i], bytes + i * BYTES_PER_ENTRY);
+    prng_init(&prng, seed);
     check_orders(entries, count, &prng);
     return 0;
 }
