@@ -76,11 +76,17 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmr.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -llmdb -lsodium -lzstd -linih
 
-HELPERS := $(patsubst tests/lib/%.c,$(BUILD)/lib/%,$(wildcard tests/lib/*.c))
+HELPERS := $(patsubst tests/lib/%.c,$(BUILD)/lib/%,$(wildcard tests/lib/*.c)) \
+           $(patsubst tests/lib/preload/%.c,$(BUILD)/lib/%.so,$(wildcard tests/lib/preload/*.c))
 
 $(BUILD)/lib/%: $(BUILD)/tests/lib/%.o $(BUILD)/libmr.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $^ -o $@ -llmdb -lsodium -lzstd -linih
+
+# Preloaded into daemons, whatever those are built with.
+$(BUILD)/lib/%.so: tests/lib/preload/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O1 -Wall -Wextra -Werror -shared -fPIC $< -o $@ -ldl
 
 # The benches that drive daemons' insides: linked with the loop, too.
 $(BUILD)/bench/%: $(BUILD)/tests/bench/log/%.o $(call object,$(IO)) $(BUILD)/libmr.a

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # kill -9 of a node in each phase of a job, at a random moment of it: map, shuffle (the maps are done, the reduces fetch),
-# reduce, commit (the reduces are done, the job is not). ROUNDS rounds (4; ROUNDS=20 for the long run), the phases in turn,
+# reduce, commit (the reduces are done, the job is not: copies are made and synced, on disks that then take a second for a
+# sync, so that the moment can be hit). ROUNDS rounds (4; ROUNDS=20 for the long run), the phases in turn,
 # any of four nodes, the one that took the job included. The bytes are right each time, and only what the dead one had is
 # done again: how much is printed.
 #
@@ -10,7 +11,10 @@
 . "$(dirname "$0")/../lib/flock.sh"
 flock_begin shuffle_faults
 rounds=${ROUNDS:-4}
-for n in 1 2 3 4; do flock_start $n || not_ok "node $n starts"; done
+export SLOWSYNC=$DIR/slow
+export ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0
+start() { LD_PRELOAD=$BUILD/lib/slowsync.so flock_start "$1" || not_ok "node $1 starts"; }
+for n in 1 2 3 4; do start $n; done
 check "four nodes find each other" flock_whole 4
 text "$DIR/text" 4
 export LC_ALL=C
@@ -28,7 +32,10 @@ in_phase() {
   map) [ "$maps_done" -ge 1 ] ;;
   shuffle) [ "$maps_done" = "$maps" ] ;;
   reduce) [ "$reduces_done" -ge 1 ] ;;
-  commit) [ "$reduces_done" -ge $((reduces - 1)) ] ;; # the last one is near its end: so is the commit
+  commit)
+    [ "$reduces_done" -ge 1 ] && touch "$SLOWSYNC"
+    [ "$reduces_done" = "$reduces" ]
+    ;;
   esac
 }
 soon() { # looks more often than wait_for: the phases are short
@@ -43,6 +50,8 @@ had() {
     jq --arg n "node$1" '[.[] | select(.node_name == $n or .state == "failed" or .state == "released")] | length'
 }
 
+amid_commit() { [ "$1" = "$2" ] && [ "$3" = "$4" ] && [ "$5" = running ]; }
+
 phases=(map shuffle reduce commit)
 total=0
 for ((round = 1; round <= rounds; round++)); do
@@ -53,6 +62,8 @@ for ((round = 1; round <= rounds; round++)); do
   sleep "0.$((RANDOM % 4))"
   before=$(state)
   flock_kill $victim
+  rm -f "$SLOWSYNC"
+  if [ $phase = commit ]; then check "round $round: it was amid its commit" amid_commit $before; fi
   ctl wait "$job" >/dev/null 2>"$DIR/wait.err"
   check "round $round: node$victim killed in $phase: the job ends well" [ $? = 0 ]
   check "round $round: node$victim killed in $phase: the right bytes" right
@@ -60,7 +71,7 @@ for ((round = 1; round <= rounds; round++)); do
   total=$((total + redone))
   echo "# round $round: $phase (maps done, maps, reduces done, reduces, state: $before): $redone done again; the dead one had $lost"
   check "round $round: no more is done again than the dead one had" [ "$redone" -le "$lost" ]
-  flock_start $victim || not_ok "node$victim starts again"
+  start $victim
   flock_whole 4 || not_ok "node$victim is back"
   ctl rm "$job" 2>/dev/null
 done
