@@ -1,8 +1,12 @@
 /* The bulk server (serve.h). One request at a time on a stream, in order:
  *
  *   IDLE -- fetch --> OPENING -> READING <-> DRAINING -> IDLE        reply, chunks
- *   IDLE -- store --> STORING -- store_end --> PLACING -> IDLE       chunks, stored
- *                        \ disk full: stored (FULL), then SWALLOWING until store_end -> IDLE
+ *   IDLE -- store --> STORING -- store_end --> IDLE                  chunks, stored
+ *                        |                 \-> WAITING -> IDLE       too many are being made
+ * durable \ disk full: stored (FULL), then SWALLOWING until store_end -> IDLE
+ *
+ * What was stored is a deposit until it is a block: fsync takes as long as the bytes took to come,
+ * so the next one comes meanwhile. Answers are in the order of the deposits.
  *
  * While busy with a request the stream is paused, so whoever asks for much at once waits in the
  * kernel's buffers and not in our memory. At most about 1 MiB of a block is queued for a slow
@@ -27,6 +31,7 @@
 enum {
     SERVE_READ_SIZE = 256 << 10, /* a disk read: long enough that seeks do not dominate */
     SERVE_QUEUED_MAX = 1 << 20,  /* unsent bytes at which reading waits */
+    DEPOSITS_MAX = 3, /* of a stream: one comes, one is synced, one waits for its directory */
     SERVE_TIMEOUT = 60 *
                     SECOND, /* without progress: an uploader may think for a while, not for ever */
 };
@@ -37,8 +42,19 @@ enum serving_state {
     SERVING_READING,    /* a worker reads the next ones */
     SERVING_DRAINING,   /* they wait for the network */
     SERVING_STORING,
-    SERVING_PLACING,    /* an upload becomes a block */
+    SERVING_WAITING,    /* for a deposit to become a block */
     SERVING_SWALLOWING, /* the rest of an upload that failed */
+};
+
+/* An upload on its way to being a block. */
+struct deposit {
+    struct deposit *next;
+    struct serving *serving; /* NULL: nobody waits for it any more */
+    struct loop *loop;
+    struct sink *sink; /* while its bytes come, and until they are durable */
+    struct block_place place;
+    bool is_over;
+    enum error error;
 };
 
 struct serving {
@@ -63,9 +79,10 @@ struct serving {
     size_t buffered;
 
     /* store */
-    struct sink *sink;
+    struct deposit *deposits; /* in order; the last one's bytes come while STORING */
+    size_t deposits_count;
+    bool is_settling; /* answering: should the stream end by that, the freeing is settle's */
     uint64_t received;
-    struct block_place *place;
 };
 
 static void read_more(struct serving *serving);
@@ -89,21 +106,36 @@ static void end_request(struct serving *serving)
 static void serving_free(struct serving *serving)
 {
     end_request(serving);
-    free(serving->place);
     free(serving);
 }
 
 static void become_idle(struct serving *serving)
 {
     end_request(serving);
-    stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
+    /* Who waits for an answer of ours owes us nothing. */
+    stream_set_deadline(serving->stream,
+                        serving->deposits_count > 0 ? INSTANT_NEVER : loop_now() + SERVE_TIMEOUT);
     stream_resume(serving->stream); /* serving may be gone now */
 }
 
 static bool is_with_worker(const struct serving *serving)
 {
     return serving->state == SERVING_OPENING || serving->state == SERVING_READING ||
-           serving->state == SERVING_PLACING;
+           serving->is_settling;
+}
+
+/* Those that are complete become blocks all the same. */
+static void leave_deposits(struct serving *serving)
+{
+    for (struct deposit *deposit = serving->deposits, *next; deposit != NULL; deposit = next) {
+        next = deposit->next;
+        bool is_coming = next == NULL && serving->state == SERVING_STORING;
+        deposit->serving = NULL;
+        if (is_coming) sink_abort(deposit->sink);
+        if (is_coming || deposit->is_over) free(deposit);
+    }
+    serving->deposits = NULL;
+    serving->deposits_count = 0;
 }
 
 static void on_closed(struct stream *stream, enum error error, const char *reason)
@@ -112,8 +144,7 @@ static void on_closed(struct stream *stream, enum error error, const char *reaso
     (void)error;
     (void)reason;
     serving->stream = NULL;
-    if (serving->sink != NULL && serving->state != SERVING_PLACING) sink_abort(serving->sink);
-    if (serving->state != SERVING_PLACING) serving->sink = NULL;
+    leave_deposits(serving);
     if (!is_with_worker(serving)) serving_free(serving);
 }
 
@@ -280,62 +311,87 @@ static void say_stored(struct serving *serving, enum error error, const struct m
     bulk_send(serving->stream, &wire_stored, &message);
 }
 
-static void on_placed(struct block_place *place, enum error error)
+/* Answers what is next in order, as far as it is over; then there may be room for more. */
+static void settle(struct serving *serving)
 {
-    struct serving *serving = place->context;
-    struct msg_block_ref block = {place->digest, place->size};
-    struct event event = {.kind = EVENT_BLOCK_STORED};
-    event.block_stored.block = block;
-    free(place);
-    if (error == ERROR_NONE)
-        loop_feed(serving->loop, &event); /* known here before its owner can name it */
-    if (serving->stream != NULL) say_stored(serving, error, &block);
-    serving->state = SERVING_IDLE;
+    if (serving->is_settling) return;
+    serving->is_settling = true;
+    for (struct deposit *deposit; (deposit = serving->deposits) != NULL && deposit->is_over;) {
+        bool is_here = deposit->error == ERROR_NONE;
+        struct msg_block_ref block = {0};
+        if (is_here) block = (struct msg_block_ref){deposit->place.digest, deposit->place.size};
+        enum error error = deposit->error;
+        serving->deposits = deposit->next;
+        serving->deposits_count--;
+        free(deposit);
+        say_stored(serving, error, &block);
+    }
+    serving->is_settling = false;
     if (serving->stream == NULL) serving_free(serving);
-    else become_idle(serving);
+    else if (serving->state == SERVING_WAITING && serving->deposits_count < DEPOSITS_MAX)
+        become_idle(serving);
+    else if (serving->state == SERVING_IDLE && serving->deposits_count == 0)
+        stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
 }
 
-/* A sink's trouble amid an upload: said at once, the rest of the bytes is thrown away. */
-static void upload_failed(struct serving *serving, enum error error)
+static void deposit_end(struct deposit *deposit, enum error error)
 {
-    static const struct msg_block_ref none;
-    bool was_complete = serving->state == SERVING_PLACING;
+    struct serving *serving = deposit->serving;
+    deposit->is_over = true;
+    deposit->error = error;
+    if (serving == NULL) free(deposit);
+    else settle(serving);
+}
+
+static void on_placed(struct block_place *place, enum error error)
+{
+    struct deposit *deposit = place->context;
+    struct event event = {.kind = EVENT_BLOCK_STORED};
+    event.block_stored.block = (struct msg_block_ref){place->digest, place->size};
+    if (error == ERROR_NONE)
+        loop_feed(deposit->loop, &event); /* known here before its owner can name it */
+    deposit_end(deposit, error);
+}
+
+/* Trouble amid an upload: the rest of the bytes is thrown away. */
+static void deposit_failed(struct deposit *deposit, enum error error)
+{
+    struct serving *serving = deposit->serving;
     struct event event = {.kind = EVENT_BLOCK_FAILED};
     event.block_failed.error = error;
-    loop_feed(serving->loop, &event); /* a full disk is left alone for a while */
-    free(serving->place);
-    serving->place = NULL;
-    serving->state = SERVING_PLACING; /* should the stream end in say_stored, the freeing is ours */
-    if (serving->stream != NULL) say_stored(serving, error, &none);
-    serving->state = was_complete ? SERVING_IDLE : SERVING_SWALLOWING;
-    if (serving->stream == NULL) serving_free(serving);
-    else if (was_complete) become_idle(serving);
-    else stream_resume(serving->stream);
+    bool is_coming = serving != NULL && serving->state == SERVING_STORING && deposit->next == NULL;
+    if (is_coming) serving->state = SERVING_SWALLOWING;
+    loop_feed(deposit->loop, &event); /* a full disk is left alone for a while */
+    if (is_coming && deposit->serving != NULL) {
+        stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
+        stream_resume(serving->stream);
+    }
+    deposit_end(deposit, error);
 }
 
 static void on_sink_ended(void *context, enum error error, const struct digest *digest,
                           uint64_t size)
 {
-    struct serving *serving = context;
-    struct block_place *place = serving->place;
-    serving->sink = NULL;
+    struct deposit *deposit = context;
+    struct block_place *place = &deposit->place;
+    deposit->sink = NULL;
     if (error != ERROR_NONE) {
-        upload_failed(serving, error);
+        deposit_failed(deposit, error);
         return;
     }
-    serving->place = NULL;
     place->digest = *digest;
     place->size = size;
     place->is_durable = true;
-    place->context = serving;
+    place->context = deposit;
     place->done = on_placed;
-    blocks_place(serving->loop->blocks, place);
+    blocks_place(deposit->loop->blocks, place);
 }
 
 static void on_sink_ready(void *context)
 {
-    struct serving *serving = context;
-    if (serving->state != SERVING_STORING) return;
+    struct deposit *deposit = context;
+    struct serving *serving = deposit->serving;
+    if (serving == NULL || serving->state != SERVING_STORING || deposit->next != NULL) return;
     stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
     stream_resume(serving->stream);
 }
@@ -349,28 +405,40 @@ static void unstore(struct serving *serving, const struct msg_unstore *message)
     loop_feed(serving->loop, &event);
 }
 
+static struct deposit *last_deposit(const struct serving *serving)
+{
+    struct deposit *deposit = serving->deposits;
+    while (deposit != NULL && deposit->next != NULL) deposit = deposit->next;
+    return deposit;
+}
+
 static void start_store(struct serving *serving)
 {
-    struct block_place *place = calloc(1, sizeof *place);
-    if (place != NULL) {
-        blocks_temporary(serving->loop->blocks, place->from);
-        serving->sink = sink_open(serving->loop, place->from, NULL, 0, &serve_sink_user, serving);
+    struct deposit *deposit = calloc(1, sizeof *deposit), *last = last_deposit(serving);
+    if (deposit != NULL) {
+        deposit->serving = serving;
+        deposit->loop = serving->loop;
+        blocks_temporary(serving->loop->blocks, deposit->place.from);
+        deposit->sink =
+            sink_open(serving->loop, deposit->place.from, NULL, 0, &serve_sink_user, deposit);
     }
-    if (serving->sink == NULL) {
-        free(place);
+    if (deposit == NULL || deposit->sink == NULL) {
+        free(deposit);
         give_up(serving, ERROR_MEMORY, "no memory for an upload");
         return;
     }
-    serving->place = place;
+    *(last == NULL ? &serving->deposits : &last->next) = deposit;
+    serving->deposits_count++;
     serving->received = 0;
     serving->state = SERVING_STORING;
+    stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
 }
 
 static void on_chunk(struct serving *serving, struct slice bytes)
 {
     if (serving->state == SERVING_SWALLOWING) return;
     serving->received += bytes.count;
-    bool has_room = sink_write(serving->sink, bytes);
+    bool has_room = sink_write(last_deposit(serving)->sink, bytes);
     if (!has_room) stream_pause(serving->stream);
     stream_set_deadline(serving->stream, has_room ? loop_now() + SERVE_TIMEOUT : INSTANT_NEVER);
 }
@@ -385,10 +453,11 @@ static void finish_store(struct serving *serving, uint64_t size)
         give_up(serving, ERROR_INVALID, "an upload of another size than announced");
         return;
     }
-    serving->state = SERVING_PLACING;
-    stream_pause(serving->stream);
+    bool is_full = serving->deposits_count >= DEPOSITS_MAX;
+    serving->state = is_full ? SERVING_WAITING : SERVING_IDLE;
+    if (is_full) stream_pause(serving->stream);
     stream_set_deadline(serving->stream, INSTANT_NEVER);
-    sink_finish(serving->sink, true);
+    sink_finish(last_deposit(serving)->sink, true);
 }
 
 /* ---- messages ---- */
@@ -400,9 +469,10 @@ static bool is_storing(const struct serving *serving)
 
 static void on_message(struct serving *serving, const struct wire_message *message)
 {
-    bool is_idle = serving->state == SERVING_IDLE;
+    bool may_store = serving->state == SERVING_IDLE;
+    bool is_idle = may_store && serving->deposits_count == 0;
     if (message->type == MSG_fetch && is_idle) start_fetch(serving, message->fields);
-    else if (message->type == MSG_store && is_idle) start_store(serving);
+    else if (message->type == MSG_store && may_store) start_store(serving);
     else if (message->type == MSG_unstore && is_idle) unstore(serving, message->fields);
     else if (message->type == MSG_chunk && is_storing(serving))
         on_chunk(serving, ((const struct msg_chunk *)message->fields)->bytes);

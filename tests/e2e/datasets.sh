@@ -22,6 +22,18 @@ seq 1 300000 >"$DIR/numbers"
 check "standard input" eval 'ctl put - stdin --split 256K <"$DIR/numbers"'
 check "comes back as it was" whole stdin "$DIR/numbers"
 
+# Blocks are made durable while the next ones come; who dies amid that leaves no half a block.
+check "hundreds of blocks in one upload" ctl put "$DIR/numbers" many --split 4K
+check "come back as they were" whole many "$DIR/numbers"
+for i in 1 2 3; do
+  "$BUILD/mrctl" -n "$(at)" put - "half$i" --split 16K 2>/dev/null < <(cat "$DIR/numbers"; sleep 0.$i; cat "$DIR/numbers"; sleep 9) &
+  half=$!
+  sleep 0.$((i + 2)); kill -9 $half; wait $half 2>/dev/null
+done
+no_temporaries() { [ -z "$(find "$DIR"/node*/tmp -type f)" ]; }
+check "uploads that die leave no temporary files" wait_for 20 no_temporaries
+check "and the nodes serve" whole many "$DIR/numbers"
+
 # ---- records ----
 head -c 1000000 /dev/urandom >"$DIR/fixed"
 check "records of 1000 bytes" ctl put "$DIR/fixed" fixed --records fixed:1000 --split 100K
