@@ -1,16 +1,14 @@
-/* members, join, leave, ping, keygen: the flock itself. */
+/* members, join, leave, ping: the flock itself. */
 #include "ctl/commands.h"
 
 #include "ctl/clock.h"
 #include "ctl/exits.h"
 #include "ctl/json.h"
-#include "ctl/keys.h"
 #include "ctl/notice.h"
 #include "ctl/quantity.h"
 #include "ctl/roster.h"
 #include "ctl/table.h"
 #include "wire/kinds.h"
-#include "wire/seal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -307,64 +305,3 @@ static int show_info(struct session *session, const struct options *options, boo
 }
 
 int mrctl_ping(const struct options *options) { return commands_show(options, show_info); }
-
-/* ---- keys ---- */
-
-/* The first digits of a key's digest: enough to tell keys apart, nothing to guess one from. */
-static void fingerprint(const struct crypto_key *key, char text[DIGEST_TEXT_SIZE])
-{
-    enum {
-        FINGERPRINT_DIGITS = 16
-    };
-    struct digest digest;
-    crypto_sodium.digest(slice_of(key->bytes, sizeof key->bytes), &digest);
-    (void)digest_text(&digest, text);
-    text[FINGERPRINT_DIGITS] = '\0';
-}
-
-int mrctl_keys(const struct options *options)
-{
-    static const char *const header[] = {"FINGERPRINT", "USE", NULL};
-    struct crypto_key keys[KEYS_MAX];
-    struct table table;
-    struct json json;
-    char text[DIGEST_TEXT_SIZE];
-    size_t count;
-    if (strcmp(options->arguments.items[0], "list") != 0) {
-        notice_line("keys takes list; keys are rotated by hand, see: man mrnode, --key-file");
-        return EXIT_USAGE;
-    }
-    int code = keys_read(options->key_file, keys, &count);
-    if (code != EXIT_OK) return code;
-    table_init(&table, header);
-    json_begin(&json, stdout);
-    if (options->output == OUTPUT_JSON) json_open(&json, '[');
-    for (size_t i = 0; i < count; i++) {
-        const char *use = i == 0 ? "sends and accepts" : "accepts";
-        fingerprint(&keys[i], text);
-        table_cell(&table, "%s", text);
-        table_cell(&table, "%s", use);
-        if (options->output != OUTPUT_JSON) continue;
-        json_open(&json, '{');
-        json_field_text(&json, "fingerprint", text);
-        json_field_bool(&json, "sends", i == 0);
-        json_close(&json, '}');
-    }
-    explicit_bzero(keys, sizeof keys);
-    if (options->output == OUTPUT_JSON) {
-        json_close(&json, ']');
-        json_end(&json);
-    } else {
-        table_print(&table, stdout);
-    }
-    table_deinit(&table);
-    return commands_flush();
-}
-
-/* ---- keygen ---- */
-
-int mrctl_keygen(const struct options *options)
-{
-    bool has_file = options->arguments.count > 0 && strcmp(options->arguments.items[0], "-") != 0;
-    return keys_generate(has_file ? options->arguments.items[0] : NULL);
-}

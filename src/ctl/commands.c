@@ -99,8 +99,11 @@ const struct command commands_table[] = {
     {"keygen", "[FILE]", 0, 0, 1, "write a new cluster key to stdout or FILE",
      "  mrctl keygen ~/.config/mr/cluster.key\n  mrctl keygen | ssh host 'umask 77; cat > key'\n",
      mrctl_keygen},
-    {"keys", "list", 0, 1, 1, "fingerprints of the keys in the key file",
-     "  mrctl keys list\n  mrctl keys list -o json\n", mrctl_keys},
+    {"keys", "list|rotate|drop FINGERPRINT", 0, 1, 2,
+     "fingerprints of the keys in the key file; a new key for the whole flock, without a pause",
+     "  mrctl keys list\n  mrctl keys list -o json\n  mrctl keys rotate\n"
+     "  mrctl keys drop 3f7a91c0    once all members have the new one\n",
+     mrctl_keys},
     {"completion", "bash|zsh", 0, 1, 1, "words for the shell to complete",
      "  mrctl completion bash >/etc/bash_completion.d/mrctl\n"
      "  eval \"$(mrctl completion zsh)\"\n",

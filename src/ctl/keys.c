@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "ctl/exits.h"
 #include "ctl/notice.h"
+#include "wire/seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -144,4 +145,50 @@ int keys_generate(const char *path)
     notice_line("cannot write the key: %s", strerror(error));
     if (path != NULL) unlink(path);
     return EXIT_JOB_FAILED;
+}
+
+static bool put_text(const char *fresh, const char *path, const char *text, size_t size)
+{
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) return false;
+    bool is_written = write_all(fd, text, size) && fsync(fd) == 0;
+    int error = errno;
+    close(fd);
+    if (is_written && rename(fresh, path) == 0) return true;
+    if (!is_written) errno = error;
+    error = errno;
+    unlink(fresh);
+    errno = error;
+    return false;
+}
+
+int keys_put(const char *path, const struct crypto_key *keys, size_t count)
+{
+    char name[KEYS_PATH_SIZE], fresh[KEYS_PATH_SIZE + 32], text[KEYS_MAX * DIGEST_TEXT_SIZE];
+    size_t used = 0;
+    if (path == NULL && !default_path(name)) return no_key("~/.config/mr/cluster.key", "no HOME");
+    if (path != NULL) snprintf(name, sizeof name, "%s", path);
+    snprintf(fresh, sizeof fresh, "%s.new%d", name, (int)getpid());
+    for (size_t i = 0; i < count; i++, used += DIGEST_TEXT_SIZE) {
+        struct digest secret;
+        memcpy(secret.bytes, keys[i].bytes, sizeof secret.bytes);
+        digest_text(&secret, text + used);
+        text[used + DIGEST_TEXT_SIZE - 1] = '\n';
+        explicit_bzero(&secret, sizeof secret);
+    }
+    bool is_put = put_text(fresh, name, text, used);
+    int error = errno;
+    explicit_bzero(text, sizeof text);
+    if (is_put) return EXIT_OK;
+    notice_line("%s: %s", name, strerror(error));
+    return EXIT_JOB_FAILED;
+}
+
+void keys_fingerprint(const struct crypto_key *key, char text[KEYS_FINGERPRINT_SIZE])
+{
+    struct digest digest;
+    char whole[DIGEST_TEXT_SIZE];
+    crypto_sodium.digest(slice_of(key->bytes, sizeof key->bytes), &digest);
+    (void)digest_text(&digest, whole);
+    snprintf(text, KEYS_FINGERPRINT_SIZE, "%.16s", whole);
 }

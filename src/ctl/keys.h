@@ -21,6 +21,16 @@ int keys_read(const char *path, struct crypto_key keys[KEYS_MAX], size_t *count)
  * EXIT_JOB_FAILED when it cannot be written. */
 int keys_generate(const char *path);
 
+/* Puts these keys into the file (path NULL: the default one), whole: 0600, by rename. EXIT_OK;
+ * EXIT_JOB_FAILED (said). */
+int keys_put(const char *path, const struct crypto_key *keys, size_t count);
+
+/* The first digits of a key's digest: enough to tell keys apart, nothing to guess one from. */
+enum {
+    KEYS_FINGERPRINT_SIZE = 17
+};
+void keys_fingerprint(const struct crypto_key *key, char text[KEYS_FINGERPRINT_SIZE]);
+
 /* Fills bytes with fresh randomness from the system; ends the program when it has none. */
 void keys_random(void *bytes, size_t count);
 

@@ -11,6 +11,7 @@
 #include "io/confinement.h"
 #include "io/fetch.h"
 #include "io/identity.h"
+#include "io/keyfile.h"
 #include "io/loop.h"
 #include "io/parts.h"
 #include "io/port.h"
@@ -54,6 +55,7 @@ struct daemon {
     struct crypto_pair pair;
     struct crypto_key keys[IDENTITY_KEYS_MAX];
     size_t keys_count;
+    struct keyfile keyfile;
     int lock;
     struct port port;
     struct address address; /* as others reach it */
@@ -229,6 +231,10 @@ static bool open_loop(struct daemon *daemon)
     daemon->loop.self = crypto_node_id(&crypto_sodium, &daemon->pair.public);
     daemon->loop.confinement = &daemon->confinement;
     daemon->loop.prefetch_size_max = daemon->options->prefetch_size;
+    daemon->loop.keyfile = &daemon->keyfile;
+    if (!keyfile_init(&daemon->keyfile, &daemon->loop, daemon->key_file, daemon->keys,
+                      &daemon->keys_count))
+        return complain(daemon, "the key file's path is too long");
     struct channel_config identity = channel_identity(daemon);
     if (error == ERROR_NONE)
         error =

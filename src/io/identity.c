@@ -157,6 +157,29 @@ enum identity_found identity_keys(const char *path, struct crypto_key keys[IDENT
     return IDENTITY_BAD;
 }
 
+enum error identity_put_keys(const char *path, const struct crypto_key *keys, size_t count)
+{
+    char text[KEYS_TEXT_MAX + 1], fresh[FILE_PATH_MAX], directory[FILE_PATH_MAX];
+    size_t used = 0;
+    assert(count > 0 && count <= IDENTITY_KEYS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        sodium_bin2hex(text + used, KEY_TEXT_SIZE, keys[i].bytes, sizeof keys[i].bytes);
+        used += KEY_TEXT_SIZE;
+        text[used - 1] = '\n';
+    }
+    if (!file_path(fresh, "%s.new%d", path, (int)getpid()) || !file_path(directory, "%s", path))
+        return ERROR_INVALID;
+    char *slash = strrchr(directory, '/');
+    if (slash == directory) slash++;
+    if (slash != NULL) *slash = '\0';
+    enum error error = file_put(fresh, slice_of(text, used), 0600);
+    if (error == ERROR_NONE && rename(fresh, path) != 0) error = file_error(errno);
+    if (error == ERROR_NONE) error = file_sync(slash == NULL ? "." : directory);
+    (void)unlink(fresh);
+    sodium_memzero(text, sizeof text);
+    return error;
+}
+
 bool identity_make_key(const char *path, struct why *why)
 {
     char directory[FILE_PATH_MAX];

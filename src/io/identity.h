@@ -35,6 +35,9 @@ enum identity_found {
  * read the file. */
 enum identity_found identity_keys(const char *path, struct crypto_key keys[IDENTITY_KEYS_MAX],
                                   size_t *count, struct why *why);
+/* Puts these keys in its place, whole: 0600, fsynced. */
+enum error identity_put_keys(const char *path, const struct crypto_key *keys,
+                             size_t count) MUST_USE;
 /* Makes a new cluster key there, unless somebody else did in the meantime. */
 bool identity_make_key(const char *path, struct why *why) MUST_USE;
 

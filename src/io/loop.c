@@ -10,6 +10,7 @@
 #include "io/blockmemory.h"
 #include "io/blocks.h"
 #include "io/fetch.h"
+#include "io/keyfile.h"
 #include "io/peers.h"
 #include "io/persist.h"
 #include "io/prefetch.h"
@@ -78,6 +79,7 @@ static void carry_out(struct loop *loop, const struct action *action)
     case ACTION_BLOCK_CHECK: verify_block(loop, &action->block_check.block.digest); return;
     case ACTION_TASK_RUN: workers_run(loop->workers, action); return;
     case ACTION_TASK_KILL: workers_kill(loop->workers, action->task_kill.token); return;
+    case ACTION_KEYS_WRITE: keyfile_write(loop->keyfile, action); return;
     case ACTION_TAIL_READ:
         tail_read(loop, action, workers_directory(loop->workers, action->tail_read.token));
         return;
@@ -152,6 +154,7 @@ static bool can_wait(const struct event *event)
     switch (event->kind) {
     case EVENT_STREAM_CLOSED:
     case EVENT_STORAGE_FAILED:
+    case EVENT_KEYS_WRITTEN:
     case EVENT_BLOCK_STORED:
     case EVENT_BLOCK_CHECKED:
     case EVENT_BLOCK_UNWANTED:
@@ -168,6 +171,7 @@ static bool can_wait(const struct event *event)
     case EVENT_BLOCK_READ:
     case EVENT_TASK_STARTED:
     case EVENT_TAIL_READ:
+    case EVENT_KEYS_READ:
     case EVENT_LEAVE: return false;
     }
     return false;
@@ -205,9 +209,7 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     struct loop *loop = handle->data;
     struct event event = {.kind = EVENT_LEAVE};
-    if (number == SIGHUP)
-        trace_line(&loop->trace, TRACE_INFO,
-                   "event=hangup text=\"nothing to read again in this version\"");
+    if (number == SIGHUP) keyfile_read(loop->keyfile);
     else if (loop->leaves++ == 0) loop_feed(loop, &event);
     else loop_stop(loop, ERROR_NONE, "left at once");
 }

@@ -18,6 +18,7 @@ struct fetches;
 struct workers;
 struct resolver;
 struct confinement;
+struct keyfile;
 
 enum loop_state {
     LOOP_LOADING,  /* no node yet, or not started */
@@ -58,6 +59,7 @@ struct loop {
     struct workers *workers;
     struct resolver *resolver;
     struct confinement *confinement; /* of tasks; borrowed */
+    struct keyfile *keyfile;         /* borrowed */
 };
 
 /* Prepares the loop, its action buffers and its memory; no parts, no node. MEMORY, SYSTEM. */

@@ -523,6 +523,11 @@ void stream_set_deadline(struct stream *stream, instant deadline)
 
 /* ---- all of them ---- */
 
+void streams_set_keys(struct streams *streams, size_t count)
+{
+    streams->identity.keys_count = count;
+}
+
 enum error streams_open(struct loop *loop, const struct channel_config *identity, int listener,
                         struct streams **out)
 {

@@ -73,6 +73,8 @@ struct stream {
     bool has_goodbye;               /* the peer said it */
 };
 
+/* So many of the keys that identity borrows hold from now on: for handshakes that begin. */
+void streams_set_keys(struct streams *streams, size_t count);
 /* All streams of a node. Copies identity (it borrows what that borrows). Takes the listening
  * descriptor, which it closes in streams_close. SYSTEM, MEMORY. */
 enum error streams_open(struct loop *loop, const struct channel_config *identity, int listener,

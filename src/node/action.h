@@ -28,6 +28,8 @@ enum action_kind {
     ACTION_PREFETCH,     /* get a part of a map's output for a reduce to come, if it is no trouble;
                             no event */
     ACTION_PREFETCH_END, /* nobody will want those of this job any more */
+    ACTION_KEYS_WRITE,   /* these are the cluster's keys now, the first seals: for streams at once,
+                            and to the key file; EVENT_KEYS_WRITTEN */
     ACTION_RESOLVE,      /* look a host name up; EVENT_RESOLVED */
     ACTION_STOP,         /* this boot is over; error NONE: it has left, exit 0 */
 };
@@ -103,6 +105,10 @@ struct action {
         struct {
             uint64_t token;
         } task_kill;
+        struct {
+            const struct crypto_key *keys;
+            size_t count;
+        } keys_write;
         struct {
             uint64_t token;           /* of task_run */
             uint64_t stream, request; /* who asked: they come back */

@@ -55,11 +55,14 @@ static void seal_and_send(struct node *node, const struct address *to, struct sl
 {
     uint8_t *out = arena_take(&node->actions->arena, FRAME_SIZE_MAX);
     if (out == NULL) return; /* a lost datagram */
-    struct frame_header header = {.key_id = node->keys[0].key_id,
+    const struct frame_key *key = keyring_for(node, to);
+    struct crypto_key subkey = node->own_subkey;
+    if (key != &node->keys[0]) frame_subkey(node->crypto, key, &node->id, &node->boot, &subkey);
+    struct frame_header header = {.key_id = key->key_id,
                                   .sender = node->id,
                                   .boot = node->boot,
                                   .counter = ++node->datagram_counter};
-    size_t size = frame_seal(node->crypto, &node->own_subkey, &header, payload, out);
+    size_t size = frame_seal(node->crypto, &subkey, &header, payload, out);
     struct action *action = actions_push(node->actions, ACTION_SEND);
     action->send.to = *to;
     action->send.bytes = slice_of(out, size);
@@ -243,6 +246,7 @@ static int open_datagram(struct node *node, const struct address *from, struct s
     uint8_t *out = arena_take(&node->actions->arena, FRAME_SIZE_MAX);
     if (out == NULL || frame_open(node->crypto, &subkey, bytes, out, payload) != NULL)
         return METRIC_datagrams_refused_seal;
+    keyring_heard(node, from, key);
     if (contact == NULL || boot_compare(&header->boot, &contact->boot) >= 0) return -1;
     remind(node, contact, from);
     return METRIC_datagrams_refused_boot;
@@ -282,6 +286,13 @@ void datagrams_proven(struct node *node, const struct id *id, const struct boot 
     if (contact == NULL || !boot_equal(&contact->boot, boot)) return;
     contact->is_proven = true;
     contact->token = 0;
+}
+
+void datagrams_rekey(struct node *node)
+{
+    size_t cursor = 0;
+    for (struct contact *contact; (contact = map_next(&node->contacts, &cursor)) != NULL;)
+        frame_subkey(node->crypto, &node->keys[0], &contact->id, &contact->boot, &contact->subkey);
 }
 
 void datagrams_close(struct node *node)

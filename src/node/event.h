@@ -32,6 +32,8 @@ enum event_kind {
                             now */
     EVENT_TAIL_READ,     /* what a running attempt has said; nothing: it does not run any more, or
                             has said nothing yet */
+    EVENT_KEYS_WRITTEN,  /* the key file has what the last ACTION_KEYS_WRITE said; or not (error) */
+    EVENT_KEYS_READ,     /* the key file was read again (SIGHUP) */
     EVENT_RESOLVED,      /* addresses of a host asked for; none = failed */
     EVENT_LEAVE,         /* SIGTERM: leave gracefully */
 };
@@ -97,6 +99,13 @@ struct event {
             const struct msg_task_result *result;
             struct digest missing; /* OUTCOME_INPUT_MISSING: the block nobody gave */
         } task_finished;
+        struct {
+            enum error error;
+        } keys_written;
+        struct {
+            const struct crypto_key *keys;
+            size_t count;
+        } keys_read;
         struct {
             uint64_t stream, request; /* as asked */
             bool is_running;

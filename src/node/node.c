@@ -101,7 +101,10 @@ static void on_entry(void *context, const struct stamped *entry)
     node_fail(node, flock_apply(&node->flock, entry), "roster");
     if (entry->kind == MSG_joined && entry->fields != NULL)
         (void)fold_roster(node, &((const struct msg_joined *)entry->fields)->node);
-    if (entry->kind == MSG_opened) (void)fold_roster(node, &entry->stamp.node);
+    if (entry->kind == MSG_opened || entry->kind == MSG_key_held)
+        (void)fold_roster(node, &entry->stamp.node);
+    if (entry->kind == MSG_keyed || entry->kind == MSG_key_held)
+        node_fail(node, keyring_fold(node, entry), "keys");
     if (entry->kind == MSG_tagged && entry->fields != NULL) fold_tags(node, entry);
     if (entry->kind == MSG_named || entry->kind == MSG_unnamed) fold_naming(node, entry);
     if (jobs_submitted(entry) != NULL || entry->kind == MSG_named || entry->kind == MSG_unnamed)
@@ -306,6 +309,7 @@ void node_close(struct node *node)
     flock_deinit(&node->flock);
     final_close(node);
     tags_drop(node, &node->tags);
+    keyring_close(node);
     heard_close(node);
     jobs_deinit(&node->jobs);
     names_deinit(&node->names);
@@ -442,6 +446,7 @@ static void tick(struct node *node)
     if (node->now >= gossip_deadline(&node->gossip)) gossip_tick(&node->gossip, node->now);
     standing_tick(node);
     tags_tick(node);
+    keyring_tick(node);
     links_tick(node);
     replicas_tick(node);
     manifests_tick(node);
@@ -492,6 +497,8 @@ static void peer_message(struct node *node, struct link *link, const struct wire
     case MSG_block_query: keeper_message(node, link, message); return;
     case MSG_holdings_query:
     case MSG_holdings: catalog_message(node, link, message); return;
+    case MSG_key_ask:
+    case MSG_key_give: keyring_message(node, link, message); return;
     case MSG_block_confirm: surplus_asked(node, link, message->fields); return;
     case MSG_block_confirmed: surplus_confirmed(node, link, message->fields); return;
     default: node_count(node, METRIC_records_refused);
@@ -591,6 +598,8 @@ static void take_event(struct node *node, const struct event *event)
         break;
     case EVENT_TASK_STARTED: work_started(node, event->task_started.token); break;
     case EVENT_TASK_FINISHED: work_finished(node, event); break;
+    case EVENT_KEYS_WRITTEN: keyring_written(node, event); break;
+    case EVENT_KEYS_READ: keyring_read(node, event); break;
     case EVENT_TAIL_READ: logs_tail(node, event); break;
     case EVENT_RESOLVED:
         for (size_t i = 0; i < event->resolved.count; i++)
@@ -627,6 +636,7 @@ instant node_deadline(const struct node *node)
     if (node->pendings != NULL) next = instant_min(next, node->pending_next);
     if (!node->may_author) next = instant_min(next, node->author_deadline);
     next = instant_min(next, node->drain_deadline);
+    next = instant_min(next, keyring_deadline(node));
     return instant_min(next, final_deadline(node));
 }
 
@@ -640,7 +650,7 @@ bool node_is_alone(const struct node *node)
 uint64_t node_state_digest(const struct node *node)
 {
     uint64_t parts[] = {jobs_digest(&node->jobs), names_digest(&node->names), tags_digest(node),
-                        flock_digest(&node->flock)};
+                        flock_digest(&node->flock), keyring_digest(node)};
     return hash64(parts, sizeof parts, 0);
 }
 

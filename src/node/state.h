@@ -6,6 +6,7 @@
 
 #include "gossip/gossip.h"
 #include "node/metrics.h"
+#include "node/keyring.h"
 #include "node/node.h"
 #include "store/log.h"
 #include "store/names.h"
@@ -23,7 +24,6 @@ enum {
     TALLY_PAGE = 256,   /* blocks in a question of tally.c: 10 KB */
     SPARINGS_MAX = 16,  /* surplus blocks that wait for confirmations */
     CONFIRMS_MAX = 64,  /* confirmations that wait for our disk */
-    KEYS_MAX = 8,       /* cluster keys accepted at once */
     TELLTALE_MAX = 4096, /* bytes of last words that an attempt's entry carries */
     SAFE_COPIES = 2,    /* nothing is acknowledged with fewer copies, while so many members live */
     JOIN_MAX = 64,      /* addresses to join through */
@@ -274,6 +274,7 @@ struct node {
 
     struct frame_key keys[KEYS_MAX];
     size_t keys_count;
+    struct keyring keyring;
     struct crypto_key own_subkey;
     uint64_t datagram_counter;
     struct sent sents[SENTS_MAX]; /* a ring by counter */
@@ -380,6 +381,8 @@ struct roster_item {
     instant flapped; /* the last time */
     struct slice tags;       /* a packed `tagged`, ours to free; empty: it has none (tags.c) */
     struct msg_stamp tagged; /* the entry that says so */
+    struct digest key;       /* the cluster key that it last said to hold: keyring.c */
+    struct msg_stamp key_held; /* the entry */
 };
 
 /* node.c; node_living and what is computed from it: living.c */
@@ -417,6 +420,8 @@ void datagrams_refused(struct node *node, const struct address *address, struct 
 void datagrams_receive(struct node *node, const struct address *from, struct slice bytes);
 /* A stream's handshake proved this peer. */
 void datagrams_proven(struct node *node, const struct id *id, const struct boot *boot);
+/* The first of our keys is another now. */
+void datagrams_rekey(struct node *node);
 void datagrams_close(struct node *node);
 
 /* links.c */
