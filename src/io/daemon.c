@@ -290,6 +290,12 @@ static uint64_t wall_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static uint64_t machine_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
 static bool open_node(struct daemon *daemon, const struct address *joins, size_t joins_count)
 {
     const struct options *options = daemon->options;
@@ -308,6 +314,8 @@ static bool open_node(struct daemon *daemon, const struct address *joins, size_t
                                  .wall_ms = wall_ms(),
                                  .memory_budget = (size_t)options->memory_size,
                                  .trace = daemon->loop.trace};
+    config.task_memory =
+        options->memory_size != 0 ? options->memory_size : machine_memory() / 4 * 3;
     config.confinement = daemon->confinement.parts;
     config.scrub_every = options->scrub_every;
     config.pin_length = options->pin_length;

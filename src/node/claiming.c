@@ -72,6 +72,7 @@ static void start(struct node *node, struct work *work, const struct schedule_pi
                                 .claim = *claim,
                                 .is_copy = cause_is_copy(pick->cause),
                                 .cpus = cpus_of(node, work),
+                                .memory = room_wanted(work->job),
                                 .is_doubted = is_doubted(work, pick),
                                 .is_remote = pick->kind == TASK_MAP &&
                                              locality_is_remote(node, work->job, pick->index),
@@ -228,12 +229,15 @@ static void claim_free(struct node *node, struct turn *turn, struct work *work)
     instant wake;
     size_t cpus = cpus_of(node, work), max = work->quota / cpus;
     if (max > PICKS_MAX) max = PICKS_MAX;
+    size_t fitting = room_tasks(node, work->job, max);
+    bool is_full = fitting < max;
+    max = fitting;
     size_t count = schedule_pick(work->job, &work->schedule, &node->id, turn->nodes,
                                  turn->nodes_count, node->now, picks, max, &wake);
     size_t left = leave_doubted(node, work, picks, count);
     claim(node, work, picks, left);
     turn->slots_free -= left * cpus;
-    work->is_wanting = left == max && left > 0;
+    work->is_wanting = left == max && left > 0 && !is_full;
     if (count < max) node->work_next = instant_min(node->work_next, wake);
 }
 
@@ -241,7 +245,8 @@ static void claim_free(struct node *node, struct turn *turn, struct work *work)
 static void claim_by_lottery(struct node *node, struct turn *turn)
 {
     for (struct work *work = node->works; work != NULL; work = work->next)
-        work->is_wanting = is_claimable(work) && job_wants(work->job);
+        work->is_wanting =
+            is_claimable(work) && job_wants(work->job) && room_tasks(node, work->job, 1) > 0;
     while (turn->slots_free > 0 && draw(node, turn->slots_free)) {
         bool is_kept = false;
         for (struct work *work = node->works; work != NULL; work = work->next) {
@@ -261,7 +266,7 @@ static void claim_copies(struct node *node, struct turn *turn, enum straggler_re
         instant wake;
         if (!is_claimable(work)) continue;
         size_t cpus = cpus_of(node, work);
-        size_t max = most / cpus < PICKS_MAX ? most / cpus : PICKS_MAX;
+        size_t max = room_tasks(node, work->job, most / cpus < PICKS_MAX ? most / cpus : PICKS_MAX);
         size_t count = straggler_pick(work->job, &work->schedule, reason, &node->id, turn->nodes,
                                       turn->nodes_count, node->now, picks, max, &wake);
         claim(node, work, picks, count);

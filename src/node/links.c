@@ -201,6 +201,7 @@ void links_opened(struct node *node, const struct event *event)
     gossip_alive(&node->gossip, node->now, &party->node, &party->boot);
     append_joined(node, link, party);
     send_exchange(node, link);
+    room_say(node, link);
     replicas_hello(node, link);
 }
 

@@ -252,6 +252,7 @@ struct node *node_open(const struct node_config *config, instant now)
     node->address = config->address;
     snprintf(node->name, sizeof node->name, "%s", config->name);
     node->slots = config->slots;
+    node->task_memory = config->task_memory;
     node->drain_deadline = INSTANT_NEVER;
     node->metrics[METRIC_confinement] = config->confinement;
     node->wall_ms = config->wall_ms;
@@ -497,6 +498,7 @@ static void peer_message(struct node *node, struct link *link, const struct wire
     case MSG_block_query: keeper_message(node, link, message); return;
     case MSG_holdings_query:
     case MSG_holdings: catalog_message(node, link, message); return;
+    case MSG_capacity: room_heard(link, message->fields); return;
     case MSG_key_ask:
     case MSG_key_give: keyring_message(node, link, message); return;
     case MSG_block_confirm: surplus_asked(node, link, message->fields); return;

@@ -39,6 +39,7 @@ struct node_config {
     uint64_t wall_ms;     /* what the wall clock shows now: only ever shown to people */
     size_t memory_budget; /* bytes; 0 = 1 GiB */
     uint64_t allocation_fails; /* tests: the n-th, as of node_open; 0 = none (base/memory.h) */
+    uint64_t task_memory; /* bytes that tasks may take together; 0 = no limit */
     uint64_t confinement; /* of tasks, bits of enum confinement_part: told to who asks */
     duration compact_every; /* how often the log is cut; 0 = 20 s */
     duration details_kept;  /* of ended jobs' tasks; 0 = 10 min */

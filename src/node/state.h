@@ -8,6 +8,7 @@
 #include "node/metrics.h"
 #include "node/keyring.h"
 #include "node/node.h"
+#include "node/room.h"
 #include "store/log.h"
 #include "store/names.h"
 #include "store/flock.h"
@@ -71,6 +72,8 @@ struct link {
     struct boot boot;
     struct address address;
     instant asked; /* when we last asked for log repair */
+    uint64_t
+        task_memory; /* of the peer, as it said; UINT64_MAX: no limit; 0: it has not (room.c) */
     struct link *next;
 };
 
@@ -182,6 +185,7 @@ struct running {
     bool was_started;
     bool is_copy; /* a second one: of a straggler's, or a suspect's */
     size_t cpus;  /* slots that it takes */
+    uint64_t memory; /* bytes that it may use, as its job says */
     bool is_doubted; /* nodes died that ran it: poison.h */
     bool is_remote;  /* a map whose block was not here when it was claimed */
     enum cause stop_cause;
@@ -275,6 +279,7 @@ struct node {
     struct frame_key keys[KEYS_MAX];
     size_t keys_count;
     struct keyring keyring;
+    uint64_t task_memory; /* of tasks together; 0 = no limit: room.c */
     struct crypto_key own_subkey;
     uint64_t datagram_counter;
     struct sent sents[SENTS_MAX]; /* a ring by counter */

@@ -145,6 +145,11 @@ struct slice telling_trouble(struct node *node, const struct job *job)
     enum task_kind last = job->spec.reduces > 0 ? TASK_REDUCE : TASK_MAP;
     if (job->outcome != JOB_RUNNING || !job->is_known) return job->error;
     if (job->done_count[last] == job_tasks_count(job, last)) return say_commit(node, job);
+    if (job->running_count == 0) {
+        telling.text = arena_take(&node->actions->arena, TROUBLE_SIZE);
+        if (telling.text != NULL && room_lacks(node, job, telling.text, TROUBLE_SIZE))
+            return slice_string(telling.text);
+    }
     if (job->failed_count == 0) return job->error;
     for (int kind = 0; kind < 2; kind++) {
         uint32_t count = job_tasks_count(job, (enum task_kind)kind);

@@ -66,6 +66,7 @@ void waiting_text(struct node *node, const struct job *job, enum task_kind kind,
                  job->spec.maps);
     else if (manifests_get(node, &job->spec.manifest) == NULL)
         snprintf(text, size, "waits for the list of the job's blocks");
+    else if (room_lacks(node, job, text, size) || room_waits(node, job, text, size)) return;
     else if (slots == 0)
         snprintf(text, size, "no member takes tasks: %u are draining, suspect or degraded", closed);
     else

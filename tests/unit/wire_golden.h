@@ -528,6 +528,7 @@ static const struct golden goldens[] = {
     {"say_keys", 0x522264ae7b78a109,
      "cfa5ffcf801d01cb4b7e6434439d51dc26c6b9db8c76ed3ee37385ca7caa65ff19609a5e7f58ee019c95d4bb"
      "0adbba071c67357076657078683837772d7a6569796c627173786e6361347a206f"},
+    {"capacity", 0x3b2e7f8da59f090f, "cce3ced8aec2f101"},
 };
 
 #endif
