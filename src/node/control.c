@@ -2,6 +2,7 @@
  * or must wait for bytes or disks, becomes pending (pending.c). */
 #include "node/logs.h"
 #include "node/state.h"
+#include "node/tags.h"
 
 #include <stdarg.h>
 #include <stdio.h>

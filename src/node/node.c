@@ -11,6 +11,7 @@
 #include "node/state.h"
 #include "node/surplus.h"
 #include "node/tally.h"
+#include "node/tags.h"
 
 #include "base/hash.h"
 

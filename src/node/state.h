@@ -586,21 +586,6 @@ enum code {
     CODE_PARTIAL = 7,
 };
 
-/* tags.c */
-enum {
-    TAGGED_SIZE_MAX = 4096, /* 16 tags of 32 and 128 bytes, and room */
-};
-/* Our own, sorted by key; copied. ERROR_MEMORY; ERROR_INVALID: too many or too long. */
-enum error tags_set(struct node *node, const struct msg_tag *tags, size_t count) MUST_USE;
-/* A `tagged` entry of this node. ERROR_MEMORY. */
-enum error tags_fold(struct node *node, struct roster_item *item,
-                     const struct stamped *entry) MUST_USE;
-void tags_drop(struct node *node, struct slice *held);
-/* Once we may author: says what our tags are, unless our feeds say so already. */
-void tags_tick(struct node *node);
-uint64_t tags_digest(const struct node *node);
-void tags_answer(struct node *node, uint64_t stream, const struct msg_ask_tags *ask);
-
 /* waiting.c: what a task that is not done waits for; and (ask_explain of a job) all of them. */
 void waiting_text(struct node *node, const struct job *job, enum task_kind kind, uint32_t index,
                   char *text, size_t size);

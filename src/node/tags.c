@@ -6,7 +6,7 @@
  * They travel in the log and not in gossip: they change when a node is started otherwise, which is
  * seldom, and a rumour about it is told a hundred times a year for each time that they do. Of an
  * author's `tagged` entries the last one by stamp counts, in whatever order they come (S1). */
-#include "node/state.h"
+#include "node/tags.h"
 
 #include "base/hash.h"
 
