@@ -41,8 +41,8 @@ BINARIES := $(PROGRAMS:%=$(BUILD)/%)
 all: $(BINARIES) ## build mrnode, mrctl, mrsim and mrtask into build/
 
 # Of src/mapreduce a node wants what ends and sweeps processes alone: the linker takes that from an archive.
-$(BUILD)/mrnode: $(call object,cmd/mrnode.c $(IO) $(CORE)) $(BUILD)/libmapreduce.a
-	$(CC) $(LDFLAGS) $^ -o $@ -luv -llmdb -lsodium
+$(BUILD)/mrnode: $(call object,cmd/mrnode.c src/ctl/config.c $(IO) $(CORE)) $(BUILD)/libmapreduce.a
+	$(CC) $(LDFLAGS) $^ -o $@ -luv -llmdb -lsodium -linih
 
 $(BUILD)/libmapreduce.a: $(call object,$(MAPREDUCE) $(BASE) $(WIRE))
 	@rm -f $@

@@ -48,7 +48,7 @@ may_include() {
   grep -ln '<lmdb.h>' -r src cmd | grep -v '^src/store/storage_lmdb.c$'
   grep -ln '<sodium.h>' -r src cmd | grep -vE '^src/(wire/seal.c|io/)'
   grep -ln '<zstd.h>' -r src cmd | grep -v '^src/mapreduce/squeeze.c$'
-  grep -ln '<ini.h>' -r src cmd | grep -v '^src/ctl/chain_file.c$'
+  grep -ln '<ini.h>' -r src cmd | grep -vE '^src/ctl/(chain_file|config).c$'
   grep -ln 'uv\.h' -r src/node src/gossip src/membership src/store src/tasks src/base src/wire
 } | rule "each vendor header has its one home"
 

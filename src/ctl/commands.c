@@ -104,6 +104,10 @@ const struct command commands_table[] = {
      "  mrctl keys list\n  mrctl keys list -o json\n  mrctl keys rotate\n"
      "  mrctl keys drop 3f7a91c0    once all members have the new one\n",
      mrctl_keys},
+    {"init", "", 0, 0, 0, "first use: a key and a commented mr.conf, and how to go on",
+     "  mrctl init\n", mrctl_init},
+    {"config", "", GROUP_CONFIG, 0, 0, "what holds for mrctl: flags, MR_*, and the files mr.conf",
+     "  mrctl config\n  mrctl config --origin\n  mrctl config -o json\n", mrctl_config},
     {"completion", "bash|zsh", 0, 1, 1, "words for the shell to complete",
      "  mrctl completion bash >/etc/bash_completion.d/mrctl\n"
      "  eval \"$(mrctl completion zsh)\"\n",
@@ -115,9 +119,6 @@ const struct command commands_table[] = {
     ABSENT("invite"),
     ABSENT("report"),
     ABSENT("debug"),
-    ABSENT("init"),
-
-    ABSENT("config"),
 #undef ABSENT
     {0},
 };

@@ -9,6 +9,7 @@
  * takes a file, -f of logs takes nothing). */
 #include "ctl/options.h"
 
+#include "ctl/config.h"
 #include "ctl/exits.h"
 #include "ctl/notice.h"
 #include "ctl/quantity.h"
@@ -111,6 +112,8 @@ static const struct option_row rows[] = {
      "replace a dataset of that name"},
     {"pending", 0, OPTION_FLAG, GROUP_EXPLAIN, AT(is_pending), NULL, 0, 0,
      "what a job, or a task, waits for now"},
+    {"origin", 0, OPTION_FLAG, GROUP_CONFIG, AT(is_origin), NULL, 0, 0,
+     "where each value came from"},
     {"deadline", 0, OPTION_DURATION, GROUP_DRAIN, AT(deadline_ms), "DUR", 0, 0,
      "give back what still runs then"},
     {"ack", 0, OPTION_COUNT, GROUP_JOB | GROUP_ACK, AT(ack), "N", 1, 16,
@@ -151,6 +154,10 @@ static const struct option_row rows[] = {
 
 enum {
     ROWS_COUNT = sizeof rows / sizeof *rows,
+    /* Of options.origins: where a value came from. */
+    ORIGIN_ENVIRONMENT = 1,
+    ORIGIN_FLAG = 2,
+    ORIGIN_FILE = 3, /* and the number of the file */
     LONG_BASE = 256, /* getopt_long's value of row i: apart from every letter */
 };
 
@@ -293,6 +300,7 @@ static int read_options(struct options *options, int argc, char **argv, unsigned
             return usage(options, message, "");
         }
         if (!apply(options, row, optarg)) return bad_value(options, row, optarg);
+        options->origins[row - rows] = ORIGIN_FLAG;
     }
     *first = optind;
     return EXIT_OK;
@@ -329,6 +337,8 @@ static int check_arguments(const struct options *options)
     return EXIT_USAGE;
 }
 
+_Static_assert((int)ROWS_COUNT <= (int)OPTIONS_ROWS_MAX, "options.origins has a place for each");
+
 static void set_defaults(struct options *options, int argc)
 {
     const char *node = getenv("MR_NODE"), *key_file = getenv("MR_KEY_FILE");
@@ -350,6 +360,130 @@ static void set_defaults(struct options *options, int argc)
     }
 }
 
+/* What may stand in a file: a habit, and not what one command is about. */
+static bool is_habit(const struct option_row *row)
+{
+    static const char *const names[] = {
+        "node",     "key-file", "output-format", "timeout", "quiet",
+        "verbose",  "no-input", "split",         "retries", "task-timeout",
+        "replicas", "priority", "speculate",     "ack",     "mem"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(row->name, names[i]) == 0) return true;
+    return false;
+}
+
+static const struct option_row *habit(const char *name)
+{
+    for (int i = 0; i < ROWS_COUNT; i++)
+        if (is_habit(&rows[i]) && strcmp(rows[i].name, name) == 0) return &rows[i];
+    return NULL;
+}
+
+static bool is_habit_name(const char *name) { return habit(name) != NULL; }
+
+static const char *origin_of(const struct options *options, const struct option_row *row)
+{
+    unsigned origin = options->origins[row - rows];
+    if (origin == ORIGIN_FLAG) return "flag";
+    if (origin == ORIGIN_ENVIRONMENT) return row->at == AT(node) ? "MR_NODE" : "MR_KEY_FILE";
+    if (origin >= ORIGIN_FILE) return options->config->files[origin - ORIGIN_FILE];
+    return "default";
+}
+
+/* As one would write it. */
+static void value_text(const struct options *options, const struct option_row *row, char *text,
+                       size_t size)
+{
+    const void *at = (const char *)options + row->at;
+    char quantity[QUANTITY_TEXT_SIZE];
+    const char *word = *(const char *const *)at;
+    text[0] = '\0';
+    switch (row->kind) {
+    case OPTION_FLAG: snprintf(text, size, "%s", *(const bool *)at ? "yes" : "no"); return;
+    case OPTION_TEXT: snprintf(text, size, "%s", word == NULL ? "" : word); return;
+    case OPTION_COUNT:
+        if (*(const uint32_t *)at > 0) snprintf(text, size, "%u", *(const uint32_t *)at);
+        return;
+    case OPTION_SIZE:
+        if (*(const uint64_t *)at > 0)
+            snprintf(text, size, "%s", quantity_size_text(*(const uint64_t *)at, quantity));
+        return;
+    case OPTION_DURATION:
+        if (*(const uint64_t *)at > 0)
+            snprintf(text, size, "%s", quantity_duration_text(*(const uint64_t *)at, quantity));
+        return;
+    case OPTION_CHOICE: {
+        const char *words = row->argument;
+        for (uint32_t i = *(const uint32_t *)at; i > 0; i--) words += strcspn(words, "|") + 1;
+        snprintf(text, size, "%.*s", (int)strcspn(words, "|"), words);
+        return;
+    }
+    case OPTION_WORDS:
+    case OPTION_ABSENT: return;
+    }
+}
+
+void options_each_habit(const struct options *options, void *context,
+                        void (*visit)(void *context, const char *name, const char *value,
+                                      const char *origin))
+{
+    char text[1100];
+    for (int i = 0; i < ROWS_COUNT; i++) {
+        if (!is_habit(&rows[i])) continue;
+        value_text(options, &rows[i], text, sizeof text);
+        visit(context, rows[i].name, text, origin_of(options, &rows[i]));
+    }
+}
+
+static bool is_yes(const char *text)
+{
+    return strcmp(text, "yes") == 0 || strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
+}
+
+/* A file's value for an option that a command of these groups knows, unless the environment has
+ * one. */
+static int take_config(struct options *options, unsigned groups)
+{
+    const struct config *config = options->config;
+    for (size_t i = 0; i < config->count; i++) {
+        const struct config_value *value = &config->values[i];
+        const struct option_row *row = habit(value->name);
+        unsigned char *origin = &options->origins[row - rows];
+        bool is_last = value == config_get(config, value->name);
+        if ((row->groups & groups) == 0 || *origin == ORIGIN_ENVIRONMENT || !is_last) continue;
+        bool is_good = true;
+        if (row->kind != OPTION_FLAG) is_good = apply(options, row, value->value);
+        else *(bool *)((char *)options + row->at) = is_yes(value->value);
+        *origin = (unsigned char)(ORIGIN_FILE + value->file);
+        if (is_good) continue;
+        notice_line("in %s:", config->files[value->file]);
+        return bad_value(options, row, value->value);
+    }
+    return EXIT_OK;
+}
+
+static void note_environment(struct options *options)
+{
+    for (int i = 0; i < ROWS_COUNT; i++) {
+        bool is_node = rows[i].at == AT(node) && options->node != NULL;
+        bool is_key = rows[i].at == AT(key_file) && options->key_file != NULL;
+        if (is_node || is_key) options->origins[i] = ORIGIN_ENVIRONMENT;
+    }
+}
+
+/* Before the flags of the command line, which overrule it. */
+static int read_config(struct options *options)
+{
+    options->config = malloc(sizeof *options->config);
+    if (options->config == NULL) abort();
+    note_environment(options);
+    if (!config_read(options->config, "mrctl", is_habit_name)) {
+        notice_line("%s", options->config->why);
+        return EXIT_USAGE;
+    }
+    return take_config(options, GROUP_COMMON);
+}
+
 /* Words behind ":::" are a bag's arguments, whatever they look like. Returns what is left. */
 static int take_task_arguments(struct options *options, int argc, char **argv)
 {
@@ -366,13 +500,18 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
     int first;
     set_defaults(options, argc);
     argc = take_task_arguments(options, argc, argv);
+    int config_code = read_config(options);
     int code = read_options(options, argc, argv, GROUP_COMMON, &first);
     if (code != EXIT_OK || options->is_help || options->is_version) return code;
+    if (config_code != EXIT_OK) return config_code;
     if (first >= argc) {
         notice_line("a command is missing; see: mrctl -h");
         return EXIT_USAGE;
     }
     code = find_command(options, argv[first], commands);
+    if (code != EXIT_OK) return code;
+    bool is_about_all = options->command->groups == GROUP_CONFIG;
+    code = take_config(options, is_about_all ? ~(unsigned)GROUP_COMMON : options->command->groups);
     if (code != EXIT_OK) return code;
     int rest = first;
     argv += rest;
@@ -386,6 +525,7 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
 
 void options_deinit(struct options *options)
 {
+    free(options->config);
     free(options->inputs.items);
     free(options->files.items);
     free(options->environment.items);

@@ -26,6 +26,7 @@ enum option_group {
     GROUP_DRAIN = 64,
     GROUP_EXPLAIN = 128,
     GROUP_HEAD = 256,
+    GROUP_CONFIG = 1 << 12,
 };
 
 /* Words in the order given. Borrowed from argv. */
@@ -33,6 +34,12 @@ struct words {
     const char **items;
     size_t count;
 };
+
+enum {
+    OPTIONS_ROWS_MAX = 96
+};
+
+struct config;
 
 struct options {
     const struct command *command; /* NULL: none was given */
@@ -101,6 +108,9 @@ struct options {
     uint64_t deadline_ms;          /* 0: none */
     /* behind the command word */
     struct words arguments;
+    struct config *config;                   /* what files say; owned */
+    unsigned char origins[OPTIONS_ROWS_MAX]; /* options.c's own */
+    bool is_origin;
 };
 
 #define OPTION_NONE UINT32_MAX
@@ -121,6 +131,12 @@ struct command {
  * stderr). */
 int options_parse(struct options *options, int argc, char **argv, const struct command *commands);
 void options_deinit(struct options *options);
+
+/* The options that may stand in a file: their names, values, and where those came from. Borrowed
+ * for the call. */
+void options_each_habit(const struct options *options, void *context,
+                        void (*visit)(void *context, const char *name, const char *value,
+                                      const char *origin));
 
 /* The options that a command takes, long and short, a blank behind each: for completion. */
 void options_names(const struct command *command, FILE *file);

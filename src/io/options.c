@@ -422,6 +422,14 @@ static enum options_verdict take_one(struct options *options, int option)
     return OPTIONS_WRONG;
 }
 
+bool options_is_setting(const char *name)
+{
+    for (const struct option *row = table; row->name != NULL; row++)
+        if (strcmp(row->name, name) == 0)
+            return row->has_arg == required_argument && row->val != OPTION_CHECK_STORE;
+    return false;
+}
+
 enum options_verdict options_parse(int count, char *arguments[], struct options *options)
 {
     *options = (struct options){.profile = PROFILE_LAN, .level = TRACE_INFO};

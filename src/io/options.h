@@ -46,6 +46,9 @@ enum options_verdict {
     OPTIONS_WRONG, /* one line on stderr says what: exit 2 */
 };
 
+/* May this long name stand in a configuration file? Those may that say how a node is, and are no
+ * errand. */
+bool options_is_setting(const char *name);
 /* Reads the command line; strings are borrowed from arguments and the environment. */
 enum options_verdict options_parse(int count, char *arguments[], struct options *options);
 
