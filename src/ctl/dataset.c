@@ -20,6 +20,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define ROOM_PATIENCE (30 * SECOND) /* when nobody has room: somebody may make some */
+#define ROOM_PAUSE (3 * SECOND)
+
 enum {
     READ_SIZE = 256 * 1024,
     TRIES_MAX = 5,        /* uploads of the same bytes, each after the loss of a peer */
@@ -27,7 +30,7 @@ enum {
     QUIET_MS = 15 * 1000, /* of a pipe: then the peer is told that we are still here */
     FILES_MAX = 65536,    /* as msg_manifest allows */
     PACKED_ABOVE = 1000,  /* files: with more, a task each would cost more than its work */
-    FULL_PEERS_MAX = 3,   /* so many without room: the others have none, either */
+    FULL_PEERS_MAX = 16,  /* so many without room: the others have none, either */
 };
 
 /* One try. */
@@ -55,7 +58,9 @@ struct making {
     uint64_t offset;
     uint64_t size;
     bool has_consumed; /* bytes were read that can't be read again */
-    unsigned fulls;    /* peers that had no room */
+    char fulls[FULL_PEERS_MAX][CONNECTION_ADDRESS_SIZE]; /* that had no room a moment ago */
+    size_t fulls_count;
+    instant roomless_since; /* when first nobody had; 0 = not so far */
 };
 
 /* ---- blocks ---- */
@@ -425,17 +430,50 @@ static int try_once(struct making *making, struct dataset *dataset)
     return code;
 }
 
-/* This peer has no room: does another one? Everything is sent once more. */
+static bool is_full(const struct making *making, const char *peer)
+{
+    for (size_t i = 0; i < making->fulls_count; i++)
+        if (strcmp(making->fulls[i], peer) == 0) return true;
+    return false;
+}
+
+static int no_room(const struct making *making)
+{
+    if (making->has_consumed) {
+        notice_line("%s; standard input can't be read again for another node: save it to a file",
+                    making->upload.why);
+        return EXIT_JOB_FAILED;
+    }
+    notice_line("no node has room for a block%s", making->fulls_count > 1 ? ":" : "");
+    for (size_t i = 0; i < making->fulls_count; i++)
+        notice_line("  %s has no space left", making->fulls[i]);
+    notice_line("free some space there, or add a node");
+    return EXIT_JOB_FAILED;
+}
+
+/* This peer has no room: does another one? Everything is sent once more. When nobody has, somebody
+ * may make some within a while. */
 static int move_on(struct making *making)
 {
-    char full[CONNECTION_ADDRESS_SIZE];
-    snprintf(full, sizeof full, "%s", session_peer(making->session));
-    bool can_try = !making->has_consumed && making->fulls++ < FULL_PEERS_MAX;
-    if (can_try && session_move(making->session) == EXIT_OK &&
-        strcmp(full, session_peer(making->session)) != 0)
-        return EXIT_OK;
-    notice_line("%s", making->upload.why);
-    return EXIT_JOB_FAILED;
+    const char *peer = session_peer(making->session);
+    if (!is_full(making, peer) && making->fulls_count < FULL_PEERS_MAX)
+        snprintf(making->fulls[making->fulls_count++], CONNECTION_ADDRESS_SIZE, "%s", peer);
+    if (making->has_consumed) return no_room(making);
+    int code = session_move(making->session);
+    if (code != EXIT_OK) return session_complain(making->session, code);
+    if (!is_full(making, session_peer(making->session))) return EXIT_OK;
+    instant now = clock_now();
+    if (making->roomless_since == 0) making->roomless_since = now;
+    if (now - making->roomless_since >= ROOM_PATIENCE) return no_room(making);
+    if (now >= session_connections(making->session)->deadline) {
+        notice_line("timed out (--timeout): %s", making->upload.why);
+        return EXIT_TIMED_OUT;
+    }
+    if (now == making->roomless_since && !session_options(making->session)->is_quiet)
+        notice_line("no node has room for a block now; waiting for some");
+    making->fulls_count = 0;
+    clock_sleep(ROOM_PAUSE);
+    return EXIT_OK;
 }
 
 /* The peer died during the upload: is there another one, and can we begin again? */
@@ -482,10 +520,11 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
     splitter_init(&making.splitter, plan->split_size != 0 ? plan->split_size : target);
     splitter_set_records(&making.splitter, making.records, making.record_size);
     progress_init(&making.progress, session_options(session)->is_quiet);
-    int code = UPLOAD_GONE;
-    for (unsigned tries = 0; code < 0 && tries < TRIES_MAX; tries++) {
-        if (tries == 0) code = EXIT_OK;
-        else code = code == UPLOAD_FULL ? move_on(&making) : recover(&making);
+    int code = try_once(&making, dataset);
+    upload_stop(&making.upload);
+    for (unsigned losses = 0; code < 0 && losses < TRIES_MAX;) {
+        losses += code != UPLOAD_FULL;
+        code = code == UPLOAD_FULL ? move_on(&making) : recover(&making);
         if (code != EXIT_OK) break;
         code = try_once(&making, dataset);
         upload_stop(&making.upload);

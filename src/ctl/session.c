@@ -50,6 +50,7 @@ struct session {
     size_t request_size;
     duration patience;
     bool is_broken;                     /* the connection: found while sending */
+    bool is_moving;                     /* on purpose, from a peer that lives */
     unsigned moves;
     int interrupts_fd;                  /* -1 unless caught */
     char error[ERROR_SIZE];
@@ -108,20 +109,25 @@ static void learn_members(struct session *session, const struct msg_say_members 
 /* ---- finding a peer ---- */
 
 /* Whom to try, in order: -n, then the known ones (from behind the last one on), then this machine;
- * but the one that has just died comes last. */
+ * but the one that has just died comes last. Who moves on goes round: each is tried once before any
+ * comes again. */
 static size_t candidates(const struct session *session, const char *list[CANDIDATES_MAX])
 {
     size_t count = 0, start = 0;
     const struct peers *peers = &session->peers;
     const char *node = session->options->node;
     bool is_last = node != NULL && strcmp(node, session->peer) == 0;
-    if (node != NULL && !is_last) list[count++] = node;
+    bool is_in_ring = false;
+    for (size_t i = 0; session->is_moving && node != NULL && i < peers->count; i++)
+        is_in_ring = is_in_ring || strcmp(peers->items[i], node) == 0;
+    if (node != NULL && !is_last && !is_in_ring) list[count++] = node;
     for (size_t i = 0; i < peers->count; i++)
         if (strcmp(peers->items[i], session->peer) == 0) start = i + 1;
     for (size_t i = 0; i < peers->count; i++) {
         const char *item = peers->items[(start + i) % peers->count];
-        if (node == NULL || strcmp(item, node) != 0) list[count++] = item;
+        if (node == NULL || is_in_ring || strcmp(item, node) != 0) list[count++] = item;
     }
+    if (is_in_ring) return count;
     if (node == NULL || is_last) list[count++] = node == NULL ? DEFAULT_NODE : node;
     return count;
 }
@@ -129,7 +135,9 @@ static size_t candidates(const struct session *session, const char *list[CANDIDA
 static void note_move(const struct session *session, const char *from, const char *to)
 {
     if (session->options->is_quiet || *from == '\0' || strcmp(from, to) == 0) return;
-    notice_line("peer %s gone, asking %s", from, to);
+    notice_line(session->is_moving ? "peer %s cannot take it, asking %s"
+                                   : "peer %s gone, asking %s",
+                from, to);
 }
 
 /* One pass over the candidates until `limit`. ARRIVAL_OK: connected, the members asked for. Else
@@ -216,7 +224,10 @@ static int fail_over(struct session *session)
 int session_move(struct session *session)
 {
     session->request_size = 0; /* nothing is under way */
-    return fail_over(session);
+    session->is_moving = true;
+    int code = fail_over(session);
+    session->is_moving = false;
+    return code;
 }
 
 /* ---- requests ---- */

@@ -20,6 +20,8 @@ enum {
     TRY_EVERY = 200 * MILLISECOND,
     SIGN_EVERY = SECOND,                 /* a client takes 10 s of silence for death */
     ASK_DISKS_AFTER = 300 * MILLISECOND, /* peers tell of their own accord sooner, normally */
+    /* Longer than a full disk is left alone (holders.c): by then it has been asked once more. */
+    ROOM_PATIENCE = 30 * SECOND,
     BLOCKS_PATIENCE = 60 * SECOND,       /* then the client hears what is missing */
     READ_PATIENCE = 10 * SECOND,
     UNKNOWN_PATIENCE = 2 * SECOND, /* a job may have been submitted elsewhere a moment ago */
@@ -111,20 +113,22 @@ static bool block_is_safe(struct node *node, const struct msg_block_ref *block, 
     return false;
 }
 
-/* Others live, and none of them has room for a second copy: that is not going to change soon. */
-static bool is_out_of_room(struct node *node, const struct pending *pending, uint64_t request,
-                           uint8_t needed)
+/* Others live, and none of them has room for a second copy. Somebody may make some: the client
+ * waits a while before it hears so. */
+static enum progress room_progress(struct node *node, const struct pending *pending,
+                                   uint64_t request, uint8_t needed)
 {
     char names[256];
     size_t living = members_living_count(&node->gossip.members);
     size_t least = needed < SAFE_COPIES ? needed : SAFE_COPIES;
-    if (holders_possible(node, needed) >= (living < least ? living : least)) return false;
+    if (holders_possible(node, needed) >= (living < least ? living : least)) return PROGRESS_READY;
+    if (node->now - pending->since < ROOM_PATIENCE) return PROGRESS_WAITS;
     size_t count = holders_full_names(node, names, sizeof names);
     control_error(node, pending->stream, request, CODE_FAILED,
                   "no room for %zu copies of each block: the disk%s of %s %s full; free some space "
                   "there, or add a node",
                   least, count == 1 ? "" : "s", names, count == 1 ? "is" : "are");
-    return true;
+    return PROGRESS_OVER;
 }
 
 /* Are the manifest and all that it lists on `needed` living nodes? maps: as many blocks must be in
@@ -134,7 +138,8 @@ static enum progress blocks_progress(struct node *node, const struct pending *pe
                                      uint32_t maps, uint8_t needed, uint8_t replicas)
 {
     bool is_late = node->now - pending->since > BLOCKS_PATIENCE;
-    if (is_out_of_room(node, pending, request, needed)) return PROGRESS_OVER;
+    enum progress room = room_progress(node, pending, request, needed);
+    if (room != PROGRESS_READY) return room;
     const struct msg_manifest *manifest = manifests_get(node, ref);
     if (manifest == NULL) {
         if (!is_late && !keeper_is_lost(node, &ref->digest)) return PROGRESS_WAITS;

@@ -90,11 +90,22 @@ if [ -n "${MR_BLOCKS_NS:-}" ]; then
   head -c 150000000 /dev/urandom >"$DIR/too-big"
   ctl put "$DIR/too-big" too-big --split 4M 2>"$DIR/err"
   check "a put that fits nowhere: exit 1" [ $? = 1 ]
-  check "says why" eval 'says "space left" || says "no room"'
+  check "says why, of all nodes, and what helps" eval '[ "$(grep -c "has no space left" "$DIR/err")" = 4 ] && says "free some space there" || says "no room for"'
+  sed "s/^/# /" "$DIR/err"
+  check "it was waited for" says "waiting for some"
   check "and has no name" eval '! ctl ls -o name | grep -q too-big'
   ctl rm random
   check "nothing of either is left" wait_for 120 nothing_left
-  check "then there is room again" wait_for 40 ctl put "$DIR/random" again --split 2M
+  check "then there is room again: waited for, not refused" ctl put -q "$DIR/random" again --split 2M
+  for n in 1 2 3 4; do fallocate -l "$(($(stat -f -c '%a * %S' "$DIR/node$n") - 1000000))" "$DIR/node$n/filler"; done
+  seq 1 400000 >"$DIR/late"
+  ctl put "$DIR/late" late 2>"$DIR/err" &
+  late=$!
+  wait_for 20 says "waiting for some"
+  rm "$DIR"/node[1-4]/filler
+  wait $late
+  check "a put while all disks are full is done when they are not" [ $? = 0 ]
+  check "and whole" eval 'ctl cat late | cmp -s - "$DIR/late"'
 else
   skip "full disks: needs root and mount namespaces"
 fi
