@@ -21,6 +21,7 @@ enum {
     SERVICE_HALF = 10 * SECOND, /* longer than most tasks, shorter than anyone waits gladly */
     SERVICE_UNIT_MS = 100,      /* below it all jobs had alike */
     TICKETS_UNIT = 1 << 20,
+    DEFERS_MAX = 10 * SECOND,   /* far above the time in which a claim is heard of */
 };
 
 /* Slots that a task of this job takes here. Who asks for more than there are has the node alone. */
@@ -117,7 +118,7 @@ static void claim(struct node *node, struct work *work, const struct schedule_pi
     }
 }
 
-/* Somebody neither suspect nor degraded is there. */
+/* Somebody neither suspect nor degraded is there, as far as is known here. */
 static bool has_better(const struct schedule_node *nodes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -284,6 +285,24 @@ static size_t copies_count(const struct node *node)
     return count;
 }
 
+/* A degraded node leaves work to others; but who else is degraded each node knows for itself, and
+ * so all may leave it to each other. Hence only for a while: until something has been free for so
+ * long, and nobody has claimed anything. */
+static bool defers(struct node *node, const struct turn *turn)
+{
+    bool is_deferring =
+        standing_is_degraded(node, &node->id) && has_better(turn->nodes, turn->nodes_count);
+    bool is_wanted = false;
+    for (struct work *work = node->works; work != NULL && !is_wanted; work = work->next)
+        is_wanted = is_claimable(work) && job_wants(work->job);
+    if (!is_deferring || !is_wanted) node->deferred_since = 0;
+    else if (node->deferred_since == 0) node->deferred_since = node->now;
+    if (node->deferred_since == 0) return is_deferring;
+    instant due = node->deferred_since + DEFERS_MAX;
+    if (node->now < due) node->work_next = instant_min(node->work_next, due);
+    return node->now < due;
+}
+
 void claiming_tick(struct node *node)
 {
     struct turn turn = {.slots_free = node->slots - work_slots_taken(node)};
@@ -291,7 +310,7 @@ void claiming_tick(struct node *node)
     if (turn.slots_free == 0 || is_closed) return;
     if (node->storage_waits != ERROR_NONE) return;
     turn.nodes = node_living(node, &turn.nodes_count);
-    if (standing_is_degraded(node, &node->id) && has_better(turn.nodes, turn.nodes_count)) return;
+    if (defers(node, &turn)) return;
     claim_copies(node, &turn, STRAGGLER_SILENT, turn.slots_free);
     node_commit(node); /* what is a suspect's is not a straggler's as well */
     claim_by_lottery(node, &turn);

@@ -113,6 +113,8 @@ static void on_entry(void *context, const struct stamped *entry)
     if (entry->kind == MSG_ended) compaction_ended(node);
     if (entry->kind == MSG_ended && entry->fields != NULL)
         final_ended(node, &((const struct msg_ended *)entry->fields)->job);
+    if (entry->kind == MSG_claim && !id_equal(&entry->stamp.node, &node->id))
+        node->deferred_since = 0; /* somebody else works: claiming.c */
     bool is_waited_for = jobs_submitted(entry) != NULL || entry->kind == MSG_ended ||
                          entry->kind == MSG_named || entry->kind == MSG_unnamed;
     if (is_waited_for) node->pending_next = node->now;

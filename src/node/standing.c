@@ -2,7 +2,8 @@
  *
  *   degraded: it was held dead and proved to live, again and again (a bad cable, a machine that
  *             swaps). It stays a member, does what it has begun, serves its blocks; it is given no
- *             new work while others are there. It knows of itself, for it refuted each time.
+ *             new work while others do it (claiming.c). It knows of itself, for it refuted each
+ *             time.
  *   forgotten: an operator says that a dead one never comes back; all hold it left at once, and
  *             ping it no more. If it does come back, it does so with a new boot, and is welcome. */
 #include "node/state.h"

@@ -366,6 +366,7 @@ struct node {
     instant leave_asked; /* when peers were last asked what of ours they hold */
     uint64_t deaths_refuted; /* of gossip's counter, those seen */
     instant degraded_until;  /* nobody is from then on; 0 = nobody is now */
+    instant deferred_since; /* work is free, and left to better nodes; 0 = not */
     struct slice tags;       /* our own, packed as an entry: tags.c */
     bool is_tags_said;       /* our feeds say so */
     bool is_stopped;
