@@ -2,6 +2,7 @@
 #include "tests/lib/lone_node.h"
 
 #include "node/state.h"
+#include "node/tags.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
