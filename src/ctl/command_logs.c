@@ -95,7 +95,7 @@ static void show_ended(struct logs_listing *listing, const struct msg_log_row *r
 {
     bool is_follow = listing->options->is_follow;
     if (row->attempt.log.count == 0 && !is_follow) return;
-    struct said *said = is_follow ? saids_get(&listing->saids, name) : NULL;
+    struct said *said = is_follow ? saids_get(&listing->saids, name, &row->attempt.node) : NULL;
     if (said != NULL && said->is_over) return;
     struct slice text = fetch(listing, row);
     if (listing->options->output == OUTPUT_JSON) {
@@ -160,7 +160,7 @@ static void show_running(struct logs_listing *listing)
 {
     for (size_t i = 0; i < listing->runners_count; i++) {
         const struct runner *runner = &listing->runners[i];
-        struct said *said = saids_get(&listing->saids, runner->name);
+        struct said *said = saids_get(&listing->saids, runner->name, &runner->node);
         if (said->is_over) continue;
         const struct msg_say_tail *say =
             tails_ask(listing->tails, &runner->node, runner->name, said->position);

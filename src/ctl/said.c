@@ -9,29 +9,31 @@
 void saids_init(struct saids *saids)
 {
     memory_init(&saids->memory, SIZE_MAX);
-    map_init(&saids->by_name, &saids->memory, offsetof(struct said, name), TASK_NAME_SIZE);
+    map_init(&saids->by_key, &saids->memory, offsetof(struct said, key),
+             sizeof((struct said *)0)->key);
 }
 
 void saids_deinit(struct saids *saids)
 {
     size_t cursor = 0;
-    for (struct said *said; (said = map_next(&saids->by_name, &cursor)) != NULL;) {
+    for (struct said *said; (said = map_next(&saids->by_key, &cursor)) != NULL;) {
         free(said->line);
         free(said);
     }
-    map_deinit(&saids->by_name);
+    map_deinit(&saids->by_key);
 }
 
-struct said *saids_get(struct saids *saids, const char *name)
+struct said *saids_get(struct saids *saids, const char *name, const struct id *node)
 {
-    char key[TASK_NAME_SIZE] = "";
-    snprintf(key, sizeof key, "%s", name);
-    struct said *said = map_get(&saids->by_name, key);
+    char key[sizeof((struct said *)0)->key] = "", text[ID_TEXT_SIZE];
+    snprintf(key, sizeof key, "%.*s %s", TASK_NAME_SIZE - 1, name, id_text(node, text));
+    struct said *said = map_get(&saids->by_key, key);
     if (said != NULL) return said;
     said = calloc(1, sizeof *said);
     if (said == NULL) abort();
-    memcpy(said->name, key, sizeof key);
-    if (map_add(&saids->by_name, said) != ERROR_NONE) abort();
+    memcpy(said->key, key, sizeof key);
+    snprintf(said->name, sizeof said->name, "%s", name);
+    if (map_add(&saids->by_key, said) != ERROR_NONE) abort();
     return said;
 }
 

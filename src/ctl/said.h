@@ -13,6 +13,7 @@ enum {
 
 /* One attempt that was followed. */
 struct said {
+    char key[TASK_NAME_SIZE + ID_TEXT_SIZE]; /* of two rivals the name is the same */
     char name[TASK_NAME_SIZE];
     bool is_over;                 /* all of it is printed */
     uint64_t position;            /* bytes taken in so far */
@@ -22,16 +23,16 @@ struct said {
     size_t line_size;
 };
 
-/* All of them, by name. */
+/* All of them, by name and node. */
 struct saids {
     struct memory memory;
-    struct map by_name;
+    struct map by_key;
 };
 
 void saids_init(struct saids *saids);
 void saids_deinit(struct saids *saids);
 /* The attempt's, made when it is not there. */
-struct said *saids_get(struct saids *saids, const char *name);
+struct said *saids_get(struct saids *saids, const char *name, const struct id *node);
 
 /* Prints the whole lines of text, and keeps the rest for later. */
 void said_more(struct said *said, struct slice text);

@@ -33,7 +33,7 @@ check "of a failed attempt too, and how it ended" [ "$(ctl logs "$job" | sed -n 
 
 # Each line once, whole, as it comes: while the job runs there are some already.
 speak=(-m 'for i in 1 2 3 4 5 6 7 8; do printf "%s.%s " "$MR_INDEX" "$MR_ATTEMPT" >&2; echo "$i" >&2; until [ $(wc -l <"$GO") -ge $i ]; do sleep 0.05; done; done'
-  -e "GO=$DIR/go" --split 400 -i "$DIR/in")
+  -e "GO=$DIR/go" --speculate off --split 400 -i "$DIR/in")
 : >"$DIR/go"
 job=$(ctl submit -q "${speak[@]}")
 AT=${ADDR[2]} ctl logs "$job" -f >"$DIR/followed" 2>"$DIR/err" &
