@@ -9,6 +9,7 @@
  * otherwise, or does not name the block among what it has (tally.c). A fresh upload and a block
  * that was promised to somebody are pinned for an hour, because what will reference them is still
  * on its way; for some seconds, when the log references them already. */
+#include "node/freed.h"
 #include "node/holders.h"
 #include "node/ids.h"
 #include "node/logs.h"
@@ -519,11 +520,13 @@ static void settle(struct node *node, struct block *block, bool may_drop)
 {
     end_pin(node, block);
     if (block->is_marked) {
+        freed_forget(block);
         settle_wanted(node, block);
         return;
     }
     block->is_missed = false;
-    if (!may_drop || !block->is_here || block->pinned_until > node->now) return;
+    bool may_go = may_drop && block->is_here && freed_may_go(node, block);
+    if (!may_go || block->pinned_until > node->now) return;
     if (!node_has_room(node)) {
         node->sweep_wanted = true; /* many at once: the next sweep goes on */
         return;
@@ -534,6 +537,7 @@ static void settle(struct node *node, struct block *block, bool may_drop)
      * again at once. */
     block->copies_count = 0;
     node_count(node, METRIC_blocks_dropped);
+    freed_forget(block);
     keeper_drop(node, block);
 }
 

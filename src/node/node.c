@@ -5,6 +5,7 @@
  * Order within a step: the event itself; then what is due by time; then, once, the log's commit, so
  * that all entries of a step are one signed batch and one write. What depends on durability waits
  * for EVENT_PERSISTED. Nothing here knows whether the world or the simulator drives it. */
+#include "node/freed.h"
 #include "node/holders.h"
 #include "node/logs.h"
 #include "node/scrub.h"
@@ -312,6 +313,7 @@ void node_close(struct node *node)
     map_deinit(&node->roster);
     flock_deinit(&node->flock);
     final_close(node);
+    freed_close(node);
     tags_drop(node, &node->tags);
     keyring_close(node);
     heard_close(node);
@@ -456,6 +458,7 @@ static void tick(struct node *node)
     manifests_tick(node);
     holders_tick(node);
     keeper_tick(node);
+    freed_tick(node);
     scrub_tick(node);
     tally_tick(node);
     steer_tick(node);
@@ -642,6 +645,7 @@ instant node_deadline(const struct node *node)
     if (!node->may_author) next = instant_min(next, node->author_deadline);
     next = instant_min(next, node->drain_deadline);
     next = instant_min(next, keyring_deadline(node));
+    next = instant_min(next, freed_deadline(node));
     return instant_min(next, final_deadline(node));
 }
 

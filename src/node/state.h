@@ -128,6 +128,8 @@ struct block {
     instant pinned_until;
     instant pinned;               /* when the last full-length pin was made */
     instant uploaded;             /* when a client last stored it */
+    uint64_t frontier;            /* freed.c: it may go once that is reached; 0: it is referenced */
+    instant freed;                /* when that began */
     instant promised_until;       /* no surplus before: somebody counts on it */
     instant asked;                /* when holders were last asked */
     struct id copies[COPIES_MAX]; /* members that confirmed one */
@@ -136,6 +138,15 @@ struct block {
     size_t counting_count;
     struct id waiters[WAITERS_MAX]; /* members that wait for block_held */
     size_t waiters_count;
+};
+
+/* How far the flock must be before what is free may go: freed.c. */
+struct freed {
+    struct msg_feed_position *frontier; /* the one that was taken last */
+    size_t count, capacity;
+    uint64_t taken, reached, wanted; /* numbers of frontiers */
+    instant look, ask;
+    duration patience;
 };
 
 /* A member whose disk was full a moment ago: holders.c. */
@@ -334,6 +345,7 @@ struct node {
     struct map blocks;
     instant sweep_next;
     bool sweep_wanted;
+    struct freed freed;
     instant manifests_swept;
     duration pin_length;    /* of what nothing references yet */
     uint32_t placing;       /* holders.c */
