@@ -6,10 +6,11 @@
  *      |         +--+--------+------------+   this holder failed: the next one
  *      +------------+                         all failed: once more after a second, then given up
  *
- * A holder is given up after 5 s without progress. What it gave stays: the next one (or the same
- * again) is asked for the rest, as long as it stores the same bytes under that digest. Should the
- * whole turn out wrong, and come from several, nobody knows whose fault it is: then it is fetched
- * anew, of one holder at a time. A round of holders that brought the fetch on is not counted. */
+ * A holder is given up after 5 s without progress (it may take longer to look at a large block
+ * first). What it gave stays: the next one (or the same again) is asked for the rest, as long as
+ * it stores the same bytes under that digest. Should the whole turn out wrong, and come from
+ * several, nobody knows whose fault it is: then it is fetched anew, of one holder at a time. A
+ * round of holders that brought the fetch on is not counted. */
 #include "io/fetch.h"
 
 #include "base/hash.h"
@@ -35,6 +36,9 @@ enum {
     FETCH_ROUNDS_MAX = 2,
     FETCH_ROUND_PAUSE = 1 * SECOND,  /* a holder that starts anew is back after about this */
     FETCH_TIMEOUT = 5 * SECOND,      /* without progress */
+    FETCH_LOOK_RATE = 8 << 20,       /* bytes a second that a holder looks through at first,
+                                        on a disk with much else to do */
+    FETCH_LOOK_MAX = 256 << 20,      /* half a minute */
     FETCH_HOLDERS_MAX = 64,          /* of all who want it; four times what one of them names */
     FETCH_ADVANCE = 1 << 20,         /* bytes that a round must bring so as not to count */
 };
@@ -268,6 +272,13 @@ static const struct sink_user fetch_sink_user = {on_sink_ready, on_sink_ended};
 
 /* ---- from one holder ---- */
 
+/* A holder reads a block whole before it gives it away (verify.c), when it has not for long. */
+static duration look_time(const struct fetch *fetch)
+{
+    uint64_t size = fetch->block_size < FETCH_LOOK_MAX ? fetch->block_size : FETCH_LOOK_MAX;
+    return (duration)(size * SECOND / FETCH_LOOK_RATE);
+}
+
 /* The rest. A record must fit into the sink when it comes. */
 static void ask(struct fetch *fetch)
 {
@@ -275,7 +286,7 @@ static void ask(struct fetch *fetch)
     fetch->is_held = fetch->sink != NULL && !sink_has_room(fetch->sink);
     if (fetch->is_held) return;
     if (fetch->sink != NULL) message.offset = fetch->received;
-    stream_set_deadline(fetch->stream, loop_now() + FETCH_TIMEOUT);
+    stream_set_deadline(fetch->stream, loop_now() + FETCH_TIMEOUT + look_time(fetch));
     bulk_send(fetch->stream, &wire_fetch, &message); /* fetch may be gone now */
 }
 

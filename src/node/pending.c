@@ -22,7 +22,7 @@ enum {
     ASK_DISKS_AFTER = 300 * MILLISECOND, /* peers tell of their own accord sooner, normally */
     /* Longer than a full disk is left alone (holders.c): by then it has been asked once more. */
     ROOM_PATIENCE = 30 * SECOND,
-    BLOCKS_PATIENCE = 60 * SECOND,       /* then the client hears what is missing */
+    BLOCKS_PATIENCE = 60 * SECOND, /* without another copy: it is told so */
     READ_PATIENCE = 10 * SECOND,
     UNKNOWN_PATIENCE = 2 * SECOND, /* a job may have been submitted elsewhere a moment ago */
 };
@@ -78,7 +78,7 @@ void pending_add_resume(struct node *node, uint64_t stream, const struct wire_me
     pending->stream = stream;
     pending->type = message->type;
     pending->state = first_state(message->type);
-    pending->since = pending->told = node->now;
+    pending->since = pending->told = pending->moved = node->now;
     if (!request_copy(node, pending, message)) {
         pending_free(node, pending);
         return;
@@ -96,13 +96,23 @@ enum progress {
     PROGRESS_OVER, /* the client has been told why not */
 };
 
+/* Nobody has it; or nobody else takes a copy of it. */
 static void say_missing(struct node *node, const struct pending *pending, uint64_t request,
                         const struct digest *digest)
 {
     char text[DIGEST_TEXT_SIZE];
-    control_error(node, pending->stream, request, CODE_PARTIAL,
-                  "block %.12s of the input can be had from no living node: put the input again",
-                  digest_text(digest, text));
+    size_t copies = keeper_copies(node, digest);
+    if (copies > 0)
+        control_error(node, pending->stream, request, CODE_PARTIAL,
+                      "block %.12s of the input is on %zu node%s, and no other has taken a copy "
+                      "for %d s: see mrctl members, or try again",
+                      digest_text(digest, text), copies, copies == 1 ? "" : "s",
+                      (int)(BLOCKS_PATIENCE / SECOND));
+    else
+        control_error(node, pending->stream, request, CODE_PARTIAL,
+                      "block %.12s of the input can be had from no living node: put the input "
+                      "again",
+                      digest_text(digest, text));
 }
 
 static bool block_is_safe(struct node *node, const struct msg_block_ref *block, uint8_t needed,
@@ -133,11 +143,11 @@ static enum progress room_progress(struct node *node, const struct pending *pend
 
 /* Are the manifest and all that it lists on `needed` living nodes? maps: as many blocks must be in
  * it; 0 = any. */
-static enum progress blocks_progress(struct node *node, const struct pending *pending,
-                                     uint64_t request, const struct msg_block_ref *ref,
-                                     uint32_t maps, uint8_t needed, uint8_t replicas)
+static enum progress blocks_progress(struct node *node, struct pending *pending, uint64_t request,
+                                     const struct msg_block_ref *ref, uint32_t maps, uint8_t needed,
+                                     uint8_t replicas)
 {
-    bool is_late = node->now - pending->since > BLOCKS_PATIENCE;
+    bool is_late = node->now - pending->moved > BLOCKS_PATIENCE;
     enum progress room = room_progress(node, pending, request, needed);
     if (room != PROGRESS_READY) return room;
     const struct msg_manifest *manifest = manifests_get(node, ref);
@@ -151,17 +161,23 @@ static enum progress blocks_progress(struct node *node, const struct pending *pe
                       "the job says %u maps, its manifest %u blocks", maps, manifest->blocks.count);
         return PROGRESS_OVER;
     }
-    bool is_safe = block_is_safe(node, ref, needed, replicas);
+    uint32_t safe = block_is_safe(node, ref, needed, replicas);
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     for (uint32_t i = 0; i < manifest->blocks.count; i++) {
-        if (manifests_is_range(&blocks[i])) continue;
-        if (block_is_safe(node, &blocks[i].block, needed, replicas)) continue;
-        is_safe = false;
+        if (manifests_is_range(&blocks[i]) ||
+            block_is_safe(node, &blocks[i].block, needed, replicas)) {
+            safe++;
+            continue;
+        }
         if (!is_late && !keeper_is_lost(node, &blocks[i].block.digest)) continue;
         say_missing(node, pending, request, &blocks[i].block.digest);
         return PROGRESS_OVER;
     }
-    return is_safe ? PROGRESS_READY : PROGRESS_WAITS;
+    if (safe > pending->safe) { /* gigabytes may take long: while they come, all is well */
+        pending->safe = safe;
+        pending->moved = node->now;
+    }
+    return safe == manifest->blocks.count + 1 ? PROGRESS_READY : PROGRESS_WAITS;
 }
 
 /* ---- then the entry ---- */
@@ -254,8 +270,8 @@ static enum error append_job(struct node *node, const struct msg_ask_submit_with
                              struct slice name, struct msg_stamp *stamp)
 {
     const struct msg_job_terms *terms = &ask->terms;
-    bool is_usual = terms->speculate == 0 && terms->verify <= 1 && terms->cpus <= 1 &&
-                    terms->task_memory == 0;
+    bool is_usual =
+        terms->speculate == 0 && terms->verify <= 1 && terms->cpus <= 1 && terms->task_memory == 0;
     if (is_usual) {
         struct msg_job job = {.job = ask->job, .spec = ask->spec, .cause = CAUSE_ASKED};
         job.spec.name = name;
@@ -331,9 +347,8 @@ static bool try_name_blocks(struct node *node, struct pending *pending,
                       "a dataset needs at least one replica");
         return true;
     }
-    enum progress progress =
-        blocks_progress(node, pending, ask->request, &ask->manifest, 0, ask->replicas,
-                        ask->replicas);
+    enum progress progress = blocks_progress(node, pending, ask->request, &ask->manifest, 0,
+                                             ask->replicas, ask->replicas);
     if (progress != PROGRESS_READY) return progress == PROGRESS_OVER;
     struct msg_named named = {.name = ask->name,
                               .manifest = ask->manifest,

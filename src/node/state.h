@@ -258,6 +258,8 @@ struct pending {
     struct msg_stamp entry;
     struct id acks[ACKS_MAX];
     size_t acks_count;
+    uint32_t safe; /* of the blocks that it waits for, as many as were on enough nodes at once */
+    instant moved; /* when that grew */
     instant since;
     instant told;  /* last sign of life to the client */
     instant asked; /* last time peers were asked how far their disks are */

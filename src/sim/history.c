@@ -1,8 +1,8 @@
 /* The laboratory knows the truth: which bytes were acknowledged, which hosts have good copies of
- * them. `struck` are the hosts whose copies may be bad or away: those that died, lost their disk or
- * have a rotten block since all promised blocks last had all their copies on hosts that are up. Not
- * more than R-1 hosts are ever in it, so what is promised has one good copy on a host that is up,
- * always (B0).
+ * them. `struck` are the hosts whose copies may be bad or away: those that died or lost their disk
+ * since all promised blocks last had all their copies on hosts that are up, or have a rotten block.
+ * Not more than R-1 hosts are ever in it, so what is promised has one good copy on a host that is
+ * up, always (B0).
  *
  * Blocks come from a small pool, so that the same bytes are put by several clients while others
  * remove them: what one lets go of another one needs. */
@@ -142,8 +142,7 @@ void history_check(struct world *world, uint32_t host)
         for (uint32_t b = 0; is_promised && b < client->next.blocks_count; b++)
             if (!blocks_has(peer, &client->next.blocks[b]->digest) &&
                 !world->history->struck[host] &&
-                good_copies(world, &client->next.blocks[b]->digest) <
-                    world->history->replicas)
+                good_copies(world, &client->next.blocks[b]->digest) < world->history->replicas)
                 world_violated(world, host, "B0", "a block was dropped amid its put");
     }
 }
@@ -157,6 +156,15 @@ static bool has_all(struct world *world, const struct digest *digest, void *cont
 
 static bool is_settled(struct world *world) { return each_promised(world, has_all, NULL); }
 
+/* Of any block: what nobody has promised now, somebody may put again, and find it here. */
+static bool has_rot(const struct host *host)
+{
+    size_t cursor = 0;
+    for (struct held_block *held; (held = map_next(&host->blocks, &cursor)) != NULL;)
+        if (held->is_rotten) return true;
+    return false;
+}
+
 /* May this host be struck, too? Forgets strikes that did no lasting harm. */
 static bool may_strike(struct world *world, uint32_t host)
 {
@@ -165,7 +173,7 @@ static bool may_strike(struct world *world, uint32_t host)
     bool settled = is_settled(world);
     for (uint32_t i = 0; i < world->hosts_count; i++) {
         bool is_up = world->hosts[i].state == HOST_UP;
-        if (settled && is_up) history->struck[i] = false;
+        if (settled && is_up && !has_rot(&world->hosts[i])) history->struck[i] = false;
         count += history->struck[i] && i != host;
         up += is_up && i != host;
     }

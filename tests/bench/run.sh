@@ -5,7 +5,7 @@
 #   idle        what a node costs that has nothing to do
 #   wordcount   streaming word count of MB (100) of real text, 2 slots, against GNU parallel with the same commands
 #   membership executors log     against Serf, Gearman, Dask, LMDB: the folders of these names, when asked for by name
-#   blocks shuffle  what copies cost, what fetching ahead gains: likewise
+#   blocks shuffle memory   what copies cost, what fetching ahead gains, what a large job holds: likewise
 set -u
 export MR_BUILD=${1:-build}
 case $MR_BUILD in /*) ;; *) MR_BUILD=$PWD/$MR_BUILD ;; esac

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -330,6 +331,127 @@ static void every_confirmation_is_a_look_of_its_own(void **state)
     lone_node_close(&lone);
 }
 
+/* ---- copies of much, to one who lives ---- */
+
+enum {
+    GIGABYTES = 3, /* as many blocks: each takes a while */
+};
+
+struct slow_put {
+    struct lone_node lone;
+    struct msg_block_ref blocks[GIGABYTES], manifest;
+    uint8_t bytes[512];
+    uint32_t refutations;
+};
+
+static void answer_read(struct slow_put *put)
+{
+    struct lone_node *lone = &put->lone;
+    for (size_t i = 0; i < lone->actions.count; i++) {
+        if (lone->actions.items[i].kind != ACTION_BLOCK_READ) continue;
+        struct event read = {.kind = EVENT_BLOCK_READ};
+        read.block_read.token = lone->actions.items[i].block_read.token;
+        read.block_read.digest = put->manifest.digest;
+        read.block_read.bytes = slice_of(put->bytes, put->manifest.size);
+        lone_node_step(lone, read);
+        return;
+    }
+}
+
+/* The peer is alive, though no probe of it is answered. */
+static void pass(struct slow_put *put, duration time)
+{
+    struct lone_node *lone = &put->lone;
+    struct crypto_pair pair;
+    plain_pair(5, &pair);
+    struct msg_member_claim claim = {.node = crypto_node_id(&crypto_plain, &pair.public),
+                                     .boot = {1, 5},
+                                     .refutations = ++put->refutations,
+                                     .state = MEMBER_ALIVE,
+                                     .cause = CAUSE_JOINED,
+                                     .address = address_ipv4(127, 0, 0, 1, 8005),
+                                     .slots = 2,
+                                     .name = slice_string("other")};
+    assert_null(members_check(&claim));
+    (void)members_apply(&lone->node->gossip.members, lone->now, &claim, true, &lone->node->prng);
+    lone->now += time;
+    lone_node_step(lone, (struct event){.kind = EVENT_TICK});
+    answer_read(put);
+}
+
+static void slow_put_begin(struct slow_put *put)
+{
+    struct msg_manifest_block blocks[GIGABYTES] = {0};
+    struct msg_text file = {slice_string("f")};
+    struct msg_manifest manifest = {{&file, 1}, {blocks, GIGABYTES}};
+    struct writer writer = writer_of(put->bytes, sizeof put->bytes);
+    lone_node_open(&put->lone, 1);
+    lone_node_stream(&put->lone, PEER, CHANNEL_PEER, 5);
+    lone_node_stream(&put->lone, CLIENT, CHANNEL_CLIENT, 0);
+    for (uint32_t i = 0; i < GIGABYTES; i++) {
+        put->blocks[i] = (struct msg_block_ref){{{(uint8_t)(i + 1)}}, 1 << 30};
+        blocks[i].block = put->blocks[i];
+        blocks[i].offset = (uint64_t)i << 30;
+        store(&put->lone, &put->blocks[i]);
+    }
+    assert_true(wire_pack(&wire_manifest, &manifest, &writer));
+    put->manifest = (struct msg_block_ref){{{9}}, writer.written};
+    store(&put->lone, &put->manifest);
+    pass(put, SECOND);
+    uint8_t record[256];
+    struct msg_ask_name ask = {.request = 1,
+                               .id = {{7}},
+                               .name = slice_string("much"),
+                               .manifest = put->manifest,
+                               .replicas = 2};
+    writer = writer_of(record, sizeof record);
+    assert_true(wire_pack(&wire_ask_name, &ask, &writer));
+    lone_node_record(&put->lone, CLIENT, slice_of(record, writer.written));
+    answer_read(put);
+    peer_says(&put->lone, &wire_block_held, &(struct msg_block_held){put->manifest.digest, true});
+}
+
+/* So much time passes, in steps; the error that the client is told, NULL: none. */
+static const struct msg_say_error *wait_for_error(struct slow_put *put, int seconds)
+{
+    for (int i = 0; i < seconds; i++) {
+        pass(put, SECOND);
+        const struct msg_say_error *error = sent(&put->lone, MSG_say_error);
+        if (error != NULL) return error;
+    }
+    return NULL;
+}
+
+static void copies_may_take_long_while_they_come(void **state)
+{
+    (void)state;
+    static struct slow_put put;
+    put = (struct slow_put){0};
+    slow_put_begin(&put);
+    for (uint32_t i = 0; i < GIGABYTES; i++) {
+        assert_null(wait_for_error(&put, 40));
+        struct msg_block_held held = {put.blocks[i].digest, true};
+        peer_says(&put.lone, &wire_block_held, &held);
+    }
+    assert_null(wait_for_error(&put, 40));
+    assert_int_equal(put.lone.node->names.current_count, 1);
+    lone_node_close(&put.lone);
+}
+
+static void who_waits_for_copies_in_vain_hears_how_many_there_are(void **state)
+{
+    (void)state;
+    static struct slow_put put;
+    put = (struct slow_put){0};
+    slow_put_begin(&put);
+    const struct msg_say_error *error = wait_for_error(&put, 70);
+    assert_non_null(error);
+    char text[256];
+    snprintf(text, sizeof text, "%.*s", (int)error->text.count, (const char *)error->text.at);
+    assert_non_null(strstr(text, "is on 1 node, and no other has taken a copy"));
+    lone_node_close(&put.lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +465,8 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_lived_with_and_a_failed_one_is_the_end),
         cmocka_unit_test(a_copy_that_went_without_a_word_is_found_missing),
         cmocka_unit_test(every_confirmation_is_a_look_of_its_own),
+        cmocka_unit_test(copies_may_take_long_while_they_come),
+        cmocka_unit_test(who_waits_for_copies_in_vain_hears_how_many_there_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
