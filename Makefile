@@ -93,6 +93,10 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/log/%.o $(call object,$(IO)) $(BUILD)/lib
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $^ -o $@ -luv -llmdb -lsodium -lzstd -linih
 
+$(BUILD)/bench/latency: $(BUILD)/tests/bench/executors/latency.o $(BUILD)/libmr.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ -o $@ -llmdb -lsodium -lzstd -linih
+
 unit: $(UNIT_TESTS)
 
 .SECONDARY: $(UNIT_SOURCES:%.c=$(BUILD)/%.o) $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))

@@ -1,6 +1,7 @@
 /* mrtask [OPTIONS] DIR: one attempt of one task (mapreduce/task.h). Started by mrnode, not by
  * people. */
 #include "mapreduce/confine.h"
+#include "mapreduce/serving.h"
 #include "mapreduce/task.h"
 #include "wire/seal.h"
 
@@ -17,6 +18,7 @@ static const char help[] =
     "usage: mrtask [OPTIONS] DIR\n"
     "Runs the attempt that DIR/spec describes; writes DIR/output and DIR/result.\n"
     "Started by mrnode. Exit codes: 0 DIR/result is written, 1 it is not, 2 usage.\n"
+    "      --serve                    instead: brief tasks from descriptor 0, until it closes\n"
     "      --confine auto|strict|off  what commands may open (auto: as far as the kernel can)\n"
     "      --user UID                 commands run as this user\n"
     "      --work DIR                 their directory (DIR/work)\n"
@@ -58,18 +60,15 @@ static bool set_user(struct confine *confine, const char *text)
 int main(int count, char *arguments[])
 {
     static const struct option options[] = {
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {"confine", required_argument, NULL, 'c'},
-        {"user", required_argument, NULL, 'u'},
-        {"work", required_argument, NULL, 'd'},
-        {"hide", required_argument, NULL, 'x'},
-        {"read", required_argument, NULL, 'r'},
-        {"write", required_argument, NULL, 'w'},
-        {0},
+        {"help", no_argument, NULL, 'h'},        {"version", no_argument, NULL, 'V'},
+        {"serve", no_argument, NULL, 's'},       {"confine", required_argument, NULL, 'c'},
+        {"user", required_argument, NULL, 'u'},  {"work", required_argument, NULL, 'd'},
+        {"hide", required_argument, NULL, 'x'},  {"read", required_argument, NULL, 'r'},
+        {"write", required_argument, NULL, 'w'}, {0},
     };
     struct confine confine;
     const char *work = NULL;
+    bool serves = false;
     confine_init(&confine);
     for (int option; (option = getopt_long(count, arguments, "h", options, NULL)) != -1;) {
         bool is_good = option != '?'; /* getopt_long said why */
@@ -77,6 +76,7 @@ int main(int count, char *arguments[])
         case 'h': return fputs(help, stdout) < 0;
         case 'V': return puts("mrtask " MR_VERSION) < 0;
         case '?': return EXIT_USAGE;
+        case 's': serves = true; break;
         case 'c': is_good = set_mode(&confine, optarg); break;
         case 'u': is_good = set_user(&confine, optarg); break;
         case 'd': work = optarg; break;
@@ -86,10 +86,10 @@ int main(int count, char *arguments[])
         }
         if (!is_good) return wrong("an option's value is not valid");
     }
-    if (optind + 1 != count) return wrong("expects one directory");
+    if (!serves && optind + 1 != count) return wrong("expects one directory");
     if (!seal_init()) {
         fputs("mrtask: libsodium cannot start: no entropy\n", stderr);
         return 1;
     }
-    return task_run(arguments[optind], work, &confine);
+    return serves ? serving_run() : task_run(arguments[optind], work, &confine);
 }

@@ -81,11 +81,13 @@ static int close_joblog(FILE *file, int code)
     return EXIT_JOB_FAILED;
 }
 
-static int print_results(struct session *session, struct printing *printing, const char *name)
+static int print_results(struct session *session, struct printing *printing, const char *name,
+                         const struct followed *followed)
 {
     const struct options *options = printing->options;
     const char *output = options->output_name != NULL ? options->output_name : name;
-    int code = results_each(session, output, printing, visit);
+    const struct list *parts = followed->is_whole ? &followed->parts : NULL;
+    int code = results_each(session, output, parts, printing, visit);
     int written = commands_flush();
     if (code == EXIT_OK && written != EXIT_OK) code = written;
     if (code == EXIT_OK && printing->seen != printing->bag->count) {
@@ -129,9 +131,10 @@ static int run_bag(const struct options *options, const struct bag *bag, struct 
     if (code == EXIT_OK && !waits) code = commands_flush();
     if (code == EXIT_OK && waits && !options->is_quiet)
         notice_line("job %s: %zu commands", name, bag->count);
-    if (code == EXIT_OK && (waits || options->is_watch))
+    if (code == EXIT_OK && waits) code = follow_result(session, name, &followed);
+    else if (code == EXIT_OK && options->is_watch)
         code = follow_job(session, name, true, &followed);
-    if (code == EXIT_OK && waits) code = print_results(session, printing, name);
+    if (code == EXIT_OK && waits) code = print_results(session, printing, name, &followed);
     followed_deinit(&followed);
     session_close(session);
     return code;
@@ -179,7 +182,7 @@ int mrctl_joblog(const struct options *options)
     struct slice name = followed.row.output;
     snprintf(output, sizeof output, "%.*s", (int)name.count, (const char *)name.at);
     if (code == EXIT_OK) joblog_head(stdout);
-    if (code == EXIT_OK) code = results_each(session, output, stdout, visit_joblog);
+    if (code == EXIT_OK) code = results_each(session, output, NULL, stdout, visit_joblog);
     followed_deinit(&followed);
     session_close(session);
     int written = commands_flush();

@@ -87,7 +87,8 @@ static int submit_once(struct session *session, struct submission *submission,
     struct dataset_plan plan = {.inputs = &submission->inputs,
                                 .split_size = options->split_size,
                                 .files = &options->files,
-                                .records = options->records};
+                                .records = options->records,
+                                .may_keep = !sampling_is_needed(&submission->draft)};
     if (options->bag != NULL)
         plan.split_size = bag_split_size(options->bag, session_slots(session), options->bunch);
     *is_lost = false;
@@ -104,7 +105,15 @@ static int submit_once(struct session *session, struct submission *submission,
                                       .ack = (uint8_t)options->ack,
                                       .spec = submission->draft.spec,
                                       .terms = submission->draft.terms};
-    session_ask(session, &wire_ask_submit_with, &ask, SESSION_COPY_PATIENCE);
+    struct msg_ask_submit_small small = {
+        .job = ask.job,
+        .ack = ask.ack,
+        .spec = ask.spec,
+        .terms = ask.terms,
+        .blocks = {dataset.smalls, (uint32_t)dataset.smalls_count}};
+    if (dataset.smalls_count > 0)
+        session_ask(session, &wire_ask_submit_small, &small, SESSION_COPY_PATIENCE);
+    else session_ask(session, &wire_ask_submit_with, &ask, SESSION_COPY_PATIENCE);
     code = session_reply(session, MSG_say_submitted, &reply);
     if (code == EXIT_OK) {
         const struct msg_say_submitted *say = reply.fields;
@@ -193,12 +202,14 @@ int jobs_remove_output(struct session *session, const char *name)
 
 /* The result to stdout, then its name away unless the user chose it. */
 static int print_output(struct session *session, const struct options *options,
-                        const struct msg_job_row *row)
+                        const struct followed *followed)
 {
     char output[256];
+    const struct msg_job_row *row = &followed->row;
     struct slice name = row->output.count > 0 ? row->output : row->name;
     snprintf(output, sizeof output, "%.*s", (int)name.count, (const char *)name.at);
-    int code = download_dataset(session, output, STDOUT_FILENO);
+    int code = followed->is_whole ? download_parts(session, &followed->parts, STDOUT_FILENO)
+                                  : download_dataset(session, output, STDOUT_FILENO);
     if (code != EXIT_OK) {
         notice_line("the result is kept: mrctl cat %s", output);
         return code;
@@ -216,8 +227,8 @@ int mrctl_run(const struct options *options)
     if (code == EXIT_OK) {
         struct followed followed;
         if (!options->is_quiet) notice_line("job %s", name);
-        code = follow_job(session, name, true, &followed);
-        if (code == EXIT_OK) code = print_output(session, options, &followed.row);
+        code = follow_result(session, name, &followed);
+        if (code == EXIT_OK) code = print_output(session, options, &followed);
         followed_deinit(&followed);
     }
     session_close(session);

@@ -292,6 +292,8 @@ static int missing(const struct input *input)
 /* Copies the blocks of a dataset into our manifest, as blocks of this file. */
 static int add_dataset(struct making *making, const struct input *input, size_t index)
 {
+    int sent = upload_send(&making->upload);
+    if (sent != EXIT_OK) return sent;
     if (making->upload.is_open && making->upload.block_size > 0) {
         int ended = end_block(making);
         if (ended != EXIT_OK) return ended;
@@ -412,8 +414,10 @@ static int try_once(struct making *making, struct dataset *dataset)
     making->named = SIZE_MAX;
     making->offset = making->splitter.block_size = 0;
     snprintf(dataset->peer, sizeof dataset->peer, "%s", session_peer(making->session));
+    bool may_keep = making->plan->may_keep && (files == NULL || files->count == 0);
     int code = EXIT_OK;
     if (making->plan->visit != NULL) upload_start_dry(&making->upload);
+    else if (may_keep) upload_keep(&making->upload, making->session);
     else code = upload_start(&making->upload, making->session);
     if (code == EXIT_OK) code = send_inputs(making, dataset);
     for (size_t i = 0; files != NULL && i < files->count && code == EXIT_OK; i++)
@@ -424,6 +428,9 @@ static int try_once(struct making *making, struct dataset *dataset)
         if (code != UPLOAD_GONE) upload_forget(&making->upload, making->session);
         return code;
     }
+    if (upload_take(&making->upload, &dataset->smalls, &dataset->smalls_count,
+                    &dataset->smalls_bytes))
+        return EXIT_OK;
     dataset->stored = making->upload.blocks;
     dataset->stored_count = making->upload.count;
     making->upload.blocks = NULL; /* the dataset's now */
@@ -550,5 +557,7 @@ void dataset_deinit(struct dataset *dataset)
 {
     free(dataset->stored);
     free(dataset->files);
+    free(dataset->smalls);
+    free(dataset->smalls_bytes);
     *dataset = (struct dataset){0};
 }

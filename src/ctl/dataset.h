@@ -19,20 +19,25 @@ struct dataset_plan {
     void (*visit)(void *context, const struct dataset_split *split);
     void *context;
     const struct inputs *inputs;
-    uint64_t split_size;          /* 0: chosen from the size and the flock's slots */
-    const char *records;          /* as --records; NULL: lines */
-    const struct words *files;    /* of the job (-f): stored whole; NULL: none */
+    uint64_t split_size;       /* 0: chosen from the size and the flock's slots */
+    const char *records;       /* as --records; NULL: lines */
+    const struct words *files; /* of the job (-f): stored whole; NULL: none */
+    bool may_keep;             /* small, it may go with the submission instead */
 };
 
 struct dataset {
     struct msg_block_ref manifest;
     uint32_t blocks_count;
     uint64_t size;
-    bool is_owned;                  /* the manifest was made for this use: no name refers to it */
-    struct msg_block_ref *files;    /* of plan.files, in order; owned */
+    bool is_owned;               /* the manifest was made for this use: no name refers to it */
+    struct msg_block_ref *files; /* of plan.files, in order; owned */
     char peer[CONNECTION_ADDRESS_SIZE]; /* which has it all; others may not yet */
-    struct msg_block_ref *stored;   /* there, by us; owned */
+    struct msg_block_ref *stored;       /* there, by us; owned */
     size_t stored_count;
+    struct msg_small_block *smalls; /* not stored anywhere yet, but to be sent with the job: the
+                                       manifest, then its blocks; owned */
+    size_t smalls_count;
+    uint8_t *smalls_bytes;
 };
 
 /* Finds the datasets among the inputs, cuts and stores the local ones, the manifest and the files

@@ -18,12 +18,12 @@
 #include <unistd.h>
 
 enum {
-    MEMORY_MAX = 8 << 20,        /* a larger block is spooled to a file */
-    POOL_MAX = 4,                /* open streams to holders: blocks alternate between few */
+    MEMORY_MAX = 8 << 20, /* a larger block is spooled to a file */
+    POOL_MAX = 4,         /* open streams to holders: blocks alternate between few */
     BAD_MAX = 16,
-    BAD_PERIOD = 30 * SECOND,    /* by then the flock has found out too, and lists it no more */
+    BAD_PERIOD = 30 * SECOND, /* by then the flock has found out too, and lists it no more */
     FETCH_PATIENCE = 10 * SECOND,
-    RETRY_LIMIT = 30 * SECOND,   /* without any block coming */
+    RETRY_LIMIT = 30 * SECOND, /* without any block coming */
     RETRY_PAUSE = SECOND / 2,
     COPY_SIZE = 256 * 1024,
 };
@@ -37,13 +37,13 @@ struct download {
     struct session *session;
     int fd;
     bool has_written;
-    bool is_closed;              /* the reader hung up, or has what he wanted: done, quietly */
-    uint64_t lines_left;         /* of head; 0: all */
+    bool is_closed;      /* the reader hung up, or has what he wanted: done, quietly */
+    uint64_t lines_left; /* of head; 0: all */
     struct connection *pool[POOL_MAX];
-    unsigned pool_next;          /* the slot to reuse */
-    uint8_t *memory;             /* MEMORY_MAX */
-    int spool;                   /* -1 until needed */
-    struct holder bad[BAD_MAX];  /* a ring: holders that lately did not answer */
+    unsigned pool_next;         /* the slot to reuse */
+    uint8_t *memory;            /* MEMORY_MAX */
+    int spool;                  /* -1 until needed */
+    struct holder bad[BAD_MAX]; /* a ring: holders that lately did not answer */
     unsigned bad_next;
     char why[CONNECTION_WHY_SIZE];
 };
@@ -136,9 +136,9 @@ static bool keep(struct download *download, const struct msg_block_ref *block, u
 
 enum fetched {
     FETCHED_OK,
-    FETCHED_NOT,      /* the holder does not have it, or it is damaged: the stream is still good */
-    FETCHED_BROKEN,   /* the stream is of no use any more */
-    FETCHED_NO_ROOM,  /* here */
+    FETCHED_NOT,     /* the holder does not have it, or it is damaged: the stream is still good */
+    FETCHED_BROKEN,  /* the stream is of no use any more */
+    FETCHED_NO_ROOM, /* here */
 };
 
 /* What the reply is worth; unless FETCHED_OK, why says what is wrong. */
@@ -222,9 +222,8 @@ static enum fetched fetch_from(struct download *download, const char *address,
     struct connection **slot = slot_of(download, address);
     /* A stream of the pool may have been closed as idle: a second try with a fresh one. */
     for (bool is_fresh = *slot == NULL;; is_fresh = true) {
-        if (*slot == NULL &&
-            connection_open(session_connections(download->session), address, CHANNEL_BULK, slot,
-                            download->why) != ARRIVAL_OK)
+        if (*slot == NULL && connection_open(session_connections(download->session), address,
+                                             CHANNEL_BULK, slot, download->why) != ARRIVAL_OK)
             return FETCHED_BROKEN;
         enum fetched fetched = fetch(download, *slot, block);
         if (fetched != FETCHED_BROKEN) return fetched;
@@ -345,6 +344,16 @@ static int put_all(struct download *download, const char *name)
         clock_sleep(RETRY_PAUSE);
     }
     return EXIT_OK;
+}
+
+int download_parts(struct session *session, const struct list *parts, int fd)
+{
+    struct download download = {.session = session, .fd = fd, .spool = -1};
+    const struct msg_small_block *blocks = parts->at;
+    int code = EXIT_OK;
+    for (uint32_t i = 0; i < parts->count && code == EXIT_OK && !download.is_closed; i++)
+        code = put_bytes(&download, blocks[i].bytes.at, blocks[i].bytes.count);
+    return code;
 }
 
 int download_dataset(struct session *session, const char *name, int fd)

@@ -11,6 +11,8 @@ struct download;
  * written yet; EXIT_PARTIAL: something was. EXIT_JOB_FAILED: fd can't be written. Anything but
  * EXIT_OK is said. */
 int download_dataset(struct session *session, const char *name, int fd);
+/* The same of bytes that are here (msg_small_block). */
+int download_parts(struct session *session, const struct list *parts, int fd);
 /* The same of its first lines alone; 0: all. */
 int download_lines(struct session *session, const char *name, int fd, uint64_t lines);
 

@@ -12,8 +12,9 @@
 #include <stdlib.h>
 
 enum {
-    ROW_SIZE = 32 << 10,            /* a job_row with its error text */
-    UNKNOWN_LIMIT = 10 * SECOND,    /* after a fail-over, for the log to bring it there */
+    ROW_SIZE = 32 << 10,         /* a job_row with its error text */
+    RESULT_SIZE = 256 << 10,     /* and the largest output that comes along */
+    UNKNOWN_LIMIT = 10 * SECOND, /* after a fail-over, for the log to bring it there */
     UNKNOWN_PAUSE = SECOND / 4,
 };
 
@@ -59,44 +60,59 @@ static void tell_trouble(struct session *session, const struct followed *followe
     notice_line("%.*s", (int)row->error.count, (const char *)row->error.at);
 }
 
+static void keep_parts(struct followed *followed, const struct msg_say_result *say)
+{
+    struct msg_say_result copy;
+    if (!say->is_whole || !wire_copy(&wire_say_result, &copy, say, &followed->arena)) return;
+    followed->is_whole = true;
+    followed->parts = copy.blocks;
+}
+
 /* One round: asks, and takes replies until the job has ended or the conversation has. */
-static int wait_once(struct session *session, const char *name, struct followed *followed,
-                     struct progress *progress)
+static int wait_once(struct session *session, const char *name, bool wants_result,
+                     struct followed *followed, struct progress *progress)
 {
     struct msg_ask_wait ask = {.job = slice_string(name)};
+    struct msg_ask_result ask_result = {.job = slice_string(name)};
     struct wire_message reply;
-    session_ask(session, &wire_ask_wait, &ask, SESSION_WATCH_PATIENCE);
+    if (wants_result) session_ask(session, &wire_ask_result, &ask_result, SESSION_WATCH_PATIENCE);
+    else session_ask(session, &wire_ask_wait, &ask, SESSION_WATCH_PATIENCE);
     for (;;) {
-        int code = session_reply(session, MSG_say_job, &reply);
+        int code = session_reply(session, wants_result ? MSG_say_result : MSG_say_job, &reply);
         if (code != EXIT_OK) return code;
-        const struct msg_say_job *say = reply.fields;
-        tell_trouble(session, followed, &say->job, progress);
-        keep(followed, &say->job);
-        if (say->job.state != JOB_RUNNING) return EXIT_OK;
-        progress_job(progress, &say->job);
+        const struct msg_job_row *row = wants_result
+                                            ? &((const struct msg_say_result *)reply.fields)->job
+                                            : &((const struct msg_say_job *)reply.fields)->job;
+        tell_trouble(session, followed, row, progress);
+        keep(followed, row);
+        if (wants_result) keep_parts(followed, reply.fields);
+        if (row->state != JOB_RUNNING) return EXIT_OK;
+        progress_job(progress, row);
     }
 }
 
-int follow_job(struct session *session, const char *name, bool is_new, struct followed *followed)
+static int follow(struct session *session, const char *name, bool is_new, bool wants_result,
+                  struct followed *followed)
 {
     struct progress progress;
     instant limit = clock_now() + UNKNOWN_LIMIT;
     unsigned moves = session_moves(session);
-    void *memory = malloc(ROW_SIZE);
+    size_t size = wants_result ? ROW_SIZE + RESULT_SIZE : ROW_SIZE;
+    void *memory = malloc(size);
     if (memory == NULL) abort();
     *followed = (struct followed){0};
-    arena_init(&followed->arena, memory, ROW_SIZE);
+    arena_init(&followed->arena, memory, size);
     progress_init(&progress, session_options(session)->is_quiet);
     if (session_options(session)->is_bar) progress.is_terminal = true;
     session_catch_interrupts(session);
-    int code = wait_once(session, name, followed, &progress);
+    int code = wait_once(session, name, wants_result, followed, &progress);
     while (code == EXIT_NOT_FOUND) {
         /* A peer that we moved to, or that did not take the job itself, may not have heard of it
          * yet. */
         bool is_late = is_new || followed->row.name.count > 0 || session_moves(session) > moves;
         if (!is_late || clock_now() >= limit) break;
         clock_sleep(UNKNOWN_PAUSE);
-        code = wait_once(session, name, followed, &progress);
+        code = wait_once(session, name, wants_result, followed, &progress);
     }
     progress_clear(&progress);
     session_release_interrupts(session);
@@ -107,6 +123,16 @@ int follow_job(struct session *session, const char *name, bool is_new, struct fo
     if (code != EXIT_OK) return session_complain(session, code);
     say_end(session, &followed->row);
     return followed->row.state == JOB_DONE ? EXIT_OK : EXIT_JOB_FAILED;
+}
+
+int follow_job(struct session *session, const char *name, bool is_new, struct followed *followed)
+{
+    return follow(session, name, is_new, false, followed);
+}
+
+int follow_result(struct session *session, const char *name, struct followed *followed)
+{
+    return follow(session, name, true, true, followed);
 }
 
 void followed_deinit(struct followed *followed)

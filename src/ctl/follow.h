@@ -6,7 +6,9 @@
 
 /* A job as it was last seen. */
 struct followed {
-    struct msg_job_row row;    /* borrows from arena */
+    struct msg_job_row row; /* borrows from arena */
+    bool is_whole;          /* of follow_result: parts are the whole output */
+    struct list parts;      /* of msg_small_block */
     struct arena arena;
 };
 
@@ -17,6 +19,8 @@ struct followed {
  * session_reply's. *followed is valid unless no row came (row.name.count 0); followed_deinit is
  * due. */
 int follow_job(struct session *session, const char *name, bool is_new, struct followed *followed);
+/* The same; a small output comes along with the news of the end (is_whole). */
+int follow_result(struct session *session, const char *name, struct followed *followed);
 void followed_deinit(struct followed *followed);
 
 #endif

@@ -73,13 +73,14 @@ static int open_spool(void)
     return fd;
 }
 
-int results_each(struct session *session, const char *dataset, void *context,
-                 void (*visit)(void *context, const struct result *result))
+int results_each(struct session *session, const char *dataset, const struct list *parts,
+                 void *context, void (*visit)(void *context, const struct result *result))
 {
     struct stat status;
     int fd = open_spool();
     if (fd < 0) return EXIT_JOB_FAILED;
-    int code = download_dataset(session, dataset, fd);
+    int code =
+        parts == NULL ? download_dataset(session, dataset, fd) : download_parts(session, parts, fd);
     if (code == EXIT_OK && fstat(fd, &status) != 0) code = EXIT_JOB_FAILED;
     if (code == EXIT_OK && status.st_size > 0) {
         size_t size = (size_t)status.st_size;

@@ -84,9 +84,14 @@ static int take_cuts(struct job_draft *draft, struct session *session)
     return EXIT_OK;
 }
 
+bool sampling_is_needed(const struct job_draft *draft)
+{
+    return draft->spec.partition == PARTITION_RANGE && !draft->has_ranges;
+}
+
 int sampling_run(struct job_draft *draft, struct session *session, const struct dataset *dataset)
 {
-    if (draft->spec.partition != PARTITION_RANGE || draft->has_ranges) return EXIT_OK;
+    if (!sampling_is_needed(draft)) return EXIT_OK;
     int code = name_inputs(draft, session, dataset);
     if (code == EXIT_OK) code = submit(draft, session);
     if (code != EXIT_OK) return code;

@@ -7,6 +7,8 @@
 #include "ctl/job_spec.h"
 #include "ctl/session.h"
 
+/* Must the job's input be sampled first? */
+bool sampling_is_needed(const struct job_draft *draft);
 /* Runs it over the draft's inputs, which are at the session's peer, and puts the cuts among the
  * draft's files; nothing to do when the draft needs none, or has them. Its inputs are kept under a
  * name of their own until sampling_end. EXIT_OK; else said. */

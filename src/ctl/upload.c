@@ -17,6 +17,9 @@ enum {
     CHUNK_SIZE = 65536,            /* as msg_chunk allows */
     UNCONFIRMED_MAX = 4,           /* blocks: enough that the stream never waits for one fsync */
     STORED_PATIENCE = 60 * SECOND, /* a slow disk's fsync of a large block */
+    KEPT_MAX = 96 << 10,           /* below what a node lets a job carry in the log */
+    KEPT_BLOCK_MAX = 49152,        /* as msg_small_block */
+    KEPT_COUNT_MAX = 1000,         /* as msg_ask_submit_small */
 };
 
 static int gone(struct upload *upload, enum arrival arrival)
@@ -55,8 +58,10 @@ void upload_stop(struct upload *upload)
 {
     connection_close(upload->connection);
     free(upload->blocks);
+    free(upload->kept);
     upload->connection = NULL;
     upload->blocks = NULL;
+    upload->kept = NULL;
 }
 
 static int begin(struct upload *upload)
@@ -65,6 +70,7 @@ static int begin(struct upload *upload)
     seal_hasher_init(&upload->hasher);
     upload->is_open = true;
     upload->block_size = 0;
+    if (upload->is_kept) return EXIT_OK;
     return send_message(upload, &wire_store, &store);
 }
 
@@ -92,9 +98,80 @@ static int confirm(struct upload *upload)
     return UPLOAD_GONE;
 }
 
+/* ---- keeping ---- */
+
+void upload_keep(struct upload *upload, const struct session *session)
+{
+    *upload = (struct upload){.session = session, .is_kept = true};
+    upload->kept = malloc(KEPT_MAX);
+    if (upload->kept == NULL) abort();
+}
+
+/* All that was kept, block by block, over a stream of its own. */
+int upload_send(struct upload *upload)
+{
+    struct upload kept = *upload;
+    uint64_t at = 0;
+    if (!upload->is_kept) return EXIT_OK;
+    int code = upload_start(upload, kept.session);
+    for (size_t i = 0; i < kept.count && code == EXIT_OK; i++) {
+        struct msg_block_ref block;
+        code = upload_bytes(upload, slice_of(kept.kept + at, kept.blocks[i].size));
+        if (code == EXIT_OK) code = upload_end(upload, &block);
+        at += kept.blocks[i].size;
+    }
+    if (code == EXIT_OK && kept.is_open)
+        code = upload_bytes(upload, slice_of(kept.kept + at, kept.kept_size - at));
+    free(kept.kept);
+    free(kept.blocks);
+    return code;
+}
+
+static bool fits(const struct upload *upload, size_t count)
+{
+    return upload->block_size + count <= KEPT_BLOCK_MAX && upload->kept_size + count <= KEPT_MAX &&
+           upload->count < KEPT_COUNT_MAX;
+}
+
+static void keep(struct upload *upload, struct slice bytes)
+{
+    seal_hasher_update(&upload->hasher, bytes);
+    if (bytes.count > 0) memcpy(upload->kept + upload->kept_size, bytes.at, bytes.count);
+    upload->kept_size += bytes.count;
+    upload->block_size += bytes.count;
+    upload->size += bytes.count;
+}
+
+bool upload_take(struct upload *upload, struct msg_small_block **blocks, size_t *count,
+                 uint8_t **bytes)
+{
+    if (!upload->is_kept || upload->count == 0) return false;
+    size_t last = upload->count - 1;
+    struct msg_small_block *taken = calloc(upload->count, sizeof *taken);
+    if (taken == NULL) abort();
+    const uint8_t *at = upload->kept;
+    for (size_t i = 0; i < upload->count; i++) {
+        taken[i == last ? 0 : i + 1].bytes = slice_of(at, upload->blocks[i].size);
+        at += upload->blocks[i].size;
+    }
+    *blocks = taken;
+    *count = upload->count;
+    *bytes = upload->kept;
+    upload->kept = NULL;
+    return true;
+}
+
+/* ---- sending ---- */
+
 int upload_bytes(struct upload *upload, struct slice bytes)
 {
     int code = upload->is_open ? EXIT_OK : begin(upload);
+    if (upload->is_kept && fits(upload, bytes.count)) {
+        keep(upload, bytes);
+        return EXIT_OK;
+    }
+    if (upload->is_kept) code = upload_send(upload);
+    if (code == EXIT_OK && !upload->is_open) code = begin(upload);
     while (code == EXIT_OK && bytes.count > 0) {
         size_t count = bytes.count < CHUNK_SIZE ? bytes.count : CHUNK_SIZE;
         struct msg_chunk chunk = {.bytes = slice_of(bytes.at, count)};
@@ -121,6 +198,7 @@ int upload_end(struct upload *upload, struct msg_block_ref *block)
         if (upload->blocks == NULL) abort();
     }
     upload->blocks[upload->count++] = *block;
+    if (upload->is_kept) return EXIT_OK;
     code = send_message(upload, &wire_store_end, &end);
     if (upload->is_dry) upload->confirmed = upload->count;
     if (code == EXIT_OK && upload->count - upload->confirmed > UNCONFIRMED_MAX)
@@ -132,6 +210,7 @@ int upload_keep_alive(struct upload *upload)
 {
     static const struct msg_chunk nothing;
     int code = upload->is_open ? EXIT_OK : begin(upload);
+    if (upload->is_kept) return code;
     return code == EXIT_OK ? send_message(upload, &wire_chunk, &nothing) : code;
 }
 
@@ -145,6 +224,7 @@ int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref
 int upload_finish(struct upload *upload)
 {
     int code = EXIT_OK;
+    if (upload->is_kept) return EXIT_OK;
     while (code == EXIT_OK && upload->confirmed < upload->count) code = confirm(upload);
     return code;
 }

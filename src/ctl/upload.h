@@ -1,4 +1,5 @@
-/* Blocks on their way to one peer, over one bulk stream: begun, filled, ended, confirmed. */
+/* Blocks on their way to one peer, over one bulk stream: begun, filled, ended, confirmed. Or, while
+ * they are few and small, kept to go with the request that they are for. */
 #ifndef CTL_UPLOAD_H
 #define CTL_UPLOAD_H
 
@@ -12,7 +13,11 @@
 #define UPLOAD_FULL (-2)
 
 struct upload {
-    struct connection *connection;
+    struct connection *connection; /* NULL while they are kept */
+    const struct session *session;
+    bool is_kept;
+    uint8_t *kept; /* the bytes of all of them, the open one's last */
+    size_t kept_size;
     struct seal_hasher hasher; /* of the open block */
     uint64_t block_size;       /* of the open block */
     bool is_open;
@@ -31,6 +36,15 @@ int upload_start(struct upload *upload, const struct session *session);
 /* Sends nothing from now on. */
 void upload_start_dry(struct upload *upload);
 void upload_stop(struct upload *upload);
+/* Opens no stream yet: blocks are kept until they are too many, or upload_send says so. */
+void upload_keep(struct upload *upload, const struct session *session);
+/* What is kept is sent after all, as if it had been from the beginning. Errors as upload_start's;
+ * nothing when nothing is kept. */
+int upload_send(struct upload *upload);
+/* The blocks, when they are still kept: first, the one that ended last. blocks: one a block, owned
+ * by the caller, borrow from *bytes, which is the caller's now, too. False: they were sent. */
+bool upload_take(struct upload *upload, struct msg_small_block **blocks, size_t *count,
+                 uint8_t **bytes);
 
 /* Adds bytes to the open block, beginning one when none is open. EXIT_OK, UPLOAD_GONE,
  * EXIT_TIMED_OUT; EXIT_JOB_FAILED when the peer can't store it (said). */

@@ -15,6 +15,7 @@
 #include "io/blocks.h"
 #include "io/partitioned.h"
 #include "mapreduce/sweep.h"
+#include "wire/seal.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -133,7 +134,7 @@ static void put_file(struct rundir *rundir, const struct rundir_file *file)
         fail(rundir, OUTCOME_NOT_STARTED, "a job file's name is not a plain file name");
         return;
     }
-    enum error error = file_copy(file->path, path, file->file->is_executable ? 0755 : 0644);
+    enum error error = file_copy(file->place.path, path, file->file->is_executable ? 0755 : 0644);
     if (error == ERROR_NONE && rundir->user != 0 && chown(path, rundir->user, rundir->user) != 0)
         error = file_error(errno);
     if (error != ERROR_NONE) fail_disk(rundir, "a job file", error);
@@ -148,6 +149,35 @@ static bool pack_spec(const struct rundir *rundir, struct writer *writer)
            (!is_shared || wire_pack(&wire_task_shared, &shared, writer));
 }
 
+/* A new file, not fsynced: it goes with the attempt. */
+static enum error write_file(const char *path, struct slice bytes)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (file < 0) return file_error(errno);
+    enum error error = file_write(file, bytes);
+    if (close(file) != 0 && error == ERROR_NONE) error = file_error(errno);
+    return error;
+}
+
+/* Bytes that came with the action become a file, for mrtask reads files. */
+static void write_input(struct rundir *rundir, struct rundir_input *input, size_t number)
+{
+    char path[FILE_PATH_MAX];
+    if (!input->is_small || rundir->outcome != 0) return;
+    char *kept = arena_take(rundir->arena, FILE_PATH_MAX);
+    bool fits = kept != NULL && file_path(path, "%s/small.%zu", rundir->directory, number);
+    enum error error = fits ? write_file(path, input->bytes) : ERROR_MEMORY;
+    if (error != ERROR_NONE) fail_disk(rundir, "an input", error);
+    else input->path = memcpy(kept, path, FILE_PATH_MAX);
+}
+
+static void write_inputs(struct rundir *rundir)
+{
+    for (size_t i = 0; i < rundir->inputs_count; i++) write_input(rundir, &rundir->inputs[i], i);
+    for (size_t i = 0; i < rundir->files_count; i++)
+        write_input(rundir, &rundir->files[i].place, rundir->inputs_count + i);
+}
+
 static void write_spec(struct rundir *rundir)
 {
     enum {
@@ -159,10 +189,7 @@ static void write_spec(struct rundir *rundir)
     struct writer writer = writer_of(packed, size);
     bool fits = packed != NULL && pack_spec(rundir, &writer) &&
                 file_path(path, "%s/spec", rundir->directory);
-    int file = fits ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
-    enum error error = !fits ? ERROR_MEMORY : file < 0 ? file_error(errno) : ERROR_NONE;
-    if (error == ERROR_NONE) error = file_write(file, slice_of(packed, writer.written));
-    if (file >= 0 && close(file) != 0 && error == ERROR_NONE) error = file_error(errno);
+    enum error error = fits ? write_file(path, slice_of(packed, writer.written)) : ERROR_MEMORY;
     free(packed);
     if (error != ERROR_NONE) fail_disk(rundir, "writing the task's spec", error);
 }
@@ -218,6 +245,7 @@ void rundir_prepare(struct rundir *rundir)
         error = file_error(errno);
     if (error == ERROR_NONE) error = make_commands(rundir);
     if (error != ERROR_NONE) fail_disk(rundir, "scratch", error);
+    write_inputs(rundir);
     if (rundir->outcome == 0) fill_inputs(rundir);
     for (size_t i = 0; i < rundir->files_count && rundir->outcome == 0; i++)
         put_file(rundir, &rundir->files[i]);
@@ -242,6 +270,23 @@ static bool read_result(struct rundir *rundir)
     return rundir->result.outcome >= OUTCOME_DONE && rundir->result.outcome <= OUTCOME_UNREADABLE;
 }
 
+/* The output's bytes, when they are few and what the result says. */
+static void read_small(struct rundir *rundir, int file)
+{
+    struct digest digest;
+    size_t size = (size_t)rundir->result.output.size;
+    uint8_t *bytes = arena_take(rundir->arena, size + 1);
+    bool is_read = bytes != NULL && file_read(file, bytes, size, 0) == ERROR_NONE;
+    if (!is_read) {
+        fail(rundir, OUTCOME_DISK, "the output can't be read");
+        return;
+    }
+    rundir->small = slice_of(bytes, size);
+    crypto_sodium.digest(rundir->small, &digest);
+    rundir->is_small = digest_equal(&digest, &rundir->result.output.digest);
+    if (!rundir->is_small) fail(rundir, OUTCOME_DISK, "the output is not what mrtask wrote");
+}
+
 /* The output is what the result says, and fsynced when it has to be. */
 static void check_output(struct rundir *rundir)
 {
@@ -251,6 +296,8 @@ static void check_output(struct rundir *rundir)
     if (file < 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode) ||
         (uint64_t)status.st_size != rundir->result.output.size) {
         fail(rundir, OUTCOME_NOT_STARTED, "mrtask's output is not what its result says");
+    } else if (rundir->result.output.size <= rundir->small_max && rundir->small_max > 0) {
+        read_small(rundir, file);
     } else if (fchmod(file, rundir->is_durable ? BLOCK_MODE_DURABLE : BLOCK_MODE_LOOSE) != 0 ||
                (rundir->is_durable && fsync(file) != 0)) {
         fail_disk(rundir, "the output", file_error(errno));

@@ -19,11 +19,13 @@ struct rundir_input {
     const char *path;
     uint64_t size; /* of the file */
     uint32_t part; /* of a partitioned block at path; PART_WHOLE: all of the file */
+    bool is_small; /* no file yet, but these bytes */
+    struct slice bytes;
 };
 
 struct rundir_file {
-    const char *path;
     const struct msg_job_file *file;
+    struct rundir_input place;
 };
 
 /* Everything is borrowed but what is marked as an answer. */
@@ -33,13 +35,14 @@ struct rundir {
     uid_t user;                /* whose that is; 0 = ours */
     struct arena *arena;       /* for the spec's inputs and the result */
     struct msg_task_spec spec; /* inputs are filled in by rundir_prepare */
-    const struct rundir_input *inputs;
+    struct rundir_input *inputs;
     size_t inputs_count;
     struct msg_task_input shared; /* the one input, where it is of a file that all nodes share */
     struct msg_shared_file shared_file;
-    const struct rundir_file *files;
+    struct rundir_file *files;
     size_t files_count;
     bool is_durable;
+    uint64_t small_max; /* an output of at most so many bytes is read, and stays no file */
 
     /* Answers. */
     int talk; /* of rundir_prepare: mrtask's stderr, a descriptor to be closed; -1 */
@@ -49,6 +52,8 @@ struct rundir {
     char text[RUNDIR_TEXT_SIZE];
     struct msg_task_result result; /* of rundir_collect, outcome 0; borrows from arena */
     char output[FILE_PATH_MAX];    /* of a result that says DONE: a file of the size it says */
+    bool is_small;                 /* it is these bytes instead */
+    struct slice small;
 };
 
 /* Makes the directory, the commands' with the job's files in it, and spec. */

@@ -14,6 +14,7 @@
 #include "io/workers.h"
 
 #include "io/blocks.h"
+#include "io/briefs.h"
 #include "io/confinement.h"
 #include "io/fetch.h"
 #include "io/loop.h"
@@ -60,9 +61,9 @@ struct worker_input {
     struct fetch_want want;
     struct worker *worker;
     struct action_input input;
-    struct block *block;       /* pinned: it is here */
-    struct looking *looking;   /* its bytes are being looked at */
-    struct fetched *file;      /* or these bytes are */
+    struct block *block;     /* pinned: it is here */
+    struct looking *looking; /* its bytes are being looked at */
+    struct fetched *file;    /* or these bytes are */
 };
 
 struct worker {
@@ -96,6 +97,7 @@ struct workers {
     uint64_t directories;                   /* names given in scratch */
     pid_t inherited[WORKERS_INHERITED_MAX]; /* children of who became us by exec: not ours to end */
     size_t inherited_count;
+    struct briefs *briefs;
     char mrtask[FILE_PATH_MAX];
     char path[FILE_PATH_MAX]; /* "PATH=..." */
 };
@@ -165,6 +167,8 @@ static void finish(struct worker *worker)
     event.task_finished.token = worker->token;
     event.task_finished.result = &result;
     event.task_finished.missing = rundir->missing;
+    event.task_finished.is_small = result.outcome == OUTCOME_DONE && rundir->is_small;
+    event.task_finished.bytes = rundir->small;
     trace_line(&loop->trace, TRACE_DEBUG, "event=task_finished task=%s outcome=%u text=\"%.*s\"",
                worker->label, result.outcome, (int)result.text.count, (const char *)result.text.at);
     move_to(worker, WORKER_CLEANING);
@@ -210,8 +214,9 @@ static void run_collect(struct chore *chore)
 static void done_collect(struct chore *chore)
 {
     struct worker *worker = (struct worker *)chore;
-    if (worker->rundir.outcome == 0 && worker->rundir.result.outcome == OUTCOME_DONE)
-        place_output(worker);
+    const struct rundir *rundir = &worker->rundir;
+    bool is_done = rundir->outcome == 0 && rundir->result.outcome == OUTCOME_DONE;
+    if (is_done && !rundir->is_small) place_output(worker);
     else finish(worker);
 }
 
@@ -237,6 +242,7 @@ static void end_orphans(const struct workers *workers)
     pid_t known[WORKERS_KNOWN_MAX];
     size_t count = workers->inherited_count;
     memcpy(known, workers->inherited, count * sizeof *known);
+    if (briefs_process(workers->briefs) != 0) known[count++] = briefs_process(workers->briefs);
     for (const struct worker *at = workers->first; at != NULL; at = at->next)
         if (at->state == WORKER_RUNNING && count < WORKERS_KNOWN_MAX)
             known[count++] = at->process.pid;
@@ -363,6 +369,12 @@ static bool locate_input(struct worker *worker, const struct worker_input *from,
 {
     char path[FILE_PATH_MAX];
     *to = (struct rundir_input){.digest = from->input.block.digest, .part = PART_WHOLE};
+    if (from->input.is_small) {
+        to->is_small = true;
+        to->bytes = from->input.bytes;
+        to->size = to->bytes.count;
+        return true;
+    }
     if (from->block != NULL) {
         to->path = keep_path(worker, blocks_path(worker->workers->loop->blocks, from->block, path));
         to->size = from->block->size;
@@ -387,7 +399,7 @@ static bool locate_all(struct worker *worker)
     for (size_t i = 0; i < worker->files_count; i++) {
         struct rundir_input place;
         if (!locate_input(worker, &worker->inputs[own_count + i], &place)) return false;
-        files[i] = (struct rundir_file){.path = place.path, .file = &worker->files[i]};
+        files[i] = (struct rundir_file){.file = &worker->files[i], .place = place};
     }
     rundir->inputs = inputs;
     rundir->inputs_count = own_count;
@@ -431,6 +443,7 @@ static bool ask_input(struct worker *worker, struct worker_input *input)
 {
     struct loop *loop = worker->workers->loop;
     const struct action_input *wanted = &input->input;
+    if (wanted->is_small) return true;
     input->block = blocks_find(loop->blocks, &wanted->block.digest);
     if (input->block != NULL) return look_at_input(worker, input);
     input->file = prefetch_take(loop->prefetches, &wanted->block.digest, wanted->part);
@@ -494,6 +507,15 @@ static void on_fetched(struct fetch_want *want, enum error error, struct fetched
 
 /* ---- start ---- */
 
+static bool keep_bytes(struct worker *worker, struct slice *bytes)
+{
+    uint8_t *copy = arena_take(&worker->arena, bytes->count);
+    if (copy == NULL) return false;
+    if (bytes->count > 0) memcpy(copy, bytes->at, bytes->count);
+    bytes->at = copy;
+    return true;
+}
+
 static bool copy_inputs(struct worker *worker, const struct action_input *inputs, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -504,6 +526,7 @@ static bool copy_inputs(struct worker *worker, const struct action_input *inputs
         struct worker_input *input = &worker->inputs[worker->inputs_count++];
         *input = (struct worker_input){.worker = worker, .input = inputs[i]};
         input->input.holders = holders;
+        if (!keep_bytes(worker, &input->input.bytes)) return false;
     }
     return true;
 }
@@ -526,6 +549,7 @@ static bool copy_action(struct worker *worker, const struct action *action)
     worker->token = action->task_run.token;
     worker->label = keep_path(worker, action->task_run.label);
     worker->rundir.is_durable = action->task_run.is_durable;
+    worker->rundir.small_max = action->task_run.small_max;
     worker->rundir.directory = worker->directory;
     worker->rundir.commands = worker->commands;
     worker->rundir.user = confinement_next_user(worker->workers->loop->confinement);
@@ -573,6 +597,7 @@ static const struct msg_task_result no_memory = {
 
 void workers_run(struct workers *workers, const struct action *action)
 {
+    if (briefs_run(workers->briefs, action)) return;
     struct worker *worker = worker_new(workers);
     if (worker == NULL) {
         struct event event = {.kind = EVENT_TASK_FINISHED};
@@ -633,11 +658,12 @@ enum error workers_open(struct loop *loop, struct workers **out)
     find_mrtask(workers);
     workers->inherited_count = process_children(workers->inherited, WORKERS_INHERITED_MAX);
     *out = workers;
-    return ERROR_NONE;
+    return briefs_open(loop, workers->mrtask, workers->path, &workers->briefs);
 }
 
 void workers_close(struct workers *workers)
 {
+    if (workers->briefs != NULL) briefs_close(workers->briefs);
     for (struct worker *worker = workers->first; worker != NULL; worker = worker->next) {
         worker->is_killed = true;
         if (worker->state == WORKER_FETCHING)
@@ -649,6 +675,8 @@ void workers_close(struct workers *workers)
 
 void workers_free(struct workers *workers)
 {
-    assert(workers == NULL || workers->first == NULL);
+    if (workers == NULL) return;
+    assert(workers->first == NULL);
+    briefs_free(workers->briefs);
     free(workers);
 }

@@ -66,6 +66,15 @@ static enum error copy_end(struct work *work)
     return ERROR_NONE;
 }
 
+/* ---- @true ---- */
+
+static enum error ignore_bytes(struct work *work, struct slice bytes)
+{
+    (void)work;
+    (void)bytes;
+    return ERROR_NONE;
+}
+
 /* ---- @wordcount, map ---- */
 
 static bool is_space(uint8_t byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
@@ -192,6 +201,7 @@ struct builtin {
 static const struct builtin builtins[] = {
     {"@cat", copy_bytes, copy_end, copy_bytes, copy_end},
     {"@sort", copy_bytes, copy_end, copy_bytes, copy_end},
+    {"@true", ignore_bytes, copy_end, ignore_bytes, copy_end},
     {"@wordcount", count_bytes, end_word, sum_bytes, sum_end},
 };
 
@@ -217,7 +227,7 @@ enum error builtin_run(struct slice command, bool is_map, struct scratch *scratc
     const struct builtin *builtin = NULL;
     for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
         if (slice_equal(command, slice_string(builtins[i].name))) builtin = &builtins[i];
-    *why = "there is no such built-in: @cat, @sort and @wordcount are";
+    *why = "there is no such built-in: @cat, @sort, @true and @wordcount are";
     if (builtin == NULL) return ERROR_INVALID;
     *why = "@wordcount: a value is not a number from 0 to 2^64 - 1";
     struct work work = {.scratch = scratch, .out = out};

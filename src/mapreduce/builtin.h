@@ -3,6 +3,7 @@
  *   @cat        the bytes as they are
  *   @sort       the same; its records are compared, and partitioned, as whole lines (what a @sort
  *               map made, only a reduce that is @sort too merges in that order)
+ *   @true       nothing, whatever comes
  *   @wordcount  map: every word (split at ASCII white space) as "word TAB 1"; reduce and combine:
  *               the sum of the values of each key as "key TAB sum"; a line with no TAB counts 1 */
 #ifndef MAPREDUCE_BUILTIN_H

@@ -40,6 +40,8 @@ struct action_input {
     uint32_t part; /* PART_WHOLE or the partition */
     const struct msg_block_holder *holders;
     size_t holders_count;
+    bool is_small; /* these bytes are it, and nobody needs to be asked */
+    struct slice bytes;
 };
 
 struct action {
@@ -100,7 +102,10 @@ struct action {
             const struct msg_job_file *files; /* to be put into the working directory */
             const struct action_input *files_inputs; /* where each of them may be had */
             size_t files_count;
+            bool is_brief;   /* a built-in over few bytes, which are here: no process of its own */
             bool is_durable; /* fsync the output: the final one of a job */
+            uint64_t small_max; /* an output of at most so many bytes comes with the event, and is
+                                   no block; 0: always a block */
         } task_run;
         struct {
             uint64_t token;

@@ -10,6 +10,7 @@
  * An answer pins nothing: a look is no promise. */
 #include "node/state.h"
 #include "node/tally.h"
+#include "node/smalls.h"
 
 #include <string.h>
 
@@ -105,9 +106,8 @@ static void say_page(struct node *node, const struct pending *pending, const str
     struct msg_name_row *rows = arena_take(&node->actions->arena, NAMES_MAX * sizeof *rows);
     if (rows == NULL) return;
     for (size_t i = 0; i < page->count; i++) rows[i] = name_row(node, page, i);
-    struct msg_say_names reply = {.request = ask->request,
-                                  .names = {rows, (uint32_t)page->count},
-                                  .more = page->more};
+    struct msg_say_names reply = {
+        .request = ask->request, .names = {rows, (uint32_t)page->count}, .more = page->more};
     links_send(node, pending->stream, &wire_say_names, &reply);
 }
 
@@ -121,7 +121,7 @@ struct survey {
         struct id peer;
         struct msg_block_ref *blocks;
         uint32_t count;
-    } *questions;
+    } * questions;
     size_t questions_count;
     size_t blocks_count;
     bool is_short; /* a stream is not open yet, or the step is full: asked again at the next try */
@@ -149,8 +149,8 @@ static void question_add(struct survey *survey, const struct id *peer,
     struct question *end = question + survey->questions_count;
     while (question < end && !id_equal(&question->peer, peer)) question++;
     if (question == end) {
-        question->blocks = arena_take(&survey->node->actions->arena,
-                                      QUERY_BLOCKS * sizeof *question->blocks);
+        question->blocks =
+            arena_take(&survey->node->actions->arena, QUERY_BLOCKS * sizeof *question->blocks);
         if (question->blocks == NULL) {
             survey->is_short = true;
             return;
@@ -281,6 +281,17 @@ static struct list block_holders(struct node *node, const struct digest *digest)
     return (struct list){holders, filled};
 }
 
+/* What the log carries of the page is written here first: then it can be fetched as any block. */
+static bool are_on_disks(struct node *node, const struct msg_manifest *manifest, uint32_t first)
+{
+    const struct msg_manifest_block *blocks = manifest->blocks.at;
+    bool are = true;
+    for (uint32_t i = first; i < manifest->blocks.count && i < first + BLOCKS_PAGE; i++)
+        if (blocks[i].block.size > 0 && smalls_find(node, &blocks[i].block.digest) != NULL)
+            are = keeper_materialise(node, &blocks[i].block) && are;
+    return are;
+}
+
 bool catalog_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask)
 {
     const struct naming *naming = names_find(&node->names, ask->name);
@@ -293,7 +304,7 @@ bool catalog_dataset(struct node *node, uint64_t stream, const struct msg_ask_da
     const struct msg_manifest *manifest = manifests_get(node, &naming->manifest);
     if (manifest == NULL) return false;
     struct msg_dataset_block *rows = arena_take(&node->actions->arena, BLOCKS_PAGE * sizeof *rows);
-    if (rows == NULL) return false;
+    if (rows == NULL || !are_on_disks(node, manifest, ask->first)) return false;
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     uint32_t count = 0;
     for (uint32_t i = ask->first; i < manifest->blocks.count && count < BLOCKS_PAGE; i++, count++) {

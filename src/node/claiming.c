@@ -9,6 +9,7 @@
  */
 #include "node/locality.h"
 #include "node/state.h"
+#include "node/smalls.h"
 
 #include "tasks/poison.h"
 #include "tasks/straggler.h"
@@ -22,6 +23,10 @@ enum {
     SERVICE_UNIT_MS = 100,      /* below it all jobs had alike */
     TICKETS_UNIT = 1 << 20,
     DEFERS_MAX = 10 * SECOND,   /* far above the time in which a claim is heard of */
+    FAR_MAX = 8,                     /* of them, such as others are first in line for */
+    BUNDLE_FIRST = 8,                /* brief tasks claimed at once, to begin with */
+    BUNDLE_BRIEF = 10 * MILLISECOND, /* they took less: more at once next time */
+    BUNDLE_LONG = 40 * MILLISECOND,  /* longer than that none is to wait */
 };
 
 /* Slots that a task of this job takes here. Who asks for more than there are has the node alone. */
@@ -43,7 +48,7 @@ static size_t leave_doubted(const struct node *node, const struct work *work,
 {
     size_t kept = 0;
     bool has_one = false;
-    for (size_t i = 0; i < node->slots; i++)
+    for (size_t i = 0; i < node->running_max; i++)
         has_one = has_one || (node->running[i].token != 0 && node->running[i].is_doubted);
     for (size_t i = 0; i < count; i++) {
         bool doubted = work->job->doubted_count > 0 && is_doubted(work, &picks[i]);
@@ -56,13 +61,13 @@ static size_t leave_doubted(const struct node *node, const struct work *work,
 
 static struct running *free_slot(struct node *node)
 {
-    for (size_t i = 0; i < node->slots; i++)
+    for (size_t i = 0; i < node->running_max; i++)
         if (node->running[i].token == 0) return &node->running[i];
     return NULL;
 }
 
 static void start(struct node *node, struct work *work, const struct schedule_pick *pick,
-                  const struct msg_stamp *claim, uint32_t number)
+                  const struct msg_stamp *claim, uint32_t number, bool is_ahead)
 {
     struct running *running = free_slot(node);
     assert(running != NULL);
@@ -72,8 +77,9 @@ static void start(struct node *node, struct work *work, const struct schedule_pi
                                 .task = pick->index,
                                 .claim = *claim,
                                 .is_copy = cause_is_copy(pick->cause),
-                                .cpus = cpus_of(node, work),
+                                .cpus = is_ahead ? 0 : cpus_of(node, work),
                                 .memory = room_wanted(work->job),
+                                .is_brief = work->is_brief,
                                 .is_doubted = is_doubted(work, pick),
                                 .is_remote = pick->kind == TASK_MAP &&
                                              locality_is_remote(node, work->job, pick->index),
@@ -91,9 +97,10 @@ static bool is_single(enum cause cause)
     return cause == CAUSE_OWNER_DEAD || cause == CAUSE_OWNER_RESTARTED;
 }
 
-/* One claim entry for picks of the same kind, number and cause; neighbours share it. */
+/* One claim entry for picks of the same kind, number and cause; neighbours share it. Those behind
+ * the first `slots` wait behind these. */
 static void claim(struct node *node, struct work *work, const struct schedule_pick *picks,
-                  size_t count)
+                  size_t count, size_t slots)
 {
     struct msg_task_range ranges[PICKS_MAX];
     for (size_t from = 0, to; from < count; from = to) {
@@ -114,7 +121,7 @@ static void claim(struct node *node, struct work *work, const struct schedule_pi
                                   .ranges = {ranges, ranges_count}};
         struct msg_stamp stamp;
         if (node_append(node, &wire_claim, &entry, &stamp) != ERROR_NONE) return;
-        for (size_t i = from; i < to; i++) start(node, work, &picks[i], &stamp, number);
+        for (size_t i = from; i < to; i++) start(node, work, &picks[i], &stamp, number, i >= slots);
     }
 }
 
@@ -136,20 +143,43 @@ static void forget_service(const struct node *node, struct work *work)
     if (work->service == 0) work->served = node->now;
 }
 
+/* One has ended that was claimed so long ago: was the bundle too large, or too small? */
+static void size_bundle(const struct node *node, struct work *work, const struct running *running)
+{
+    duration waited = node->now - running->since;
+    if (waited < BUNDLE_BRIEF && work->bundle < PICKS_MAX) work->bundle++;
+    if (waited > BUNDLE_LONG && work->bundle > 1) work->bundle -= (work->bundle + 3) / 4;
+}
+
+/* Its slot goes to one that waits behind it. */
+static void pass_slot(struct node *node, const struct running *running)
+{
+    for (size_t i = 0; i < node->running_max; i++) {
+        struct running *behind = &node->running[i];
+        bool waits = behind->token != 0 && behind->cpus == 0;
+        if (!waits || !id_equal(&behind->job, &running->job)) continue;
+        behind->cpus = running->cpus;
+        return;
+    }
+}
+
 void claiming_served(struct node *node, const struct running *running)
 {
     struct work *work = node->works;
     while (work != NULL && !id_equal(&work->job->id, &running->job)) work = work->next;
     if (work == NULL) return;
     forget_service(node, work);
+    if (running->is_brief) size_bundle(node, work, running);
+    if (running->cpus == 0) return;
     work->service += (uint64_t)((node->now - running->since) / MILLISECOND);
+    if (running->is_brief) pass_slot(node, running);
 }
 
 static uint64_t tickets(const struct node *node, struct work *work)
 {
     forget_service(node, work);
     uint64_t service = work->service, held = work->quota;
-    for (size_t i = 0; i < node->slots; i++) {
+    for (size_t i = 0; i < node->running_max; i++) {
         const struct running *running = &node->running[i];
         if (running->token == 0 || !id_equal(&running->job, &work->job->id)) continue;
         service += (uint64_t)((node->now - running->since) / MILLISECOND);
@@ -224,6 +254,69 @@ struct turn {
     size_t slots_free;
 };
 
+/* ---- brief tasks: as many at a time as take some milliseconds ---- */
+
+/* How many of this job are here; *room: for how many more there is a place. */
+static size_t held_of(const struct node *node, const struct work *work, size_t *room)
+{
+    size_t held = 0;
+    *room = 0;
+    for (size_t i = 0; i < node->running_max; i++) {
+        const struct running *running = &node->running[i];
+        if (running->token == 0) ++*room;
+        else if (id_equal(&running->job, &work->job->id)) held++;
+    }
+    return held;
+}
+
+/* How many to claim in one go. Towards the end of the job ever fewer: none is to wait here while
+ * another node has nothing to do. */
+static size_t bundle_of(const struct node *node, const struct turn *turn, struct work *work,
+                        size_t least)
+{
+    size_t room, held = held_of(node, work, &room);
+    if (!smalls_fit(node, &work->job->id, SMALL_OUTPUT_MAX)) return least; /* run_attempt */
+    uint64_t gone = work->job->done_count[TASK_MAP] + work->job->running_count;
+    uint64_t left = work->job->spec.maps > gone ? work->job->spec.maps - gone : 0;
+    uint64_t share = 1 + left / (2 * turn->nodes_count);
+    if (work->bundle == 0) work->bundle = BUNDLE_FIRST;
+    size_t most = work->bundle > held ? work->bundle - held : 0;
+    if (most > share) most = (size_t)share;
+    if (room < node->slots) room = node->slots;
+    if (most > room - node->slots) most = room - node->slots; /* the slots have theirs */
+    if (most < least) most = least;
+    return most < PICKS_MAX ? most : PICKS_MAX;
+}
+
+/* Ahead of time mostly what is first in line here; of others' tasks fewer, which they may be about
+ * to claim themselves. They are sorted by rank. */
+static size_t leave_far(const struct schedule_pick *picks, size_t count, size_t slots)
+{
+    while (count > slots + FAR_MAX && picks[count - 1].rank > 0) count--;
+    return count;
+}
+
+/* A bundle half of which is done is filled up, unless another job wants the slot. */
+static void fill_bundles(struct node *node, struct turn *turn)
+{
+    size_t wanting = 0, room;
+    for (struct work *work = node->works; work != NULL; work = work->next)
+        wanting += is_claimable(work) && job_wants(work->job);
+    for (struct work *work = node->works; work != NULL && wanting == 1; work = work->next) {
+        struct schedule_pick picks[PICKS_MAX];
+        instant wake;
+        if (!work->is_brief || !is_claimable(work) || !job_wants(work->job)) continue;
+        size_t held = held_of(node, work, &room);
+        if (held == 0 || 2 * held > work->bundle) continue;
+        size_t most = bundle_of(node, turn, work, 0);
+        size_t count = schedule_pick(work->job, &work->schedule, &node->id, turn->nodes,
+                                     turn->nodes_count, node->now, picks, most, &wake);
+        count = leave_doubted(node, work, picks, leave_far(picks, count, 0));
+        claim(node, work, picks, count, 0);
+        if (count > 0) node_commit(node); /* the lottery must see these claims */
+    }
+}
+
 static void claim_free(struct node *node, struct turn *turn, struct work *work)
 {
     struct schedule_pick picks[PICKS_MAX];
@@ -233,12 +326,13 @@ static void claim_free(struct node *node, struct turn *turn, struct work *work)
     size_t fitting = room_tasks(node, work->job, max);
     bool is_full = fitting < max;
     max = fitting;
+    size_t most = work->is_brief ? bundle_of(node, turn, work, max) : max;
     size_t count = schedule_pick(work->job, &work->schedule, &node->id, turn->nodes,
-                                 turn->nodes_count, node->now, picks, max, &wake);
-    size_t left = leave_doubted(node, work, picks, count);
-    claim(node, work, picks, left);
-    turn->slots_free -= left * cpus;
-    work->is_wanting = left == max && left > 0 && !is_full;
+                                 turn->nodes_count, node->now, picks, most, &wake);
+    size_t left = leave_doubted(node, work, picks, leave_far(picks, count, max));
+    claim(node, work, picks, left, max);
+    turn->slots_free -= (left < max ? left : max) * cpus;
+    work->is_wanting = left >= max && left > 0 && !is_full;
     if (count < max) node->work_next = instant_min(node->work_next, wake);
 }
 
@@ -270,7 +364,7 @@ static void claim_copies(struct node *node, struct turn *turn, enum straggler_re
         size_t max = room_tasks(node, work->job, most / cpus < PICKS_MAX ? most / cpus : PICKS_MAX);
         size_t count = straggler_pick(work->job, &work->schedule, reason, &node->id, turn->nodes,
                                       turn->nodes_count, node->now, picks, max, &wake);
-        claim(node, work, picks, count);
+        claim(node, work, picks, count, count);
         turn->slots_free -= count * cpus;
         most -= count * cpus;
         node->work_next = instant_min(node->work_next, wake);
@@ -280,7 +374,7 @@ static void claim_copies(struct node *node, struct turn *turn, enum straggler_re
 static size_t copies_count(const struct node *node)
 {
     size_t count = 0;
-    for (size_t i = 0; i < node->slots; i++)
+    for (size_t i = 0; i < node->running_max; i++)
         count += node->running[i].token != 0 && node->running[i].is_copy;
     return count;
 }
@@ -307,10 +401,10 @@ void claiming_tick(struct node *node)
 {
     struct turn turn = {.slots_free = node->slots - work_slots_taken(node)};
     bool is_closed = node->is_leaving || node->is_draining || !node->may_author;
-    if (turn.slots_free == 0 || is_closed) return;
-    if (node->storage_waits != ERROR_NONE) return;
+    if (is_closed || node->storage_waits != ERROR_NONE) return;
     turn.nodes = node_living(node, &turn.nodes_count);
-    if (defers(node, &turn)) return;
+    fill_bundles(node, &turn);
+    if (turn.slots_free == 0 || defers(node, &turn)) return;
     claim_copies(node, &turn, STRAGGLER_SILENT, turn.slots_free);
     node_commit(node); /* what is a suspect's is not a straggler's as well */
     claim_by_lottery(node, &turn);

@@ -7,7 +7,7 @@
  *
  * A pass is one step, and so looks at a bounded part of the log; when there was more it comes back
  * soon. Passes rest while somebody reads our snapshot: a new cut would begin it anew. */
-#include "node/state.h"
+#include "node/smalls.h"
 
 #include <string.h>
 
@@ -47,11 +47,13 @@ static enum log_fate judge(void *context, const struct msg_entry *entry, struct 
     case MSG_released:
     case MSG_counted:
     case MSG_logged:
+    case MSG_small:
     case MSG_lost: break;
     default: return LOG_KEPT;
     }
     const struct job *job = job_of(node, entry);
     if (job == NULL || job->outcome == JOB_RUNNING) return LOG_WAITS;
+    if (entry->kind == MSG_small && smalls_are_of(node, &job->id)) return LOG_WAITS;
     *needs = job->ended;
     return LOG_DROPPED;
 }

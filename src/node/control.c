@@ -43,10 +43,39 @@ static const char *spec_trouble(const struct msg_job_spec *spec)
     return NULL;
 }
 
+/* An input that comes with the submission: the manifest, and all that it lists. */
+static const char *smalls_trouble(struct node *node, const struct msg_ask_submit_small *ask)
+{
+    static const char other[] = "what came with the job is not its input";
+    const struct msg_small_block *blocks = ask->blocks.at;
+    struct arena *arena = &node->actions->arena;
+    struct digest *digests = arena_take(arena, ask->blocks.count * sizeof *digests);
+    struct msg_manifest manifest;
+    struct wire_message message;
+    if (digests == NULL || ask->blocks.count == 0) return other;
+    for (uint32_t i = 0; i < ask->blocks.count; i++)
+        node->crypto->digest(blocks[i].bytes, &digests[i]);
+    struct slice list = blocks[0].bytes;
+    if (!digest_equal(&digests[0], &ask->spec.manifest.digest)) return other;
+    if (wire_unpack(&list, &message, arena) != NULL || message.type != MSG_manifest) return other;
+    manifest = *(const struct msg_manifest *)message.fields;
+    const struct msg_manifest_block *listed = manifest.blocks.at;
+    if (list.count > 0 || manifest.blocks.count != ask->spec.maps) return other;
+    for (uint32_t i = 0; i < manifest.blocks.count; i++) {
+        uint32_t at = 0;
+        while (at < ask->blocks.count && !digest_equal(&digests[at], &listed[i].block.digest)) at++;
+        if (at == ask->blocks.count) return other;
+        if (blocks[at].bytes.count != listed[i].block.size) return other;
+    }
+    return NULL;
+}
+
 static void submit(struct node *node, uint64_t stream, const struct wire_message *message)
 {
-    const struct msg_ask_submit_with *ask = message->fields;
+    const struct msg_ask_submit_with *ask = message->fields; /* submit_small begins so */
     const char *trouble = spec_trouble(&ask->spec);
+    if (trouble == NULL && message->type == MSG_ask_submit_small)
+        trouble = smalls_trouble(node, message->fields);
     if (ask->terms.verify > VERIFY_MAX) trouble = "at most 16 copies are compared (--verify)";
     if (trouble != NULL) control_error(node, stream, ask->request, CODE_USAGE, "%s", trouble);
     else if (node->is_leaving)
@@ -130,10 +159,12 @@ void control_request(struct node *node, struct link *link, const struct wire_mes
     case MSG_ask_info: answers_info(node, stream, message->fields); break;
     case MSG_ask_log: chronicle_answer(node, stream, message->fields); break;
     case MSG_ask_submit: submit_usual(node, stream, message->fields); break;
-    case MSG_ask_submit_with: submit(node, stream, message); break;
+    case MSG_ask_submit_with:
+    case MSG_ask_submit_small: submit(node, stream, message); break;
     case MSG_ask_name:
     case MSG_ask_unname:
     case MSG_ask_wait:
+    case MSG_ask_result:
     case MSG_ask_names:
     case MSG_ask_dataset: pending_add(node, stream, message); break;
     case MSG_ask_retry: steer_task(node, stream, message->fields); break;

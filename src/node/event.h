@@ -24,12 +24,12 @@ enum event_kind {
                          */
     EVENT_BLOCK_FAILED, /* a fetch, write or read did not come to be */
     EVENT_BLOCK_READ,   /* the bytes asked for */
-    EVENT_BLOCK_CHECKED, /* a block here was read through, by order or because somebody wanted it:
-                            NONE, or CORRUPT and the like, when it is of no use any more */
+    EVENT_BLOCK_CHECKED,  /* a block here was read through, by order or because somebody wanted it:
+                             NONE, or CORRUPT and the like, when it is of no use any more */
     EVENT_BLOCK_UNWANTED, /* who uploaded it has given up what it was for */
-    EVENT_TASK_STARTED, /* inputs are there, its program runs */
+    EVENT_TASK_STARTED,   /* inputs are there, its program runs */
     EVENT_TASK_FINISHED, /* it ended, its process group is gone; a done one's output is a block here
-                            now */
+                            now, or comes with the event */
     EVENT_TAIL_READ,     /* what a running attempt has said; nothing: it does not run any more, or
                             has said nothing yet */
     EVENT_KEYS_WRITTEN,  /* the key file has what the last ACTION_KEYS_WRITE said; or not (error) */
@@ -41,6 +41,7 @@ enum event_kind {
 struct event {
     enum event_kind kind;
     instant now;
+    bool has_more; /* another one follows at once: what is due, and the log's commit, wait for it */
     union {
         struct {
             struct address from;
@@ -98,6 +99,8 @@ struct event {
             uint64_t token;
             const struct msg_task_result *result;
             struct digest missing; /* OUTCOME_INPUT_MISSING: the block nobody gave */
+            bool is_small;         /* the output is no block, but these bytes */
+            struct slice bytes;
         } task_finished;
         struct {
             enum error error;

@@ -5,12 +5,16 @@
  *   a task failed --retries times   ->  ended (failed), with its last words
  *   an input block is gone for good ->  ended (failed)
  *
+ * The first in line is who made the last output: it knows first, and what the log carries of it is
+ * in the feed in which the end follows. The others wait a moment for that, then their turns.
+ *
  * Every node would write the same manifest, byte for byte. An output that nobody holds any more is
  * `lost`, and its task runs again. */
 #include "node/holders.h"
 #include "node/locality.h"
 #include "node/shared.h"
 #include "node/state.h"
+#include "node/smalls.h"
 
 #include "base/hash.h"
 #include "tasks/counts.h"
@@ -20,11 +24,13 @@
 #include <string.h>
 
 enum {
-    WRITE_AGAIN = 3 * SECOND,     /* a manifest that the disk has not taken by then */
-    INPUT_EVERY = SECOND,         /* a walk over all tasks, for what happens once in years */
-    DIFFERING_MAX = 64,           /* outputs kept because they differ: more teach nothing */
-    TASK_NAME_SIZE = 96,          /* as task_name has it */
-    INPUT_PATIENCE = 60 * SECOND, /* who restarts is back by then, with the blocks it had */
+    WRITE_AGAIN = 3 * SECOND,      /* a manifest that the disk has not taken by then */
+    FOLDED_LATE = 64,              /* dones of one step that are not folded yet */
+    LAST_FIRST = 50 * MILLISECOND, /* whose output was the last has so long, alone */
+    INPUT_EVERY = SECOND,          /* a walk over all tasks, for what happens once in years */
+    DIFFERING_MAX = 64,            /* outputs kept because they differ: more teach nothing */
+    TASK_NAME_SIZE = 96,           /* as task_name has it */
+    INPUT_PATIENCE = 60 * SECOND,  /* who restarts is back by then, with the blocks it had */
 };
 
 static enum task_kind final_kind(const struct job *job)
@@ -217,6 +223,16 @@ static uint64_t outputs_digest(const struct job *job)
     return digest;
 }
 
+/* A short list goes the way of small outputs. */
+static bool carry_manifest(struct node *node, struct work *work, struct slice bytes)
+{
+    struct msg_small_block block = {bytes};
+    work->is_list_small = bytes.count <= SMALL_LISTED_MAX &&
+                          smalls_fit(node, &work->job->id, bytes.count) &&
+                          smalls_append(node, &work->job->id, &block, 1) == ERROR_NONE;
+    return work->is_list_small;
+}
+
 /* Encodes the manifest and has it stored; its digest is known at once. */
 static bool write_manifest(struct node *node, struct work *work)
 {
@@ -239,10 +255,11 @@ static bool write_manifest(struct node *node, struct work *work)
     if (bytes.at == NULL) return false;
     node->crypto->digest(bytes, &work->finish_manifest.digest);
     work->finish_manifest.size = bytes.count;
+    work->finish_written = node->now;
+    if (carry_manifest(node, work, bytes)) return true;
     struct action *action = actions_push(node->actions, ACTION_BLOCK_WRITE);
     action->block_write.token = node->token_next++;
     action->block_write.bytes = bytes;
-    work->finish_written = node->now;
     return true;
 }
 
@@ -325,6 +342,7 @@ static bool outputs_are_safe(struct node *node, struct work *work)
         const struct attempt *attempt = task_committed(&job->tasks[final_kind(job)][i]);
         if (keeper_copies(node, &attempt->output.digest) >= safe_copies(node, job)) continue;
         is_safe = false;
+        if (smalls_find(node, &attempt->output.digest) != NULL) continue; /* soon on two disks */
         keeper_want(node, &attempt->output, job->spec.replicas, true, &attempt->claim.node);
         if (!keeper_is_lost(node, &attempt->output.digest)) continue;
         struct msg_lost lost = {.job = job->id,
@@ -334,7 +352,7 @@ static bool outputs_are_safe(struct node *node, struct work *work)
                                 .cause = CAUSE_OWNER_DEAD};
         (void)!node_append(node, &wire_lost, &lost, NULL);
     }
-    if (!list_is_safe(node, job, &work->finish_manifest)) is_safe = false;
+    if (!work->is_list_small && !list_is_safe(node, job, &work->finish_manifest)) is_safe = false;
     if (work->differing.size > 0 && !list_is_safe(node, job, &work->differing)) is_safe = false;
     return is_safe;
 }
@@ -344,8 +362,7 @@ static void append_tallied(struct node *node, const struct job *job)
     struct msg_counter sums[COUNTS_MAX];
     size_t count = locality_counters(node, job, sums);
     struct msg_tallied tallied = {.job = job->id, .counters = {sums, (uint32_t)count}};
-    if (count > 0 && job->tally == NULL)
-        (void)!node_append(node, &wire_tallied, &tallied, NULL);
+    if (count > 0 && job->tally == NULL) (void)!node_append(node, &wire_tallied, &tallied, NULL);
 }
 
 /* Its tasks are not deterministic: said with the end, and both outputs are kept under a name. */
@@ -411,6 +428,16 @@ static void append_done_end(struct node *node, const struct work *work)
     (void)!node_append(node, &wire_ended, &ended, NULL);
 }
 
+void finish_note(struct node *node, const struct job *job)
+{
+    struct work *work = node->works;
+    if (job->done_count[final_kind(job)] + FOLDED_LATE < final_count(job)) return;
+    while (work != NULL && work->job != job) work = work->next;
+    if (work == NULL) return;
+    node_commit(node); /* at once, not in a step of its own */
+    work->is_ours = job->done_count[final_kind(job)] == final_count(job);
+}
+
 void finish_tick(struct node *node, struct work *work)
 {
     const struct job *job = work->job;
@@ -421,14 +448,20 @@ void finish_tick(struct node *node, struct work *work)
     if (job->done_count[final_kind(job)] < final_count(job) ||
         (job_dones_wanted(job) > 1 && !is_done)) {
         work->complete_since = 0;
+        work->is_ours = false;
         input_tick(node, work);
         return;
     }
     if (work->complete_since == 0) work->complete_since = node->now;
-    if (!node_is_turn(node, &job->id, sizeof job->id, work->complete_since)) return;
+    instant since = work->complete_since + LAST_FIRST;
+    if (!work->is_ours && !node_is_turn(node, &job->id, sizeof job->id, since)) {
+        if (since > node->now) node->work_next = instant_min(node->work_next, since);
+        return;
+    }
     uint64_t digest = outputs_digest(job);
     if (digest == 0) return;
-    bool is_missing = keeper_copies(node, &work->finish_manifest.digest) == 0 &&
+    bool is_missing = !work->is_list_small &&
+                      keeper_copies(node, &work->finish_manifest.digest) == 0 &&
                       node->now - work->finish_written > WRITE_AGAIN;
     if (digest != work->finish_digest || is_missing) {
         if (!write_manifest(node, work)) return;

@@ -115,6 +115,18 @@ uint64_t heard_lag(const struct node *node, const struct member *member)
     return lag == 0 ? 1 : lag; /* the digests differ, and what differs has not been told */
 }
 
+size_t heard_disks(const struct node *node, const struct msg_stamp *entry)
+{
+    size_t cursor = 0;
+    size_t count = log_durable(node->log, &entry->node, &entry->boot) >= entry->sequence;
+    for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;) {
+        const struct msg_feed_position *theirs = find(heard, &entry->node, &entry->boot);
+        bool has = theirs != NULL && theirs->durable >= entry->sequence;
+        count += has && node_is_living(node, &heard->id);
+    }
+    return count;
+}
+
 /* ---- stability ---- */
 
 static bool is_held(const struct node *node, const struct statement *statement)

@@ -16,6 +16,7 @@
 #include "node/scrub.h"
 #include "node/state.h"
 #include "node/surplus.h"
+#include "node/smalls.h"
 
 #include <string.h>
 
@@ -72,13 +73,17 @@ static void pin(struct node *node, struct block *block, duration length)
 size_t keeper_copies(const struct node *node, const struct digest *digest)
 {
     const struct block *block = keeper_find(node, digest);
-    return block == NULL ? 0 : block->copies_count + block->is_here;
+    size_t copies = block == NULL ? 0 : block->copies_count + block->is_here;
+    size_t living = members_living_count(&node->gossip.members);
+    if (copies < living && smalls_is_safe(node, digest)) return living;
+    return copies;
 }
 
 bool keeper_is_lost(const struct node *node, const struct digest *digest)
 {
     const struct block *block = keeper_find(node, digest);
     if (block == NULL || block->is_here || block->copies_count > 0) return false;
+    if (smalls_find(node, digest) != NULL) return false;
     size_t living = members_living_count(&node->gossip.members);
     return block->refusals >= LOST_AFTER * (living < 4 ? living : 4);
 }
@@ -125,10 +130,28 @@ void keeper_promise(struct node *node, struct block *block)
     block->promised_until = node->now + keeper_promise_length(node);
 }
 
+/* What the log carries is written as it is. */
+static void write_small(struct node *node, struct block *block, const struct small *small)
+{
+    uint8_t *bytes = arena_take(&node->actions->arena, small->size);
+    if (bytes == NULL) return;
+    memcpy(bytes, small->bytes, small->size);
+    struct action *action = actions_push(node->actions, ACTION_BLOCK_WRITE);
+    action->block_write.token = node->token_next++;
+    action->block_write.bytes = slice_of(bytes, small->size);
+    block->is_fetching = true;
+}
+
 static void fetch(struct node *node, struct block *block, const struct msg_block_holder *holders,
                   size_t count)
 {
-    if (block->is_fetching || block->is_here || count == 0) return;
+    if (block->is_fetching || block->is_here) return;
+    const struct small *small = smalls_find(node, &block->digest);
+    if (small != NULL) {
+        write_small(node, block, small);
+        return;
+    }
+    if (count == 0) return;
     struct action *action = actions_push(node->actions, ACTION_BLOCK_FETCH);
     action->block_fetch.token = node->token_next++;
     action->block_fetch.block = (struct msg_block_ref){block->digest, block->size};
@@ -160,6 +183,14 @@ static struct list sources_of(struct node *node, const struct block *block, cons
         if (!block->is_here || ids_have(block->copies, block->copies_count, &holders[i].node))
             sources[count++] = holders[i];
     return (struct list){sources, count};
+}
+
+bool keeper_materialise(struct node *node, const struct msg_block_ref *ref)
+{
+    struct block *block = block_at(node, ref);
+    if (block == NULL || block->is_here) return true;
+    fetch(node, block, NULL, 0);
+    return false;
 }
 
 void keeper_fetch(struct node *node, struct block *block)
@@ -217,7 +248,6 @@ static void take_ensure(struct node *node, struct link *link, const struct msg_b
         return;
     }
     ids_add(block->waiters, &block->waiters_count, WAITERS_MAX, &link->peer);
-    if (ensure->holders.count == 0) return;
     fetch(node, block, ensure->holders.at, ensure->holders.count);
 }
 
@@ -427,6 +457,8 @@ void keeper_release_job(struct node *node, const struct job *job, instant seen)
 static void mark(struct node *node, const struct msg_block_ref *ref, uint8_t replicas)
 {
     struct block *block = keeper_find(node, &ref->digest);
+    const struct small *small = block == NULL ? smalls_find(node, &ref->digest) : NULL;
+    if (small != NULL && small->size > 0) block = block_at(node, ref);
     if (block == NULL) return;
     block->is_marked = true;
     block->marks++;
@@ -495,7 +527,9 @@ static bool mark_all(struct node *node)
 static bool is_short(struct node *node, struct block *block)
 {
     if (!block->is_marked) return false;
-    if (!block->is_here) return block->is_missed;
+    const struct small *small = smalls_find(node, &block->digest);
+    bool is_carried = small != NULL && small->size > 0 && !smalls_is_young(node, small);
+    if (!block->is_here && !is_carried) return block->is_missed;
     return block->replicas > 0 && !holders_are_complete(node, block);
 }
 
@@ -509,7 +543,8 @@ static void settle_wanted(struct node *node, struct block *block)
 {
     struct msg_block_ref ref = {block->digest, block->size};
     if (!is_short(node, block)) surplus_consider(node, block);
-    else if (block->is_here) keeper_want(node, &ref, block->replicas, true, NULL);
+    else if (block->is_here || smalls_find(node, &block->digest) != NULL)
+        keeper_want(node, &ref, block->replicas, true, NULL);
     else if (node->now - block->asked >= ASK_AGAIN && node_has_room(node)) {
         block->asked = node->now;
         keeper_fetch(node, block);
@@ -583,6 +618,7 @@ void keeper_tick(struct node *node)
         manifests_sweep(node);
     }
     bool may_drop = mark_all(node) && node->may_author;
+    smalls_sweep(node);
     cursor = 0;
     while ((block = map_next(&node->blocks, &cursor)) != NULL) {
         settle(node, block, may_drop);

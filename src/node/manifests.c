@@ -8,7 +8,7 @@
  *
  *   ABSENT --> FETCHING --> ABSENT (now here) --> READING --> READY
  *     ^-----------'  failed: again in a second      '--> ABSENT, damaged: fetched again */
-#include "node/state.h"
+#include "node/smalls.h"
 
 #include <string.h>
 
@@ -49,6 +49,16 @@ static void start(struct node *node, struct manifest *manifest)
     manifest->state = is_here ? MANIFEST_READING : MANIFEST_FETCHING;
 }
 
+/* The log carries it. */
+static void read_small(struct node *node, struct manifest *manifest)
+{
+    const struct small *small = smalls_find(node, &manifest->digest);
+    bool is_idle = manifest->state == MANIFEST_ABSENT || manifest->state == MANIFEST_FETCHING;
+    if (small == NULL || small->size == 0 || !is_idle || node->now < manifest->retry) return;
+    manifest->state = MANIFEST_READING;
+    manifests_read(node, &manifest->digest, slice_of(small->bytes, small->size));
+}
+
 const struct msg_manifest *manifests_get(struct node *node, const struct msg_block_ref *block)
 {
     struct manifest *manifest = find(node, &block->digest);
@@ -63,6 +73,7 @@ const struct msg_manifest *manifests_get(struct node *node, const struct msg_blo
         }
     }
     manifest->is_marked = true;
+    read_small(node, manifest);
     if (manifest->state == MANIFEST_READY) return &manifest->fields;
     start(node, manifest);
     return NULL;

@@ -12,6 +12,7 @@
 #include "node/state.h"
 #include "node/surplus.h"
 #include "node/tally.h"
+#include "node/smalls.h"
 #include "node/tags.h"
 
 #include "base/hash.h"
@@ -107,10 +108,9 @@ static void on_entry(void *context, const struct stamped *entry)
         (void)fold_roster(node, &entry->stamp.node);
     if (entry->kind == MSG_keyed || entry->kind == MSG_key_held)
         node_fail(node, keyring_fold(node, entry), "keys");
+    if (entry->kind == MSG_small && entry->fields != NULL) smalls_fold(node, entry);
     if (entry->kind == MSG_tagged && entry->fields != NULL) fold_tags(node, entry);
     if (entry->kind == MSG_named || entry->kind == MSG_unnamed) fold_naming(node, entry);
-    if (jobs_submitted(entry) != NULL || entry->kind == MSG_named || entry->kind == MSG_unnamed)
-        node->is_ack_wanted = true;
     if (entry->kind == MSG_ended) compaction_ended(node);
     if (entry->kind == MSG_ended && entry->fields != NULL)
         final_ended(node, &((const struct msg_ended *)entry->fields)->job);
@@ -119,6 +119,7 @@ static void on_entry(void *context, const struct stamped *entry)
     bool is_waited_for = jobs_submitted(entry) != NULL || entry->kind == MSG_ended ||
                          entry->kind == MSG_named || entry->kind == MSG_unnamed;
     if (is_waited_for) node->pending_next = node->now;
+    if (is_waited_for || entry->kind == MSG_small) node->is_ack_wanted = true;
     work_entry(node, entry);
 }
 
@@ -236,7 +237,8 @@ static enum error open_parts(struct node *node, const struct node_config *config
     enum error error = gossip_init(&node->gossip, &gossip, &node->prng, &node->memory, now);
     if (error != ERROR_NONE) return error;
     node->log = log_open(&log, &node->memory);
-    node->running = memory_take(&node->memory, (node->slots + 1u) * sizeof *node->running);
+    node->running_max = node->slots + (size_t)AHEAD_MAX;
+    node->running = memory_take(&node->memory, node->running_max * sizeof *node->running);
     return node->log == NULL || node->running == NULL ? ERROR_MEMORY : ERROR_NONE;
 }
 
@@ -279,6 +281,7 @@ struct node *node_open(const struct node_config *config, instant now)
     map_init(&node->manifests, &node->memory, offsetof(struct manifest, digest),
              sizeof(struct digest));
     map_init(&node->blocks, &node->memory, offsetof(struct block, digest), sizeof(struct digest));
+    smalls_open(node);
     names_init(&node->names, &node->memory);
     jobs_init(&node->jobs, &node->memory);
     node->stream_next = 2;
@@ -303,6 +306,7 @@ void node_close(struct node *node)
     work_close(node);
     keeper_close(node);
     manifests_close(node);
+    smalls_close(node);
     links_close_all(node);
     datagrams_close(node);
     size_t cursor = 0;
@@ -322,7 +326,7 @@ void node_close(struct node *node)
     if (node->log != NULL) log_close(node->log);
     gossip_deinit(&node->gossip);
     memory_put(&node->memory, node->living, node->living_capacity * sizeof *node->living);
-    memory_put(&node->memory, node->running, (node->slots + 1u) * sizeof *node->running);
+    memory_put(&node->memory, node->running, node->running_max * sizeof *node->running);
     struct memory memory = node->memory;
     memory_put(&memory, node, sizeof *node);
     assert(memory.used == 0);
@@ -462,8 +466,8 @@ static void tick(struct node *node)
     scrub_tick(node);
     tally_tick(node);
     steer_tick(node);
+    pending_tick(node); /* before work: what is submitted in this step begins in it */
     work_tick(node);
-    pending_tick(node);
     compaction_tick(node);
     final_tick(node);
     leave_tick(node);
@@ -621,10 +625,12 @@ void node_step(struct node *node, const struct event *event, struct actions *act
 {
     assert(event->now >= node->now);
     begin_step(node, event->now, actions);
-    if (!node->is_stopped) {
-        take_event(node, event);
-        tick(node);
+    if (!node->is_stopped) take_event(node, event);
+    if (event->has_more && node->fatal == ERROR_NONE) {
+        node->actions = NULL; /* the last of them ends the step for all */
+        return;
     }
+    if (!node->is_stopped) tick(node);
     finish_step(node);
 }
 
@@ -661,6 +667,11 @@ uint64_t node_state_digest(const struct node *node)
     uint64_t parts[] = {jobs_digest(&node->jobs), names_digest(&node->names), tags_digest(node),
                         flock_digest(&node->flock), keyring_digest(node)};
     return hash64(parts, sizeof parts, 0);
+}
+
+bool node_carries(const struct node *node, const struct digest *digest)
+{
+    return smalls_find(node, digest) != NULL;
 }
 
 uint64_t node_log_digest(const struct node *node) { return log_digest(node->log); }

@@ -26,10 +26,10 @@ struct node_config {
     const struct crypto_pair *pair;
     const struct crypto_key *keys; /* the cluster's; the first seals */
     size_t keys_count;
-    struct boot boot;       /* made durable by the driver before node_open */
-    struct address address; /* where others reach us */
-    const char *name;       /* for people, at most 64 bytes */
-    uint16_t slots;         /* tasks at once */
+    struct boot boot;           /* made durable by the driver before node_open */
+    struct address address;     /* where others reach us */
+    const char *name;           /* for people, at most 64 bytes */
+    uint16_t slots;             /* tasks at once */
     const struct msg_tag *tags; /* sorted by key; at most 16 */
     size_t tags_count;
     enum node_profile profile;
@@ -78,6 +78,8 @@ bool node_is_alone(const struct node *node);
 uint64_t node_state_digest(const struct node *node);
 /* Digest of what entries it holds. */
 uint64_t node_log_digest(const struct node *node);
+/* Its log carries this block, and has no need of a disk's copy yet. */
+bool node_carries(const struct node *node, const struct digest *digest);
 /* Attempts running here now (tokens out of ACTION_TASK_RUN, not yet finished). */
 size_t node_running_count(const struct node *node);
 /* What it lives in; a test sets the countdown. */

@@ -2,15 +2,17 @@
  * has happened, and every 200 ms.
  *
  *   submit         BLOCKS (every block on two living nodes) -> ENTRY (on K disks) -> answered
+ *   submit small   ENTRY, which the blocks are in (beyond what the log carries: written, BLOCKS)
  *   name           BLOCKS (on as many as --replicas says) -> ENTRY (on two disks) -> answered
  *   unname         ENTRY -> answered
- *   wait           WATCH (a row each second) -> answered when the job has ended
+ *   wait, result   WATCH (a row each second) -> the job has ended -> ENTRY (on two disks)
  *   dataset        READ (until the manifest is here) -> answered
  *   names          READ (until members have said which copies they hold) -> answered
  *
  * A client that lost its peer asks another one with the same id: the same job, the same naming. */
 #include "node/holders.h"
 #include "node/state.h"
+#include "node/smalls.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -24,6 +26,8 @@ enum {
     ROOM_PATIENCE = 30 * SECOND,
     BLOCKS_PATIENCE = 60 * SECOND, /* without another copy: it is told so */
     READ_PATIENCE = 10 * SECOND,
+    END_PATIENCE = 5 * SECOND,     /* for a second disk: it may be full */
+    SMALL_PARTS_MAX = 1024,        /* of an output, as msg_say_result */
     UNKNOWN_PATIENCE = 2 * SECOND, /* a job may have been submitted elsewhere a moment ago */
 };
 
@@ -57,9 +61,11 @@ static enum pending_state first_state(unsigned type)
 {
     switch (type) {
     case MSG_ask_submit_with:
+    case MSG_ask_submit_small:
     case MSG_ask_name: return PENDING_BLOCKS;
     case MSG_ask_unname: return PENDING_ENTRY;
-    case MSG_ask_wait: return PENDING_WATCH;
+    case MSG_ask_wait:
+    case MSG_ask_result: return PENDING_WATCH;
     default: return PENDING_READ;
     }
 }
@@ -187,7 +193,9 @@ static size_t disks(const struct node *node, const struct pending *pending)
 {
     bool is_here = log_durable(node->log, &pending->entry.node, &pending->entry.boot) >=
                    pending->entry.sequence;
-    return is_here ? 1 + pending->acks_count : 0;
+    size_t heard = heard_disks(node, &pending->entry);
+    if (!is_here) return 0;
+    return heard > 1 + pending->acks_count ? heard : 1 + pending->acks_count;
 }
 
 static bool is_acknowledged(struct node *node, struct pending *pending, uint8_t ack)
@@ -283,6 +291,38 @@ static enum error append_job(struct node *node, const struct msg_ask_submit_with
     return node_append(node, &wire_job_with, &job, stamp);
 }
 
+/* ---- an input that came with its submission ---- */
+
+static const struct list *smalls_of(const struct pending *pending)
+{
+    if (pending->type != MSG_ask_submit_small) return NULL;
+    return &((const struct msg_ask_submit_small *)pending->request)->blocks;
+}
+
+static size_t smalls_size(const struct list *smalls)
+{
+    const struct msg_small_block *blocks = smalls->at;
+    size_t size = 0;
+    for (uint32_t i = 0; i < smalls->count; i++) size += blocks[i].bytes.count;
+    return size;
+}
+
+/* More than the log carries: they become blocks like others, stored here. */
+static void write_smalls(struct node *node, struct pending *pending, const struct list *smalls)
+{
+    const struct msg_small_block *blocks = smalls->at;
+    if (pending->is_written) return;
+    for (uint32_t i = 0; i < smalls->count; i++) {
+        uint8_t *bytes = arena_take(&node->actions->arena, blocks[i].bytes.count);
+        if (bytes == NULL) return;
+        if (blocks[i].bytes.count > 0) memcpy(bytes, blocks[i].bytes.at, blocks[i].bytes.count);
+        struct action *action = actions_push(node->actions, ACTION_BLOCK_WRITE);
+        action->block_write.token = node->token_next++;
+        action->block_write.bytes = slice_of(bytes, blocks[i].bytes.count);
+    }
+    pending->is_written = true;
+}
+
 static bool try_submit_blocks(struct node *node, struct pending *pending,
                               const struct msg_ask_submit_with *ask)
 {
@@ -293,16 +333,23 @@ static bool try_submit_blocks(struct node *node, struct pending *pending,
                       (int)ask->spec.output.count, (const char *)ask->spec.output.at);
         return true;
     }
-    enum progress progress = blocks_progress(node, pending, ask->request, &ask->spec.manifest,
-                                             ask->spec.maps, SAFE_COPIES, ask->spec.replicas);
+    const struct list *smalls = smalls_of(pending);
+    bool is_carried = smalls != NULL && smalls_fit(node, &ask->job, smalls_size(smalls));
+    if (smalls != NULL && !is_carried) write_smalls(node, pending, smalls);
+    enum progress progress = is_carried
+                                 ? PROGRESS_READY
+                                 : blocks_progress(node, pending, ask->request, &ask->spec.manifest,
+                                                   ask->spec.maps, SAFE_COPIES, ask->spec.replicas);
     if (progress != PROGRESS_READY) return progress == PROGRESS_OVER;
     char name[65];
     job_name(node, ask, name);
     if (append_job(node, ask, slice_string(name), &pending->entry) != ERROR_NONE)
         return say_too_large(node, pending);
-    keeper_used(node, &ask->spec.manifest);
+    if (is_carried) (void)!smalls_append(node, &ask->job, smalls->at, smalls->count);
+    else keeper_used(node, &ask->spec.manifest);
     if (!id_is_zero(&pending->resume.from)) steer_inherit(node, &pending->resume, &ask->job);
     pending->state = PENDING_ENTRY;
+    node_commit(node); /* it begins in this step */
     return false;
 }
 
@@ -398,6 +445,50 @@ static bool try_unname(struct node *node, struct pending *pending)
     return true;
 }
 
+/* All of the output, when the log carries it; blocks: SMALL_PARTS_MAX. */
+static bool fill_result(struct node *node, const struct job *job, struct msg_small_block *blocks,
+                        struct list *parts)
+{
+    const struct msg_manifest *manifest =
+        job->outcome == JOB_DONE ? manifests_get(node, &job->manifest) : NULL;
+    if (manifest == NULL || job->output_size > SMALL_JOB_MAX) return false;
+    if (manifest->blocks.count > SMALL_PARTS_MAX) return false;
+    const struct msg_manifest_block *wanted = manifest->blocks.at;
+    for (uint32_t i = 0; i < manifest->blocks.count; i++) {
+        const struct small *small = smalls_find(node, &wanted[i].block.digest);
+        if (small == NULL) return false;
+        blocks[i].bytes = slice_of(small->bytes, small->size);
+    }
+    *parts = (struct list){blocks, manifest->blocks.count};
+    return true;
+}
+
+static void say_state(struct node *node, const struct pending *pending, const struct job *job)
+{
+    const struct msg_ask_wait *ask = pending->request;
+    if (pending->type == MSG_ask_wait) {
+        struct msg_say_job reply = {.request = ask->request, .job = answers_job(node, job)};
+        links_send(node, pending->stream, &wire_say_job, &reply);
+        return;
+    }
+    struct msg_small_block *blocks =
+        arena_take(&node->actions->arena, SMALL_PARTS_MAX * sizeof *blocks);
+    struct msg_say_result reply = {.request = ask->request, .job = answers_job(node, job)};
+    reply.is_whole = blocks != NULL && fill_result(node, job, blocks, &reply.blocks);
+    links_send(node, pending->stream, &wire_say_result, &reply);
+}
+
+/* Nobody is told of an end that one disk alone has: not while another one may take it. */
+static bool is_end_safe(struct node *node, struct pending *pending, const struct job *job)
+{
+    if (!stamp_equal(&pending->entry, &job->ended)) {
+        pending->entry = job->ended;
+        pending->acks_count = 0;
+        pending->ended = node->now;
+    }
+    return is_acknowledged(node, pending, SAFE_COPIES) || node->now - pending->ended > END_PATIENCE;
+}
+
 static bool try_wait(struct node *node, struct pending *pending)
 {
     const struct msg_ask_wait *ask = pending->request;
@@ -407,12 +498,12 @@ static bool try_wait(struct node *node, struct pending *pending)
     if (job == NULL && matches == 0 && is_new) return false;
     if (job == NULL) return answers_find_job(node, pending->stream, ask->request, ask->job) == NULL;
     bool is_over = job->outcome != JOB_RUNNING;
+    if (is_over && !is_end_safe(node, pending, job)) return false;
     if (!is_over && node->now - pending->told < SIGN_EVERY && pending->told != pending->since)
         return false;
     pending->told = node->now;
     if (pending->told == pending->since) pending->told++;
-    struct msg_say_job reply = {.request = ask->request, .job = answers_job(node, job)};
-    links_send(node, pending->stream, &wire_say_job, &reply);
+    say_state(node, pending, job);
     return is_over;
 }
 
@@ -430,10 +521,12 @@ static bool try_dataset(struct node *node, struct pending *pending)
 static bool try_one(struct node *node, struct pending *pending)
 {
     switch (pending->type) {
-    case MSG_ask_submit_with: return try_submit(node, pending);
+    case MSG_ask_submit_with:
+    case MSG_ask_submit_small: return try_submit(node, pending);
     case MSG_ask_name: return try_name(node, pending);
     case MSG_ask_unname: return try_unname(node, pending);
-    case MSG_ask_wait: return try_wait(node, pending);
+    case MSG_ask_wait:
+    case MSG_ask_result: return try_wait(node, pending);
     case MSG_ask_dataset: return try_dataset(node, pending);
     case MSG_ask_names: return catalog_names(node, pending);
     default: assert(!"not a pending request"); return true;

@@ -79,6 +79,7 @@ void replicas_vector(struct node *node, struct link *link, const struct msg_log_
     pending_vector(node, &link->peer, vector);
     heard_vector(node, &link->peer, vector);
     heard_catch_up(node, vector);
+    if (node->smalls_size > 0 && node->works != NULL) node->is_work_wanted = true;
     if (!vector->complete) {
         if (vector->wants_reply) replicas_ask(node, link, false);
         return;
@@ -120,6 +121,7 @@ void replicas_persisted(struct node *node, uint64_t token)
     if (!log_vector_fill(node->log, true, &news, &node->actions->arena) || news.feeds.count == 0)
         return;
     pending_vector(node, &node->id, &news);
+    if (node->smalls_size > 0) node->is_work_wanted = true; /* two disks may have them now */
     if (node->ack_token == 0) return;
     /* An earlier write's end is not yet the one that is waited for. */
     if (token >= node->ack_token) node->ack_token = 0;

@@ -1,7 +1,7 @@
 /* The action that starts an attempt: what mrtask is told, where the input may be had, and the
  * environment of Hadoop Streaming's contract. Everything in it follows from the job, the task and
  * the attempt; nothing from the node but its name. */
-#include "node/state.h"
+#include "node/smalls.h"
 
 #include "base/hash.h"
 
@@ -102,6 +102,19 @@ static bool fill_shared(struct node *node, const struct work *work,
     return true;
 }
 
+/* Bytes that the log carries come with the action; false without memory for them. */
+static bool fill_small(struct node *node, struct action_input *input)
+{
+    const struct small *small = smalls_find(node, &input->block.digest);
+    if (small == NULL) return true;
+    uint8_t *bytes = arena_take(&node->actions->arena, small->size);
+    if (bytes == NULL) return false;
+    memcpy(bytes, small->bytes, small->size);
+    input->is_small = true;
+    input->bytes = slice_of(bytes, small->size);
+    return true;
+}
+
 static bool fill_map_input(struct node *node, const struct work *work, uint32_t index,
                            struct action *action)
 {
@@ -111,12 +124,11 @@ static bool fill_map_input(struct node *node, const struct work *work, uint32_t 
     const struct msg_manifest_block *block =
         (const struct msg_manifest_block *)manifest->blocks.at + index;
     if (manifests_is_range(block)) return fill_shared(node, work, manifest, block, action);
-    input->block = block->block;
-    input->part = PART_WHOLE;
+    *input = (struct action_input){.block = block->block, .part = PART_WHOLE};
     input->holders = node_holders(node, &block->block.digest, NULL, &input->holders_count);
     action->task_run.inputs = input;
     action->task_run.inputs_count = 1;
-    return input->holders != NULL;
+    return input->holders != NULL && fill_small(node, input);
 }
 
 static void add_holder(const struct node *node, const struct attempt *attempt,
@@ -178,14 +190,24 @@ static bool fill_files(struct node *node, const struct msg_job_spec *asked, stru
     for (uint32_t i = 0; i < asked->files.count; i++) {
         struct action_input *input = &inputs[i];
         *input = (struct action_input){.block = files[i].block, .part = PART_WHOLE};
-        input->holders =
-            node_holders(node, &files[i].block.digest, NULL, &input->holders_count);
-        if (input->holders == NULL) return false;
+        input->holders = node_holders(node, &files[i].block.digest, NULL, &input->holders_count);
+        if (input->holders == NULL || !fill_small(node, input)) return false;
     }
     action->task_run.files = files;
     action->task_run.files_inputs = inputs;
     action->task_run.files_count = asked->files.count;
     return true;
+}
+
+bool run_is_brief(const struct job *job)
+{
+    static const char *const names[] = {"@true", "@cat", "@sort"};
+    const struct msg_job_spec *spec = &job->spec;
+    bool is_plain = spec->reduces == 0 && spec->combiner.count == 0 && spec->files.count == 0 &&
+                    spec->partition == 0 && job->terms.cpus <= 1 && job->terms.task_memory == 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_plain && slice_equal(spec->mapper, slice_string(names[i]))) return true;
+    return false;
 }
 
 bool run_attempt(struct node *node, const struct work *work, const struct running *running,
@@ -200,6 +222,8 @@ bool run_attempt(struct node *node, const struct work *work, const struct runnin
     action.task_run.token = running->token;
     action.task_run.label = task_name(job, running->kind, running->task, number, label);
     action.task_run.is_durable = !is_map || asked->reduces == 0;
+    if (action.task_run.is_durable && smalls_fit(node, &job->id, SMALL_OUTPUT_MAX))
+        action.task_run.small_max = SMALL_OUTPUT_MAX;
     struct msg_task_spec *spec = &action.task_run.spec;
     spec->kind = running->kind;
     spec->command = is_map ? asked->mapper : asked->reducer;
@@ -215,6 +239,9 @@ bool run_attempt(struct node *node, const struct work *work, const struct runnin
     bool has_inputs = is_map ? fill_map_input(node, work, running->task, &action)
                              : fill_reduce_inputs(node, work, running->task, &action);
     if (!has_inputs || !fill_files(node, asked, &action)) return false;
+    action.task_run.is_brief = running->is_brief && action.task_run.small_max > 0 &&
+                               action.task_run.inputs_count == 1 &&
+                               action.task_run.inputs[0].is_small;
     *actions_push(node->actions, ACTION_TASK_RUN) = action;
     trace_line(&node->trace, TRACE_INFO, "event=run attempt=%s cause=\"%s\"", label,
                cause_text(cause));

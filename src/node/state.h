@@ -27,6 +27,7 @@ enum {
     CONFIRMS_MAX = 64,  /* confirmations that wait for our disk */
     TELLTALE_MAX = 4096, /* bytes of last words that an attempt's entry carries */
     SAFE_COPIES = 2,    /* nothing is acknowledged with fewer copies, while so many members live */
+    AHEAD_MAX = 128,    /* brief tasks claimed beyond the slots */
     JOIN_MAX = 64,      /* addresses to join through */
     SENTS_MAX = 64,     /* datagrams remembered: those of some seconds, and more in a storm */
 };
@@ -64,11 +65,11 @@ struct link {
     uint64_t stream;
     enum link_state state;
     enum channel_purpose purpose;
-    bool is_ours;   /* we connected */
+    bool is_ours;     /* we connected */
     bool is_doubtful; /* its peer was held dead since anything last came */
-    bool is_extra;  /* not of the mesh: for a while, because a message had to go there */
-    instant used;   /* when it was last needed by itself; ours: opened, at least */
-    struct id peer; /* zero: a client, or not known yet */
+    bool is_extra;    /* not of the mesh: for a while, because a message had to go there */
+    instant used;     /* when it was last needed by itself; ours: opened, at least */
+    struct id peer;   /* zero: a client, or not known yet */
     struct boot boot;
     struct address address;
     instant asked; /* when we last asked for log repair */
@@ -113,16 +114,16 @@ struct block {
     uint64_t size;
     bool is_here;
     bool is_fetching;
-    bool is_marked; /* referenced, at the last sweep */
+    bool is_marked;   /* referenced, at the last sweep */
     bool is_list;     /* a manifest: every node wants to read it */
     bool is_missed;   /* rotten here, and to be had again */
     bool is_checking; /* its bytes are being looked at */
     bool is_surplus;  /* others should have it; as of `placed` */
     uint8_t replicas; /* copies wanted; 0: kept where it is */
     uint8_t placed_replicas;
-    uint32_t placed;   /* of node.placing: then all that should have it were known to */
-    uint32_t uploads;  /* by clients, neither used nor given up since */
-    uint32_t marks;    /* names and jobs that reference it, at the last sweep */
+    uint32_t placed;  /* of node.placing: then all that should have it were known to */
+    uint32_t uploads; /* by clients, neither used nor given up since */
+    uint32_t marks;   /* names and jobs that reference it, at the last sweep */
     uint32_t marks_before;
     uint32_t refusals; /* members that said they can't get it, since the last that could */
     instant pinned_until;
@@ -195,7 +196,8 @@ struct running {
     enum running_state state;
     bool was_started;
     bool is_copy; /* a second one: of a straggler's, or a suspect's */
-    size_t cpus;  /* slots that it takes */
+    size_t cpus;  /* slots that it takes; 0: it waits behind a brief one of its job */
+    bool is_brief;
     uint64_t memory; /* bytes that it may use, as its job says */
     bool is_doubted; /* nodes died that ran it: poison.h */
     bool is_remote;  /* a map whose block was not here when it was claimed */
@@ -217,6 +219,8 @@ struct work {
     uint64_t finish_size;
     instant finish_written; /* when the manifest was last handed to the disk */
     instant complete_since; /* when all its tasks were seen done, here; 0 = they are not */
+    bool is_ours;           /* the last done of them was ours: so is its end */
+    bool is_list_small;     /* finish_manifest is in our feed: before the end */
     instant failed_since;
     instant input_checked; /* when its input was last looked after */
     uint64_t service;      /* slot time that it had here, ms, fading */
@@ -224,6 +228,8 @@ struct work {
     uint64_t tickets;      /* scratch of a lottery */
     size_t quota;
     bool is_wanting;
+    bool is_brief;   /* its tasks are built-ins over few bytes: claimed many at a time */
+    size_t bundle;   /* how many at a time, by the time that they take */
     bool is_waiting; /* its turn came, and too few slots were free: they are kept for it */
     uint64_t differing_size;
     struct msg_block_ref differing; /* the manifest of outputs that should be equal and are not */
@@ -241,7 +247,7 @@ enum pending_state {
 
 /* What a new run begins with: steer.c. */
 struct resume {
-    struct id from; /* the ended job; zero: nothing */
+    struct id from;   /* the ended job; zero: nothing */
     int without_kind; /* this task runs again; -1: none */
     uint32_t without_index;
 };
@@ -263,10 +269,12 @@ struct pending {
     instant since;
     instant told;  /* last sign of life to the client */
     instant asked; /* last time peers were asked how far their disks are */
+    instant ended; /* when the end that is waited for was heard of */
     /* ask_names: which members hold what, catalog.c */
     uint64_t token;       /* of the questions; 0: none yet */
     uint32_t outstanding; /* questions without an answer */
     bool is_short;        /* some could not be sent */
+    bool is_written;      /* blocks that came with it are on their way to our disk */
 };
 
 struct node {
@@ -307,10 +315,10 @@ struct node {
     struct map roster; /* struct roster_item: what else is known of who has ever joined */
     uint64_t persist_token;
     enum error storage_waits; /* the disk is full or read-only; NONE: it is not */
-    bool is_ack_wanted; /* an entry came whose author waits for our disk */
+    bool is_ack_wanted;       /* an entry came whose author waits for our disk */
     uint64_t ack_token; /* the write of the last such entry that is not on the disk; 0 = none */
 
-    duration compact_every;   /* compaction.c; 0 = its own number */
+    duration compact_every; /* compaction.c; 0 = its own number */
     duration details_kept;
     instant compact_next;
     instant compact_marked;   /* the last pass from which entries' age is counted */
@@ -318,10 +326,10 @@ struct node {
     uint64_t ends_count; /* `ended` entries folded: what compaction judges by */
     bool sweep_cut;           /* batches that were cut are still on the disk */
     instant sweep_cut_next;
-    instant snapshot_read;    /* when somebody last read a page of ours */
-    instant snapshot_asked;   /* when we last asked for a page; when refused: later than now */
-    instant snapshot_took;    /* when we last took one over */
-    uint64_t snapshot_had;    /* the one that we took over last: offers of it are old */
+    instant snapshot_read;  /* when somebody last read a page of ours */
+    instant snapshot_asked; /* when we last asked for a page; when refused: later than now */
+    instant snapshot_took;  /* when we last took one over */
+    uint64_t snapshot_had;  /* the one that we took over last: offers of it are old */
 
     struct job **unfinal;   /* final.c: jobs that have ended, and are not final yet */
     size_t unfinal_count;
@@ -345,6 +353,10 @@ struct node {
 
     struct map manifests;
     struct map blocks;
+    struct map smalls;     /* struct small by digest: smalls.c */
+    struct map small_jobs; /* struct small_job by job */
+    size_t smalls_size;
+    struct digest nothing; /* of the empty block */
     instant sweep_next;
     bool sweep_wanted;
     struct freed freed;
@@ -366,7 +378,8 @@ struct node {
     struct tally tally;
 
     struct work *works;
-    struct running *running; /* slots of them */
+    struct running *running; /* running_max of them */
+    size_t running_max;      /* a few beyond the slots */
     uint64_t token_next;
     instant work_next;
     uint64_t work_revision; /* of jobs when work was last done */
@@ -377,7 +390,7 @@ struct node {
     instant drain_deadline;
     bool is_leaving;
     instant leave_deadline;
-    instant leave_asked; /* when peers were last asked what of ours they hold */
+    instant leave_asked;     /* when peers were last asked what of ours they hold */
     uint64_t deaths_refuted; /* of gossip's counter, those seen */
     instant degraded_until;  /* nobody is from then on; 0 = nobody is now */
     instant deferred_since; /* work is free, and left to better nodes; 0 = not */
@@ -397,8 +410,8 @@ struct node {
 
 struct roster_item {
     struct id id;
-    uint32_t flaps;  /* how often it was held dead and came back, of late: standing.c */
-    instant flapped; /* the last time */
+    uint32_t flaps;          /* how often it was held dead and came back, of late: standing.c */
+    instant flapped;         /* the last time */
     struct slice tags;       /* a packed `tagged`, ours to free; empty: it has none (tags.c) */
     struct msg_stamp tagged; /* the entry that says so */
     struct digest key;       /* the cluster key that it last said to hold: keyring.c */
@@ -522,6 +535,8 @@ void keeper_uploaded(struct node *node, const struct digest *digest);
 void keeper_unwanted(struct node *node, const struct digest *digest);
 /* An entry that references this dataset has just been written, for the client that stored it. */
 void keeper_used(struct node *node, const struct msg_block_ref *manifest);
+/* Is this block, which the log carries, on our disk? If not it is written, and soon is. */
+bool keeper_materialise(struct node *node, const struct msg_block_ref *block);
 /* Gets it from whoever has it. */
 void keeper_fetch(struct node *node, struct block *block);
 /* Is it here? Who is told so hears of its end. */
@@ -564,14 +579,18 @@ void finish_tick(struct node *node, struct work *work);
  * the other side can go on with. */
 bool finish_is_majority(const struct node *node);
 
+/* An attempt of this job is done here: if that was the last one, its end is ours to write. */
+void finish_note(struct node *node, const struct job *job);
 /* claiming.c */
 void claiming_tick(struct node *node);
-/* This attempt is over: its slot time is its job's. */
+/* This attempt is over: its slot time is its job's, its slot that of one which waits behind it. */
 void claiming_served(struct node *node, const struct running *running);
 /* The dataset that the job makes: -O, else the job's own name. Borrowed. */
 struct slice job_output_name(const struct job *job);
 
-/* run.c: the action that starts an attempt. False when the step has no room. */
+/* run.c: are this job's tasks built-ins whose output is no larger than their input? */
+bool run_is_brief(const struct job *job);
+/* The action that starts an attempt. False when the step has no room. */
 bool run_attempt(struct node *node, const struct work *work, const struct running *running,
                  enum cause cause, uint32_t number);
 
@@ -620,8 +639,8 @@ void control_request(struct node *node, struct link *link, const struct wire_mes
 void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t code,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* Why the task failed for good, into text; returns its length. */
-size_t telling_failed(struct node *node, const struct job *job, enum task_kind kind,
-                      uint32_t index, char *text, size_t size);
+size_t telling_failed(struct node *node, const struct job *job, enum task_kind kind, uint32_t index,
+                      char *text, size_t size);
 /* What keeps a running job from going on, for now; of an ended one its error. Valid for the
  * step. */
 struct slice telling_trouble(struct node *node, const struct job *job);
@@ -671,6 +690,8 @@ instant final_deadline(const struct node *node);
 void final_text(const struct node *node, const struct job *job, char *text, size_t size);
 void final_answer(struct node *node, uint64_t stream, const struct msg_ask_final *ask);
 void final_close(struct node *node);
+/* Disks of the living, ours included, that are known to have this entry. */
+size_t heard_disks(const struct node *node, const struct msg_stamp *entry);
 
 /* compaction.c */
 void compaction_tick(struct node *node);

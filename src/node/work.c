@@ -14,6 +14,7 @@
 #include "node/prefetch.h"
 #include "node/shared.h"
 #include "node/state.h"
+#include "node/smalls.h"
 
 #include "tasks/counts.h"
 
@@ -48,7 +49,7 @@ static void running_move(struct node *node, struct running *running, enum runnin
 
 static struct running *running_find(struct node *node, uint64_t token)
 {
-    for (size_t i = 0; token != 0 && i < node->slots; i++)
+    for (size_t i = 0; token != 0 && i < node->running_max; i++)
         if (node->running[i].token == token) return &node->running[i];
     return NULL;
 }
@@ -56,14 +57,14 @@ static struct running *running_find(struct node *node, uint64_t token)
 size_t work_running_count(const struct node *node)
 {
     size_t count = 0;
-    for (size_t i = 0; i < node->slots; i++) count += node->running[i].token != 0;
+    for (size_t i = 0; i < node->running_max; i++) count += node->running[i].token != 0;
     return count;
 }
 
 size_t work_slots_taken(const struct node *node)
 {
     size_t taken = 0;
-    for (size_t i = 0; i < node->slots; i++)
+    for (size_t i = 0; i < node->running_max; i++)
         if (node->running[i].token != 0) taken += node->running[i].cpus;
     return taken;
 }
@@ -95,7 +96,7 @@ static enum cause why_stop(struct node *node, const struct running *running)
 
 static void stop_losers(struct node *node)
 {
-    for (size_t i = 0; i < node->slots; i++) {
+    for (size_t i = 0; i < node->running_max; i++) {
         struct running *running = &node->running[i];
         if (running->token == 0 || running->state == RUNNING_STOPPING) continue;
         enum cause cause = why_stop(node, running);
@@ -105,7 +106,7 @@ static void stop_losers(struct node *node)
 
 void work_give_back(struct node *node, enum cause cause)
 {
-    for (size_t i = 0; i < node->slots; i++)
+    for (size_t i = 0; i < node->running_max; i++)
         if (node->running[i].token != 0 && node->running[i].state != RUNNING_STOPPING)
             running_move(node, &node->running[i], RUNNING_STOPPING, cause);
 }
@@ -156,9 +157,28 @@ static void append_counted(struct node *node, const struct running *running,
     if (counted.counters.count > 0) (void)!node_append(node, &wire_counted, &counted, NULL);
 }
 
-static void append_done(struct node *node, const struct running *running,
-                        const struct msg_task_result *result)
+/* An output that came with the event: into the log, before its done. There it is as safe as that.
+ */
+static void keep_small(struct node *node, const struct running *running, struct slice bytes)
 {
+    struct msg_small_block block = {bytes};
+    if (bytes.count == 0) return;
+    if (smalls_fit(node, &running->job, bytes.count)) {
+        (void)!smalls_append(node, &running->job, &block, 1);
+        return;
+    }
+    /* Others have filled the job's share meanwhile. */
+    uint8_t *copy = arena_take(&node->actions->arena, bytes.count);
+    if (copy == NULL) return; /* nobody has it then: `lost`, and the task runs again */
+    memcpy(copy, bytes.at, bytes.count);
+    struct action *action = actions_push(node->actions, ACTION_BLOCK_WRITE);
+    action->block_write.token = node->token_next++;
+    action->block_write.bytes = slice_of(copy, bytes.count);
+}
+
+static void append_done(struct node *node, const struct running *running, const struct event *event)
+{
+    const struct msg_task_result *result = event->task_finished.result;
     struct msg_done done = {.job = running->job,
                             .claim = running->claim,
                             .kind = running->kind,
@@ -169,11 +189,13 @@ static void append_done(struct node *node, const struct running *running,
                             .cause = CAUSE_EXITED,
                             .log = last_words(result->log)};
     node_count(node, METRIC_attempts_done);
-    node_fail(node, keeper_stored(node, &result->output, OUTPUT_PIN), "output");
+    bool is_small = event->task_finished.is_small;
+    if (is_small) keep_small(node, running, event->task_finished.bytes);
+    else node_fail(node, keeper_stored(node, &result->output, OUTPUT_PIN), "output");
     append_counted(node, running, result);
     logs_keep(node, running, result);
     (void)!node_append(node, &wire_done, &done, NULL);
-    copy_final(node, running, &result->output);
+    if (!is_small) copy_final(node, running, &result->output);
 }
 
 void work_released(struct node *node, const struct running *running, enum cause cause)
@@ -265,8 +287,9 @@ void work_finished(struct node *node, const struct event *event)
     const struct job *job = jobs_find(&node->jobs, &running->job);
     bool is_wanted = job != NULL && job->outcome == JOB_RUNNING;
     if (result->outcome == OUTCOME_DONE) {
-        if (is_wanted) append_done(node, running, result);
-        else node_fail(node, keeper_stored(node, &result->output, 1), "output");
+        if (is_wanted) append_done(node, running, event);
+        else if (!event->task_finished.is_small)
+            node_fail(node, keeper_stored(node, &result->output, 1), "output");
     } else if (is_wanted && running->state == RUNNING_STOPPING) {
         work_released(node, running, running->stop_cause);
     } else if (is_wanted) {
@@ -278,6 +301,7 @@ void work_finished(struct node *node, const struct event *event)
     claiming_served(node, running);
     memset(running, 0, sizeof *running);
     node->is_work_wanted = true;
+    if (is_wanted && result->outcome == OUTCOME_DONE) finish_note(node, job);
 }
 
 /* ---- the dead and the lost ---- */
@@ -376,8 +400,15 @@ static void prepare(struct node *node, struct work *work)
         return;
     }
     const struct msg_manifest_block *blocks = manifest->blocks.at;
-    for (uint32_t i = 0; i < manifest->blocks.count; i++) work->blocks[i] = blocks[i].block.digest;
+    work->is_brief = run_is_brief(work->job);
+    for (uint32_t i = 0; i < manifest->blocks.count; i++) {
+        const struct small *small = smalls_find(node, &blocks[i].block.digest);
+        work->is_brief = work->is_brief && small != NULL && small->size <= SMALL_OUTPUT_MAX;
+        /* What is everywhere is nearest to nobody: the task itself decides. */
+        if (small == NULL) work->blocks[i] = blocks[i].block.digest;
+    }
     work->schedule.blocks = work->blocks;
+    work->schedule.is_brief = work->is_brief;
     work->is_scheduled = true;
 }
 

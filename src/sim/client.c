@@ -25,7 +25,7 @@ enum {
     HASTY_CHANCE = 300000, /* per million: of a client that submits and kills at several nodes */
     HASTE_MAX = 20 * MILLISECOND,
     NOT_FOUND = 4,          /* mrctl's exit code */
-    RECORD_SIZE = 16 << 10, /* room for one request */
+    RECORD_SIZE = 32 << 10, /* room for one request */
 };
 
 /* ---- jobs ---- */
@@ -107,6 +107,7 @@ static void job_init(struct world *world, struct sim_job *job, uint32_t index, s
     *job = (struct sim_job){.index = index, .retries = RETRIES};
     prng_fill(prng, job->id.bytes, sizeof job->id.bytes);
     if (job->id.bytes[0] % VERIFY_ONE_IN == 0) job->verify = 2 + job->id.bytes[1] % 2;
+    job->is_small = job->id.bytes[2] % 2 == 0;
     snprintf(job->output, sizeof job->output, "out-%u", index);
     choose_model(job, prng);
     job->maps = 1 + (uint32_t)prng_below(prng, MAPS_MAX);
@@ -214,12 +215,34 @@ static void ask(struct world *world, struct sim_job *job, const struct wire_sche
     streams_send(world, party(world, job), job->stream, slice_of(bytes, writer.written));
 }
 
+static void ask_submit_small(struct world *world, struct sim_job *job,
+                             const struct msg_ask_submit_with *with)
+{
+    struct msg_small_block blocks[1 + MAPS_MAX];
+    struct msg_ask_submit_small small = {.request = with->request,
+                                         .job = with->job,
+                                         .ack = with->ack,
+                                         .spec = with->spec,
+                                         .terms = with->terms};
+    blocks[0].bytes = slice_of(job->manifest->bytes, job->manifest->size);
+    for (uint32_t i = 0; i < job->maps; i++)
+        blocks[1 + i].bytes = slice_of(job->inputs[i]->bytes, job->inputs[i]->size);
+    small.blocks = (struct list){blocks, 1 + job->maps};
+    ask(world, job, &wire_ask_submit_small, &small);
+}
+
+static void upload(struct world *world, struct host *host, const struct sim_job *job)
+{
+    for (uint32_t i = 0; i < job->maps; i++) (void)blocks_upload(world, host, job->inputs[i]);
+    (void)blocks_upload(world, host, job->manifest);
+}
+
 static void ask_submit(struct world *world, struct sim_job *job)
 {
     struct host *host = &world->hosts[job->peer];
     if (host->state != HOST_UP) return; /* silence will tell */
-    for (uint32_t i = 0; i < job->maps; i++) (void)blocks_upload(world, host, job->inputs[i]);
-    (void)blocks_upload(world, host, job->manifest);
+    bool is_small = job->is_small && job->maps <= MAPS_MAX;
+    if (!is_small) upload(world, host, job);
     struct msg_ask_submit_with submit = {.request = ++job->request, .job = job->id, .ack = ACKS};
     submit.terms.verify = job->verify;
     submit.spec.name = slice_string("wc");
@@ -237,14 +260,17 @@ static void ask_submit(struct world *world, struct sim_job *job)
     submit.spec.inputs_owned = true;
     submit.spec.submitted_wall_ms = 1;
     job->state = CLIENT_SUBMITTING;
-    ask(world, job, &wire_ask_submit_with, &submit);
+    if (is_small) ask_submit_small(world, job, &submit);
+    else ask(world, job, &wire_ask_submit_with, &submit);
 }
 
 static void ask_wait(struct world *world, struct sim_job *job)
 {
     struct msg_ask_wait wait = {++job->request, slice_string(job->name)};
+    struct msg_ask_result result = {job->request, slice_string(job->name)};
     job->state = CLIENT_WAITING;
-    ask(world, job, &wire_ask_wait, &wait);
+    if (job->is_small) ask(world, job, &wire_ask_result, &result);
+    else ask(world, job, &wire_ask_wait, &wait);
 }
 
 static void ask_dataset(struct world *world, struct sim_job *job)
@@ -350,14 +376,29 @@ static void submitted(struct world *world, struct sim_job *job, const struct msg
     ask_wait(world, job);
 }
 
-static void learnt(struct world *world, struct sim_job *job, const struct msg_say_job *say)
+static void learnt(struct world *world, struct sim_job *job, uint64_t request, unsigned state)
 {
-    if (job->state != CLIENT_WAITING || say->request != job->request) return;
-    if (say->job.state == JOB_RUNNING) return;
-    job->told = (enum job_outcome)say->job.state;
+    if (job->state != CLIENT_WAITING || request != job->request) return;
+    if (state == JOB_RUNNING) return;
+    job->told = (enum job_outcome)state;
     world_say(world, UINT32_MAX, "client %u told: %s", job->index, job_outcome_text(job->told));
     if (job->told == JOB_DONE) ask_dataset(world, job);
     else over(world, job);
+}
+
+/* The bytes of the output, with the news of the end. */
+static void check_result(struct world *world, struct sim_job *job, const struct msg_say_result *say)
+{
+    const struct msg_small_block *blocks = say->blocks.at;
+    if (job->state != CLIENT_WAITING || say->request != job->request || !say->is_whole) return;
+    world_say(world, UINT32_MAX, "client %u: all of %s came with its end", job->index, job->output);
+    for (uint32_t i = 0; i < say->blocks.count; i++) {
+        struct digest digest;
+        world->crypto->digest(blocks[i].bytes, &digest);
+        if (say->blocks.count != job->expected_count || !digest_equal(&digest, &job->expected[i]))
+            world_violated(world, job->peer, "M", "part %u of %s came, and differs", i,
+                           job->output);
+    }
 }
 
 static void read_output(struct world *world, struct sim_job *job, const struct msg_say_dataset *say)
@@ -392,7 +433,17 @@ static void answer(struct world *world, struct sim_job *job, const struct wire_m
 {
     switch (message->type) {
     case MSG_say_submitted: submitted(world, job, message->fields); return;
-    case MSG_say_job: learnt(world, job, message->fields); return;
+    case MSG_say_job: {
+        const struct msg_say_job *say = message->fields;
+        learnt(world, job, say->request, say->job.state);
+        return;
+    }
+    case MSG_say_result: {
+        const struct msg_say_result *say = message->fields;
+        check_result(world, job, say);
+        learnt(world, job, say->request, say->job.state);
+        return;
+    }
     case MSG_say_dataset: read_output(world, job, message->fields); return;
     case MSG_say_error: refused(world, job, message->fields); return;
     default: return;

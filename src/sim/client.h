@@ -42,6 +42,7 @@ struct sim_job {
     uint8_t retries;
     uint8_t verify; /* copies of each task that must be done; 0 = 1 */
     bool wants_kill;
+    bool is_small; /* its input comes with it, and it asks for its result at once */
     bool is_hasty; /* asks at one node and goes on to the next at once */
     const struct content **inputs;
     const struct content *manifest;

@@ -90,7 +90,10 @@ static void copy_inputs(struct run *run, const struct action *action)
     for (size_t i = 0; i < run->inputs_count; i++) {
         const struct action_input *input = &action->task_run.inputs[i];
         struct run_input *copy = &run->inputs[i];
-        *copy = (struct run_input){input->block, input->part, input->holders_count, NULL};
+        *copy = (struct run_input){.block = input->block,
+                                   .part = input->part,
+                                   .is_small = input->is_small,
+                                   .holders_count = input->holders_count};
         copy->holders = calloc(input->holders_count + 1, sizeof *copy->holders);
         assert(copy->holders != NULL);
         if (input->holders_count > 0)
@@ -145,6 +148,7 @@ void worker_run(struct world *world, struct host *host, const struct action *act
     run->kind = action->task_run.spec.kind;
     run->partitions = action->task_run.spec.partitions;
     run->is_durable = action->task_run.is_durable;
+    run->small_max = action->task_run.small_max;
     run->is_copy = is_copy(&action->task_run.spec);
     struct slice command = action->task_run.spec.command;
     uint8_t *copy = malloc(command.count + 1);
@@ -184,20 +188,23 @@ static bool can_read(const struct world *world, const struct run *run,
                      const struct run_input *input)
 {
     const struct digest *digest = &input->block.digest;
-    if (blocks_has(&world->hosts[run->host], digest)) return true;
+    if (input->is_small || blocks_has(&world->hosts[run->host], digest)) return true;
     for (size_t i = 0; i < input->holders_count; i++)
         if (blocks_is_reachable(world, run->host, &input->holders[i].address, digest)) return true;
     return false;
 }
 
+/* small: the output's bytes, when they go with it; NULL: they do not. */
 static void tell(struct world *world, struct run *run, const struct msg_task_result *result,
-                 const struct digest *missing)
+                 const struct digest *missing, const struct content *small)
 {
     struct host *host = &world->hosts[run->host];
     struct event event = {.kind = EVENT_TASK_FINISHED};
     event.task_finished.token = run->token;
     event.task_finished.result = result;
     if (missing != NULL) event.task_finished.missing = *missing;
+    event.task_finished.is_small = small != NULL;
+    if (small != NULL) event.task_finished.bytes = slice_of(small->bytes, small->size);
     run_free(&world->worker, run);
     host_step(world, host, &event);
 }
@@ -227,7 +234,7 @@ static void look_for_inputs(struct world *world, struct run *run)
         struct digest digest = *missing;
         struct msg_task_result result = {.outcome = OUTCOME_INPUT_MISSING};
         result.text = slice_string("its input could not be fetched");
-        tell(world, run, &result, &digest);
+        tell(world, run, &result, &digest, NULL);
         return;
     }
     run->state = RUN_RUNNING;
@@ -282,6 +289,7 @@ static void finish_run(struct world *world, struct run *run)
     struct msg_task_result result = {.outcome = OUTCOME_DONE};
     result.elapsed_ms = (uint64_t)(world->now - run->since) / MILLISECOND;
     struct host *host = &world->hosts[run->host];
+    const struct content *small = NULL;
     if (run->state == RUN_KILLED) {
         result.outcome = OUTCOME_KILLED;
         result.text = slice_string("killed");
@@ -297,11 +305,13 @@ static void finish_run(struct world *world, struct run *run)
         compute(world, run, &output);
         const struct content *content =
             blocks_content(world, &output.digest, output.bytes, output.size);
-        blocks_put(world, host, content, run->is_durable);
+        bool is_small = content->size <= run->small_max;
+        if (is_small) small = content;
+        else blocks_put(world, host, content, run->is_durable);
         result.output = (struct msg_block_ref){content->digest, content->size};
         result.records = output.records;
     }
-    tell(world, run, &result, NULL);
+    tell(world, run, &result, NULL, small);
 }
 
 void worker_happen(struct world *world, struct host *host, const struct happening *happening)

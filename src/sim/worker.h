@@ -18,6 +18,7 @@ enum run_state {
 struct run_input {
     struct msg_block_ref block;
     uint32_t part;
+    bool is_small; /* its bytes came with the action */
     size_t holders_count;
     struct msg_block_holder *holders; /* owned */
 };
@@ -34,7 +35,8 @@ struct run {
     uint32_t partitions;
     struct slice command; /* owned */
     bool is_durable;
-    bool is_copy; /* claimed as a second copy of an attempt that runs */
+    uint64_t small_max; /* of an output that goes with the event */
+    bool is_copy;       /* claimed as a second copy of an attempt that runs */
     uint32_t task;
     uint32_t attempt;
     struct sim_job *job; /* NULL: its label names no job we know */

@@ -105,6 +105,21 @@ struct picking {
     instant wake;
 };
 
+static bool is_author(const struct picking *picking)
+{
+    return id_equal(picking->self, &picking->job->stamp.node);
+}
+
+/* A job of one task begins where it was submitted, if that lives: there it is known first. */
+static bool prefers_author(const struct picking *picking)
+{
+    if (picking->kind != TASK_MAP || picking->job->spec.maps != 1) return false;
+    for (size_t i = 0; i < picking->nodes_count; i++)
+        if (id_equal(&picking->nodes[i].id, &picking->job->stamp.node))
+            return !picking->nodes[i].is_suspect;
+    return false;
+}
+
 /* This node's place for the task, at most RANK_MAX. */
 static uint8_t rank_of(const struct picking *picking, uint32_t index)
 {
@@ -121,8 +136,10 @@ static uint8_t rank_of(const struct picking *picking, uint32_t index)
         key = &picking->state->blocks[index];
         key_size = sizeof *picking->state->blocks;
     }
-    *rank = (uint8_t)placement_rank_below(key, key_size, picking->nodes, picking->nodes_count,
-                                          picking->self, RANK_MAX);
+    unsigned place = (unsigned)placement_rank_below(key, key_size, picking->nodes,
+                                                    picking->nodes_count, picking->self, RANK_MAX);
+    if (prefers_author(picking)) place = is_author(picking) ? 0 : place + 1;
+    *rank = (uint8_t)(place < RANK_MAX ? place : RANK_MAX);
     return *rank;
 }
 
@@ -193,7 +210,9 @@ static instant free_since(const struct picking *picking, uint32_t index)
 static void keep(struct picking *picking, uint32_t index, uint8_t rank)
 {
     size_t at = picking->picks_count;
-    while (at > 0 && picking->picks[at - 1].rank > rank) at--;
+    /* Of what another is first in line for, the far end: that one begins at the near one. */
+    bool is_far = picking->state->is_brief && rank > 0;
+    while (at > 0 && picking->picks[at - 1].rank + is_far > rank) at--;
     if (at == picking->picks_max) return;
     if (picking->picks_count < picking->picks_max) picking->picks_count++;
     memmove(&picking->picks[at + 1], &picking->picks[at],

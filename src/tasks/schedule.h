@@ -28,6 +28,7 @@ struct schedule_job {
     const struct digest *blocks;
     instant blind_until; /* maps are left to others until then: their input (path:) could not
                             be read here. The node's to write */
+    bool is_brief; /* many are claimed at once */
 };
 
 struct schedule_pick {

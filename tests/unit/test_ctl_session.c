@@ -85,6 +85,7 @@ struct client {
     uint8_t *upload;
     size_t upload_size;
     char job[128];        /* waited for */
+    bool wants_result;
     uint64_t request;
     unsigned rounds;
 };
@@ -136,6 +137,47 @@ static void say_members(struct client *client, uint64_t request)
     say(client, &wire_say_members, &reply);
 }
 
+/* The named manifest, decoded into the arena; NULL when there is none. *bytes is to be freed. */
+static const struct msg_manifest *manifest_of(struct slice name, struct arena *arena, struct slice *bytes)
+{
+    char path[PATH_SIZE];
+    struct wire_message message;
+    struct msg_block_ref ref;
+    struct slice named = get_file(path_of(path, "name", name));
+    *bytes = slice_of(NULL, 0);
+    if (named.at == NULL) return NULL;
+    memcpy(&ref, named.at, sizeof ref);
+    free((void *)named.at);
+    *bytes = get_file(block_path(path, &ref.digest));
+    struct slice rest = *bytes;
+    if (bytes->at == NULL || wire_unpack(&rest, &message, arena) != NULL) return NULL;
+    return message.fields;
+}
+
+/* The whole output along with the end, when it is of few blocks. */
+static void say_result(struct client *client, const struct msg_say_job *job)
+{
+    enum { FEW = 2 };
+    static _Alignas(16) uint8_t memory[1 << 16];
+    char path[PATH_SIZE];
+    struct arena arena;
+    struct slice bytes;
+    struct msg_small_block parts[FEW] = {0};
+    struct msg_say_result reply = {.request = job->request, .job = job->job};
+    arena_init(&arena, memory, sizeof memory);
+    const struct msg_manifest *manifest = manifest_of(job->job.output, &arena, &bytes);
+    const struct msg_manifest_block *blocks = manifest == NULL ? NULL : manifest->blocks.at;
+    reply.is_whole = job->job.state == JOB_DONE && manifest != NULL && manifest->blocks.count <= FEW;
+    for (uint32_t i = 0; reply.is_whole && i < manifest->blocks.count; i++)
+        parts[i].bytes = get_file(block_path(path, &blocks[i].block.digest));
+    if (reply.is_whole) reply.blocks = (struct list){parts, manifest->blocks.count};
+    say(client, &wire_say_result, &reply);
+    for (uint32_t i = 0; i < FEW; i++) free((void *)parts[i].bytes.at);
+    free((void *)bytes.at);
+}
+
+static void submit(struct client *client, const struct msg_ask_submit_with *ask);
+
 static void say_job(struct client *client, uint8_t state)
 {
     struct msg_say_job reply = {.request = client->request};
@@ -145,7 +187,23 @@ static void say_job(struct client *client, uint8_t state)
     reply.job.maps_done = state == JOB_RUNNING ? 1 : 2;
     reply.job.output = slice_string(client->job);
     reply.job.error = slice_string(state == JOB_FAILED ? "task m1 failed: exit 9\nlast words" : "");
-    say(client, &wire_say_job, &reply);
+    if (client->wants_result) say_result(client, &reply);
+    else say(client, &wire_say_job, &reply);
+}
+
+/* What came with the submission is kept as if it had been stored before. */
+static void submit_small(struct client *client, const struct msg_ask_submit_small *ask)
+{
+    const struct msg_small_block *blocks = ask->blocks.at;
+    char path[PATH_SIZE];
+    for (uint32_t i = 0; i < ask->blocks.count; i++) {
+        struct digest digest;
+        crypto_sodium.digest(blocks[i].bytes, &digest);
+        put_file(block_path(path, &digest), blocks[i].bytes);
+    }
+    struct msg_ask_submit_with with = {
+        .request = ask->request, .job = ask->job, .ack = ask->ack, .spec = ask->spec, .terms = ask->terms};
+    submit(client, &with);
 }
 
 static void submit(struct client *client, const struct msg_ask_submit_with *ask)
@@ -169,7 +227,7 @@ static void submit(struct client *client, const struct msg_ask_submit_with *ask)
     say(client, &wire_say_submitted, &reply);
 }
 
-static void wait_job(struct client *client, const struct msg_ask_wait *ask)
+static void wait_job(struct client *client, const struct msg_ask_wait *ask, bool wants_result)
 {
     char path[PATH_SIZE];
     struct slice mapper = get_file(path_of(path, "job", ask->job));
@@ -178,6 +236,7 @@ static void wait_job(struct client *client, const struct msg_ask_wait *ask)
         return;
     }
     client->request = ask->request;
+    client->wants_result = wants_result;
     snprintf(client->job, sizeof client->job, "%.*s", (int)ask->job.count, (const char *)ask->job.at);
     client->rounds = slice_equal(mapper, slice_string("for-ever")) ? 100000 : 1;
     if (slice_equal(mapper, slice_string("false"))) {
@@ -187,23 +246,6 @@ static void wait_job(struct client *client, const struct msg_ask_wait *ask)
         say_job(client, JOB_RUNNING);
     }
     free((void *)mapper.at);
-}
-
-/* The named manifest, decoded into the arena; NULL when there is none. *bytes is to be freed. */
-static const struct msg_manifest *manifest_of(struct slice name, struct arena *arena, struct slice *bytes)
-{
-    char path[PATH_SIZE];
-    struct wire_message message;
-    struct msg_block_ref ref;
-    struct slice named = get_file(path_of(path, "name", name));
-    *bytes = slice_of(NULL, 0);
-    if (named.at == NULL) return NULL;
-    memcpy(&ref, named.at, sizeof ref);
-    free((void *)named.at);
-    *bytes = get_file(block_path(path, &ref.digest));
-    struct slice rest = *bytes;
-    if (bytes->at == NULL || wire_unpack(&rest, &message, arena) != NULL) return NULL;
-    return message.fields;
 }
 
 static void say_dataset(struct peer *peer, struct client *client, const struct msg_ask_dataset *ask)
@@ -309,7 +351,9 @@ static void answer_client(struct peer *peer, struct client *client, const struct
         break;
     }
     case MSG_ask_submit_with: submit(client, fields); break;
-    case MSG_ask_wait: wait_job(client, fields); break;
+    case MSG_ask_submit_small: submit_small(client, fields); break;
+    case MSG_ask_wait: wait_job(client, fields, false); break;
+    case MSG_ask_result: wait_job(client, fields, true); break; /* begins as ask_wait */
     case MSG_ask_dataset: say_dataset(peer, client, fields); break;
     case MSG_ask_names: say_names(client, fields); break;
     case MSG_ask_unname: unname(client, fields); break;
@@ -484,7 +528,7 @@ static int end(void **state)
 
 struct run {
     int code;
-    char out[1 << 16];
+    char out[1 << 18];
     size_t out_size;
     char err[8192];
 };
@@ -727,7 +771,7 @@ static void a_wait_goes_on_at_another_peer(void **state)
     char path[PATH_SIZE];
     mrctl_learns_the_members();
     const char *text = input_file(path, "d", 100);
-    trap("ask_wait", 0);
+    trap("ask_result", 0);
     mrctl(-1, "run", "-m", "cat", "-i", path, NULL);
     expect(EXIT_OK);
     assert_string_equal(last.out, text);
@@ -744,7 +788,7 @@ static void an_upload_begins_again_at_another_peer(void **state)
     char path[PATH_SIZE];
     const char *text = input_file(path, "e", 1000);
     trap("store_end", 0);
-    mrctl(-1, "run", "-m", "cat", "--split", "4K", "-i", path, NULL);
+    mrctl(-1, "run", "-m", "cat", "--split", "4K", "-f", path, "-i", path, NULL);
     expect(EXIT_OK);
     assert_string_equal(last.out, text);
 }
@@ -753,14 +797,45 @@ static void an_upload_of_a_pipe_does_not(void **state)
 {
     (void)state;
     int ends[2];
+    char path[PATH_SIZE];
+    input_file(path, "p", 1); /* a file of the job's: then nothing is kept for the submission */
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], "hello\n", 6), 6);
     close(ends[1]);
     trap("store_end", 0);
-    mrctl(ends[0], "run", "-m", "cat", NULL);
+    mrctl(ends[0], "run", "-m", "cat", "-f", path, NULL);
     close(ends[0]);
     expect(EXIT_NO_PEER);
     assert_non_null(strstr(last.err, "can't be read again"));
+}
+
+/* Kept for the submission until there is too much of it: then all of it is uploaded, in order. */
+static void a_pipe_that_grows_is_uploaded_after_all(void **state)
+{
+    (void)state;
+    enum { SIZE = 120 << 10 };
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    struct slice bytes = noise(SIZE, 7);
+    for (size_t i = 99; i < SIZE; i += 100) ((uint8_t *)(uintptr_t)bytes.at)[i] = '\n';
+    pid_t writer = fork();
+    if (writer == 0) {
+        close(ends[0]);
+        for (size_t at = 0; at < SIZE;) {
+            ssize_t put = write(ends[1], bytes.at + at, SIZE - at);
+            if (put <= 0) _exit(1);
+            at += (size_t)put;
+        }
+        _exit(0);
+    }
+    close(ends[1]);
+    mrctl(ends[0], "run", "-q", "-m", "cat", "--split", "7K", NULL);
+    close(ends[0]);
+    waitpid(writer, NULL, 0);
+    expect(EXIT_OK);
+    assert_int_equal(last.out_size, SIZE);
+    assert_memory_equal(last.out, bytes.at, SIZE);
+    free((void *)bytes.at);
 }
 
 static void a_submission_is_asked_again(void **state)
@@ -768,7 +843,7 @@ static void a_submission_is_asked_again(void **state)
     (void)state;
     char path[PATH_SIZE];
     const char *text = input_file(path, "f", 10);
-    trap("ask_submit_with", 0);
+    trap("ask_submit_small", 0);
     mrctl(-1, "run", "-m", "cat", "-i", path, NULL);
     expect(EXIT_OK);
     assert_string_equal(last.out, text);
@@ -892,6 +967,7 @@ int main(void)
         STORY(a_wait_goes_on_at_another_peer),
         STORY(an_upload_begins_again_at_another_peer),
         STORY(an_upload_of_a_pipe_does_not),
+        STORY(a_pipe_that_grows_is_uploaded_after_all),
         STORY(a_submission_is_asked_again),
         STORY(a_damaged_block_is_fetched_elsewhere),
         STORY(a_holder_that_dies_is_passed_over),
