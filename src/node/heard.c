@@ -13,7 +13,7 @@
  * `waiting` is not replaced by `next` before it has settled: under load the last one is always
  * ahead of us. Vectors come from peers that we are linked to; in a flock too large for everyone to
  * be linked, entries do not become stable, and nothing else changes. */
-#include "node/state.h"
+#include "node/smalls.h"
 
 #include <string.h>
 

@@ -44,4 +44,9 @@ void smalls_sweep(struct node *node);
 /* Young ones are not written to disks: most are gone before. */
 bool smalls_is_young(const struct node *node, const struct small *small);
 
+/* keeper.c: is this block, which the log carries, on our disk? If not it is written now. */
+bool keeper_materialise(struct node *node, const struct msg_block_ref *block);
+/* heard.c: disks of the living, ours included, that are known to have this entry. */
+size_t heard_disks(const struct node *node, const struct msg_stamp *entry);
+
 #endif

@@ -535,8 +535,6 @@ void keeper_uploaded(struct node *node, const struct digest *digest);
 void keeper_unwanted(struct node *node, const struct digest *digest);
 /* An entry that references this dataset has just been written, for the client that stored it. */
 void keeper_used(struct node *node, const struct msg_block_ref *manifest);
-/* Is this block, which the log carries, on our disk? If not it is written, and soon is. */
-bool keeper_materialise(struct node *node, const struct msg_block_ref *block);
 /* Gets it from whoever has it. */
 void keeper_fetch(struct node *node, struct block *block);
 /* Is it here? Who is told so hears of its end. */
@@ -690,8 +688,6 @@ instant final_deadline(const struct node *node);
 void final_text(const struct node *node, const struct job *job, char *text, size_t size);
 void final_answer(struct node *node, uint64_t stream, const struct msg_ask_final *ask);
 void final_close(struct node *node);
-/* Disks of the living, ours included, that are known to have this entry. */
-size_t heard_disks(const struct node *node, const struct msg_stamp *entry);
 
 /* compaction.c */
 void compaction_tick(struct node *node);
