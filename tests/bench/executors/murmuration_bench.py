@@ -55,6 +55,14 @@ def fsync_ms():
             t = time.perf_counter(); os.fsync(f.fileno()); xs.append(time.perf_counter() - t)
     return lat(xs)
 
+def merged(text):
+    """of lines of JSON objects, one or two each"""
+    row = {}
+    for part in text.replace("} {", "}\n{").split("\n"):
+        if part.strip():
+            row.update(json.loads(part))
+    return row
+
 def throughput(nodes, n):
     with Procs() as P:
         f = Flock(P, nodes)
@@ -73,6 +81,9 @@ def throughput(nodes, n):
             t = time.perf_counter() - t
             rows = open(f"{tmp}/noop{r}").read().count("\n") - 1
             emit(tool="murmuration", what="built-in no-op in a bag: claimed in batches, each result on 2 nodes, upload and joblog included", workers=nodes, n=10 * n, run=r, tasks_per_s=round(10 * n / t), rc=got.returncode, results=rows)
+        for a in f.addresses[:2]:
+            r = subprocess.run([f"{BUILD}/bench/latency", "-c", "@true", "-n", str(5 * n), a, "3"], capture_output=True, text=True, timeout=120)
+            emit(tool="murmuration", what="built-in no-op, each an attempt of its own, claimed, done, on all nodes; list of inputs stored first", workers=nodes, n=5 * n, rc=r.returncode, **merged(r.stdout))
         n //= 5
         open(f"{tmp}/lines", "w").write("\n".join(map(str, range(n))) + "\n")
         for r in range(2):
@@ -87,6 +98,9 @@ def latency(nodes):
         f = Flock(P, nodes)
         open(f"{tmp}/in", "w").write("x\n")
         emit(tool="murmuration", what="fsync of 4 KiB, ms", **fsync_ms())
+        for a in f.addresses:
+            r = subprocess.run([f"{BUILD}/bench/latency", "-c", "/bin/true", a, "100"], capture_output=True, text=True, timeout=120)
+            emit(tool="murmuration", what="open connection: /bin/true, submission to result on two disks, ms", workers=nodes, rc=r.returncode, **merged(r.stdout))
         for what, argv in (("fresh `mrctl run -t /bin/true ::: 1`, ms", ["run", "-q", "-t", "/bin/true", ":::", "1"]),
                            ("fresh `mrctl run -m /bin/true`, ms", ["run", "-q", "-m", "/bin/true", "-i", f"{tmp}/in"]),
                            ("fresh `mrctl ping` (connect, key exchange, one request), ms", ["ping"])):

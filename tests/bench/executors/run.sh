@@ -13,6 +13,7 @@ export MR_BUILD=${MR_BUILD:-$here/../../../build} PYTHONDONTWRITEBYTECODE=1 PYTH
 OUT=${OUT:-$(mktemp -d)}
 mkdir -p "$OUT"
 gcc -O2 -o "$OUT/spawn_floor" spawn_floor.c || exit 1
+(cd ../../.. && make -s BUILD="$MR_BUILD" "$MR_BUILD/bench/latency") || exit 1
 has() { command -v "$1" >/dev/null; }
 has gearman && has gearmand && gearman=1 || gearman=
 python3 -c 'import distributed' 2>/dev/null && dask=1 || dask=
