@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Small inputs and outputs travel in the log: a brief job makes no block on any disk. What is kept under a name is on disks some
+# seconds later, and survives a death before that, and restarts. Brief tasks are claimed many at a time and done by one process, which may
+# die.
+. "$(dirname "$0")/../lib/flock.sh"
+flock_begin small
+for n in 1 2 3; do flock_start $n; done
+check "three nodes find each other" flock_whole 3
+cd "$DIR" || exit 1
+seq 100 >in
+sum() { cksum <"$1"; }
+prints() { local expected=$1; shift; [ "$("$@" | cksum)" = "$expected" ]; }
+at_node() { local n=$1; shift; AT=${ADDR[$n]} ctl "$@"; }
+
+# ---- nothing but the log ----
+check "a map: its input, and no more" prints "$(sum in)" ctl run -q -m cat -i in
+run_pipe() { seq 100 | ctl run -q -m cat; }
+check "from a pipe" prints "$(sum in)" run_pipe
+check "a bag" prints "$(printf 'a\nb\n' | cksum)" ctl run -q -t 'echo {}' ::: a b
+check "many blocks" prints "$(sum in)" ctl run -q -m cat --split 30 -i in
+check "nothing in, nothing out" prints "$(printf '' | cksum)" ctl run -q -m @true -i in
+check "no dataset is left" [ -z "$(ctl ls -o name)" ]
+check "and none of it was ever a block" [ "$(find node*/blocks -type f | wc -l)" = 0 ]
+seq 30000 >large
+check "what is too much for the log becomes blocks" prints "$(sum large)" ctl run -q -m cat -i large
+check "so does an output of a few bytes more" prints "$(seq 3000 | cksum)" ctl run -q -m 'cat >/dev/null; seq 3000' -i in
+
+# ---- under a name ----
+ctl run -q -m cat -i in -O kept >/dev/null
+for n in 1 2 3; do check "cat at once, at node$n" prints "$(sum in)" at_node $n cat kept; done
+ctl run -q -m 'cat; echo more' -i in -O later >/dev/null
+(cat in; echo more) >expected
+flock_kill 1 KILL
+same_later() { prints "$(sum expected)" at_node "$1" cat later; }
+check "the node that took it dies at once: node2 has it" wait_for 10 same_later 2
+check "node3 has it" wait_for 10 same_later 3
+flock_start 1
+copies() { [ "$(find node*/blocks -type f -size "$(stat -c %s "$1")c" | wc -l)" -ge "$2" ]; }
+check "some seconds later it is on three disks" wait_for 40 copies expected 3
+for n in 1 2 3; do flock_kill $n KILL; done
+for n in 1 2 3; do flock_start $n; done
+check "all start anew" flock_whole 3
+check "and it is still there" wait_for 10 same_later 1
+
+# ---- brief tasks ----
+seq 600 >lines
+job=$(ctl submit -q -m @cat --split 1 -i lines -O copied)
+check "600 tasks of a line" ctl wait -q "$job"
+check "their output is the input" prints "$(sum lines)" ctl cat copied
+claims=$(ctl log | grep -c " claim $job ")
+check "were claimed many at a time ($claims claims)" [ "$claims" -gt 0 -a "$claims" -lt 200 ]
+job=$(ctl submit -q -m @cat --split 1 -i lines -O again)
+ended() { [ "$(job_field "$job" state)" != running ]; }
+for ((i = 0; i < 20; i++)); do
+  serving=$(pgrep -f "mrtask --serve" -P "${PID[1]}") && kill -9 "$serving"
+  ended && break
+done
+check "the process that does them dies: they are done all the same" ctl wait -q "$job"
+check "each once" prints "$(sum lines)" ctl cat again
+idle() { [ -z "$(pgrep -f "mrtask --serve" -P "$(IFS=,; echo "${PID[*]}")")" ]; }
+check "with nothing to do for some seconds there is none" wait_for 15 idle
+check "no daemon tripped over an assertion or a sanitizer" daemons_sound
+flock_end
