@@ -8,8 +8,9 @@
  *   3. second copies of stragglers, with at most half of the slots
  */
 #include "node/locality.h"
-#include "node/state.h"
+#include "node/run.h"
 #include "node/smalls.h"
+#include "node/state.h"
 
 #include "tasks/poison.h"
 #include "tasks/straggler.h"

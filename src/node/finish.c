@@ -10,11 +10,13 @@
  *
  * Every node would write the same manifest, byte for byte. An output that nobody holds any more is
  * `lost`, and its task runs again. */
+#include "node/finish.h"
+
 #include "node/holders.h"
 #include "node/locality.h"
 #include "node/shared.h"
-#include "node/state.h"
 #include "node/smalls.h"
+#include "node/state.h"
 
 #include "base/hash.h"
 #include "tasks/counts.h"

@@ -1,6 +1,8 @@
 /* The action that starts an attempt: what mrtask is told, where the input may be had, and the
  * environment of Hadoop Streaming's contract. Everything in it follows from the job, the task and
  * the attempt; nothing from the node but its name. */
+#include "node/run.h"
+
 #include "node/smalls.h"
 
 #include "base/hash.h"

@@ -6,6 +6,8 @@
  * node that can read it makes the job go on, however many cannot. */
 #include "node/shared.h"
 
+#include "node/finish.h"
+
 #include <stdio.h>
 #include <string.h>
 

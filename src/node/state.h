@@ -559,7 +559,7 @@ void keeper_release_job(struct node *node, const struct job *job, instant seen);
 void keeper_forget_member(struct node *node, const struct id *id);
 void keeper_close(struct node *node);
 
-/* work.c, finish.c */
+/* work.c */
 void work_entry(struct node *node, const struct stamped *entry);
 void work_tick(struct node *node);
 void work_started(struct node *node, uint64_t token);
@@ -572,25 +572,12 @@ void work_give_back(struct node *node, enum cause cause);
 void work_close(struct node *node);
 /* Gives the attempt's task back. */
 void work_released(struct node *node, const struct running *running, enum cause cause);
-void finish_tick(struct node *node, struct work *work);
-/* Are more than half of those that we know here? The smaller side of a partition must not end what
- * the other side can go on with. */
-bool finish_is_majority(const struct node *node);
-
-/* An attempt of this job is done here: if that was the last one, its end is ours to write. */
-void finish_note(struct node *node, const struct job *job);
 /* claiming.c */
 void claiming_tick(struct node *node);
 /* This attempt is over: its slot time is its job's, its slot that of one which waits behind it. */
 void claiming_served(struct node *node, const struct running *running);
 /* The dataset that the job makes: -O, else the job's own name. Borrowed. */
 struct slice job_output_name(const struct job *job);
-
-/* run.c: are this job's tasks built-ins whose output is no larger than their input? */
-bool run_is_brief(const struct job *job);
-/* The action that starts an attempt. False when the step has no room. */
-bool run_attempt(struct node *node, const struct work *work, const struct running *running,
-                 enum cause cause, uint32_t number);
 
 /* pending.c */
 void pending_add(struct node *node, uint64_t stream, const struct wire_message *message);

@@ -9,12 +9,14 @@
  *
  * What anyone might write (dead, lost, ended) is written by the first living node in rendezvous
  * order; the next waits a second. */
+#include "node/finish.h"
 #include "node/locality.h"
 #include "node/logs.h"
 #include "node/prefetch.h"
+#include "node/run.h"
 #include "node/shared.h"
-#include "node/state.h"
 #include "node/smalls.h"
+#include "node/state.h"
 
 #include "tasks/counts.h"
 
