@@ -363,6 +363,7 @@ void checks_regular(struct world *world)
     const char *invariant = converge_missing(world, text, sizeof text);
     if (invariant == NULL) {
         converge_final(world);
+        hostile_final(world);
         world->is_over = true;
     } else if (world->now - world->healed >
                (world->history == NULL ? CONVERGE_WITHIN : TIDY_WITHIN)) {

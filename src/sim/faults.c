@@ -100,6 +100,7 @@ static void strike_host(struct world *world, const struct strike *strike, struct
     case FAULT_DISK_LOST: crash(world, host, CRASH_DISK, lasts); return;
     case FAULT_OLD_IMAGE: image(world, host, lasts); return;
     case FAULT_LEAVE: leave(world, host, number, lasts); return;
+    case FAULT_HOSTILE: hostile_strike(world, host); return;
     case FAULT_NO_MEMORY: host_starve(host, strike->value); return;
     case FAULT_DISK_ERROR: disk_fail(host, strike->value, ERROR_IO); return;
     case FAULT_PAUSE:

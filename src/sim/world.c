@@ -106,6 +106,7 @@ void world_deinit(struct world *world)
     blocks_deinit(&world->blocks);
     network_deinit(&world->network);
     checks_deinit(world);
+    hostile_deinit(world);
     queue_deinit(&world->queue);
     plan_deinit(&world->plan);
     free(world->actions_memory);
@@ -283,6 +284,8 @@ static void finish(struct world *world)
     for (uint32_t i = 0; i < world->hosts_count; i++) {
         if (world->hosts[i].node == NULL) continue;
         uint64_t state = node_state_digest(world->hosts[i].node);
+        if (result->state == 0) result->log = node_log_digest(world->hosts[i].node);
+        if (result->state == 0) result->state = state;
         world->digest = hash64(&state, sizeof state, world->digest);
     }
     result->is_ok = !world->is_violated;

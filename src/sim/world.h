@@ -7,6 +7,7 @@
 #include "sim/checks.h"
 #include "sim/faults.h"
 #include "sim/heals.h"
+#include "sim/hostile.h"
 #include "sim/network.h"
 #include "sim/queue.h"
 #include "sim/sim.h"
@@ -48,6 +49,7 @@ struct world {
     struct faults faults;
     struct checks checks;
     struct heals heals;
+    struct hostile hostile;
     enum phase phase;
     instant healed; /* when liveness began */
     bool is_violated;

@@ -143,6 +143,36 @@ static void a_planted_bug_is_made_small(void **state)
     }
 }
 
+/* One of five lies to the others, by all means that a key holder has, when all is quiet: they
+ * refuse and count it (S7), and have the state that they would have without. */
+static void a_hostile_author_changes_nothing(void **state)
+{
+    (void)state;
+    static const char story[] = "[flock]\nnodes = 5\nheal = 60s\n[jobs]\n"
+                                "2s maps=4 reduces=2\n5s maps=2 reduces=1\n%s\n[faults]\n"
+                                "8s kill host=2 for=1s\n15s kill host=2 for=1s\n%s\n[expect]\n";
+    static const char *const job[] = {"", "", "55s node=0 maps=2 reduces=1"};
+    static const char *const lie[] = {"", "50s hostile host=2", "50s hostile host=2"};
+    for (uint64_t seed = 1; seed <= 11; seed += 2) { /* odd ones: their logs are not cut */
+        struct sim_result results[3];
+        for (size_t i = 0; i < 3; i++) {
+            struct plan plan;
+            char text[512], reason[SCN_REASON_SIZE];
+            snprintf(text, sizeof text, story, job[i], lie[i]);
+            plan_init(&plan);
+            assert_true(scn_read(&plan, text, reason));
+            struct sim_options options = {.seed = seed, .plan = &plan};
+            assert_true(holds(&options, &results[i]));
+            plan_deinit(&plan);
+        }
+        assert_int_equal(results[0].hostile_witnesses, 0);
+        assert_int_equal(results[1].hostile_witnesses, 4);
+        assert_true(results[0].state == results[1].state && results[0].log == results[1].log);
+        assert_int_equal(results[2].hostile_witnesses, 4);
+        assert_int_equal(results[2].jobs, 3); /* and they work on */
+    }
+}
+
 static void flocks_of_many_sizes_hold(void **state)
 {
     (void)state;
@@ -224,6 +254,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_wrong_is_refused_with_its_line),
         cmocka_unit_test(a_planted_bug_is_made_small),
         cmocka_unit_test(flocks_of_many_sizes_hold),
+        cmocka_unit_test(a_hostile_author_changes_nothing),
         cmocka_unit_test(histories_of_datasets_lose_and_leave_nothing),
         cmocka_unit_test(histories_find_planted_bugs),
         cmocka_unit_test(every_planted_bug_is_found),
