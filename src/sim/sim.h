@@ -64,8 +64,8 @@ struct sim_result {
     uint64_t disk_errors, disks_full;
     uint64_t executions; /* programs started */
     uint32_t heals[SIM_HEALS_MAX]; /* milliseconds until all were equal again: heals.h */
-    uint64_t state, log;       /* digests of the first node that is up at the end */
-    uint32_t hostile_witnesses; /* nodes that a hostile author lied to, and which counted all of it */
+    uint64_t state, log; /* digests of the first node that is up at the end */
+    uint32_t hostile_witnesses; /* whom a hostile author lied to, and who counted all of it */
     uint32_t heals_count, heals_same, heals_broken;
     uint64_t marks[SIM_MARKS_MAX]; /* by marks_name: marks.h */
     uint64_t vain;       /* of them, those that nothing asked for: world.c */
