@@ -7,7 +7,9 @@
  * A feed that we hold up to its anchor is left as it is: cuts join feed by feed (cut.c). Anchors
  * are signed by their authors, so how far each came can't be lied about; that what is kept of the
  * prefix is true is taken from the peer, who holds the cluster's key. But it may not contradict
- * what we hold of it, nor the order of times, nor name a time that no honest clock has reached.
+ * what we hold of it, nor the order of times, nor name a time that no honest clock has reached. And
+ * what it leaves out of what we hold is kept all the same, until our own pruning finds it void: it
+ * has been folded here, and must be after a start.
  *
  * Kept entries that are on the disk above their feed's base are of a snapshot that never came to
  * its end: a start passes over them. */
@@ -15,6 +17,12 @@
 
 #include <assert.h>
 #include <string.h>
+
+enum {
+    OTHER_PUTS = 2,   /* of a feed that moves: its base, its anchor */
+    OWN_MAX = 100000, /* own entries kept at once: some megabytes of the step's memory. Of more,
+                         what the snapshot says must do */
+};
 
 static void plan_put(struct plan *plan, struct memory *memory)
 {
@@ -220,6 +228,59 @@ struct adopted {
     size_t kept_from; /* of feed->kept, the first one that came now */
 };
 
+/* The place among the plan's entries where this sequence is, or would be. */
+static size_t place_of(const struct plan *plan, uint64_t sequence)
+{
+    size_t low = 0, high = plan->kept_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (plan->kept[middle]->sequence < sequence) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+static bool keep_one(struct log *log, struct plan *plan, const struct msg_log_kept *entry,
+                     struct puts *puts)
+{
+    size_t at = place_of(plan, entry->stamp.sequence);
+    if (at < plan->kept_count && plan->kept[at]->sequence == entry->stamp.sequence) return true;
+    if (puts->count + OTHER_PUTS * log->intake.plans_count >= puts->capacity) return true;
+    struct kept **grown =
+        memory_grow(log->memory, plan->kept, &plan->kept_capacity, plan->kept_count, sizeof *grown);
+    if (grown == NULL) return false;
+    plan->kept = grown;
+    struct kept *made = kept_make(entry, log->memory);
+    if (made == NULL) return false;
+    memmove(grown + at + 1, grown + at, (plan->kept_count++ - at) * sizeof *grown);
+    grown[at] = made;
+    puts_add(puts, slice_of(made->bytes, KEPT_KEY_SIZE), kept_value(made));
+    return true;
+}
+
+/* Adds to the plan what we hold whole of the prefix and it does not name. */
+static bool keep_own(struct log *log, const struct log_feed *feed, struct plan *plan,
+                     struct puts *puts, struct arena *scratch)
+{
+    bool fits = true;
+    for (size_t b = 0; b < feed->batches_count && fits; b++) {
+        struct msg_batch_body body;
+        size_t mark = scratch->used;
+        if (wire_decode_all(&wire_batch_body, &body, feed->batches[b].message.body, scratch) !=
+            NULL)
+            return false;
+        const struct msg_entry *entries = body.entries.at;
+        for (uint32_t i = 0; i < body.entries.count && fits; i++) {
+            struct msg_stamp stamp = {entries[i].time, feed->node, feed->boot,
+                                      feed->batches[b].first + i};
+            struct msg_log_kept kept = {stamp, entries[i].kind, entries[i].body};
+            fits = keep_one(log, plan, &kept, puts);
+        }
+        scratch->used = mark;
+    }
+    return fits;
+}
+
 /* Moves one feed; false: out of memory half-way. */
 static bool adopt_feed(struct log *log, struct plan *plan, struct adopted *adopted,
                        struct puts *puts, struct arena *scratch)
@@ -237,6 +298,7 @@ static bool adopt_feed(struct log *log, struct plan *plan, struct adopted *adopt
     if (wire_unpack(&bytes, &message, scratch) != NULL) return false;
     if (batch_read(&content, message.fields, log->config.crypto, scratch) != NULL) return false;
     if (feed->have < plan->base) {
+        if (!keep_own(log, feed, plan, puts, scratch)) return false;
         if (!puts_base(puts, &plan->node, &plan->boot, plan->base)) return false;
         if (!feed_keep_all(feeds, feed, plan->kept, plan->kept_count)) return false;
         feed->waits += plan->kept_count; /* its next pruning tells */
@@ -295,6 +357,18 @@ static const char *deliver(struct log *log, const struct adopted *adopted, struc
     return NULL;
 }
 
+/* Entries that feeds hold whole which are about to move, OWN_MAX at most. */
+static size_t own_count(const struct log *log)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < log->intake.plans_count; i++) {
+        const struct plan *plan = &log->intake.plans[i];
+        const struct log_feed *feed = feeds_find(&log->feeds, &plan->node, &plan->boot);
+        if (feed != NULL && feed->have < plan->base) count += feed->have - feed->base;
+    }
+    return count < OWN_MAX ? (size_t)count : OWN_MAX;
+}
+
 static const char *adopt(struct log *log, struct arena *scratch)
 {
     enum {
@@ -304,9 +378,10 @@ static const char *adopt(struct log *log, struct arena *scratch)
     struct puts puts;
     struct arena work;
     struct adopted *adopted = arena_take(scratch, (intake->plans_count + 1) * sizeof *adopted);
+    size_t own = own_count(log);
     void *memory = arena_take(scratch, WORK_SIZE);
     if (adopted == NULL || memory == NULL ||
-        !puts_take(&puts, 2 * intake->plans_count + 1, scratch))
+        !puts_take(&puts, 2 * OTHER_PUTS * intake->plans_count + own + 1, scratch))
         return log_no_room;
     for (size_t i = 0; i < intake->plans_count; i++) {
         arena_init(&work, memory, WORK_SIZE);

@@ -346,6 +346,37 @@ static void what_we_hold_can_not_be_contradicted(void **state)
     replica_close(c);
 }
 
+/* What a liar leaves out of a snapshot stays where it was held: in the state, and after a start. */
+static void what_we_hold_is_not_lost_by_omission(void **state)
+{
+    (void)state;
+    struct replica *a = replica_open(1), *c = replica_open(3);
+    static struct lie lie;
+    const char *reason;
+    say_whole_job(a, 1, 2);
+    replica_catch_up(c, a);
+    for (unsigned n = 2; n < 6; n++) say_whole_job(a, n, 2);
+    assert_true(replica_cut_now(a) > 0);
+    lie_fill(&lie, a);
+    uint32_t left_out = 0; /* all of the first job */
+    while (lie.entries[left_out].stamp.sequence <= 6) left_out++;
+    assert_true(left_out >= 2);
+    lie.page.entries.at = lie.entries + left_out;
+    lie.page.entries.count -= left_out;
+    assert_int_equal(take_page_of(c, &lie, &reason), LOG_PAGE_LAST);
+    uint64_t log = log_digest(c->log), now = replica_state(c);
+    assert_true(now == replica_state(a));
+    replica_sync(c);
+    replica_restart(c);
+    assert_true(log_digest(c->log) == log && replica_state(c) == now);
+    (void)replica_prune(c);
+    assert_true(replica_state(c) == now);
+    replica_catch_up(c, a);
+    assert_same(a, c);
+    replica_close(a);
+    replica_close(c);
+}
+
 /* An author with two histories spoils his own feed and no other. */
 static void a_forked_feed_does_not_stop_the_rest(void **state)
 {
@@ -451,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_without_memory_is_forgotten_or_the_end),
         cmocka_unit_test(a_lie_changes_nothing),
         cmocka_unit_test(what_we_hold_can_not_be_contradicted),
+        cmocka_unit_test(what_we_hold_is_not_lost_by_omission),
         cmocka_unit_test(a_forked_feed_does_not_stop_the_rest),
         cmocka_unit_test(our_own_later_boot_is_a_usurper),
         cmocka_unit_test(a_disk_that_says_nonsense_is_refused),
