@@ -306,6 +306,9 @@ static bool judge(const struct settings *settings, uint64_t seed, const struct s
     else if (result->jobs_done < expects->done_min)
         snprintf(text, sizeof text, "violated expectation: %u jobs done, %llu expected",
                  result->jobs_done, (unsigned long long)expects->done_min);
+    else if (result->evictions < expects->evictions_min || result->returns < expects->returns_min)
+        snprintf(text, sizeof text, "violated expectation: %u evictions and %u returns",
+                 result->evictions, result->returns);
     else if (result->vain > expects->vain_max)
         snprintf(text, sizeof text, "violated expectation: %llu programs in vain, at most %llu",
                  (unsigned long long)result->vain, (unsigned long long)expects->vain_max);

@@ -123,6 +123,24 @@ static void tell_member(const struct stamped *entry, char *text, size_t size)
                  (unsigned long long)dead->sequence, cause_text(dead->cause));
 }
 
+static void tell_eviction(const struct node *node, const struct stamped *entry, char *text,
+                          size_t size)
+{
+    char id[ID_SHORT_SIZE];
+    const struct msg_evicted *evicted = entry->fields;
+    const struct msg_returned *returned = entry->fields;
+    if (entry->kind == MSG_returned) {
+        if (returned->evictions.count == 0) snprintf(text, size, "in step, as a newcomer");
+        else
+            snprintf(text, size, "returned: it knows of %u evictions, and is a newcomer",
+                     returned->evictions.count);
+        return;
+    }
+    const struct member *member = members_find(&node->gossip.members, &evicted->node);
+    snprintf(text, size, "evicted: %s %s: %s", member == NULL ? "" : member->fact->name,
+             id_short(&evicted->node, id), cause_text(evicted->cause));
+}
+
 static void tell(const struct node *node, const struct stamped *entry, char *text, size_t size)
 {
     if (entry->fields == NULL) {
@@ -142,6 +160,8 @@ static void tell(const struct node *node, const struct stamped *entry, char *tex
     case MSG_joined:
     case MSG_left:
     case MSG_dead: tell_member(entry, text, size); break;
+    case MSG_evicted:
+    case MSG_returned: tell_eviction(node, entry, text, size); break;
     default: wire_print(wire_schema(entry->kind), entry->fields, text, size);
     }
 }

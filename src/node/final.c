@@ -64,6 +64,35 @@ static void vouch(struct node *node)
             replicas_ask(node, link, false);
 }
 
+/* We hold all that some eviction of it leaves timely: what we do not know of it is late. */
+static bool is_excused(const struct node *node, const struct id *id)
+{
+    for (size_t i = 0; i < node->flock.evictions_count; i++) {
+        const struct flock_eviction *eviction = &node->flock.evictions[i];
+        if (eviction->is_void || eviction->has_returned || !id_equal(&eviction->node, id)) continue;
+        uint32_t held = 0;
+        for (; held < eviction->feeds_count; held++)
+            if (log_durable(node->log, id, &eviction->feeds[held].boot) <
+                eviction->feeds[held].have)
+                break;
+        if (held == eviction->feeds_count) return true;
+    }
+    return false;
+}
+
+/* Who is evicted, and could still outweigh this entry; NULL: nobody. Against a late one any other
+ * late one could. */
+static const struct id *missing_evicted(const struct node *node, const struct msg_stamp *entry)
+{
+    bool is_late = flock_is_late(&node->flock, entry);
+    for (size_t i = 0; i < node->flock.evictions_count; i++) {
+        const struct id *id = &node->flock.evictions[i].node;
+        if (!flock_is_evicted(&node->flock, id)) continue;
+        if (is_late || !is_excused(node, id)) return id;
+    }
+    return NULL;
+}
+
 /* Who of the roster has not said yet that the entry is on its disk; NULL: all have. */
 static const struct id *missing(const struct node *node, const struct msg_stamp *entry)
 {
@@ -71,7 +100,7 @@ static const struct id *missing(const struct node *node, const struct msg_stamp 
     if (log_durable(node->log, &entry->node, &entry->boot) < entry->sequence) return &node->id;
     for (const struct flock_node *at; (at = flock_next(&node->flock, &cursor)) != NULL;)
         if (!id_equal(&at->id, &node->id) && !heard_has(node, &at->id, entry)) return &at->id;
-    return NULL;
+    return missing_evicted(node, entry);
 }
 
 static void look(struct node *node)
@@ -147,7 +176,9 @@ void final_text(const struct node *node, const struct job *job, char *text, size
     else
         snprintf(text, size, "not final yet: %s (%s) has not said that its end is on disk",
                  member != NULL ? member->fact->name : id_short(id, name),
-                 member != NULL ? member_state_text(member->state) : "not seen since our start");
+                 flock_is_evicted(&node->flock, id) ? "evicted"
+                 : member != NULL                   ? member_state_text(member->state)
+                                                    : "not seen since our start");
 }
 
 void final_answer(struct node *node, uint64_t stream, const struct msg_ask_final *ask)

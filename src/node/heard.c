@@ -18,7 +18,8 @@
 #include <string.h>
 
 enum {
-    CATCH_UP_MAX = 60 * SECOND, /* whoever had more is gone: what we hold must do */
+    STRANGERS_WAIT = 2 * SECOND, /* a new boot waits so long for the first word of a peer */
+    CATCH_UP_MAX = 10 * SECOND,  /* whoever had more is gone: what we hold must do */
 };
 
 /* A whole vector, in order of the feeds, as a peer said it. */
@@ -156,20 +157,87 @@ void heard_settle(struct node *node)
         }
 }
 
-/* What ends a job, and who owns a task, may be among what is still missing: so a boot that has
- * heard of more than it holds writes nothing of its own before it has that, or before nobody has
- * told it anything for long. */
-void heard_catch_up(struct node *node, const struct msg_log_vector *vector)
+/* ---- catching up ----
+ *
+ * What ends a job, and who owns a task, may be among what is still missing: so a boot that has
+ * heard of more than it holds writes nothing of its own before it has that. A node of old may give
+ * up waiting: what it said that it has, it has. A newcomer may not, however long it is cut off and
+ * however often it starts again: half of a log would be all it knows. It learns the log from who
+ * was in step himself (where nobody ever was, at the start of a flock, from anybody), and its first
+ * word after that, in its feed for ever, is an empty `returned`. */
+
+static bool knows_others(const struct node *node)
 {
     size_t cursor = 0;
-    if (node->may_author) return;
-    if (vector != NULL) node->author_deadline = node->now + CATCH_UP_MAX;
-    if (vector != NULL && vector->complete && !log_is_behind(node->log, vector))
-        node->may_author = true;
+    struct msg_feed_position held;
+    while (log_feeds_next(node->log, &cursor, &held))
+        if (!id_equal(&held.node, &node->id)) return true;
+    return false;
+}
+
+/* Whoever holds what this one said that it holds, is in step. Where nobody ever was we wait a while
+ * for somebody who was: other newcomers come first sometimes. */
+static bool is_measure(const struct node *node, const struct id *peer)
+{
+    if (flock_is_evicted(&node->flock, peer)) return false;
+    if (flock_was_in_step(&node->flock, peer)) return true;
+    return node->now - node->started >= STRANGERS_WAIT && !flock_was_in_step(&node->flock, NULL);
+}
+
+void heard_caught_up(struct node *node)
+{
+    if (!node->may_author) node->is_work_wanted = true;
+    node->may_author = true;
+    evict_caught_up(node);
+    node->is_newcomer = false;
+}
+
+void heard_begin(struct node *node, bool has_seeds)
+{
+    node->is_newcomer = !flock_was_in_step(&node->flock, &node->id);
+    node->may_author = !has_seeds;
+    node->author_deadline = node->now + STRANGERS_WAIT;
+    if (node->may_author && node->is_newcomer && !knows_others(node)) heard_caught_up(node);
+}
+
+/* Do we hold all that somebody said? *has_heard: anybody said anything. */
+static bool is_in_step(struct node *node, bool *has_heard)
+{
+    size_t cursor = 0;
     heard_settle(node);
-    for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;)
-        if (heard->settled.count > 0) node->may_author = true;
-    if (node->may_author) node->is_work_wanted = true;
+    for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;) {
+        *has_heard = *has_heard || heard->settled.count + heard->waiting.count > 0;
+        if (heard->settled.count > 0 && is_measure(node, &heard->id)) return true;
+    }
+    return false;
+}
+
+void heard_catch_up(struct node *node, const struct id *peer, const struct msg_log_vector *vector)
+{
+    bool has_heard = false, is_up = false;
+    if (node->may_author && !node->is_return_wanted && !node->is_newcomer) return;
+    if (vector != NULL && vector->complete) {
+        bool is_behind = log_is_behind(node->log, vector);
+        is_up = !is_behind && is_measure(node, peer);
+        node->author_deadline = node->now + CATCH_UP_MAX;
+        /* A flock of one, as it had thought. */
+        if (node->is_newcomer && is_behind) node->may_author = false;
+        if (node->is_newcomer) node->author_deadline = node->now + STRANGERS_WAIT;
+    }
+    if (is_up || is_in_step(node, &has_heard)) heard_caught_up(node);
+}
+
+void heard_tick(struct node *node)
+{
+    bool has_heard = false;
+    if (node->may_author || node->now < node->author_deadline) return;
+    if (is_in_step(node, &has_heard)) {
+        heard_caught_up(node);
+    } else if (node->is_newcomer && (has_heard || knows_others(node))) {
+        node->author_deadline = node->now + STRANGERS_WAIT;
+    } else {
+        node->may_author = node->is_work_wanted = true;
+    }
 }
 
 static uint64_t durable_in(const struct statement *statement, const struct id *id,
@@ -217,6 +285,14 @@ bool heard_elsewhere(const struct node *node)
     for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;)
         if (node_is_living(node, &heard->id) && has_all(node, heard)) return true;
     return false;
+}
+
+void heard_forget(struct node *node)
+{
+    size_t cursor = 0;
+    for (struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;)
+        heard->next.count = heard->waiting.count = heard->settled.count = 0;
+    node->author_deadline = node->now + CATCH_UP_MAX;
 }
 
 static void statement_put(struct node *node, struct statement *statement)

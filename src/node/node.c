@@ -24,7 +24,6 @@
 enum {
     MEMORY_BUDGET = 1 << 30, /* far above what a flock of hundreds needs: a fence, not a plan */
     FETCHED_PIN = 5 * SECOND,
-    AUTHOR_WAIT = 2 * SECOND, /* a new boot waits so long for the first word of a peer */
     HAND_OVER_ASK = 200 * MILLISECOND,
 };
 
@@ -99,9 +98,11 @@ static void fold_naming(struct node *node, const struct stamped *entry)
 static void on_entry(void *context, const struct stamped *entry)
 {
     struct node *node = context;
+    uint64_t evictions = node->flock.evictions_revision;
+    node_fail(node, flock_apply(&node->flock, entry), "roster");
+    if (evictions != node->flock.evictions_revision) jobs_reconsider(&node->jobs);
     node_fail(node, jobs_apply(&node->jobs, entry), "jobs");
     node_fail(node, names_apply(&node->names, entry), "names");
-    node_fail(node, flock_apply(&node->flock, entry), "roster");
     if (entry->kind == MSG_joined && entry->fields != NULL)
         (void)fold_roster(node, &((const struct msg_joined *)entry->fields)->node);
     if (entry->kind == MSG_opened || entry->kind == MSG_key_held)
@@ -284,6 +285,8 @@ struct node *node_open(const struct node_config *config, instant now)
     smalls_open(node);
     names_init(&node->names, &node->memory);
     jobs_init(&node->jobs, &node->memory);
+    node->jobs.flock = &node->flock;
+    node->evict_after = config->evict_after;
     node->stream_next = 2;
     node->token_next = 1;
     node->is_living_stale = true;
@@ -401,9 +404,8 @@ static void begin_step(struct node *node, instant now, struct actions *actions)
 void node_start(struct node *node, instant now, struct actions *actions)
 {
     begin_step(node, now, actions);
-    node->may_author = node->seeds_count == 0;
-    node->author_deadline = now + AUTHOR_WAIT;
     append_opened(node);
+    heard_begin(node, node->seeds_count > 0);
     scrub_start(node);
     tally_start(node);
     finish_step(node);
@@ -452,7 +454,7 @@ static void leave_tick(struct node *node)
 
 static void tick(struct node *node)
 {
-    if (!node->may_author && node->now >= node->author_deadline) node->may_author = true;
+    heard_tick(node);
     if (node->now >= gossip_deadline(&node->gossip)) gossip_tick(&node->gossip, node->now);
     standing_tick(node);
     tags_tick(node);
@@ -469,6 +471,7 @@ static void tick(struct node *node)
     pending_tick(node); /* before work: what is submitted in this step begins in it */
     work_tick(node);
     compaction_tick(node);
+    evict_tick(node);
     final_tick(node);
     leave_tick(node);
 }
@@ -506,6 +509,8 @@ static void peer_message(struct node *node, struct link *link, const struct wire
     case MSG_block_held:
     case MSG_block_no_room:
     case MSG_block_query: keeper_message(node, link, message); return;
+    case MSG_evict_ask:
+    case MSG_evict_agree: evict_message(node, link, message); return;
     case MSG_holdings_query:
     case MSG_holdings: catalog_message(node, link, message); return;
     case MSG_capacity: room_heard(link, message->fields); return;
@@ -652,6 +657,7 @@ instant node_deadline(const struct node *node)
     next = instant_min(next, node->drain_deadline);
     next = instant_min(next, keyring_deadline(node));
     next = instant_min(next, freed_deadline(node));
+    next = instant_min(next, node->evict_next);
     return instant_min(next, final_deadline(node));
 }
 

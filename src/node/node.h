@@ -43,6 +43,7 @@ struct node_config {
     uint64_t confinement; /* of tasks, bits of enum confinement_part: told to who asks */
     duration compact_every; /* how often the log is cut; 0 = 20 s */
     duration details_kept;  /* of ended jobs' tasks; 0 = 10 min */
+    duration evict_after;   /* who is dead so long is put off the roster; 0 = 24 h */
     duration scrub_every;   /* a walk over all blocks takes at least so long; 0 = 24 h */
     duration pin_length;    /* of an upload until something references it; 0 = 1 h */
     struct trace trace;

@@ -78,7 +78,7 @@ void replicas_vector(struct node *node, struct link *link, const struct msg_log_
 {
     pending_vector(node, &link->peer, vector);
     heard_vector(node, &link->peer, vector);
-    heard_catch_up(node, vector);
+    heard_catch_up(node, &link->peer, vector);
     if (node->smalls_size > 0 && node->works != NULL) node->is_work_wanted = true;
     if (!vector->complete) {
         if (vector->wants_reply) replicas_ask(node, link, false);
@@ -116,7 +116,7 @@ void replicas_batch(struct node *node, struct link *link, const struct msg_log_b
 void replicas_persisted(struct node *node, uint64_t token)
 {
     log_persisted(node->log, token);
-    heard_catch_up(node, NULL);
+    heard_catch_up(node, NULL, NULL);
     struct msg_log_vector news = {0};
     if (!log_vector_fill(node->log, true, &news, &node->actions->arena) || news.feeds.count == 0)
         return;

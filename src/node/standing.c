@@ -5,7 +5,8 @@
  *             new work while others do it (claiming.c). It knows of itself, for it refuted each
  *             time.
  *   forgotten: an operator says that a dead one never comes back; all hold it left at once, and
- *             ping it no more. If it does come back, it does so with a new boot, and is welcome. */
+ *             ping it no more; and it is off the roster, as an evicted one (evict.c). If it does
+ *             come back, it does so with a new boot, as a newcomer, and is welcome. */
 #include "node/state.h"
 
 #include <string.h>
@@ -36,8 +37,7 @@ static void flap(struct node *node, const struct id *id)
 bool standing_is_degraded(const struct node *node, const struct id *id)
 {
     const struct roster_item *item = map_get(&node->roster, id);
-    return item != NULL && item->flaps >= FLAPS_MAX &&
-           node->now - item->flapped <= flaps_within();
+    return item != NULL && item->flaps >= FLAPS_MAX && node->now - item->flapped <= flaps_within();
 }
 
 void standing_changed(struct node *node, const struct member *member, unsigned before)
@@ -65,8 +65,8 @@ static const struct member *find_named(const struct node *node, struct slice tex
     *count = 0;
     for (const struct member *m; (m = members_next(&node->gossip.members, &cursor)) != NULL;) {
         char id[ID_TEXT_SIZE];
-        bool is_name = text.count == strlen(m->fact->name) &&
-                       memcmp(text.at, m->fact->name, text.count) == 0;
+        bool is_name =
+            text.count == strlen(m->fact->name) && memcmp(text.at, m->fact->name, text.count) == 0;
         bool is_id = text.count >= 4 && text.count < sizeof id &&
                      strncmp(id_text(&m->fact->id, id), (const char *)text.at, text.count) == 0;
         if (!is_name && !is_id) continue;
@@ -98,6 +98,9 @@ const char *standing_forget(struct node *node, uint64_t stream, const struct msg
                       member->fact->name);
         return NULL;
     }
+    if (!flock_is_evicted(&node->flock, &member->fact->id) &&
+        flock_has(&node->flock, &member->fact->id))
+        evict_write(node, &member->fact->id, CAUSE_FORGOTTEN);
     gossip_forget(&node->gossip, node->now, &member->fact->id);
     return member->fact->name;
 }

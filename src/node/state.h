@@ -16,20 +16,20 @@
 #include "wire/frame.h"
 
 enum {
-    LIVING_MAX = 16384, /* as the member table */
-    HOLDERS_MAX = 16,   /* as msg_block_ensure: enough to try */
-    COPIES_MAX = 8,     /* as many copies as anybody may ask for: more would not make it safer */
-    ACKS_MAX = 16,      /* as many disks for an entry */
-    WAITERS_MAX = 4,    /* of one block: others ask again */
-    FULLS_MAX = 64,     /* members known to have a full disk */
-    TALLY_PAGE = 256,   /* blocks in a question of tally.c: 10 KB */
-    SPARINGS_MAX = 16,  /* surplus blocks that wait for confirmations */
-    CONFIRMS_MAX = 64,  /* confirmations that wait for our disk */
+    LIVING_MAX = 16384,  /* as the member table */
+    HOLDERS_MAX = 16,    /* as msg_block_ensure: enough to try */
+    COPIES_MAX = 8,      /* as many copies as anybody may ask for: more would not make it safer */
+    ACKS_MAX = 16,       /* as many disks for an entry */
+    WAITERS_MAX = 4,     /* of one block: others ask again */
+    FULLS_MAX = 64,      /* members known to have a full disk */
+    TALLY_PAGE = 256,    /* blocks in a question of tally.c: 10 KB */
+    SPARINGS_MAX = 16,   /* surplus blocks that wait for confirmations */
+    CONFIRMS_MAX = 64,   /* confirmations that wait for our disk */
     TELLTALE_MAX = 4096, /* bytes of last words that an attempt's entry carries */
-    SAFE_COPIES = 2,    /* nothing is acknowledged with fewer copies, while so many members live */
-    AHEAD_MAX = 128,    /* brief tasks claimed beyond the slots */
-    JOIN_MAX = 64,      /* addresses to join through */
-    SENTS_MAX = 64,     /* datagrams remembered: those of some seconds, and more in a storm */
+    SAFE_COPIES = 2,     /* nothing is acknowledged with fewer copies, while so many members live */
+    AHEAD_MAX = 128,     /* brief tasks claimed beyond the slots */
+    JOIN_MAX = 64,       /* addresses to join through */
+    SENTS_MAX = 64,      /* datagrams remembered: those of some seconds, and more in a storm */
 };
 
 /* Who has proven to be alive and to hold the key, at which boot: datagrams.c. */
@@ -233,8 +233,8 @@ struct work {
     bool is_waiting; /* its turn came, and too few slots were free: they are kept for it */
     uint64_t differing_size;
     struct msg_block_ref differing; /* the manifest of outputs that should be equal and are not */
-    uint64_t *prefetched;  /* a bit per map: its parts have been ordered; prefetch.c */
-    instant lost_since;    /* since when a block of its input can be had from nobody; 0 = it can */
+    uint64_t *prefetched;           /* a bit per map: its parts have been ordered; prefetch.c */
+    instant lost_since; /* since when a block of its input can be had from nobody; 0 = it can */
 };
 
 /* A request that can't be answered at once: pending.c. */
@@ -310,9 +310,9 @@ struct node {
     struct log *log;
     struct names names;
     struct jobs jobs;
-    struct map heard;  /* by id: the vectors that peers have told: heard.c */
+    struct map heard;   /* by id: the vectors that peers have told: heard.c */
     struct flock flock; /* who belongs to it, as the log says */
-    struct map roster; /* struct roster_item: what else is known of who has ever joined */
+    struct map roster;  /* struct roster_item: what else is known of who has ever joined */
     uint64_t persist_token;
     enum error storage_waits; /* the disk is full or read-only; NONE: it is not */
     bool is_ack_wanted;       /* an entry came whose author waits for our disk */
@@ -321,27 +321,36 @@ struct node {
     duration compact_every; /* compaction.c; 0 = its own number */
     duration details_kept;
     instant compact_next;
-    instant compact_marked;   /* the last pass from which entries' age is counted */
-    bool prune_wanted;        /* a job has ended, or a cut has moved: kept entries may be void */
-    uint64_t ends_count; /* `ended` entries folded: what compaction judges by */
-    bool sweep_cut;           /* batches that were cut are still on the disk */
+    instant compact_marked; /* the last pass from which entries' age is counted */
+    bool prune_wanted;      /* a job has ended, or a cut has moved: kept entries may be void */
+    uint64_t ends_count;    /* `ended` entries folded: what compaction judges by */
+    bool sweep_cut;         /* batches that were cut are still on the disk */
     instant sweep_cut_next;
     instant snapshot_read;  /* when somebody last read a page of ours */
     instant snapshot_asked; /* when we last asked for a page; when refused: later than now */
     instant snapshot_took;  /* when we last took one over */
     uint64_t snapshot_had;  /* the one that we took over last: offers of it are old */
 
-    struct job **unfinal;   /* final.c: jobs that have ended, and are not final yet */
+    struct job **unfinal; /* final.c: jobs that have ended, and are not final yet */
     size_t unfinal_count;
     size_t unfinal_capacity;
-    bool is_final_stale;    /* something came that may make one final */
-    instant final_next;     /* when it is looked at */
-    instant final_ask;      /* when peers are asked for what they have not said */
+    bool is_final_stale; /* something came that may make one final */
+    instant final_next;  /* when it is looked at */
+    instant final_ask;   /* when peers are asked for what they have not said */
     duration final_patience;
-    bool is_vouch_wanted;   /* an `ended` is about to be written */
-    uint64_t vouch_token;   /* the write of the last one that is not on the disk; 0 = none */
-    instant vouch_next;     /* when all links are told our vector; INSTANT_NEVER */
-    instant vouched;        /* when they were last */
+    bool is_vouch_wanted; /* an `ended` is about to be written */
+    uint64_t vouch_token; /* the write of the last one that is not on the disk; 0 = none */
+    instant vouch_next;   /* when all links are told our vector; INSTANT_NEVER */
+    instant vouched;      /* when they were last */
+
+    duration evict_after; /* evict.c; 0 = its own number */
+    instant evict_next;
+    struct id evict_candidate; /* about whom voices are being collected; zero = nobody */
+    uint64_t evict_round;
+    size_t evict_voices;
+    uint64_t evict_seen;   /* of flock.evictions_revision */
+    bool is_newcomer;      /* it has never been in step with the flock: heard.c */
+    bool is_return_wanted; /* we were evicted, know it, and have not said so */
 
     struct link *links;
     uint64_t stream_next; /* even */
@@ -393,7 +402,7 @@ struct node {
     instant leave_asked;     /* when peers were last asked what of ours they hold */
     uint64_t deaths_refuted; /* of gossip's counter, those seen */
     instant degraded_until;  /* nobody is from then on; 0 = nobody is now */
-    instant deferred_since; /* work is free, and left to better nodes; 0 = not */
+    instant deferred_since;  /* work is free, and left to better nodes; 0 = not */
     struct slice tags;       /* our own, packed as an entry: tags.c */
     bool is_tags_said;       /* our feeds say so */
     bool is_stopped;
@@ -410,11 +419,12 @@ struct node {
 
 struct roster_item {
     struct id id;
-    uint32_t flaps;          /* how often it was held dead and came back, of late: standing.c */
-    instant flapped;         /* the last time */
-    struct slice tags;       /* a packed `tagged`, ours to free; empty: it has none (tags.c) */
-    struct msg_stamp tagged; /* the entry that says so */
-    struct digest key;       /* the cluster key that it last said to hold: keyring.c */
+    uint64_t agreed;           /* the round in which it last agreed to an eviction: evict.c */
+    uint32_t flaps;            /* how often it was held dead and came back, of late: standing.c */
+    instant flapped;           /* the last time */
+    struct slice tags;         /* a packed `tagged`, ours to free; empty: it has none (tags.c) */
+    struct msg_stamp tagged;   /* the entry that says so */
+    struct digest key;         /* the cluster key that it last said to hold: keyring.c */
     struct msg_stamp key_held; /* the entry */
 };
 
@@ -648,34 +658,6 @@ struct job *answers_find_job(struct node *node, uint64_t stream, uint64_t reques
 /* The name of a member, for people; empty when it is not known. */
 struct slice answers_author(const struct node *node, const struct id *id, struct arena *arena);
 
-/* heard.c */
-void heard_open(struct node *node);
-void heard_close(struct node *node);
-void heard_vector(struct node *node, const struct id *peer, const struct msg_log_vector *vector);
-/* Entries of ours that this member lacks, as far as it has told. */
-uint64_t heard_lag(const struct node *node, const struct member *member);
-/* All that we hold is on the disk of somebody else who lives. */
-bool heard_elsewhere(const struct node *node);
-/* Did we lack something of what a peer has said since our boot, and hold all of it by now? Then we
- * may author. vector: one that has just come; NULL: something came to our disk. */
-void heard_catch_up(struct node *node, const struct msg_log_vector *vector);
-/* Looks which whole vectors of the peers we hold by now. */
-void heard_settle(struct node *node);
-/* Has this peer said, in a vector that we hold all of, that the entry is on its disk, and since its
- * newest boot? */
-bool heard_has(const struct node *node, const struct id *peer, const struct msg_stamp *entry);
-
-/* final.c */
-/* An `ended` of this job was folded. */
-void final_ended(struct node *node, const struct id *id);
-void final_persisted(struct node *node, uint64_t token);
-void final_tick(struct node *node);
-instant final_deadline(const struct node *node);
-/* Why the job is final, or not yet, into text. */
-void final_text(const struct node *node, const struct job *job, char *text, size_t size);
-void final_answer(struct node *node, uint64_t stream, const struct msg_ask_final *ask);
-void final_close(struct node *node);
-
 /* compaction.c */
 void compaction_tick(struct node *node);
 /* A job's end was folded. */
@@ -692,5 +674,7 @@ void chronicle_answer(struct node *node, uint64_t stream, const struct msg_ask_l
 bool catalog_names(struct node *node, struct pending *pending);
 bool catalog_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask);
 void catalog_message(struct node *node, struct link *link, const struct wire_message *message);
+
+#include "node/stability.h"
 
 #endif

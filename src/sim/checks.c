@@ -7,6 +7,7 @@
 #include "gossip/gossip.h"
 #include "sim/client.h"
 #include "sim/world.h"
+#include "store/flock.h"
 #include "store/log.h"
 #include "tasks/jobs.h"
 
@@ -176,8 +177,12 @@ static void check_feeds(struct world *world, struct host *host, bool wants_all)
 
 /* ---- S2, S6 ---- */
 
-static bool may_replace(const struct seen_end *old, const struct job *job)
+/* Who stayed outweighs who was evicted, whatever they say. */
+static bool may_replace(const struct host *host, const struct seen_end *old, const struct job *job)
 {
+    const struct flock *flock = node_flock(host->node);
+    bool was_late = flock_is_late(flock, &old->stamp), is_late = flock_is_late(flock, &job->ended);
+    if (was_late != is_late) return was_late;
     if (job->outcome != old->outcome) return job->outcome < old->outcome;
     return stamp_compare(&job->ended, &old->stamp) <= 0;
 }
@@ -189,7 +194,7 @@ static void check_ends(struct world *world, struct host *host)
         struct seen_end *seen = &world->checks.hosts[host->index].ends[i];
         const struct job *job = jobs_find(jobs, &world->jobs[i].id);
         bool is_ended = job != NULL && job->outcome != JOB_RUNNING;
-        if (seen->outcome != JOB_RUNNING && (!is_ended || !may_replace(seen, job)))
+        if (seen->outcome != JOB_RUNNING && (!is_ended || !may_replace(host, seen, job)))
             world_violated(world, host->index, "S2", "%s was %s and is %s now", world->jobs[i].name,
                            job_outcome_text(seen->outcome),
                            is_ended ? job_outcome_text(job->outcome) : "not ended");
@@ -203,6 +208,15 @@ static void check_ends(struct world *world, struct host *host)
                                                      .life = host->life,
                                                      .number = i});
     }
+}
+
+/* Two operators forgot each other's side of a partition: one of them did not stand. */
+static bool has_void_eviction(const struct host *host)
+{
+    const struct flock *flock = node_flock(host->node);
+    for (size_t i = 0; i < flock->evictions_count; i++)
+        if (flock->evictions[i].is_void) return true;
+    return false;
 }
 
 /* What is final: one result, everywhere and for ever. */
@@ -224,6 +238,7 @@ static void check_finals(struct world *world, struct host *host)
         if (stamp_equal(&seen->stamp, &job->ended) && seen->outcome == job->outcome &&
             digest_equal(&seen->manifest, &job->manifest.digest))
             continue;
+        if (has_void_eviction(host)) continue;
         world_violated(world, host->index, "S2", "%s was final (%s) at n%u at %lld us, and is %s%s",
                        world->jobs[i].name, job_outcome_text(seen->outcome), seen->host,
                        (long long)seen->at, job_outcome_text(job->outcome),

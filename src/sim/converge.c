@@ -16,6 +16,7 @@
 
 enum {
     RANK_STEP = 25 * MILLISECOND, /* tasks/schedule.c: the next in order waits so long */
+    MESH_MAX = 16,                /* node/links.c: with more, not everyone is linked to everyone */
     POISON_DEATHS = 3,            /* so many owners died of what is called poison */
 };
 
@@ -72,14 +73,14 @@ static const char *missing_logs(struct world *world, char *text, size_t size)
 
 static const struct host *host_of(const struct world *world, const struct id *id);
 
-/* Somebody who will not come back is waited for: no result becomes final any more. */
-static bool waits_for_nobody(const struct world *world, const struct host *host)
+/* Those of the roster who will not come back: while there are any no result becomes final. */
+static size_t gone_count(const struct world *world, const struct host *host)
 {
     const struct flock *flock = node_flock(host->node);
-    size_t cursor = 0;
+    size_t cursor = 0, gone = 0;
     for (const struct flock_node *at; (at = flock_next(flock, &cursor)) != NULL;)
-        if (host_of(world, &at->id) == NULL) return false;
-    return true;
+        gone += host_of(world, &at->id) == NULL;
+    return gone;
 }
 
 /* All of the roster are here: then what has ended becomes final. Where not everyone is linked to
@@ -87,15 +88,22 @@ static bool waits_for_nobody(const struct world *world, const struct host *host)
  * bring them mostly, but what is small needs none. */
 static const char *missing_finals(struct world *world, char *text, size_t size)
 {
-    enum {
-        LINKED_MAX = 16 /* node/links.c */
-    };
-    if (world->hosts_count > LINKED_MAX) return NULL;
+    if (world->hosts_count > MESH_MAX) return NULL;
     for (uint32_t i = 0; i < world->hosts_count; i++) {
         const struct host *host = &world->hosts[i];
-        if (host->node == NULL || !waits_for_nobody(world, host)) continue;
+        if (host->node == NULL) continue;
+        size_t gone = gone_count(world, host), all = flock_count(node_flock(host->node));
+        if (gone > 0) {
+            if (world->plan.evict == INSTANT_NEVER || 2 * gone >= all) continue;
+            snprintf(text, size, "n%u has somebody on its roster who is gone", i);
+            return "L3";
+        }
         const struct job *job = node_jobs(host->node)->all;
-        while (job != NULL && (job->outcome == JOB_RUNNING || job->is_final)) job = job->next;
+        /* A late end that is the only one is final once all who are evicted are back: perhaps
+         * never. */
+        while (job != NULL && (job->outcome == JOB_RUNNING || job->is_final ||
+                               flock_is_late(node_flock(host->node), &job->ended)))
+            job = job->next;
         if (job == NULL) continue;
         snprintf(text, size, "n%u does not call the result of %s final", i, job->name);
         return "L2";
@@ -191,7 +199,8 @@ static void final_job(struct world *world, const struct sim_job *job, const stru
                        job->acks);
         return;
     }
-    if (here->outcome != job->told && here->outcome > job->told)
+    bool has_evictions = node_flock(host->node)->evictions_count > 0;
+    if (here->outcome != job->told && here->outcome > job->told && !has_evictions)
         world_violated(world, host->index, "S2", "a client was told %s of %s, which is %s here",
                        job_outcome_text(job->told), job->name, job_outcome_text(here->outcome));
     if (first == NULL || first->node == NULL) return;

@@ -5,6 +5,7 @@
 
 #include "sim/client.h"
 #include "sim/disk.h"
+#include "sim/operator.h"
 #include "sim/world.h"
 
 #include <assert.h>
@@ -89,6 +90,13 @@ static void leave(struct world *world, struct host *host, uint64_t number, durat
     later(world, HAPPEN_FAULT_END, host->index, back, number);
 }
 
+static void forget(struct world *world, const struct strike *strike, struct host *host)
+{
+    struct prng prng;
+    prng_init(&prng, strike->chance);
+    world->faults.forgotten += operator_forget(world, host, &prng);
+}
+
 static void strike_host(struct world *world, const struct strike *strike, struct host *host,
                         uint64_t number)
 {
@@ -102,6 +110,7 @@ static void strike_host(struct world *world, const struct strike *strike, struct
     case FAULT_LEAVE: leave(world, host, number, lasts); return;
     case FAULT_HOSTILE: hostile_strike(world, host); return;
     case FAULT_NO_MEMORY: host_starve(host, strike->value); return;
+    case FAULT_FORGET: forget(world, strike, host); return;
     case FAULT_DISK_ERROR: disk_fail(host, strike->value, ERROR_IO); return;
     case FAULT_PAUSE:
         world->faults.pauses++;

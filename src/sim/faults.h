@@ -11,6 +11,7 @@ struct world;
 struct faults {
     uint64_t count; /* strikes so far; those that last the whole run apart */
     uint64_t crashes, partitions, pauses;
+    uint64_t forgotten;  /* members, by an operator */
     duration delay_most; /* of a datagram on its way, in the safety phase */
     uint64_t disks_lost; /* disks that forgot something that was synced */
     uint64_t rotten;     /* copies whose bytes changed on the disk */

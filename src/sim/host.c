@@ -165,6 +165,7 @@ static struct node *open_node(struct world *world, struct host *host)
         .name = host->name,
         .slots = host->slots,
         .profile = world->profile,
+        .evict_after = world->plan.evict == INSTANT_NEVER ? 0 : world->plan.evict,
         .join = join,
         .join_count = join_addresses(world, host, join),
         .seed = prng_next(&world->prng),
@@ -252,8 +253,9 @@ void host_start(struct world *world, struct host *host)
 void host_crash(struct world *world, struct host *host, enum crash_kind kind)
 {
     if (host->state == HOST_DOWN) return;
-    static const char *const texts[] = {"kill",      "power cut, lost", "power cut, torn",
-                                        "power cut, reordered", "lost disk", "old image"};
+    static const char *const texts[] = {
+        "kill",      "power cut, lost", "power cut, torn", "power cut, reordered",
+        "lost disk", "old image"};
     world_say(world, host->index, "crash %s", texts[kind]);
     checks_crashing(world, host, kind);
     marks_add(world->result->marks, host->node);

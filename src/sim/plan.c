@@ -19,7 +19,10 @@ enum {
     HEAL_MIN = 60 * SECOND,
     HEAL_SPREAD = 60 * SECOND,
     FIRST_JOB_AFTER = SECOND,
-    SODIUM_SHARE = 10,    /* one seed in so many runs with real cryptography */
+    SODIUM_SHARE = 10,     /* one seed in so many runs with real cryptography */
+    EVICT_CHANCE = 400000, /* who is long dead is evicted: so soon that it happens to the living */
+    EVICT_MIN = 5 * SECOND,
+    EVICT_SPREAD = 20 * SECOND,
     HERD_CHANCE = 100000, /* all jobs come at once */
 };
 
@@ -27,6 +30,7 @@ enum {
 enum source {
     SOURCE_KNOBS = 10,
     SOURCE_JOBS = 11,
+    SOURCE_EVICT = 12,
     SOURCE_FAULTS = 100, /* + kind */
 };
 
@@ -181,6 +185,14 @@ static void draw_jobs(struct plan *plan, uint32_t count)
     }
 }
 
+static duration draw_evict(const struct plan *plan)
+{
+    struct prng prng;
+    source(plan, &prng, SOURCE_EVICT);
+    if (!prng_chance(&prng, EVICT_CHANCE)) return INSTANT_NEVER;
+    return EVICT_MIN + (duration)prng_below(&prng, EVICT_SPREAD);
+}
+
 void plan_make(struct plan *plan, const struct sim_options *options)
 {
     plan_init(plan);
@@ -199,6 +211,7 @@ void plan_make(struct plan *plan, const struct sim_options *options)
     if (plan->nodes == 0) plan->nodes = PLAN_NODES;
     if (options->safety > 0) plan->heal = options->safety;
     if (plan->heal == 0) plan->heal = heal;
+    if (plan->evict == 0) plan->evict = draw_evict(plan);
     if (plan->profile == CHOICE_DRAWN) plan->profile = is_lan ? CHOICE_SECOND : CHOICE_FIRST;
     if (plan->crypto == CHOICE_DRAWN) plan->crypto = is_sodium ? CHOICE_SECOND : CHOICE_FIRST;
     if (options->canary != CANARY_NONE) plan->canary = options->canary;

@@ -63,6 +63,7 @@ struct job_plan {
 struct expectation {
     char violates[16]; /* the invariant; "": all hold */
     uint64_t done_min; /* jobs whose client was told done */
+    uint64_t evictions_min, returns_min;
     uint64_t vain_max; /* as in sim_result */
 };
 
@@ -77,6 +78,8 @@ struct plan {
     bool has_seed; /* the file names it */
     uint32_t nodes;
     duration heal; /* when faults end; 0: the seed chooses */
+    duration evict; /* who is dead so long is put off the roster; INSTANT_NEVER: nobody is; 0: the
+                       seed chooses */
     enum choice profile, crypto;
     enum canary canary;
     bool has_jobs, has_strikes; /* false: the seed makes them */

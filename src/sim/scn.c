@@ -1,10 +1,10 @@
 /* A line at a time, a function a section:
  *
  *   # words for people
- *   [flock]              nodes, seed, heal, profile, crypto, canary
+ *   [flock]              nodes, seed, heal, evict, profile, crypto, canary
  *   [jobs]               TIME [node=N] [draw=N] [maps=N] [reduces=N] [command=NAME]
  *   [faults]             TIME KIND [host=N] [for=DUR] [VALUE=N] [group=N+N] [chance=N]
- *   [expect]             violates, done, vain
+ *   [expect]             violates, done, evictions, returns, vain
  */
 #include "sim/scn.h"
 
@@ -161,6 +161,9 @@ static const char *read_flock(struct plan *plan, char *line)
     if (value == NULL) return "not key = value";
     if (strcmp(line, "nodes") == 0) is_right = read_count(value, 1, NODES_MAX, &plan->nodes);
     else if (strcmp(line, "heal") == 0) is_right = scn_duration(value, &plan->heal);
+    else if (strcmp(line, "evict") == 0)
+        is_right = strcmp(value, "never") == 0 ? (plan->evict = INSTANT_NEVER, true)
+                                               : scn_duration(value, &plan->evict);
     else if (strcmp(line, "canary") == 0) is_right = scn_canary(value, &plan->canary);
     else if (strcmp(line, "seed") == 0)
         is_right = plan->has_seed = scn_number(value, 0, UINT64_MAX, &plan->seed);
@@ -247,6 +250,10 @@ static const char *read_expectation(struct plan *plan, char *line)
     bool is_right = false;
     if (value == NULL) return "not key = value";
     if (strcmp(line, "done") == 0) is_right = scn_number(value, 0, JOBS_MAX, &expects->done_min);
+    else if (strcmp(line, "evictions") == 0)
+        is_right = scn_number(value, 0, UINT32_MAX, &expects->evictions_min);
+    else if (strcmp(line, "returns") == 0)
+        is_right = scn_number(value, 0, UINT32_MAX, &expects->returns_min);
     else if (strcmp(line, "vain") == 0)
         is_right = scn_number(value, 0, UINT64_MAX, &expects->vain_max);
     else if (strcmp(line, "violates") == 0) {
@@ -377,6 +384,9 @@ void scn_write(const struct plan *plan, const char *comment, FILE *file)
     fprintf(file, "[flock]\nseed = %llu\nnodes = %u\nheal = ", (unsigned long long)plan->seed,
             plan->nodes);
     print_duration(file, plan->heal);
+    if (plan->evict == INSTANT_NEVER) fprintf(file, "\nevict = never");
+    else if (plan->evict != 0) fprintf(file, "\nevict = ");
+    if (plan->evict != INSTANT_NEVER && plan->evict != 0) print_duration(file, plan->evict);
     fprintf(file, "\nprofile = %s\n", plan->profile == CHOICE_SECOND ? "lan" : "local");
     fprintf(file, "crypto = %s\n", plan->crypto == CHOICE_SECOND ? "sodium" : "plain");
     if (plan->canary != CANARY_NONE) fprintf(file, "canary = %s\n", canary_text(plan->canary));
@@ -386,6 +396,10 @@ void scn_write(const struct plan *plan, const char *comment, FILE *file)
     if (expects->violates[0] != '\0') fprintf(file, "violates = %s\n", expects->violates);
     if (expects->done_min > 0)
         fprintf(file, "done = %llu\n", (unsigned long long)expects->done_min);
+    if (expects->evictions_min > 0)
+        fprintf(file, "evictions = %llu\n", (unsigned long long)expects->evictions_min);
+    if (expects->returns_min > 0)
+        fprintf(file, "returns = %llu\n", (unsigned long long)expects->returns_min);
     if (expects->vain_max != UINT64_MAX)
         fprintf(file, "vain = %llu\n", (unsigned long long)expects->vain_max);
 }

@@ -57,6 +57,7 @@ struct sim_result {
     instant end;                    /* virtual */
     uint32_t nodes;
     uint32_t jobs, jobs_done, jobs_failed, jobs_killed;
+    uint32_t evictions, returns; /* entries, as the replica knows them that knows most */
     uint64_t faults; /* injected: crashes, partitions, pauses, ... (not each lost datagram) */
     uint64_t datagrams, datagrams_lost;
     uint64_t rotten, disks_lost, puts, removals; /* of a history */

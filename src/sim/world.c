@@ -7,6 +7,8 @@
 #include "sim/client.h"
 #include "sim/disk.h"
 #include "sim/history.h"
+#include "sim/operator.h"
+#include "store/flock.h"
 #include "wire/plain.h"
 #include "wire/seal.h"
 
@@ -170,6 +172,7 @@ void world_heal(struct world *world)
         host->slowness = 1;
         disk_fail(host, 0, ERROR_IO); /* none fails any more */
         if (host->state == HOST_DOWN) host_start(world, host);
+        if (world->faults.forgotten > 0) operator_join(world, host);
     }
     if (was_cut) heals_begin(world);
     if (world->plan.canary != CANARY_STAY_CUT) return;
@@ -283,6 +286,11 @@ static void finish(struct world *world)
     struct sim_result *result = world->result;
     for (uint32_t i = 0; i < world->hosts_count; i++) {
         if (world->hosts[i].node == NULL) continue;
+        const struct flock *flock = node_flock(world->hosts[i].node);
+        if (flock->evictions_count > result->evictions)
+            result->evictions = (uint32_t)flock->evictions_count;
+        if (flock->returns_count > result->returns)
+            result->returns = (uint32_t)flock->returns_count;
         uint64_t state = node_state_digest(world->hosts[i].node);
         if (result->state == 0) result->log = node_log_digest(world->hosts[i].node);
         if (result->state == 0) result->state = state;

@@ -1,7 +1,10 @@
-/* The roster as a join: of each node the newest boot that opened and the newest that left. Both
- * only grow, so the order of arrival leaves no trace. `left` is the last entry of its boot's feed,
- * and a feed is held as a prefix: who knows of it has everything that the node ever wrote. So
- * nobody needs to wait for a node that left. */
+/* The roster as a join: of each node the newest boot that opened and the newest that left, and two
+ * sets: of evictions, and of what says that they are known. All only grow, so the order of arrival
+ * leaves no trace; what follows from the sets (which evictions stand, who is off) is computed anew
+ * when one of them grows, which is seldom.
+ *
+ * `left` is the last entry of its boot's feed, and a feed is held as a prefix: who knows of it has
+ * everything that the node wrote in it. So nobody needs to wait for a node that left. */
 #include "store/flock.h"
 
 #include "base/hash.h"
@@ -21,6 +24,13 @@ void flock_deinit(struct flock *flock)
     for (struct flock_node *node; (node = map_next(&flock->nodes, &cursor)) != NULL;)
         memory_put(flock->memory, node, sizeof *node);
     map_deinit(&flock->nodes);
+    for (size_t i = 0; i < flock->evictions_count; i++) {
+        struct flock_eviction *eviction = &flock->evictions[i];
+        memory_put(flock->memory, eviction->feeds, eviction->feeds_count * sizeof *eviction->feeds);
+    }
+    memory_put(flock->memory, flock->evictions,
+               flock->evictions_capacity * sizeof *flock->evictions);
+    memory_put(flock->memory, flock->returns, flock->returns_capacity * sizeof *flock->returns);
 }
 
 static enum error node_get(struct flock *flock, const struct id *id, struct flock_node **node)
@@ -32,44 +42,164 @@ static enum error node_get(struct flock *flock, const struct id *id, struct floc
     (*node)->id = *id;
     enum error error = map_add(&flock->nodes, *node);
     if (error != ERROR_NONE) memory_put(flock->memory, *node, sizeof **node);
-    else flock->revision++;
     return error;
 }
 
-static void see_opened(struct flock *flock, struct flock_node *node, const struct boot *boot)
+/* ---- evictions ---- */
+
+/* Of two entries of one author: does a come before b in what he wrote? */
+static bool is_before(const struct msg_stamp *a, const struct msg_stamp *b)
 {
-    if (boot_compare(boot, &node->opened) <= 0) return;
-    node->opened = *boot;
-    flock->revision++;
+    int order = boot_compare(&a->boot, &b->boot);
+    return order != 0 ? order < 0 : a->sequence < b->sequence;
 }
 
-static void see_left(struct flock *flock, struct flock_node *node, const struct boot *boot)
+/* A full list has no room for the oldest boots: they were held whole. */
+static bool is_behind(const struct flock_eviction *eviction, const struct msg_stamp *stamp)
+{
+    uint32_t i = 0;
+    while (i < eviction->feeds_count && boot_compare(&eviction->feeds[i].boot, &stamp->boot) < 0)
+        i++;
+    if (i < eviction->feeds_count && boot_equal(&eviction->feeds[i].boot, &stamp->boot))
+        return stamp->sequence > eviction->feeds[i].have;
+    return i > 0 || eviction->feeds_count < FLOCK_FEEDS_MAX;
+}
+
+static bool makes_late(const struct flock_eviction *eviction, const struct msg_stamp *stamp)
+{
+    return !eviction->is_void && id_equal(&eviction->node, &stamp->node) &&
+           is_behind(eviction, stamp) &&
+           (!eviction->has_returned || is_before(stamp, &eviction->returned));
+}
+
+static bool is_late_by(const struct flock *flock, size_t count, const struct msg_stamp *stamp)
+{
+    for (size_t i = 0; i < count; i++)
+        if (makes_late(&flock->evictions[i], stamp)) return true;
+    return false;
+}
+
+static void find_return(const struct flock *flock, struct flock_eviction *eviction)
+{
+    eviction->has_returned = false;
+    for (size_t i = 0; i < flock->returns_count; i++) {
+        const struct flock_return *said = &flock->returns[i];
+        if (!stamp_equal(&said->eviction, &eviction->stamp)) continue;
+        if (!id_equal(&said->entry.node, &eviction->node)) continue;
+        if (eviction->has_returned && !is_before(&said->entry, &eviction->returned)) continue;
+        eviction->has_returned = true;
+        eviction->returned = said->entry;
+    }
+}
+
+/* What follows from the two sets. */
+static void conclude(struct flock *flock)
+{
+    size_t cursor = 0;
+    flock->evictions_revision++;
+    for (struct flock_node *node; (node = map_next(&flock->nodes, &cursor)) != NULL;)
+        node->is_evicted = false;
+    for (size_t i = 0; i < flock->evictions_count; i++) {
+        struct flock_eviction *eviction = &flock->evictions[i];
+        find_return(flock, eviction);
+        eviction->is_void = is_late_by(flock, i, &eviction->stamp);
+        struct flock_node *node = map_get(&flock->nodes, &eviction->node);
+        if (node != NULL && !eviction->is_void && !eviction->has_returned) node->is_evicted = true;
+    }
+}
+
+static enum error apply_evicted(struct flock *flock, const struct msg_stamp *stamp,
+                                const struct msg_evicted *evicted)
+{
+    struct flock_node *node;
+    size_t at = flock->evictions_count, size = evicted->feeds.count * sizeof(struct msg_feed_end);
+    while (at > 0 && stamp_compare(stamp, &flock->evictions[at - 1].stamp) < 0) at--;
+    if (at > 0 && stamp_equal(stamp, &flock->evictions[at - 1].stamp)) return ERROR_NONE;
+    enum error error = node_get(flock, &evicted->node, &node);
+    if (error != ERROR_NONE) return error;
+    struct flock_eviction *grown =
+        memory_grow(flock->memory, flock->evictions, &flock->evictions_capacity,
+                    flock->evictions_count, sizeof *grown);
+    if (grown == NULL) return ERROR_MEMORY;
+    flock->evictions = grown;
+    void *feeds = size > 0 ? memory_take(flock->memory, size) : NULL;
+    if (size > 0 && feeds == NULL) return ERROR_MEMORY;
+    if (size > 0) memcpy(feeds, evicted->feeds.at, size);
+    memmove(grown + at + 1, grown + at, (flock->evictions_count - at) * sizeof *grown);
+    flock->evictions_count++;
+    grown[at] = (struct flock_eviction){.stamp = *stamp,
+                                        .node = evicted->node,
+                                        .cause = evicted->cause,
+                                        .feeds = feeds,
+                                        .feeds_count = evicted->feeds.count};
+    conclude(flock);
+    return ERROR_NONE;
+}
+
+static enum error apply_returned(struct flock *flock, const struct msg_stamp *stamp,
+                                 const struct msg_returned *returned)
+{
+    const struct msg_stamp *evictions = returned->evictions.at;
+    struct flock_node *node;
+    enum error error = node_get(flock, &stamp->node, &node);
+    if (error != ERROR_NONE) return error;
+    node->was_in_step = true;
+    if (returned->evictions.count == 0) return ERROR_NONE;
+    for (uint32_t i = 0; i < returned->evictions.count; i++) {
+        struct flock_return *grown =
+            memory_grow(flock->memory, flock->returns, &flock->returns_capacity,
+                        flock->returns_count, sizeof *grown);
+        if (grown == NULL) return ERROR_MEMORY;
+        flock->returns = grown;
+        grown[flock->returns_count++] = (struct flock_return){evictions[i], *stamp};
+    }
+    conclude(flock);
+    return ERROR_NONE;
+}
+
+/* ---- entries ---- */
+
+static void see_left(struct flock_node *node, const struct boot *boot)
 {
     if (node->has_left && boot_compare(boot, &node->left) <= 0) return;
     node->has_left = true;
     node->left = *boot;
-    flock->revision++;
 }
 
-enum error flock_apply(struct flock *flock, const struct stamped *entry)
+/* An eviction may have come before the first word of the node that it evicts: then its place here
+ * is there already. */
+static enum error apply_member(struct flock *flock, const struct stamped *entry)
 {
     const struct msg_stamp *stamp = &entry->stamp;
     const struct msg_joined *joined = entry->fields;
     struct flock_node *node;
-    if (entry->fields == NULL) return ERROR_NONE;
-    if (entry->kind != MSG_joined && entry->kind != MSG_opened && entry->kind != MSG_left)
-        return ERROR_NONE;
     enum error error =
         node_get(flock, entry->kind == MSG_joined ? &joined->node : &stamp->node, &node);
     if (error != ERROR_NONE) return error;
-    if (entry->kind == MSG_opened) see_opened(flock, node, &stamp->boot);
-    if (entry->kind == MSG_left) see_left(flock, node, &stamp->boot);
+    if (entry->kind == MSG_opened && boot_compare(&stamp->boot, &node->opened) > 0)
+        node->opened = stamp->boot;
+    if (entry->kind == MSG_left) see_left(node, &stamp->boot);
     return ERROR_NONE;
 }
 
+enum error flock_apply(struct flock *flock, const struct stamped *entry)
+{
+    if (entry->fields == NULL) return ERROR_NONE;
+    switch (entry->kind) {
+    case MSG_joined:
+    case MSG_opened:
+    case MSG_left: return apply_member(flock, entry);
+    case MSG_evicted: return apply_evicted(flock, &entry->stamp, entry->fields);
+    case MSG_returned: return apply_returned(flock, &entry->stamp, entry->fields);
+    }
+    return ERROR_NONE;
+}
+
+/* ---- questions ---- */
+
 static bool is_on(const struct flock_node *node)
 {
-    return !node->has_left || boot_compare(&node->opened, &node->left) > 0;
+    return !node->is_evicted && (!node->has_left || boot_compare(&node->opened, &node->left) > 0);
 }
 
 bool flock_has(const struct flock *flock, const struct id *id)
@@ -92,14 +222,40 @@ size_t flock_count(const struct flock *flock)
     return count;
 }
 
+bool flock_was_in_step(const struct flock *flock, const struct id *id)
+{
+    size_t cursor = 0;
+    const struct flock_node *node = id == NULL ? NULL : map_get(&flock->nodes, id);
+    if (id != NULL) return node != NULL && node->was_in_step;
+    while ((node = flock_next(flock, &cursor)) != NULL && !node->was_in_step) continue;
+    return node != NULL;
+}
+
+bool flock_is_evicted(const struct flock *flock, const struct id *id)
+{
+    const struct flock_node *node = map_get(&flock->nodes, id);
+    return node != NULL && node->is_evicted;
+}
+
+bool flock_is_late(const struct flock *flock, const struct msg_stamp *stamp)
+{
+    return is_late_by(flock, flock->evictions_count, stamp);
+}
+
 uint64_t flock_digest(const struct flock *flock)
 {
     uint64_t digest = 0;
     size_t cursor = 0;
     for (const struct flock_node *node; (node = map_next(&flock->nodes, &cursor)) != NULL;) {
         uint64_t words[] = {node->opened.counter, node->opened.random, node->left.counter,
-                            node->left.random, node->has_left};
+                            node->left.random,    node->has_left,      node->was_in_step};
         digest += hash64(words, sizeof words, hash64(&node->id, sizeof node->id, 7));
+    }
+    for (size_t i = 0; i < flock->evictions_count; i++) {
+        const struct flock_eviction *eviction = &flock->evictions[i];
+        uint64_t seed = hash64(&eviction->node, sizeof eviction->node, eviction->is_void);
+        digest += hash64(&(uint64_t){stamp_hash(&eviction->stamp)}, sizeof(uint64_t), seed);
+        if (eviction->has_returned) digest += stamp_hash(&eviction->returned);
     }
     return digest;
 }

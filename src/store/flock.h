@@ -1,7 +1,17 @@
-/* Who belongs to the flock, as the log tells: a fold over the entries joined, opened and left
- * that does not depend on the order of arrival. A node is on the roster from the first word of it
- * (its sponsor's `joined`, its own `opened`) until its `left`, and again from a later boot's
- * `opened` on. That a node is dead changes nothing here: it is waited for (design, section 7). */
+/* Who belongs to the flock, as the log tells: a fold over the entries joined, opened, left, evicted
+ * and returned that does not depend on the order of arrival.
+ *
+ *   joined by its sponsor, or its own opened -> ON --left--> off --a later boot's opened--> ON
+ *                                               ON --evicted--> off --returned--> ON
+ *
+ * That a node is dead changes nothing here: it is waited for (design, section 7), until it is
+ * evicted. An eviction says how far its author held the feeds of the node. What the node wrote
+ * behind that is *late*, until it says that it knows of the eviction (returned): late entries count
+ * like others, but for one thing: against what who stayed had made final they weigh nothing
+ * (tasks/ends.c).
+ *
+ * Of mutual evictions the least stands: one whose author was evicted by a lesser one, and whose
+ * entry is late by that, is void. */
 #ifndef STORE_FLOCK_H
 #define STORE_FLOCK_H
 
@@ -10,29 +20,64 @@
 #include "base/memory.h"
 #include "wire/stamp.h"
 
+enum {
+    FLOCK_FEEDS_MAX = 1024,  /* of one eviction: the cap in messages.def */
+    FLOCK_RETURNS_MAX = 256, /* of one returned: as there */
+};
+
 struct flock_node {
     struct id id;
     struct boot opened; /* the newest; zeros = none known yet */
     struct boot left;   /* the newest that left */
     bool has_left;
+    bool was_in_step; /* it has said `returned`, of an eviction or of none: no newcomer any more */
+    bool is_evicted;  /* by an eviction that stands, and it has not returned */
+};
+
+struct flock_eviction {
+    struct msg_stamp stamp;
+    struct id node;
+    uint8_t cause;
+    struct msg_feed_end *feeds; /* owned; how far each feed was held, oldest boot first */
+    uint32_t feeds_count;
+    bool is_void;
+    bool has_returned;
+    struct msg_stamp returned; /* the node's first entry that says that it knows */
+};
+
+/* "I know of this eviction", by whomever. */
+struct flock_return {
+    struct msg_stamp eviction;
+    struct msg_stamp entry;
 };
 
 struct flock {
     struct memory *memory;
     struct map nodes;
-    uint64_t revision; /* grows with every change */
+    struct flock_eviction *evictions; /* in total order */
+    size_t evictions_count, evictions_capacity;
+    struct flock_return *returns; /* in order of arrival */
+    size_t returns_count, returns_capacity;
+    uint64_t evictions_revision; /* grows with every eviction and return */
 };
 
 void flock_init(struct flock *flock, struct memory *memory);
 void flock_deinit(struct flock *flock);
-/* Folds one entry; kinds that are not of the roster are ignored. ERROR_MEMORY (then it is void). */
+/* Folds one entry; kinds that are not of the roster are ignored. ERROR_MEMORY (then the fold is
+ * void). */
 enum error flock_apply(struct flock *flock, const struct stamped *entry) MUST_USE;
 
+/* Is it on the roster? */
 bool flock_has(const struct flock *flock, const struct id *id);
-/* Those that are on it, in no order that means anything: start with *cursor = 0; NULL at the end.
- */
+/* Has it ever been in step with the flock, as it says itself? NULL: has anybody on the roster? */
+bool flock_was_in_step(const struct flock *flock, const struct id *id);
+bool flock_is_evicted(const struct flock *flock, const struct id *id);
+/* Those on the roster, in no order that means anything: start with *cursor = 0; NULL at the
+ * end. */
 const struct flock_node *flock_next(const struct flock *flock, size_t *cursor);
 size_t flock_count(const struct flock *flock);
+/* Was this entry written behind an eviction of its author that stands, and before he returned? */
+bool flock_is_late(const struct flock *flock, const struct msg_stamp *stamp);
 /* Order-independent. */
 uint64_t flock_digest(const struct flock *flock);
 

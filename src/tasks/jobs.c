@@ -21,6 +21,7 @@
 #include "tasks/claims.h"
 #include "tasks/copy.h"
 #include "tasks/counts.h"
+#include "tasks/ends.h"
 #include "tasks/owners.h"
 #include "tasks/pending.h"
 
@@ -109,7 +110,7 @@ static void job_put(struct jobs *jobs, struct job *job)
     tasks_put(jobs, job, TASK_REDUCE);
     pending_put_all(jobs, job);
     memory_put(jobs->memory, job->spec_memory, job->spec_memory_size);
-    copy_slice_put(jobs->memory, &job->error);
+    ends_put_all(jobs, job);
     if (job->tally != NULL) memory_put(jobs->memory, job->tally, job->tally_size);
     memory_put(jobs->memory, job, sizeof *job);
 }
@@ -256,38 +257,26 @@ static void tasks_ended(struct jobs *jobs, struct job *job, enum task_kind kind)
             attempt_job_ended(jobs, attempt);
 }
 
-static bool ended_outweighs(const struct msg_ended *ended, const struct msg_stamp *stamp,
-                            const struct job *job)
-{
-    if (job->outcome == JOB_RUNNING) return true;
-    if (ended->outcome != job->outcome) return ended->outcome < job->outcome;
-    return stamp_compare(stamp, &job->ended) < 0;
-}
-
 static enum error apply_ended(struct jobs *jobs, const struct msg_stamp *stamp,
                               const struct msg_ended *ended)
 {
     struct job *job;
-    struct slice text;
+    bool is_first = false;
     if (ended->outcome < JOB_DONE || ended->outcome > JOB_KILLED) return ERROR_NONE;
     enum error error = job_get(jobs, &ended->job, &job);
-    if (error != ERROR_NONE || !ended_outweighs(ended, stamp, job)) return error;
-    if (!copy_slice(jobs->memory, ended->text, &text)) return ERROR_MEMORY;
-    copy_slice_put(jobs->memory, &job->error);
-    bool is_first = job->outcome == JOB_RUNNING;
-    job->outcome = (enum job_outcome)ended->outcome;
-    job->ended = *stamp;
-    job->ended_cause = (enum cause)ended->cause;
-    job->manifest = ended->manifest;
-    job->output_size = ended->size;
-    job->ended_wall_ms = ended->wall_ms;
-    job->error = text;
-    job->is_final = false;
+    if (error == ERROR_NONE) error = ends_apply(jobs, job, stamp, ended, &is_first);
+    if (error != ERROR_NONE) return error;
     job_changed(jobs, job);
     if (!is_first) return ERROR_NONE;
     tasks_ended(jobs, job, TASK_MAP);
     tasks_ended(jobs, job, TASK_REDUCE);
     return ERROR_NONE;
+}
+
+void jobs_reconsider(struct jobs *jobs)
+{
+    for (struct job *job = jobs->all; job != NULL; job = job->next)
+        if (ends_reconsider(jobs, job)) job_changed(jobs, job);
 }
 
 static enum error apply_tallied(struct jobs *jobs, const struct msg_stamp *stamp,

@@ -12,7 +12,8 @@
  *              total order
  *   committed  the least done, in total order, that no lost names
  *
- * `ended` entries join as done over failed over killed, then the least; once any is folded, the
+ * `ended` entries join as timely over late (ends.c), then done over failed over killed, then the
+ * least; once any is folded, the
  * job's other entries no longer count: what still ran is RELEASED with JOB_ENDED, and only the
  * winning ended entry is in the digest (normal form). The tasks stay in
  * memory, for status and explain.
@@ -24,6 +25,7 @@
  *   pending  entries that wait for a job entry
  *   counts   what programs counted
  *   logged   where longer logs are
+ *   ends     which of several `ended` counts
  *   task     questions about one task */
 #ifndef TASKS_JOBS_H
 #define TASKS_JOBS_H
@@ -36,6 +38,8 @@
 
 struct count;
 struct logged;
+struct end;
+struct flock;
 struct owner;
 struct pending;
 
@@ -126,6 +130,7 @@ struct job {
     struct msg_block_ref manifest; /* of the output */
     uint64_t output_size;
     struct slice error;           /* owned copy of the ended text */
+    struct end *other_ends;       /* `ended` entries that do not count (ends.h) */
     struct msg_tallied *tally;    /* its counters; owned; NULL = not summed up yet */
     size_t tally_size;
     struct msg_stamp tally_stamp;
@@ -145,6 +150,7 @@ struct jobs {
     struct map owners;            /* struct owner_node by id: newest opened boot, dead marks */
     struct map pending;           /* struct pending by stamp: those of all jobs */
     uint64_t revision;            /* grows with every change of any job */
+    const struct flock *flock;    /* its user's: who is evicted (borrowed); NULL = nobody */
     int64_t now;                  /* its user's clock: attempts are stamped, nothing reads it */
 };
 
@@ -154,6 +160,9 @@ void jobs_deinit(struct jobs *jobs);
 /* Folds one entry; kinds that are not of tasks are ignored. ERROR_MEMORY (then the fold is
  * void). */
 enum error jobs_apply(struct jobs *jobs, const struct stamped *entry) MUST_USE;
+
+/* Who is evicted has changed in jobs->flock: which `ended` counts may be another one. */
+void jobs_reconsider(struct jobs *jobs);
 
 /* Forgets the tasks of a job that has ended; its counts stay as they are. Entries about them are
  * ignored from now on: they count for nothing in normal form. */

@@ -15,7 +15,7 @@
 enum {
     NODES = 5,
     SEEDS = 10,        /* a run takes some 10 ms */
-    CANARY_SEEDS = 40, /* within which a planted bug must show */
+    CANARY_SEEDS = 150, /* within which a planted bug must show */
 };
 
 static struct sim_options options_of(uint64_t seed)

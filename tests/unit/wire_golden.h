@@ -564,6 +564,16 @@ static const struct golden goldens[] = {
      "10ae05d6942e29acf8bb00fd6ec5965b0f2361e74d75f28dc57ae7182985719d3c8fc8afd5a9c5b2f1ea0d0f"
      "df579b97df0ea1a98eddea31f3769f39a5317182dd1eba68e35baab92628344fadac248fb6828bc05fcc9ff8"
      "2c7eb0d18cb105e2f410538c75d50a3bb362882e89ef6d941311f1d2b2"},
+    {"evict_ask", 0xb4d008fc4b689316,
+     "7556e427a0c8689ebee98e2f1192bba7"},
+    {"evict_agree", 0xd37e95c92a6efdea,
+     "d848c16a3afbcf915554202ece88acdc"},
+    {"feed_end", 0xb98bb327d53a9208,
+     "f1dd045e91891a9e47ee6ee59bc3b0fc8113"},
+    {"evicted", 0xb8f08769392a2253,
+     "949c86481b1bbd855b4fa6611a9b18f3c001aca3ff8fbffeba3e74c2fb2523fa548ef00f"},
+    {"returned", 0xaa22c455566a1cd3,
+     "0186a1dd02898ec95e488f7733c7113b57e719f6dfde8ce7eb85d7f7a90181beb20faf8a7d8dc09c08"},
 };
 
 #endif
