@@ -68,8 +68,14 @@ check "a living one is not forgotten" eval '! ctl forget node4 2>/dev/null'
 check "the dead one is" ctl -q forget node5
 gone_from_list() { [ "$(AT=${ADDR[2]} ctl members -o json | jq length)" = 4 ]; }
 check "forgotten: it is on no list" wait_for 20 gone_from_list
+check "forgotten: and off the roster" eval 'AT=${ADDR[2]} ctl events | grep -q "evicted: node5 .* someone made the flock forget it"'
+short=$(AT=${ADDR[1]} ctl submit -q -m cat -i "$DIR/input")
+is_final() { [ "$(AT=${ADDR[1]} ctl status "$short" -o json | jq .final)" = true ]; }
+check "forgotten: what ends without it becomes final" wait_for 30 is_final
 net_start 5
 check "forgotten, and back: welcome" wait_for 20 all_hold 5 alive 1 2 3 4
+has_returned() { AT=${ADDR[2]} ctl events | grep -q 'node5 .*returned: it knows of 1 eviction'; }
+check "forgotten, and back: a newcomer on the roster" wait_for 20 has_returned
 
 for _ in 1 2 3; do
   kill -STOP "${PID[4]}"
