@@ -23,7 +23,7 @@ enum {
     SERVICE_HALF = 10 * SECOND, /* longer than most tasks, shorter than anyone waits gladly */
     SERVICE_UNIT_MS = 100,      /* below it all jobs had alike */
     TICKETS_UNIT = 1 << 20,
-    DEFERS_MAX = 10 * SECOND,   /* far above the time in which a claim is heard of */
+    DEFERS_MAX = 10 * SECOND,        /* far above the time in which a claim is heard of */
     FAR_MAX = 8,                     /* of them, such as others are first in line for */
     BUNDLE_FIRST = 8,                /* brief tasks claimed at once, to begin with */
     BUNDLE_BRIEF = 10 * MILLISECOND, /* they took less: more at once next time */
@@ -79,7 +79,7 @@ static void start(struct node *node, struct work *work, const struct schedule_pi
                                 .claim = *claim,
                                 .is_copy = cause_is_copy(pick->cause),
                                 .cpus = is_ahead ? 0 : cpus_of(node, work),
-                                .memory = room_wanted(work->job),
+                                .memory = is_ahead ? 0 : room_wanted(work->job),
                                 .is_brief = work->is_brief,
                                 .is_doubted = is_doubted(work, pick),
                                 .is_remote = pick->kind == TASK_MAP &&
