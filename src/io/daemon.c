@@ -318,6 +318,7 @@ static bool open_node(struct daemon *daemon, const struct address *joins, size_t
         options->memory_size != 0 ? options->memory_size : machine_memory() / 4 * 3;
     config.confinement = daemon->confinement.parts;
     config.scrub_every = options->scrub_every;
+    config.details_kept = options->details_kept;
     config.pin_length = options->pin_length;
     config.slots = options->slots != 0 ? options->slots : (uint16_t)uv_available_parallelism();
     randombytes_buf(&config.seed, sizeof config.seed);

@@ -35,6 +35,8 @@ static const char help[] =
     "      --scrub DUR             a walk that reads all blocks takes so long, as 12h or 7d (24h)\n"
     "      --pin DUR               a block that was uploaded or promised stays so long for what\n"
     "                              will want it (1h)\n"
+    "      --keep DUR              an ended job's tasks, their logs, and the input of a failed or\n"
+    "                              killed one stay so long (10m)\n"
     "      --prefetch SIZE         of map outputs are fetched ahead for reduces to come; 0: none "
     "(1G)\n"
     "      --http off              no HTTP in this version\n"
@@ -69,6 +71,7 @@ enum {
     OPTION_MEM,
     OPTION_KEY_FILE,
     OPTION_SCRUB,
+    OPTION_KEEP,
     OPTION_PIN,
     OPTION_PREFETCH,
     OPTION_HTTP,
@@ -95,6 +98,7 @@ static const struct option table[] = {
     {"mem", required_argument, NULL, OPTION_MEM},
     {"key-file", required_argument, NULL, OPTION_KEY_FILE},
     {"scrub", required_argument, NULL, OPTION_SCRUB},
+    {"keep", required_argument, NULL, OPTION_KEEP},
     {"pin", required_argument, NULL, OPTION_PIN},
     {"prefetch", required_argument, NULL, OPTION_PREFETCH},
     {"http", required_argument, NULL, OPTION_HTTP},
@@ -403,6 +407,7 @@ static enum options_verdict take_one(struct options *options, int option)
     case OPTION_SLOTS: return set_slots(options, optarg);
     case OPTION_MEM: return set_memory(options, optarg);
     case OPTION_KEY_FILE: options->key_file = optarg; return OPTIONS_RUN;
+    case OPTION_KEEP: return take_duration("--keep", optarg, &options->details_kept);
     case OPTION_SCRUB: return take_duration("--scrub", optarg, &options->scrub_every);
     case OPTION_PIN: return take_duration("--pin", optarg, &options->pin_length);
     case OPTION_PREFETCH: return set_prefetch(options, optarg);

@@ -271,6 +271,13 @@ void answers_tasks(struct node *node, uint64_t stream, const struct msg_ask_task
         }
     }
     if (job == NULL) return;
+    if (job->is_trimmed) {
+        control_error(node, stream, ask->request, CODE_NOT_FOUND,
+                      "the tasks of %s are forgotten: it ended longer ago than mrnode --keep says; "
+                      "how it ended: mrctl status %s",
+                      job->name, job->name);
+        return;
+    }
     reply.job_name = slice_string(job->name);
     reply.attempts = (struct list){rows, count};
     links_send(node, stream, &wire_say_tasks, &reply);
