@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What stays after a job's end, and for how long; and that what is free waits for who is away. Three nodes on loopback, --keep 5s.
+# What stays after a job's end, and for how long; and that what is free waits for who is away (LONG=1: that takes minutes). Three
+# nodes on loopback, --keep 5s.
 . "$(dirname "$0")/../lib/flock.sh"
 flock_begin retention
 for n in 1 2 3; do flock_start $n --keep 5s || not_ok "node $n starts"; done
@@ -14,6 +15,13 @@ check "the input of a job that is done goes" wait_for 60 none
 check "its output stays" [ "$(ctl cat lines)" = 200000 ]
 no_scratch() { [ -z "$(find "$DIR"/node*/scratch -mindepth 1 -maxdepth 1)" ]; }
 check "its scratch is gone everywhere" wait_for 10 no_scratch
+has() { [ "$(blocks "$1" 200)" = 3 ]; }
+ctl put -q "$DIR/numbers" again --split 400K
+check "each node has the blocks again" wait_for 30 eval 'has 1 && has 2 && has 3'
+ctl rm -q again
+check "while all are there they go" wait_for 45 none
+
+[ -n "${LONG:-}" ] || { skip "what takes minutes: LONG=1"; flock_end; }
 forgotten() { ctl tasks "$job" 2>&1 | grep -q 'are forgotten'; }
 check "its tasks are forgotten, and that is said" wait_for 120 forgotten
 check "its outcome is not" [ "$(job_field "$job" state)" = done ]
@@ -26,7 +34,6 @@ check "and goes after --keep" wait_for 120 none
 
 # ---- what is free waits for who is away, but not for ever ----
 ctl put -q "$DIR/numbers" numbers --split 400K
-has() { [ "$(blocks "$1" 200)" = 3 ]; }
 check "each node has the blocks" wait_for 30 eval 'has 1 && has 2 && has 3'
 flock_kill 3
 AT=${ADDR[1]} ctl rm -q numbers
@@ -39,8 +46,4 @@ away() { [ "$(blocks 12 200)" = 0 ]; }
 check "for a minute" wait_for 120 away
 flock_start 3 --keep 5s || not_ok "node 3 starts again"
 check "who comes back lets go, too" wait_for 60 none
-ctl put -q "$DIR/numbers" again --split 400K
-check "each node has the blocks again" wait_for 30 eval 'has 1 && has 2 && has 3'
-ctl rm -q again
-check "while all are there they go" wait_for 45 none
 flock_end
