@@ -11,6 +11,7 @@
 #include "ctl/notice.h"
 #include "ctl/quantity.h"
 #include "ctl/table.h"
+#include "ctl/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,8 +51,13 @@ static int put_once(struct session *session, const struct options *options,
 {
     struct dataset dataset;
     struct wire_message reply;
-    struct dataset_plan plan = {
-        .inputs = inputs, .split_size = options->split_size, .records = options->records};
+    struct stat status;
+    const char *path = options->arguments.items[0];
+    bool is_tree = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    struct dataset_plan plan = {.inputs = inputs,
+                                .split_size = options->split_size,
+                                .records = options->records,
+                                .tree = is_tree && inputs->count > 0 ? path : NULL};
     *is_lost = false;
     int code = dataset_make(&dataset, session, &plan);
     if (code != EXIT_OK) return code;
@@ -148,7 +154,11 @@ int mrctl_get(const struct options *options)
         code = download_dataset(session, name, STDOUT_FILENO);
     } else {
         char *target = target_of(path, name);
-        code = get_file(session, name, target);
+        struct tree tree;
+        code = tree_read(&tree, session, name);
+        if (code == EXIT_OK && tree.count > 0) code = tree_get(&tree, session, name, target);
+        else if (code == EXIT_OK) code = get_file(session, name, target);
+        tree_free(&tree);
         free(target);
     }
     session_close(session);

@@ -49,6 +49,7 @@ struct making {
     uint32_t files_count;
     struct msg_shared_file *shared; /* those of them that all nodes share */
     uint32_t shared_count;
+    struct msg_tree_file *tree; /* of plan.tree: of each input; NULL: none */
     size_t named; /* the input of the last of them; SIZE_MAX: none */
     enum records records;
     uint64_t record_size;
@@ -197,6 +198,11 @@ static int send_descriptor(struct making *making, int fd, const struct input *in
         if (got == 0) break;
         if (!input->is_rereadable) making->has_consumed = true;
         code = take_bytes(making, slice_of(making->buffer, (size_t)got), index, &offset);
+    }
+    if (making->tree != NULL) {
+        const char *path = input->name + strlen(making->plan->tree);
+        making->tree[index] =
+            (struct msg_tree_file){slice_string(path + strspn(path, "/")), offset};
     }
     return code == EXIT_OK ? end_input(making, input, offset) : code;
 }
@@ -351,9 +357,14 @@ static int send_manifest(struct making *making, struct dataset *dataset)
         .blocks = {making->blocks, (uint32_t)making->count},
     };
     struct msg_shared_manifest shared = {manifest, {making->shared, making->shared_count}};
-    bool is_shared = making->shared_count > 0;
-    const struct wire_schema *schema = is_shared ? &wire_shared_manifest : &wire_manifest;
-    const void *fields = is_shared ? (const void *)&shared : &manifest;
+    struct msg_tree_manifest tree = {manifest,
+                                     {making->tree, (uint32_t)making->plan->inputs->count}};
+    const struct wire_schema *schema = making->shared_count > 0 ? &wire_shared_manifest
+                                       : making->tree != NULL   ? &wire_tree_manifest
+                                                                : &wire_manifest;
+    const void *fields = making->shared_count > 0 ? (const void *)&shared
+                         : making->tree != NULL   ? (const void *)&tree
+                                                  : &manifest;
     size_t size = wire_packed_size(schema, fields);
     void *bytes = malloc(size);
     if (bytes == NULL) abort();
@@ -519,6 +530,8 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
     making.buffer = malloc(READ_SIZE);
     making.files = calloc(inputs->count + 1, sizeof *making.files);
     making.shared = calloc(inputs->count + 1, sizeof *making.shared);
+    if (plan->tree != NULL) making.tree = calloc(inputs->count + 1, sizeof *making.tree);
+    if (plan->tree != NULL && making.tree == NULL) abort();
     dataset->files = calloc(files_count + 1, sizeof *dataset->files);
     if (making.buffer == NULL || making.files == NULL || making.shared == NULL ||
         dataset->files == NULL)
@@ -543,6 +556,7 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
     free(making.buffer);
     free(making.files);
     free(making.shared);
+    free(making.tree);
     free(making.blocks);
     if (code != EXIT_OK) dataset_deinit(dataset);
     return code;

@@ -21,6 +21,7 @@ struct dataset_plan {
     const struct inputs *inputs;
     uint64_t split_size;       /* 0: chosen from the size and the flock's slots */
     const char *records;       /* as --records; NULL: lines */
+    const char *tree;          /* the directory whose files the inputs are; NULL: none */
     const struct words *files; /* of the job (-f): stored whole; NULL: none */
     bool may_keep;             /* small, it may go with the submission instead */
 };

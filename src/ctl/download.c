@@ -36,6 +36,8 @@ struct holder {
 struct download {
     struct session *session;
     int fd;
+    int (*take)(void *context, struct slice bytes); /* instead of fd; NULL: to fd */
+    void *context;
     bool has_written;
     bool is_closed;      /* the reader hung up, or has what he wanted: done, quietly */
     uint64_t lines_left; /* of head; 0: all */
@@ -67,6 +69,7 @@ static size_t cut_lines(struct download *download, const uint8_t *at, size_t cou
 static int put_bytes(struct download *download, const uint8_t *at, size_t count)
 {
     if (download->lines_left > 0) count = cut_lines(download, at, count);
+    if (download->take != NULL) return download->take(download->context, slice_of(at, count));
     while (count > 0) {
         ssize_t put = write(download->fd, at, count);
         if (put < 0 && errno == EINTR) continue;
@@ -394,6 +397,17 @@ int download_lines(struct session *session, const char *name, int fd, uint64_t l
     struct download *download = download_open(session);
     download->fd = fd;
     download->lines_left = lines;
+    int code = put_all(download, name);
+    download_close(download);
+    return code;
+}
+
+int download_to(struct session *session, const char *name, void *context,
+                int (*take)(void *context, struct slice bytes))
+{
+    struct download *download = download_open(session);
+    download->take = take;
+    download->context = context;
     int code = put_all(download, name);
     download_close(download);
     return code;

@@ -136,6 +136,10 @@ static bool take_fields(struct manifest *manifest, const struct wire_message *me
         const struct msg_shared_manifest *fields = message->fields;
         manifest->fields = fields->manifest;
         manifest->shared = fields->shared;
+    } else if (message->type == MSG_tree_manifest) {
+        /* Which bytes are which file's concerns who gets them alone. */
+        manifest->fields = ((const struct msg_tree_manifest *)message->fields)->manifest;
+        manifest->shared = (struct list){0};
     } else {
         return false;
     }

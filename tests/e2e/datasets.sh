@@ -67,6 +67,19 @@ mkdir "$DIR/some"
 check "a file without a line end among many" ctl put -q "$DIR/some" some
 check "ends its block: nothing is glued together" eval 'ctl run -q -m "grep -c -x \"no line end\" || true" -i data:some | grep -qx 1'
 
+# ---- directories come back as directories ----
+mkdir -p "$DIR/dir/b/c" "$DIR/dir/z"
+seq 1 70000 >"$DIR/dir/b/c/large"; printf x >"$DIR/dir/b/small"; : >"$DIR/dir/a empty"; : >"$DIR/dir/z/empty"; seq 9 >"$DIR/dir/z/..odd"
+check "a directory" ctl put -q "$DIR/dir/" dir --split 64K
+check "comes back as one, its files as they were" eval 'ctl get dir "$DIR/dir.back" && diff -r "$DIR/dir" "$DIR/dir.back"'
+ctl get dir "$DIR/dir.back/z/..odd" 2>"$DIR/err"
+check "not over a file" eval '[ $? = 1 ]; says "..odd" && [ "$(cat "$DIR/dir.back/z/..odd")" = "$(seq 9)" ]'
+check "nor leaves anything when it can't" eval '! ls -d "$DIR"/dir.back/z/*.tmp 2>/dev/null'
+check "into a directory that is there: in it, by its name" eval 'mkdir "$DIR/into" && ctl get dir "$DIR/into" && diff -r "$DIR/dir" "$DIR/into/dir"'
+check "$FILES tiny files come back, though they share blocks" eval 'ctl get tiny "$DIR/tiny.back" && diff -r "$DIR/tiny" "$DIR/tiny.back"'
+check "a job reads it as any other dataset" eval '[ "$(ctl run -q -m cat -i data:dir | wc -c)" = "$(cat "$DIR"/dir/b/c/large "$DIR"/dir/b/small "$DIR"/dir/z/..odd | wc -c)" ]'
+check "a file stays a file" eval 'ctl get numbers "$DIR/numbers.back" 2>/dev/null || ctl get many "$DIR/numbers.back" && cmp -s "$DIR/numbers" "$DIR/numbers.back"'
+
 # ---- head, du ----
 check "head: ten lines" eval '[ "$(ctl head stdin)" = "$(seq 1 10)" ]'
 check "head --lines 100000: over several blocks" eval 'ctl head stdin --lines 100000 | cmp -s - <(seq 1 100000)'

@@ -166,6 +166,15 @@ static const struct golden goldens[] = {
      "feb5ec03cff1dae70af78ec6b8e0a3e30b00"},
     {"task_shared", 0x362ad1be224349ca,
      "0003e7bcf8bccc01"},
+    {"tree_file", 0xacf5d3ed8e71137f,
+     "2b459bfc3eb3f58a9b657cde7917345fa83c956addb99d390e1e64544d396e1b0b3cdb96b53c71e715e4adb5"
+     "efbbefae8818"},
+    {"tree_manifest", 0x1a75aa6c02f025b4,
+     "03315390ea742956b05dd609748413807c84bd7c9f09824bd62d34bb8c923365a26e32f7cdb0979b8b219f06"
+     "c65645da63e4071a73b8c699387f71a11f2cdd2465a7b2a4c855dfdd6c506f41f9821b3f2dc699e5a6b9cffb"
+     "2864b8ccb5b474903fb4a574926889fb2bf002ce16c66ee71884b8c336ca5ffc67df15aa343843a3e1b87142"
+     "e07899bbd4eea0acb165e0e7faf809ddd4d90782f1c0af5641693f2ef9760f737fbaa3486a0053d1e0361cd1"
+     "a478c9e2fac80388acb8c3e3fbbfd00181b388b808daf1907900"},
     {"manifest_block", 0xde3698476adc59a7,
      "74dad6ecfe20f9a8ce6130f35a13647cc82e6ac0a9b43e32661d42e387cea549e4accf9d011b97c5ae90fa01"},
     {"manifest", 0x89f7a69f326c42aa,

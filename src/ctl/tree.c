@@ -1,0 +1,213 @@
+/* Directories out of the flock (tree.h). Who put the dataset chose the names of its files, and need
+ * not be a friend: a name with "..", an absolute one, one that leads through a symbolic link would
+ * write where nobody wanted it. So names are checked, and each component is opened from the one
+ * above without following links. The directory grows beside its place, and is moved there at the
+ * end. */
+#include "ctl/tree.h"
+
+#include "ctl/dataset.h"
+#include "ctl/download.h"
+#include "ctl/exits.h"
+#include "ctl/notice.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    EXPANSION = 16, /* of a packed list when it is decoded */
+    COMPONENT_MAX = 255,
+    DESCRIPTORS = 16, /* of nftw */
+};
+
+/* ---- which files ---- */
+
+int tree_read(struct tree *tree, struct session *session, const char *name)
+{
+    struct msg_name_row row;
+    *tree = (struct tree){0};
+    int code = dataset_find(session, name, &row);
+    if (code == EXIT_NOT_FOUND) notice_line("no dataset is named %s; see: mrctl ls", name);
+    if (code != EXIT_OK) return code;
+    struct msg_dataset_block list = {.block = {.block = row.manifest}};
+    struct download *download = download_open(session);
+    struct slice bytes;
+    struct wire_message message;
+    if (download_block(download, &list, &bytes)) {
+        size_t size = bytes.count * EXPANSION + 65536;
+        uint8_t *memory = malloc(bytes.count + size + 16);
+        if (memory == NULL) abort();
+        size_t start = (bytes.count + 15) & ~(size_t)15;
+        if (bytes.count > 0) memcpy(memory, bytes.at, bytes.count);
+        struct slice input = slice_of(memory, bytes.count);
+        struct arena arena;
+        arena_init(&arena, memory + start, size);
+        tree->memory = memory;
+        if (wire_unpack(&input, &message, &arena) == NULL && message.type == MSG_tree_manifest) {
+            const struct msg_tree_manifest *fields = message.fields;
+            tree->files = fields->tree.at;
+            tree->count = fields->tree.count;
+        }
+    }
+    download_close(download);
+    return EXIT_OK; /* without the list it is but bytes */
+}
+
+void tree_free(struct tree *tree)
+{
+    free(tree->memory);
+    *tree = (struct tree){0};
+}
+
+bool tree_is_safe(struct slice path)
+{
+    if (path.count == 0 || path.count > 4096) return false;
+    for (size_t at = 0; at <= path.count;) {
+        const uint8_t *start = path.at + at;
+        const uint8_t *slash = memchr(start, '/', path.count - at);
+        size_t count = slash == NULL ? path.count - at : (size_t)(slash - start);
+        if (count == 0 || count > COMPONENT_MAX || memchr(start, '\0', count) != NULL) return false;
+        if (start[0] == '.' && (count == 1 || (count == 2 && start[1] == '.'))) return false;
+        at += count + 1;
+    }
+    return true;
+}
+
+/* ---- writing them ---- */
+
+struct unpacking {
+    const struct tree *tree;
+    const char *target; /* for people */
+    int root;
+    size_t next;
+    int fd; /* of the file before; -1 */
+    uint64_t left;
+};
+
+static int cannot(const struct unpacking *unpacking, struct slice path)
+{
+    notice_line("%s/%.*s: %s", unpacking->target, (int)path.count, (const char *)path.at,
+                strerror(errno));
+    return EXIT_JOB_FAILED;
+}
+
+/* The file, all directories above it made; -1 with errno. */
+static int open_below(int root, struct slice path)
+{
+    int above = dup(root);
+    char component[COMPONENT_MAX + 1];
+    for (size_t at = 0; above >= 0;) {
+        const uint8_t *slash = memchr(path.at + at, '/', path.count - at);
+        size_t count = slash == NULL ? path.count - at : (size_t)(slash - (path.at + at));
+        memcpy(component, path.at + at, count);
+        component[count] = '\0';
+        if (slash != NULL && mkdirat(above, component, 0777) != 0 && errno != EEXIST) break;
+        int flags = slash != NULL ? O_RDONLY | O_DIRECTORY : O_WRONLY | O_CREAT | O_EXCL;
+        int inner = openat(above, component, flags | O_NOFOLLOW | O_CLOEXEC, 0666);
+        int number = errno;
+        close(above);
+        errno = number;
+        if (slash == NULL || inner < 0) return inner;
+        above = inner;
+        at += count + 1;
+    }
+    int number = errno;
+    if (above >= 0) close(above);
+    errno = number;
+    return -1;
+}
+
+static int close_file(struct unpacking *unpacking)
+{
+    int fd = unpacking->fd;
+    unpacking->fd = -1;
+    if (fd < 0 || close(fd) == 0) return EXIT_OK;
+    return cannot(unpacking, unpacking->tree->files[unpacking->next - 1].path);
+}
+
+/* Files whose bytes have all come are closed; then the next one with any is open. */
+static int go_on(struct unpacking *unpacking)
+{
+    int code = EXIT_OK;
+    while (code == EXIT_OK && unpacking->left == 0) {
+        code = close_file(unpacking);
+        if (code != EXIT_OK || unpacking->next == unpacking->tree->count) return code;
+        const struct msg_tree_file *file = &unpacking->tree->files[unpacking->next++];
+        unpacking->fd = open_below(unpacking->root, file->path);
+        if (unpacking->fd < 0) return cannot(unpacking, file->path);
+        unpacking->left = file->size;
+    }
+    return code;
+}
+
+static int take(void *context, struct slice bytes)
+{
+    struct unpacking *unpacking = context;
+    int code = EXIT_OK;
+    while (bytes.count > 0 && code == EXIT_OK) {
+        code = go_on(unpacking);
+        if (code != EXIT_OK || unpacking->left == 0) break; /* more than its files say */
+        size_t count = bytes.count < unpacking->left ? bytes.count : (size_t)unpacking->left;
+        ssize_t done = write(unpacking->fd, bytes.at, count);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return cannot(unpacking, unpacking->tree->files[unpacking->next - 1].path);
+        unpacking->left -= (uint64_t)done;
+        bytes = slice_of(bytes.at + done, bytes.count - (size_t)done);
+    }
+    return code;
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status;
+    (void)kind;
+    (void)place;
+    (void)remove(path);
+    return 0;
+}
+
+static int check_names(const struct tree *tree, const char *name)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        if (tree_is_safe(tree->files[i].path)) continue;
+        notice_line("%s: a file in it has the name \"%.*s\", which leads elsewhere; see: mrctl cat",
+                    name, (int)tree->files[i].path.count, (const char *)tree->files[i].path.at);
+        return EXIT_JOB_FAILED;
+    }
+    return EXIT_OK;
+}
+
+int tree_get(const struct tree *tree, struct session *session, const char *name, const char *target)
+{
+    char *temporary = NULL;
+    struct unpacking unpacking = {.tree = tree, .target = target, .fd = -1};
+    int code = check_names(tree, name);
+    if (code != EXIT_OK) return code;
+    if (asprintf(&temporary, "%s.tmp", target) < 0) abort();
+    if (mkdir(temporary, 0777) != 0 ||
+        (unpacking.root = open(temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
+        notice_line("%s: %s", temporary, strerror(errno));
+        free(temporary);
+        return EXIT_JOB_FAILED;
+    }
+    code = download_to(session, name, &unpacking, take);
+    if (code == EXIT_OK) code = go_on(&unpacking); /* the empty ones at the end */
+    if (code == EXIT_OK && unpacking.left > 0) {
+        notice_line("%s: its bytes end before its files do", name);
+        code = EXIT_JOB_FAILED;
+    }
+    if (unpacking.fd >= 0) close(unpacking.fd);
+    close(unpacking.root);
+    if (code == EXIT_OK && rename(temporary, target) != 0) {
+        notice_line("%s: %s", target, strerror(errno));
+        code = EXIT_JOB_FAILED;
+    }
+    if (code != EXIT_OK) (void)nftw(temporary, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+    free(temporary);
+    return code == EXIT_PARTIAL ? EXIT_NO_PEER : code;
+}
