@@ -18,6 +18,7 @@
 #include "io/blocks.h"
 #include "io/bulk.h"
 #include "io/expect.h"
+#include "io/fetched.h"
 #include "io/reuse.h"
 #include "io/loop.h"
 #include "io/sink.h"
@@ -40,6 +41,7 @@ enum {
                                         on a disk with much else to do */
     FETCH_LOOK_MAX = 256 << 20,      /* half a minute */
     FETCH_HOLDERS_MAX = 64,          /* of all who want it; four times what one of them names */
+    FETCH_STEP = 16 << 10,           /* bytes that are progress: less each 5 s would be endless */
     FETCH_ADVANCE = 1 << 20,         /* bytes that a round must bring so as not to count */
 };
 
@@ -75,6 +77,7 @@ struct fetch {
     struct sink *sink; /* stays from holder to holder, with the first `received` bytes */
     uint64_t size, received;
     uint64_t received_before; /* this round */
+    uint64_t counted;         /* when the holder last got time anew */
     unsigned begun;           /* how often, from the first byte on */
     uint64_t index_hash;      /* of how they are stored, where they come from */
     struct address source;    /* who gave the last of them */
@@ -99,33 +102,6 @@ static void pump_soon(struct fetches *fetches, duration delay);
 static void try_next(struct fetch *fetch);
 static void list_remove(struct fetch *fetch);
 static void ask(struct fetch *fetch);
-
-/* ---- files fetched for tasks ---- */
-
-struct removal {
-    struct chore chore;
-    char path[FILE_PATH_MAX];
-};
-
-static void run_removal(struct chore *chore) { (void)unlink(((struct removal *)chore)->path); }
-
-static void done_removal(struct chore *chore) { free(chore); }
-
-static void remove_file(struct fetches *fetches, const char *path)
-{
-    struct removal *removal = malloc(sizeof *removal);
-    if (removal == NULL) return; /* the next start deletes it */
-    memcpy(removal->path, path, FILE_PATH_MAX);
-    chore_start(&fetches->loop->uv, &removal->chore, run_removal, done_removal);
-}
-
-void fetched_release(struct fetched *file)
-{
-    assert(file->holds > 0);
-    if (--file->holds > 0) return;
-    remove_file(file->fetches, file->path);
-    free(file);
-}
 
 /* ---- the end of a fetch ---- */
 
@@ -158,15 +134,6 @@ static void finish(struct fetch *fetch, enum error error, struct fetched *file)
     pump_soon(fetches, 0);
 }
 
-static struct fetched *fetched_new(struct fetch *fetch)
-{
-    struct fetched *file = malloc(sizeof *file);
-    if (file == NULL) return NULL;
-    *file = (struct fetched){.fetches = fetch->fetches, .holds = 1, .size = fetch->size};
-    memcpy(file->path, fetch->path, FILE_PATH_MAX);
-    return file;
-}
-
 static void on_placed(struct block_place *place, enum error error)
 {
     struct fetch *fetch = place->context;
@@ -177,7 +144,7 @@ static void start_place(struct fetch *fetch)
 {
     struct block_place *place = calloc(1, sizeof *place);
     if (place == NULL) {
-        remove_file(fetch->fetches, fetch->path);
+        fetched_remove(fetch->fetches->loop, fetch->path);
         finish(fetch, ERROR_MEMORY, NULL);
         return;
     }
@@ -250,10 +217,16 @@ static void on_sink_ended(void *context, enum error error, const struct digest *
     } else if (fetch->key.makes_block) {
         start_place(fetch);
     } else {
-        struct fetched *file = fetched_new(fetch);
+        struct fetched *file = fetched_new(fetch->fetches->loop, fetch->path, fetch->size);
         finish(fetch, file == NULL ? ERROR_MEMORY : ERROR_NONE, file);
         if (file != NULL) fetched_release(file);
     }
+}
+
+static void give_time(struct fetch *fetch)
+{
+    fetch->counted = fetch->received;
+    stream_set_deadline(fetch->stream, loop_now() + FETCH_TIMEOUT);
 }
 
 static void on_sink_ready(void *context)
@@ -264,7 +237,7 @@ static void on_sink_ready(void *context)
         return;
     }
     if (fetch->state != FETCH_RECEIVING) return;
-    stream_set_deadline(fetch->stream, loop_now() + FETCH_TIMEOUT);
+    give_time(fetch);
     stream_resume(fetch->stream);
 }
 
@@ -326,6 +299,7 @@ static void end_round(struct fetch *fetch)
                         received >= fetch->received_before + FETCH_ADVANCE;
     fetch->holder = 0;
     fetch->received_before = received;
+    if (received < FETCH_ADVANCE) drop_sink(fetch); /* its file would stay open for little */
     if (!has_advanced) fetch->round++;
     if (fetch->round >= FETCH_ROUNDS_MAX || fetch->holders_count == 0) {
         drop_sink(fetch);
@@ -442,6 +416,7 @@ static bool on_reply(struct fetch *fetch, const struct msg_fetch_reply *reply)
         return false;
     }
     fetch->state = FETCH_RECEIVING;
+    give_time(fetch);
     if (fetch->size > 0) return true;
     complete(fetch);
     return false;
@@ -460,8 +435,12 @@ static bool on_chunk(struct fetch *fetch, struct slice bytes)
         complete(fetch);
         return false;
     }
-    if (!has_room) stream_pause(fetch->stream);
-    stream_set_deadline(fetch->stream, has_room ? loop_now() + FETCH_TIMEOUT : INSTANT_NEVER);
+    if (!has_room) {
+        stream_pause(fetch->stream);
+        stream_set_deadline(fetch->stream, INSTANT_NEVER);
+    } else if (fetch->received - fetch->counted >= FETCH_STEP) {
+        give_time(fetch);
+    }
     return true;
 }
 

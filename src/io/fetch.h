@@ -7,15 +7,8 @@
 
 struct loop;
 struct fetch;
+struct fetched;
 struct fetches;
-
-/* Bytes fetched for tasks, not made a block: deleted when the last one lets go. */
-struct fetched {
-    struct fetches *fetches;
-    unsigned holds;
-    uint64_t size;
-    char path[FILE_PATH_MAX];
-};
 
 /* Somebody's wish for bytes. Embed it; it lives until done was called or fetch_cancel returned. */
 struct fetch_want {
@@ -43,7 +36,5 @@ enum error fetch_start(struct fetches *fetches, struct fetch_want *want,
                        const struct msg_block_holder *holders, size_t holders_count) MUST_USE;
 /* done is not called any more. */
 void fetch_cancel(struct fetch_want *want);
-
-void fetched_release(struct fetched *file);
 
 #endif

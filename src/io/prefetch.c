@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "io/blocks.h"
 #include "io/fetch.h"
+#include "io/fetched.h"
 #include "io/loop.h"
 #include "node/metrics.h"
 #include "node/node.h"

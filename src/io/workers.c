@@ -17,6 +17,7 @@
 #include "io/briefs.h"
 #include "io/confinement.h"
 #include "io/fetch.h"
+#include "io/fetched.h"
 #include "io/loop.h"
 #include "io/prefetch.h"
 #include "io/rundir.h"
