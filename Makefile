@@ -161,6 +161,9 @@ fuzz: ## every fuzzer for T seconds (60)
 .PHONY: fuzzers everything
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz/%) $(BUILD)/lib/fuzzseeds
 
+# What it looks at beside the library: of src/io, and pure.
+$(BUILD)/fuzz/fuzz_parts: $(call object,src/io/expect.c src/io/partitioned.c)
+
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libmr.a
 	@mkdir -p $(@D)
 	$(CC) -fsanitize=fuzzer,address,undefined -pthread $^ -o $@ -llmdb -lsodium -lzstd -linih
