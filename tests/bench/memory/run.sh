@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# What memory a large job takes: MB (4096) megabytes of text are put and sorted by lines on three nodes, with --mem MEM (64M) a
+# What memory a large job takes: MB (4096) megabytes of text are put and sorted by lines on NODES (3) nodes, with --mem MEM (64M) a
 # task. The peaks of each mrnode and of all mrtasks are printed against what they were allowed, in MiB: anonymous memory (what a
 # process holds) and mapped files (blocks and segments in the page cache, which the kernel takes back when it wants to).
-# Usage: tests/bench/memory/run.sh   (MR_BUILD=build, MB=4096, MEM=64M, REDUCES=6, MAP=cat, REDUCE=cat). Peaks are looked for five times a second, and
+# Usage: tests/bench/memory/run.sh   (MR_BUILD=build, MB=4096, NODES=3, MEM=64M, REDUCES=6, MAP=cat, REDUCE=cat). Peaks are looked for five times a second, and
 # the kernel's own high-water marks are taken where it keeps them. Judges nothing.
 . "$(dirname "$0")/../../lib/flock.sh"
-MB=${MB:-4096} MEM=${MEM:-64M} REDUCES=${REDUCES:-6} MAP=${MAP:-cat} REDUCE=${REDUCE:-cat}
+MB=${MB:-4096} NODES=${NODES:-3} MEM=${MEM:-64M} REDUCES=${REDUCES:-6} MAP=${MAP:-cat} REDUCE=${REDUCE:-cat}
 flock_begin bench_memory >/dev/null
-for n in 1 2 3; do flock_start $n || exit 1; done
-flock_whole 3 || exit 1
+for ((n = 1; n <= NODES; n++)); do flock_start "$n" || exit 1; done
+flock_whole "$NODES" || exit 1
 text "$DIR/text" "$MB"
 sample() { # a line a process: kind anonymous files high-water, in KiB
   local n pid
-  for n in 1 2 3; do echo "node$n ${PID[$n]}"; done
+  for ((n = 1; n <= NODES; n++)); do echo "node$n ${PID[$n]}"; done
   for pid in $(pgrep -x mrtask -P "$(IFS=,; echo "${PID[*]}")"); do echo "task $pid"; done | sort -u
 }
 watch() {
@@ -26,10 +26,11 @@ watch() {
 watch &
 watcher=$!
 now() { date +%s.%N; }
+long() { "$BUILD/mrctl" -n "$(at)" "$@"; } # ctl of a test gives up after some minutes
 start=$(now)
-ctl put -q "$DIR/text" text --replicas 1 || exit 1
+long put -q "$DIR/text" text --replicas 1 || { echo "the put failed"; kill $watcher; exit 1; }
 put=$(now)
-ctl run -q -m "$MAP" -r "$REDUCE" -R "$REDUCES" -i data:text --mem "$MEM" --replicas 1 --name sorted >/dev/null 2>"$DIR/run.err" ||
+long run -q -m "$MAP" -r "$REDUCE" -R "$REDUCES" -i data:text --mem "$MEM" --replicas 1 --name sorted >/dev/null 2>"$DIR/run.err" ||
   { echo "the job failed: $(tail -n 3 "$DIR/run.err")"; kill $watcher; exit 1; }
 stop=$(now)
 kill $watcher
