@@ -59,6 +59,9 @@ const struct command commands_table[] = {
      "  mrctl resume wc-3f7a -w\n  job=$(mrctl resume wc-3f7a)\n", mrctl_resume},
     {"joblog", "JOB", 0, 1, 1, "what became of each command of a bag (run -t)",
      "  mrctl joblog simulate-3f7a >log\n", mrctl_joblog},
+    {"report", "JOB", 0, 1, 1,
+     "a job's story as one HTML page: a timeline, its tasks, its counters",
+     "  mrctl report wc-3f7a >report.html\n", mrctl_report},
     {"members", "", 0, 0, 0, "who is there",
      "  mrctl members\n  mrctl members -w\n  mrctl members -o json\n", mrctl_members},
     {"top", "", 0, 0, 0, "members and running jobs, again and again",
@@ -117,7 +120,6 @@ const struct command commands_table[] = {
         name, "", 0, 0, 0, NULL, NULL, NULL                                                        \
     }
     ABSENT("invite"),
-    ABSENT("report"),
     ABSENT("debug"),
 #undef ABSENT
     {0},

@@ -37,6 +37,7 @@ int mrctl_resume(const struct options *options);
 int mrctl_drain(const struct options *options);
 int mrctl_undrain(const struct options *options);
 /* command_shell.c */
+int mrctl_report(const struct options *options);
 int mrctl_init(const struct options *options);
 int mrctl_config(const struct options *options);
 int mrctl_completion(const struct options *options);

@@ -126,6 +126,39 @@ void logs_answer(struct node *node, uint64_t stream, const struct msg_ask_logs *
     links_send(node, stream, &wire_say_logs, &reply);
 }
 
+/* Entries have no wall-clock time, so the times are those at which this node folded the claims: of
+ * a node that started since, they are its start. */
+static uint32_t fill_times(struct node *node, const struct job *job, enum task_kind kind,
+                           uint32_t index, struct msg_time_row *rows)
+{
+    uint32_t count = 0;
+    const struct attempt *a = job->tasks[kind] == NULL ? NULL : job->tasks[kind][index].attempts;
+    for (; a != NULL && count < TASK_ROWS_MAX; a = a->next) {
+        struct msg_time_row *row = &rows[count++];
+        row->ago_ms = (uint64_t)((node->now - a->heard) / MILLISECOND);
+        row->attempt = answers_attempt(node, kind, index, a, false);
+    }
+    return count;
+}
+
+void times_answer(struct node *node, uint64_t stream, const struct msg_ask_times *ask)
+{
+    struct msg_time_row *rows = arena_take(&node->actions->arena, LOGS_PAGE * sizeof *rows);
+    const struct job *job = answers_find_job(node, stream, ask->request, ask->job);
+    struct msg_say_times reply = {.request = ask->request};
+    uint32_t count = 0, at = ask->first;
+    if (rows == NULL || job == NULL) return;
+    uint32_t maps = job->spec.maps, total = maps + job->spec.reduces;
+    for (; at < total && count + TASK_ROWS_MAX <= LOGS_PAGE; at++)
+        count += fill_times(node, job, at < maps ? TASK_MAP : TASK_REDUCE,
+                            at < maps ? at : at - maps, rows + count);
+    reply.next = at;
+    reply.more = at < total;
+    reply.job_name = slice_string(job->name);
+    reply.rows = (struct list){rows, count};
+    links_send(node, stream, &wire_say_times, &reply);
+}
+
 /* ---- while it runs ---- */
 
 static const struct running *find_running(const struct node *node, const struct job *job,

@@ -15,4 +15,7 @@ void logs_answer(struct node *node, uint64_t stream, const struct msg_ask_logs *
 void logs_ask_tail(struct node *node, uint64_t stream, const struct msg_ask_tail *ask);
 void logs_tail(struct node *node, const struct event *event);
 
+/* When attempts were claimed, as this node heard of it. */
+void times_answer(struct node *node, uint64_t stream, const struct msg_ask_times *ask);
+
 #endif

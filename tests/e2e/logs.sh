@@ -31,6 +31,16 @@ check "of a failed attempt too, and how it ended" [ "$(ctl logs "$job" | sed -n 
 1
 3000" ]
 
+job=$(ctl submit -q -m 'echo "reporter:counter:<g>,n&,2" >&2; [ "$MR_ATTEMPT" = 2 ] || exit 9' -i "$DIR/in")
+ctl wait "$job" 2>/dev/null
+ctl report "$job" >"$DIR/report.html"
+has() { grep -qF -- "$1" "$DIR/report.html"; }
+check "report: a page with a timeline" has '<svg '
+check "two attempts in it" [ "$(grep -c '<rect ' "$DIR/report.html")" = 2 ]
+check "why the second was made" has "<td>$job/m0.1</td><td>failed</td>"
+check "counters, escaped" has '<tr><td>&lt;g&gt;</td><td>n&amp;</td><td>2</td></tr>'
+check "and nothing from elsewhere, nothing that runs" eval '! grep -qiE "<script|https?:|<g>" "$DIR/report.html"'
+
 # Each line once, whole, as it comes: while the job runs there are some already.
 speak=(-m 'for i in 1 2 3 4 5 6 7 8; do printf "%s.%s " "$MR_INDEX" "$MR_ATTEMPT" >&2; echo "$i" >&2; until [ $(wc -l <"$GO") -ge $i ]; do sleep 0.05; done; done'
   -e "GO=$DIR/go" --speculate off --split 400 -i "$DIR/in")

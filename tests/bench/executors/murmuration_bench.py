@@ -2,7 +2,7 @@
 """Murmuration on loopback: mrnode and mrctl of $MR_BUILD (python3 stdlib only).
   murmuration_bench.py throughput NODES [N]   murmuration_bench.py latency NODES
   murmuration_bench.py rss NODES              murmuration_bench.py fault SCENARIO
-SCENARIO: none worker submitter two stop straggler healthy (as straggler, without one)
+SCENARIO: none worker node2 node3 submitter two stop straggler healthy (as straggler, without one)
 """
 import os, signal, shutil, subprocess, sys, tempfile, time
 from common import *
@@ -136,7 +136,7 @@ def fault(scenario, n=200, nodes=4, cap=60.0):
         sleep = 'if [ "$MR_NODE_NAME" = n3 ]; then sleep 2; else sleep 0.2; fi'
     if scenario in ("straggler", "healthy"):
         n = 100
-    victims = {"none": [], "straggler": [], "healthy": [], "worker": [1], "submitter": [0], "two": [0, 1], "stop": [1]}[scenario]
+    victims = {"none": [], "straggler": [], "healthy": [], "worker": [1], "node2": [2], "node3": [3], "submitter": [0], "two": [0, 1], "stop": [1]}[scenario]
     with Procs() as P:
         f = Flock(P, nodes + (scenario == "two"))
         nodes = len(f.procs)
@@ -155,10 +155,17 @@ def fault(scenario, n=200, nodes=4, cap=60.0):
         if c.poll() is None:
             c.kill()
         out = c.communicate()[0]
+        # What each survivor says of the job, once it has heard of the end; run has removed the results that it printed.
+        time.sleep(1)
+        survivors = [i for i in range(nodes) if i not in victims]
+        rows = [json.loads(ctl("status", "-o", "json", at=f.addresses[i]).stdout or "[]") for i in survivors]
+        told = [r[0]["state"] if r else None for r in rows]
+        tasks = json.loads(ctl("tasks", rows[0][0]["job"], "-o", "json", at=f.addresses[survivors[0]]).stdout or "[]")
+        done = [t["task"] for t in tasks if t["state"] == "done"]
         lines = open(log).read().split("\n")
         starts = [x[2:] for x in lines if x.startswith("s ")]
         emit(tool="murmuration", what="fault", scenario=scenario, makespan_s=round(el, 2), ideal_s=n * .2 / nodes, jobs=n, rc=c.returncode,
-             results=len(set(out.split())), executions_started=len(starts), executed_again=len(starts) - n, **info)
+             results=len(set(out.split())), state_at_survivors=told, tasks_done_twice=len(done) - len(set(done)), executions_started=len(starts), executed_again=len(starts) - n, **info)
 
 if __name__ == "__main__":
     w = sys.argv[1]

@@ -42,7 +42,7 @@ for group; do
     [ -n "$dask" ] && timeout 60 ./dask_bench.py latency 2 | note
     ;;
   faults)
-    for scenario in none worker submitter two stop healthy straggler; do mur fault $scenario; done
+    for scenario in none worker node2 node3 submitter two stop healthy straggler; do mur fault $scenario; done
     for mode in none worker; do gear fault $mode bg; done
     ;;
   memory)
