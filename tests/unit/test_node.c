@@ -169,6 +169,59 @@ static void last_tags_count_in_whatever_order_they_come(void **state)
     lone_node_close(&lone);
 }
 
+static void acts_on_keys_count_alike_in_whatever_order_they_come(void **state)
+{
+    (void)state;
+    static const uint8_t orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                         {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    const struct msg_keyed acts[3] = {{KEY_ADDED, {{7}}}, {KEY_SENDS, {{7}}}, {KEY_DROPPED, {{7}}}};
+    uint64_t digest = 0;
+    for (unsigned o = 0; o < 6; o++) {
+        struct lone_node lone;
+        lone_node_open(&lone, 1);
+        uint64_t before = node_state_digest(lone.node);
+        for (unsigned i = 0; i < 3; i++) {
+            unsigned at = orders[o][i];
+            struct stamped entry = {.kind = MSG_keyed, .fields = &acts[at]};
+            entry.stamp = (struct msg_stamp){10 + at, {{9}}, {1, 0}, 2 + at};
+            for (int twice = 0; twice < 2; twice++)
+                assert_int_equal(keyring_fold(lone.node, &entry), ERROR_NONE);
+        }
+        assert_int_equal(lone.node->keyring.items_count, 1);
+        assert_true(lone.node->keyring.items[0].is_dropped);
+        if (o == 0) digest = node_state_digest(lone.node);
+        assert_true(digest == node_state_digest(lone.node) && digest != before);
+        lone_node_close(&lone);
+    }
+}
+
+/* Who was away knows the old key only: it is answered under that one, and now and then tried with
+ * the new one. */
+static void who_speaks_under_an_older_key_is_answered_under_it(void **state)
+{
+    (void)state;
+    struct lone_node lone;
+    const struct address from = address_ipv4(10, 0, 0, 1, 7437);
+    const struct address other = address_ipv4(10, 0, 0, 2, 7437);
+    const struct crypto_key key = {.bytes = {9}};
+    lone_node_open(&lone, 1);
+    struct node *node = lone.node;
+    frame_key_init(&node->keys[node->keys_count++], node->crypto, &key);
+    node->now = 100 * SECOND;
+    assert_ptr_equal(keyring_for(node, &from), &node->keys[0]);
+    keyring_heard(node, &from, &node->keys[1]);
+    unsigned old = 0;
+    for (int i = 0; i < 8; i++) old += keyring_for(node, &from) == &node->keys[1];
+    assert_int_equal(old, 6);
+    assert_ptr_equal(keyring_for(node, &other), &node->keys[0]);
+    node->now += 11 * SECOND; /* nothing came from there since */
+    assert_ptr_equal(keyring_for(node, &from), &node->keys[0]);
+    keyring_heard(node, &from, &node->keys[1]);
+    keyring_heard(node, &from, &node->keys[0]); /* it has got it */
+    for (int i = 0; i < 8; i++) assert_ptr_equal(keyring_for(node, &from), &node->keys[0]);
+    lone_node_close(&lone);
+}
+
 static void profiles_probe_twice_once_and_a_fifth_of_a_time_a_second(void **state)
 {
     (void)state;
@@ -460,6 +513,8 @@ int main(void)
         cmocka_unit_test(a_client_can_not_speak_as_a_peer),
         cmocka_unit_test(own_tags_are_told_once_and_to_who_asks),
         cmocka_unit_test(last_tags_count_in_whatever_order_they_come),
+        cmocka_unit_test(acts_on_keys_count_alike_in_whatever_order_they_come),
+        cmocka_unit_test(who_speaks_under_an_older_key_is_answered_under_it),
         cmocka_unit_test(profiles_probe_twice_once_and_a_fifth_of_a_time_a_second),
         cmocka_unit_test(a_peer_that_asks_for_help_in_a_stream_is_not_helped),
         cmocka_unit_test(a_full_disk_is_lived_with_and_a_failed_one_is_the_end),
