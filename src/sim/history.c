@@ -72,7 +72,8 @@ struct client {
     struct id id;     /* of the request that changes something */
     struct name next; /* what is being put */
     instant heard, uploaded;
-    uint32_t uploaded_life; /* of the peer, when it took the blocks */
+    uint32_t uploaded_life;     /* of the peer, when it took the blocks */
+    bool is_spoilt[BLOCKS_MAX]; /* rotted there since: its peer may drop that one, and say so */
 };
 
 struct history {
@@ -141,7 +142,7 @@ void history_check(struct world *world, uint32_t host)
                            peer->state == HOST_UP && world->now - client->uploaded < PIN / 2;
         for (uint32_t b = 0; is_promised && b < client->next.blocks_count; b++)
             if (!blocks_has(peer, &client->next.blocks[b]->digest) &&
-                !world->history->struck[host] &&
+                !world->history->struck[host] && !client->is_spoilt[b] &&
                 good_copies(world, &client->next.blocks[b]->digest) < world->history->replicas)
                 world_violated(world, host, "B0", "a block was dropped amid its put");
     }
@@ -201,6 +202,14 @@ static void strike_down(struct world *world, struct host *host)
     history_check(world, host->index);
 }
 
+static void spoil(const struct world *world, struct client *client, const struct host *host,
+                  const struct content *content)
+{
+    if (client->peer % world->hosts_count != host->index) return;
+    for (uint32_t b = 0; b < client->next.blocks_count; b++)
+        if (client->next.blocks[b] == content) client->is_spoilt[b] = true;
+}
+
 static void strike_block(struct world *world, struct host *host)
 {
     struct history *history = world->history;
@@ -208,6 +217,7 @@ static void strike_block(struct world *world, struct host *host)
     bool can_rot = blocks_has(host, &content->digest) && may_strike(world, host->index);
     if (!can_rot || !blocks_rot(world, host, &content->digest)) return;
     history->struck[host->index] = true;
+    for (int i = 0; i < CLIENTS; i++) spoil(world, &history->clients[i], host, content);
     world->faults.count++;
     world->faults.rotten++;
     history_check(world, host->index);
@@ -327,6 +337,7 @@ static bool upload(struct world *world, struct client *client, struct host *host
     is_stored = is_stored && blocks_upload(world, host, client->next.manifest);
     client->uploaded = world->now;
     client->uploaded_life = host->life;
+    memset(client->is_spoilt, 0, sizeof client->is_spoilt);
     return is_stored;
 }
 
