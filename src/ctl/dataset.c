@@ -416,6 +416,15 @@ static int send_file(struct making *making, const char *path, struct msg_block_r
     return code == EXIT_OK ? upload_end(&making->upload, block) : code;
 }
 
+/* Bytes that all nodes share don't come with the job: only the list of their ranges would. */
+static bool may_keep(const struct dataset_plan *plan)
+{
+    bool is_shared = false;
+    for (size_t i = 0; i < plan->inputs->count; i++)
+        is_shared = is_shared || plan->inputs->items[i].kind == INPUT_SHARED;
+    return plan->may_keep && !is_shared && (plan->files == NULL || plan->files->count == 0);
+}
+
 static int try_once(struct making *making, struct dataset *dataset)
 {
     const struct words *files = making->plan->files;
@@ -425,10 +434,9 @@ static int try_once(struct making *making, struct dataset *dataset)
     making->named = SIZE_MAX;
     making->offset = making->splitter.block_size = 0;
     snprintf(dataset->peer, sizeof dataset->peer, "%s", session_peer(making->session));
-    bool may_keep = making->plan->may_keep && (files == NULL || files->count == 0);
     int code = EXIT_OK;
     if (making->plan->visit != NULL) upload_start_dry(&making->upload);
-    else if (may_keep) upload_keep(&making->upload, making->session);
+    else if (may_keep(making->plan)) upload_keep(&making->upload, making->session);
     else code = upload_start(&making->upload, making->session);
     if (code == EXIT_OK) code = send_inputs(making, dataset);
     for (size_t i = 0; files != NULL && i < files->count && code == EXIT_OK; i++)

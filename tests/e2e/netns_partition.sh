@@ -51,7 +51,7 @@ round() {
   check "round $1: the side of two ends the one that both have" wait_for 60 ended_at "$both" 2
   check "round $1: and so does the side of three" wait_for 60 ended_at "$both" 4
   check "round $1: nothing that ended while some were cut off is called final" [ "$(finals 1)$(finals 4)" = "00" ]
-  check "round $1: and it is said who is waited for" said_why
+  check "round $1: and it is said who is waited for" wait_for 20 said_why
   check "round $1: the sides have different states" [ "$(digest 1)" != "$(digest 3)" ]
   for n in 1 3; do on $n status -o json | jq -c 'sort_by(.job)[] | [.job, .state]' >"$DIR/states.$n"; done
   start=$EPOCHREALTIME
