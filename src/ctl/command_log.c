@@ -24,7 +24,7 @@ static void print_json(const struct msg_log_line *line)
 {
     struct json json;
     char node[ID_TEXT_SIZE];
-    json_begin(&json, stdout);
+    json_begin_line(&json, stdout);
     json_open(&json, '{');
     json_field_number(&json, "time", line->stamp.time);
     json_field_text(&json, "node", id_text(&line->stamp.node, node));

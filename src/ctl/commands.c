@@ -107,6 +107,8 @@ const struct command commands_table[] = {
      "  mrctl keys list\n  mrctl keys list -o json\n  mrctl keys rotate\n"
      "  mrctl keys drop 3f7a91c0    once all members have the new one\n",
      mrctl_keys},
+    {"debug", "", GROUP_DEBUG, 0, 0, "an archive for a report of a bug: what each node says",
+     "  mrctl debug >flock.tar\n  mrctl debug -O flock.tar\n", mrctl_debug},
     {"init", "", 0, 0, 0, "first use: a key and a commented mr.conf, and how to go on",
      "  mrctl init\n", mrctl_init},
     {"config", "", GROUP_CONFIG, 0, 0, "what holds for mrctl: flags, MR_*, and the files mr.conf",
@@ -120,7 +122,6 @@ const struct command commands_table[] = {
         name, "", 0, 0, 0, NULL, NULL, NULL                                                        \
     }
     ABSENT("invite"),
-    ABSENT("debug"),
 #undef ABSENT
     {0},
 };

@@ -45,6 +45,8 @@ int mrctl_completion(const struct options *options);
 int mrctl_doctor(const struct options *options);
 int mrctl_reach(const struct options *options);
 int mrctl_rtt(const struct options *options);
+/* command_debug.c */
+int mrctl_debug(const struct options *options);
 /* command_tasks.c */
 int mrctl_tasks(const struct options *options);
 int mrctl_logs(const struct options *options);

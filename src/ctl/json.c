@@ -9,6 +9,11 @@
 
 void json_begin(struct json *json, FILE *file) { *json = (struct json){.file = file}; }
 
+void json_begin_line(struct json *json, FILE *file)
+{
+    *json = (struct json){.file = file, .is_line = true};
+}
+
 void json_end(struct json *json)
 {
     assert(json->depth == 0 && !json->is_after_key);
@@ -23,7 +28,8 @@ static void separate(struct json *json)
         return;
     }
     if (json->depth == 0) return;
-    if (json->has_item[json->depth - 1]) fputs(json->depth == 1 ? ",\n " : ", ", json->file);
+    bool ends_line = json->depth == 1 && !json->is_line;
+    if (json->has_item[json->depth - 1]) fputs(ends_line ? ",\n " : ", ", json->file);
     json->has_item[json->depth - 1] = true;
 }
 

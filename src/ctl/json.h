@@ -14,10 +14,12 @@ struct json {
     unsigned depth;
     bool has_item[JSON_DEPTH_MAX]; /* per open array or object: a comma is due */
     bool is_after_key;
+    bool is_line; /* nothing but json_end ends a line: for streams of documents, one a line */
 };
 
-/* Borrows file until json_end. */
+/* Borrows file until json_end. The second: all of it on one line. */
 void json_begin(struct json *json, FILE *file);
+void json_begin_line(struct json *json, FILE *file);
 /* All that was opened must be closed (asserted); ends the line. */
 void json_end(struct json *json);
 

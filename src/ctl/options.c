@@ -80,6 +80,8 @@ static const struct option_row rows[] = {
      "set it in each task's environment (repeat it)"},
     {"output", 'O', OPTION_TEXT, GROUP_JOB, AT(output_name), "NAME", 0, 0,
      "keep the result as this dataset (default: the job's name)"},
+    {"output", 'O', OPTION_TEXT, GROUP_DEBUG, AT(output_name), "FILE", 0, 0,
+     "where the archive goes (default: standard output)"},
     {"name", 0, OPTION_TEXT, GROUP_JOB, AT(job_name), "NAME", 0, 0,
      "what the job's name begins with"},
     {"split", 0, OPTION_SIZE, GROUP_JOB | GROUP_PUT, AT(split_size), "SIZE", 0, 0,
@@ -510,7 +512,7 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
     }
     code = find_command(options, argv[first], commands);
     if (code != EXIT_OK) return code;
-    bool is_about_all = options->command->groups == GROUP_CONFIG;
+    bool is_about_all = (options->command->groups & (GROUP_CONFIG | GROUP_DEBUG)) != 0;
     code = take_config(options, is_about_all ? ~(unsigned)GROUP_COMMON : options->command->groups);
     if (code != EXIT_OK) return code;
     int rest = first;

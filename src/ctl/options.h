@@ -27,6 +27,7 @@ enum option_group {
     GROUP_EXPLAIN = 128,
     GROUP_HEAD = 256,
     GROUP_CONFIG = 1 << 12,
+    GROUP_DEBUG = 1 << 13,
 };
 
 /* Words in the order given. Borrowed from argv. */
@@ -111,6 +112,7 @@ struct options {
     struct config *config;                   /* what files say; owned */
     unsigned char origins[OPTIONS_ROWS_MAX]; /* options.c's own */
     bool is_origin;
+    bool is_alone; /* not an option: no other peer is asked when this one (node) does not answer */
 };
 
 #define OPTION_NONE UINT32_MAX

@@ -116,6 +116,10 @@ static size_t candidates(const struct session *session, const char *list[CANDIDA
     size_t count = 0, start = 0;
     const struct peers *peers = &session->peers;
     const char *node = session->options->node;
+    if (session->options->is_alone) {
+        list[count++] = node;
+        return count;
+    }
     bool is_last = node != NULL && strcmp(node, session->peer) == 0;
     bool is_in_ring = false;
     for (size_t i = 0; session->is_moving && node != NULL && i < peers->count; i++)
@@ -207,6 +211,10 @@ static int fail_over(struct session *session)
     char why[CONNECTION_WHY_SIZE] = "";
     instant limit = clock_now() + RETRY_LIMIT;
     drop_connection(session);
+    if (session->options->is_alone) {
+        snprintf(why, sizeof why, "%.40s: the connection ended, or nothing came", session->peer);
+        return give_up(session, ARRIVAL_CLOSED, why);
+    }
     for (;;) {
         enum arrival arrival = connect_any(session, limit, why);
         if (arrival == ARRIVAL_OK) break;
@@ -361,7 +369,7 @@ int session_open(struct session **result, const struct options *options)
                 : now + (instant)options->timeout_ms * MILLISECOND;
         session->config = (struct connection_config){
             .keys = session->keys, .keys_count = keys_count, .deadline = deadline, .cancel_fd = -1};
-        peers_load(&session->peers, &session->keys[0], options->node);
+        if (!options->is_alone) peers_load(&session->peers, &session->keys[0], options->node);
         enum arrival arrival = connect_any(session, now + START_LIMIT, why);
         code = arrival == ARRIVAL_OK ? first_members(session) : give_up(session, arrival, why);
         session_complain(session, code);
