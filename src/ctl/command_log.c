@@ -1,23 +1,29 @@
 /* log, events: the replicated log's entries in total order. -f goes on with what comes; what came
- * late, from the other side of a healed partition, is printed when it comes. */
+ * late, from the other side of a healed partition, is printed when it comes. When the peer dies
+ * another one goes on from the same positions; it may not have heard yet of what the first one told
+ * (feeds, the job itself), so positions that it doesn't know are kept for when it does. */
 #include "ctl/commands.h"
 
 #include "ctl/clock.h"
 #include "ctl/exits.h"
 #include "ctl/json.h"
 
+#include <poll.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 enum {
     POSITIONS_MAX = 65536, /* as ask_log */
-    LOOK_EVERY = SECOND / 4,
+    LOOK_EVERY_MS = 250,
+    UNKNOWN_LIMIT = 30 * SECOND, /* after a fail-over, for the log to bring the job there */
 };
 
 struct reading {
     const struct options *options;
     struct msg_ask_log ask;
     struct msg_feed_position *behind;
+    bool has_page;    /* a peer has answered: the job exists */
+    instant answered; /* the last one */
 };
 
 static void print_json(const struct msg_log_line *line)
@@ -55,18 +61,50 @@ static void print_line(const struct reading *reading, const struct msg_log_line 
     putchar('\n');
 }
 
+static bool is_same_feed(const struct msg_feed_position *a, const struct msg_feed_position *b)
+{
+    return id_equal(&a->node, &b->node) && boot_equal(&a->boot, &b->boot);
+}
+
+/* How far the page brings us. What this peer holds comes first, in its order, so that most are
+ * found at once. */
+static void advance(struct reading *reading, const struct list *list)
+{
+    const struct msg_feed_position *news = list->at;
+    uint32_t known = reading->ask.behind.count, count = known;
+    for (uint32_t i = 0; i < list->count; i++) {
+        uint32_t at = i;
+        bool is_there = i < known && is_same_feed(&reading->behind[i], &news[i]);
+        for (uint32_t j = 0; !is_there && j < known; j++) {
+            is_there = is_same_feed(&reading->behind[j], &news[i]);
+            at = j;
+        }
+        if (is_there) reading->behind[at] = news[i];
+        else if (count < POSITIONS_MAX) reading->behind[count++] = news[i];
+    }
+    reading->ask.behind = (struct list){reading->behind, count};
+}
+
 /* One page: prints it and moves on. */
 static int read_page(struct session *session, struct reading *reading, bool *has_more)
 {
     struct wire_message reply;
-    int code = session_call(session, &wire_ask_log, &reading->ask, MSG_say_log, &reply);
-    if (code != EXIT_OK) return code;
+    session_ask(session, &wire_ask_log, &reading->ask, SESSION_PATIENCE);
+    int code = session_reply(session, MSG_say_log, &reply);
+    bool is_late = code == EXIT_NOT_FOUND && reading->has_page && session_moves(session) > 0 &&
+                   clock_now() - reading->answered < UNKNOWN_LIMIT;
+    if (is_late) {
+        clock_sleep(LOOK_EVERY_MS * MILLISECOND);
+        *has_more = true;
+        return EXIT_OK;
+    }
+    if (code != EXIT_OK) return session_complain(session, code);
+    reading->has_page = true;
+    reading->answered = clock_now();
     const struct msg_say_log *say = reply.fields;
     const struct msg_log_line *lines = say->lines.at;
     for (uint32_t i = 0; i < say->lines.count; i++) print_line(reading, &lines[i]);
-    if (say->behind.count > 0)
-        memcpy(reading->behind, say->behind.at, say->behind.count * sizeof *reading->behind);
-    reading->ask.behind = (struct list){reading->behind, say->behind.count};
+    advance(reading, &say->behind);
     *has_more = say->more;
     return EXIT_OK;
 }
@@ -82,7 +120,9 @@ static int read_all(struct session *session, struct reading *reading)
         if (has_more) continue;
         if (!reading->options->is_follow) return EXIT_OK;
         if (clock_now() >= session_connections(session)->deadline) return EXIT_TIMED_OUT;
-        clock_sleep(LOOK_EVERY);
+        /* A reader that hangs up ends it, also while nothing comes. */
+        struct pollfd reader = {.fd = STDOUT_FILENO};
+        if (poll(&reader, 1, LOOK_EVERY_MS) > 0) return EXIT_OK;
     }
 }
 
