@@ -60,6 +60,15 @@ static size_t leave_doubted(const struct node *node, const struct work *work,
     return kept;
 }
 
+/* Nobody needs a second copy of what may take a second node down. How many picks are left. */
+static size_t drop_doubted(const struct work *work, struct schedule_pick *picks, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (work->job->doubted_count == 0 || !is_doubted(work, &picks[i])) picks[kept++] = picks[i];
+    return kept;
+}
+
 static struct running *free_slot(struct node *node)
 {
     for (size_t i = 0; i < node->running_max; i++)
@@ -365,6 +374,7 @@ static void claim_copies(struct node *node, struct turn *turn, enum straggler_re
         size_t max = room_tasks(node, work->job, most / cpus < PICKS_MAX ? most / cpus : PICKS_MAX);
         size_t count = straggler_pick(work->job, &work->schedule, reason, &node->id, turn->nodes,
                                       turn->nodes_count, node->now, picks, max, &wake);
+        count = drop_doubted(work, picks, count);
         claim(node, work, picks, count, count);
         turn->slots_free -= count * cpus;
         most -= count * cpus;

@@ -441,6 +441,7 @@ void work_tick(struct node *node)
     for (struct work *work = node->works; work != NULL; work = work->next) prepare(node, work);
     if (!node->may_author || node->is_leaving) return;
     bury(node);
+    node_commit(node); /* what this death proves to be poison is not claimed in this step */
     for (struct work *work = node->works; work != NULL; work = work->next) {
         mourn_outputs(node, work);
         finish_tick(node, work);

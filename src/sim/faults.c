@@ -49,6 +49,11 @@ static void crash(struct world *world, struct host *host, enum crash_kind kind, 
     later(world, HAPPEN_START, host->index, back, 0);
 }
 
+void faults_kill(struct world *world, struct host *host)
+{
+    crash(world, host, CRASH_KILL, INSTANT_NEVER);
+}
+
 static enum crash_kind power_cut(const struct strike *strike)
 {
     static const enum crash_kind kinds[STORAGE_CUTS] = {CRASH_LOST, CRASH_TORN, CRASH_REORDERED};

@@ -7,6 +7,7 @@
 #include "sim/queue.h"
 
 struct world;
+struct host;
 
 struct faults {
     uint64_t count; /* strikes so far; those that last the whole run apart */
@@ -22,5 +23,7 @@ void faults_begin(struct world *world);
 /* HAPPEN_FAULT, HAPPEN_FAULT_END. number: of the strike in the plan. */
 void faults_strike(struct world *world, const struct happening *happening);
 void faults_end(struct world *world, const struct happening *happening);
+/* By a program that it ran: it stays down until the heal. */
+void faults_kill(struct world *world, struct host *host);
 
 #endif

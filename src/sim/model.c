@@ -39,6 +39,7 @@ enum model model_parse(struct slice command, uint32_t *percent)
     *percent = 0;
     if (slice_equal(command, slice_string("wordcount"))) return MODEL_WORDCOUNT;
     if (slice_equal(command, slice_string("slow"))) return MODEL_SLOW;
+    if (slice_equal(command, slice_string("poison"))) return MODEL_POISON;
     if (command.count <= sizeof flaky - 1) return MODEL_FAIL;
     if (memcmp(command.at, flaky, sizeof flaky - 1) != 0) return MODEL_FAIL;
     for (size_t i = sizeof flaky - 1; i < command.count; i++)

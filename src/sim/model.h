@@ -15,6 +15,7 @@ enum model {
     MODEL_FLAKY, /* "flaky:PERCENT": exits 1 so often */
     MODEL_FAIL,  /* always exits 1 */
     MODEL_SLOW,  /* word count, taking long */
+    MODEL_POISON, /* kills the node that runs it, until the heal; only in scenario files */
     MODEL_COUNT
 };
 

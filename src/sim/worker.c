@@ -10,6 +10,7 @@
 #include "sim/model.h"
 #include "sim/world.h"
 #include "tasks/jobs.h"
+#include "tasks/poison.h"
 #include "wire/kinds.h"
 
 #include <assert.h>
@@ -117,6 +118,13 @@ static bool is_copy(const struct msg_task_spec *spec)
     return false;
 }
 
+/* By what the node itself knows. One that came to its end somewhere is no poison. */
+static bool kills(const struct jobs *jobs, const struct task *task)
+{
+    struct id victims[POISON_DEATHS];
+    return !task->is_done && poison_victims(jobs, task, victims, POISON_DEATHS) == POISON_DEATHS;
+}
+
 /* Which job of ours the label names, by the node's own fold. */
 static void identify(struct world *world, struct host *host, struct run *run, const char *label)
 {
@@ -134,6 +142,8 @@ static void identify(struct world *world, struct host *host, struct run *run, co
         world_violated(world, host->index, "S7", "'%s' is a task of no job", label);
     else if (job->outcome != JOB_RUNNING)
         world_violated(world, host->index, "S6", "%s starts, and its job has ended", label);
+    else if (kills(node_jobs(host->node), &job->tasks[kind][run->task]))
+        world_violated(world, host->index, "S9", "%s starts, and is known to be poison", label);
 }
 
 void worker_run(struct world *world, struct host *host, const struct action *action)
@@ -279,13 +289,24 @@ static bool exits_badly(struct world *world, const struct run *run)
     case MODEL_FLAKY: return prng_chance(&world->worker.prng, percent * 10000);
     case MODEL_WORDCOUNT:
     case MODEL_SLOW:
+    case MODEL_POISON:
     case MODEL_COUNT: break;
     }
     return false;
 }
 
+static bool is_poison(const struct world *world, const struct run *run)
+{
+    uint32_t percent;
+    return world->phase == PHASE_SAFETY && model_parse(run->command, &percent) == MODEL_POISON;
+}
+
 static void finish_run(struct world *world, struct run *run)
 {
+    if (run->state != RUN_KILLED && is_poison(world, run)) {
+        faults_kill(world, &world->hosts[run->host]);
+        return;
+    }
     struct msg_task_result result = {.outcome = OUTCOME_DONE};
     result.elapsed_ms = (uint64_t)(world->now - run->since) / MILLISECOND;
     struct host *host = &world->hosts[run->host];

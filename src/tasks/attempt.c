@@ -63,7 +63,8 @@ static void count(const struct attempt *attempt, uint32_t by)
     if (attempt->state == ATTEMPT_FAILED) job->failed_count += by;
     if (attempt->number == 0) return;
     if (attempt->state == ATTEMPT_DEAD &&
-        (attempt->cause == CAUSE_OWNER_DEAD || attempt->cause == CAUSE_OWNER_RESTARTED))
+        (attempt->cause == CAUSE_OWNER_DEAD || attempt->cause == CAUSE_OWNER_RESTARTED ||
+         attempt->cause == CAUSE_OWNER_SILENT))
         job->doubted_count += by;
     job->claims_count += by;
     if (cause_is_copy(attempt->cause)) job->speculated_count += by;

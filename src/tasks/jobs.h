@@ -118,7 +118,7 @@ struct job {
     uint32_t verified_count[2];   /* tasks that are verified, too */
     uint32_t differing_count;     /* tasks two of whose attempts had different outputs */
     uint32_t running_count;       /* attempts in state RUNNING */
-    uint32_t doubted_count;       /* attempts that died as one before them had */
+    uint32_t doubted_count;       /* attempts that died as those before had, or seemed to */
     uint32_t claims_count;        /* attempts ever, for status */
     uint32_t failed_count;        /* attempts in state FAILED, charged or not */
     uint32_t speculated_count;    /* attempts that are second copies (cause_is_copy) */

@@ -12,9 +12,14 @@ static bool died(const struct attempt *attempt)
     return attempt->state == ATTEMPT_DEAD && attempt->end_cause != CAUSE_OWNER_LEFT;
 }
 
-static bool is_after_death(const struct attempt *attempt)
+/* A second copy of what a suspect ran comes after a death if the suspect was dead indeed. */
+static bool is_after_death(const struct task *task, const struct attempt *attempt)
 {
-    return attempt->cause == CAUSE_OWNER_DEAD || attempt->cause == CAUSE_OWNER_RESTARTED;
+    if (attempt->cause == CAUSE_OWNER_DEAD || attempt->cause == CAUSE_OWNER_RESTARTED) return true;
+    if (attempt->cause != CAUSE_OWNER_SILENT) return false;
+    for (const struct attempt *other = task->attempts; other != NULL; other = other->next)
+        if (other->number < attempt->number && died(other)) return true;
+    return false;
 }
 
 static bool has_run_at(const struct task *task, const struct id *node)
@@ -44,7 +49,7 @@ size_t poison_victims(const struct jobs *jobs, const struct task *task, struct i
 {
     size_t count = 0;
     for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next) {
-        if (!died(attempt) || !is_after_death(attempt)) continue;
+        if (!died(attempt) || !is_after_death(task, attempt)) continue;
         bool is_known = false;
         for (size_t i = 0; i < count && i < max; i++)
             is_known = is_known || id_equal(&nodes[i], &attempt->claim.node);
@@ -57,6 +62,6 @@ size_t poison_victims(const struct jobs *jobs, const struct task *task, struct i
 bool poison_is_doubted(const struct task *task)
 {
     for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next)
-        if (died(attempt) && is_after_death(attempt)) return true;
+        if (died(attempt) && is_after_death(task, attempt)) return true;
     return false;
 }

@@ -3,9 +3,9 @@
  * one node after the other for ever.
  *
  * A node counts when it died while it ran the task, had claimed it because an owner had died
- * before, and no node that never ran the task died within 10 s of it: power cuts and racks take
- * many at once, and prove nothing. Three such nodes are no accident. Pure; the times are those at
- * which deaths were heard of here. */
+ * before (or was suspected to have, rightly), and no node that never ran the task died within 10 s
+ * of it: power cuts and racks take many at once, and prove nothing. Three such nodes are no
+ * accident. Pure; the times are those at which deaths were heard of here. */
 #ifndef TASKS_POISON_H
 #define TASKS_POISON_H
 
@@ -20,7 +20,7 @@ enum {
 size_t poison_victims(const struct jobs *jobs, const struct task *task, struct id *nodes,
                       size_t max);
 
-/* Has an owner died of it that had it from a dead one? Then it is run alone. */
+/* Has an owner died of it that had it from a dead one? Then it is run alone, without copies. */
 bool poison_is_doubted(const struct task *task);
 
 #endif

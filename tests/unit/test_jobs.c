@@ -642,6 +642,26 @@ static void three_nodes_that_die_alone_of_a_task_make_it_poison(void **state)
     fold_deinit(&fold);
 }
 
+/* A copy of what a suspect ran: if the suspect lives, what killed the copy's owner is not known. */
+static void a_suspect_that_died_is_a_death_before(void **state)
+{
+    (void)state;
+    struct fold fold;
+    struct id nodes[POISON_DEATHS];
+    begin(&fold);
+    fold_apply(&fold, claim_item(stamp_at(0, 1, 10), 1, CAUSE_FIRST, 0, 1));
+    fold_apply(&fold, claim_item(stamp_at(1, 1, 20), 2, CAUSE_OWNER_SILENT, 0, 1));
+    fold.jobs.now = 100 * SECOND;
+    fold_apply(&fold, dead_item(stamp_at(7, 1, 25), 1, 1, 20));
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 0);
+    assert_false(poison_is_doubted(map_in(&fold, 0)));
+    fold_apply(&fold, dead_item(stamp_at(7, 1, 26), 0, 1, 10));
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 1);
+    assert_true(poison_is_doubted(map_in(&fold, 0)));
+    assert_int_equal(job_in(&fold)->doubted_count, 1);
+    fold_deinit(&fold);
+}
+
 static void a_node_that_dies_twice_is_one_and_who_dies_with_others_is_none(void **state)
 {
     (void)state;
@@ -725,6 +745,7 @@ int main(void)
         cmocka_unit_test(a_node_that_dies_twice_is_one_and_who_dies_with_others_is_none),
         cmocka_unit_test(logs_have_so_much_room_and_failures_twice_that),
         cmocka_unit_test(three_nodes_that_die_alone_of_a_task_make_it_poison),
+        cmocka_unit_test(a_suspect_that_died_is_a_death_before),
     };
     return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);
 }

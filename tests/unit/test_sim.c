@@ -173,6 +173,29 @@ static void a_hostile_author_changes_nothing(void **state)
     }
 }
 
+/* It kills every node that runs it. A death that proves it was followed by the next claim in the
+ * same step; and copies of what suspects ran were no evidence: they took all six. */
+static void poison_takes_no_more_nodes_than_prove_it(void **state)
+{
+    (void)state;
+    uint64_t failed = 0;
+    for (uint64_t seed = 1; seed <= 2 * SEEDS; seed++) {
+        struct plan plan;
+        struct sim_result result;
+        char text[] = "[flock]\nnodes = 6\nheal = 60s\n[jobs]\n"
+                      "3s node=0 maps=1 reduces=0 command=poison\n[faults]\n",
+             reason[SCN_REASON_SIZE];
+        plan_init(&plan);
+        assert_true(scn_read(&plan, text, reason));
+        struct sim_options options = {.seed = seed, .plan = &plan};
+        assert_true(holds(&options, &result));
+        failed += result.jobs_failed;
+        plan_deinit(&plan);
+    }
+    /* Else those that died had the input, and the job waits for them. */
+    assert_in_range(failed, 2 * SEEDS - 2, 2 * SEEDS);
+}
+
 static void flocks_of_many_sizes_hold(void **state)
 {
     (void)state;
@@ -253,6 +276,7 @@ int main(void)
         cmocka_unit_test(a_plan_that_is_written_down_is_the_same_run),
         cmocka_unit_test(a_file_that_is_wrong_is_refused_with_its_line),
         cmocka_unit_test(a_planted_bug_is_made_small),
+        cmocka_unit_test(poison_takes_no_more_nodes_than_prove_it),
         cmocka_unit_test(flocks_of_many_sizes_hold),
         cmocka_unit_test(a_hostile_author_changes_nothing),
         cmocka_unit_test(histories_of_datasets_lose_and_leave_nothing),
