@@ -23,18 +23,18 @@ enum {
     VOUCH_EVERY = SECOND,         /* one vector for all jobs that end in it */
     ASK_FIRST = 2 * SECOND,       /* what is vouched for comes sooner */
     ASK_LAST = 60 * SECOND,
+    GATHER_AGAIN = 5 * SECOND, /* without memory: by then there may be some */
 };
 
-void final_ended(struct node *node, const struct id *id)
+static void add(struct node *node, struct job *job)
 {
-    struct job *job = jobs_find(&node->jobs, id);
-    if (job == NULL || job->outcome == JOB_RUNNING) return;
-    node->is_vouch_wanted = node->actions != NULL;
-    node->is_final_stale = true;
     if (job->is_final || job->is_unfinal) return;
     struct job **grown = memory_grow(&node->memory, node->unfinal, &node->unfinal_capacity,
                                      node->unfinal_count, sizeof *grown);
-    if (grown == NULL) return; /* it is not called final, then */
+    if (grown == NULL) {
+        node->unfinal_again = node->now + GATHER_AGAIN;
+        return;
+    }
     node->unfinal = grown;
     if (node->unfinal_count == 0) {
         node->final_patience = ASK_FIRST;
@@ -42,6 +42,25 @@ void final_ended(struct node *node, const struct id *id)
     }
     node->unfinal[node->unfinal_count++] = job;
     job->is_unfinal = true;
+}
+
+void final_ended(struct node *node, const struct id *id)
+{
+    struct job *job = jobs_find(&node->jobs, id);
+    if (job == NULL || job->outcome == JOB_RUNNING) return;
+    node->is_vouch_wanted = node->actions != NULL;
+    node->is_final_stale = true;
+    add(node, job);
+}
+
+/* Those for which there was no memory when they ended, or when the disk was read. */
+static void gather(struct node *node)
+{
+    if (node->now < node->unfinal_again) return;
+    node->unfinal_again = INSTANT_NEVER;
+    node->is_final_stale = true;
+    for (struct job *job = node->jobs.all; job != NULL; job = job->next)
+        if (job->outcome != JOB_RUNNING && node->unfinal_again == INSTANT_NEVER) add(node, job);
 }
 
 void final_persisted(struct node *node, uint64_t token)
@@ -139,6 +158,7 @@ static void ask(struct node *node)
 void final_tick(struct node *node)
 {
     vouch(node);
+    gather(node);
     if (node->unfinal_count == 0) return;
     if (node->is_final_stale && node->now >= node->final_next) {
         node->is_final_stale = false;
@@ -151,7 +171,7 @@ void final_tick(struct node *node)
 
 instant final_deadline(const struct node *node)
 {
-    instant next = node->vouch_next;
+    instant next = instant_min(node->vouch_next, node->unfinal_again);
     if (node->unfinal_count == 0) return next;
     if (node->is_final_stale) next = instant_min(next, node->final_next);
     return instant_min(next, node->final_ask);

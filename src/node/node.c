@@ -278,6 +278,7 @@ struct node *node_open(const struct node_config *config, instant now)
     heard_open(node);
     flock_init(&node->flock, &node->memory);
     node->vouch_next = INSTANT_NEVER;
+    node->unfinal_again = INSTANT_NEVER;
     map_init(&node->roster, &node->memory, offsetof(struct roster_item, id), sizeof(struct id));
     map_init(&node->manifests, &node->memory, offsetof(struct manifest, digest),
              sizeof(struct digest));

@@ -334,6 +334,7 @@ struct node {
     struct job **unfinal; /* final.c: jobs that have ended, and are not final yet */
     size_t unfinal_count;
     size_t unfinal_capacity;
+    instant unfinal_again; /* there was no memory for one of them: they are gathered anew then */
     bool is_final_stale; /* something came that may make one final */
     instant final_next;  /* when it is looked at */
     instant final_ask;   /* when peers are asked for what they have not said */

@@ -12,9 +12,9 @@
 /* What a spec's command names. */
 enum model {
     MODEL_WORDCOUNT,
-    MODEL_FLAKY, /* "flaky:PERCENT": exits 1 so often */
-    MODEL_FAIL,  /* always exits 1 */
-    MODEL_SLOW,  /* word count, taking long */
+    MODEL_FLAKY,  /* "flaky:PERCENT": exits 1 so often */
+    MODEL_FAIL,   /* always exits 1 */
+    MODEL_SLOW,   /* word count, taking long */
     MODEL_POISON, /* kills the node that runs it, until the heal; only in scenario files */
     MODEL_COUNT
 };

@@ -196,6 +196,28 @@ static void poison_takes_no_more_nodes_than_prove_it(void **state)
     assert_in_range(failed, 2 * SEEDS - 2, 2 * SEEDS);
 }
 
+/* One after the other, as its log is read: whatever it does without, it comes to know all in the
+ * end. A job that there was no room for was never called final (seed 1274). */
+static void each_allocation_of_a_start_may_fail(void **state)
+{
+    (void)state;
+    for (unsigned nth = 1; nth <= 100; nth++) {
+        struct plan plan;
+        struct sim_result result;
+        char text[256], reason[SCN_REASON_SIZE];
+        snprintf(text, sizeof text,
+                 "[flock]\nnodes = 3\nheal = 12s\n[jobs]\n"
+                 "2s node=1 maps=1 reduces=0 command=wordcount\n[faults]\n"
+                 "8s no-memory host=0 nth=%u\n8001ms kill host=0 for=1s\n",
+                 nth);
+        plan_init(&plan);
+        assert_true(scn_read(&plan, text, reason));
+        struct sim_options options = {.seed = 1, .plan = &plan};
+        if (!holds(&options, &result)) fail_msg("allocation %u", nth);
+        plan_deinit(&plan);
+    }
+}
+
 static void flocks_of_many_sizes_hold(void **state)
 {
     (void)state;
@@ -277,6 +299,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_wrong_is_refused_with_its_line),
         cmocka_unit_test(a_planted_bug_is_made_small),
         cmocka_unit_test(poison_takes_no_more_nodes_than_prove_it),
+        cmocka_unit_test(each_allocation_of_a_start_may_fail),
         cmocka_unit_test(flocks_of_many_sizes_hold),
         cmocka_unit_test(a_hostile_author_changes_nothing),
         cmocka_unit_test(histories_of_datasets_lose_and_leave_nothing),
