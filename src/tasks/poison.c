@@ -22,10 +22,12 @@ static bool is_after_death(const struct task *task, const struct attempt *attemp
     return false;
 }
 
-static bool has_run_at(const struct task *task, const struct id *node)
+/* In that life: who runs it after another one says nothing of how that ended. */
+static bool has_run_in(const struct task *task, const struct id *node, const struct boot *boot)
 {
     for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next)
-        if (id_equal(&attempt->claim.node, node)) return true;
+        if (id_equal(&attempt->claim.node, node) && boot_equal(&attempt->claim.boot, boot))
+            return true;
     return false;
 }
 
@@ -38,7 +40,7 @@ static bool is_alone(const struct jobs *jobs, const struct task *task, const str
         for (const struct owner *other = node->owners; other != NULL; other = other->next) {
             int64_t apart = other->died - owner->died;
             bool is_near = other->died != 0 && apart < APART && -apart < APART;
-            if (is_near && !has_run_at(task, &node->id)) return false;
+            if (is_near && !has_run_in(task, &node->id, &other->boot)) return false;
         }
     }
     return true;

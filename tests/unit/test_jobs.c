@@ -681,6 +681,9 @@ static void a_node_that_dies_twice_is_one_and_who_dies_with_others_is_none(void 
     assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 3);
     fold_apply(&fold, dead_item(stamp_at(7, 1, 65), 4, 1, 60));
     assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 2);
+    /* It is back and claims the task itself: it did not die of that then. */
+    fold_apply(&fold, claim_item(stamp_at(4, 2, 70), 6, CAUSE_OWNER_DEAD, 0, 1));
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 2);
     fold_deinit(&fold);
 }
 
