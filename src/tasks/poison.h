@@ -3,8 +3,8 @@
  * one node after the other for ever.
  *
  * A node counts when it died while it ran the task, had claimed it because an owner had died
- * before (or was suspected to have, rightly), and no node that did not run the task died within 10 s
- * of it: power cuts and racks take many at once, and prove nothing. Three such nodes are no
+ * before (or was suspected to have, rightly), and no node that did not run the task died within
+ * 10 s of it: power cuts and racks take many at once, and prove nothing. Three such nodes are no
  * accident. Pure; the times are those at which deaths were heard of here. */
 #ifndef TASKS_POISON_H
 #define TASKS_POISON_H
