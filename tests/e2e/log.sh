@@ -37,6 +37,8 @@ flock_start 2 || not_ok "node 2 starts again"
 job=$(AT=${ADDR[2]} ctl submit -q -m "while [ ! -e '$DIR/go' ]; do sleep 0.1; done; cat" -i "$0" --ack 1 --replicas 2)
 has_job() { AT=${ADDR[1]} ctl log --job "$job" >"$DIR/out" 2>&1; }
 check "node 1 has heard of a job" wait_for 10 has_job
+lag_of_3() { AT=${ADDR[$1]} ctl members -o json | jq '.[] | select(.name == "node3") | .lag'; }
+check "members: node 3 lacks entries" [ "$(lag_of_3 1)" -gt 0 ]
 follow all log -f -o json
 all=$FOLLOWER
 follow job log -f --job "$job"
@@ -60,6 +62,7 @@ touch "$DIR/go"
 flock_start 1 || not_ok "node 1 starts again"
 flock_start 2 || not_ok "node 2 starts a third time"
 check "the job ends" wait_for 30 eval 'AT=${ADDR[3]} ctl status "$job" | grep -q done'
+check "members: node 3 lacks none" wait_for 20 eval '[ "$(lag_of_3 1)" = 0 ]'
 check "log -f --job tells its end" wait_for 20 has job "ended $job: done"
 check "events -f too" wait_for 20 has events "ended $job: done"
 whole() {
