@@ -398,11 +398,14 @@ static void value_text(const struct options *options, const struct option_row *r
 {
     const void *at = (const char *)options + row->at;
     char quantity[QUANTITY_TEXT_SIZE];
-    const char *word = *(const char *const *)at;
     text[0] = '\0';
     switch (row->kind) {
     case OPTION_FLAG: snprintf(text, size, "%s", *(const bool *)at ? "yes" : "no"); return;
-    case OPTION_TEXT: snprintf(text, size, "%s", word == NULL ? "" : word); return;
+    case OPTION_TEXT: {
+        const char *word = *(const char *const *)at;
+        snprintf(text, size, "%s", word == NULL ? "" : word);
+        return;
+    }
     case OPTION_COUNT:
         if (*(const uint32_t *)at > 0) snprintf(text, size, "%u", *(const uint32_t *)at);
         return;
