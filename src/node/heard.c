@@ -266,13 +266,21 @@ bool heard_has(const struct node *node, const struct id *peer, const struct msg_
            durable_in(&heard->settled, peer, &newest) > 0;
 }
 
-/* Who lives holds what it says itself: all other feeds. */
+/* Lives, and has not said that it leaves: of two who leave at once neither hands over to the other.
+ * Whoever we counted on had our `left` on its disk then, so it does not count on us from there on.
+ */
+static bool stays(const struct node *node, const struct id *id)
+{
+    return node_is_living(node, id) && !flock_has_left(&node->flock, id);
+}
+
+/* Who stays holds what it says itself: all other feeds. */
 static bool has_all(const struct node *node, const struct heard *heard)
 {
     size_t cursor = 0;
     struct msg_feed_position ours;
     while (log_feeds_next(node->log, &cursor, &ours)) {
-        if (!id_equal(&ours.node, &node->id) && node_is_living(node, &ours.node)) continue;
+        if (!id_equal(&ours.node, &node->id) && stays(node, &ours.node)) continue;
         const struct msg_feed_position *theirs = find(heard, &ours.node, &ours.boot);
         if (theirs == NULL || theirs->durable < ours.have) return false;
     }
@@ -283,8 +291,16 @@ bool heard_elsewhere(const struct node *node)
 {
     size_t cursor = 0;
     for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;)
-        if (node_is_living(node, &heard->id) && has_all(node, heard)) return true;
+        if (stays(node, &heard->id) && has_all(node, heard)) return true;
     return false;
+}
+
+bool heard_is_last(const struct node *node)
+{
+    size_t cursor = 0;
+    for (const struct member *m; (m = members_next(&node->gossip.members, &cursor)) != NULL;)
+        if (!id_equal(&m->fact->id, &node->id) && stays(node, &m->fact->id)) return false;
+    return true;
 }
 
 void heard_forget(struct node *node)

@@ -426,7 +426,7 @@ void node_leave(struct node *node)
 /* It may be the only one who holds an entry: then it waits until another one's disk does. */
 static bool is_handed_over(struct node *node)
 {
-    if (members_living_count(&node->gossip.members) <= 1 || heard_elsewhere(node)) return true;
+    if (heard_is_last(node) || heard_elsewhere(node)) return true;
     if (node->now - node->leave_asked < HAND_OVER_ASK) return false;
     node->leave_asked = node->now;
     node_count(node, METRIC_leaves_waited);
@@ -445,6 +445,7 @@ static void leave_tick(struct node *node)
     if (!node->gossip.is_leaving && node->now < node->leave_deadline && !is_handed_over(node))
         return;
     if (!node->gossip.is_leaving) {
+        if (!heard_elsewhere(node)) node_count(node, METRIC_leaves_alone);
         gossip_leave(&node->gossip, node->now);
         return;
     }

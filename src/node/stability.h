@@ -9,8 +9,10 @@ void heard_close(struct node *node);
 void heard_vector(struct node *node, const struct id *peer, const struct msg_log_vector *vector);
 /* Entries of ours that this member lacks, as far as it has told. */
 uint64_t heard_lag(const struct node *node, const struct member *member);
-/* All that we hold is on the disk of somebody else who lives. */
+/* All that we hold is on the disk of somebody else who lives and stays. */
 bool heard_elsewhere(const struct node *node);
+/* Nobody else is there who stays. */
+bool heard_is_last(const struct node *node);
 /* At the start, with all that the disk has: are we a newcomer, who has never been in step? */
 void heard_begin(struct node *node, bool has_seeds);
 void heard_tick(struct node *node);

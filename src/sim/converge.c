@@ -22,11 +22,17 @@ enum {
 
 /* ---- L ---- */
 
-/* Somebody who left while nobody could be reached took it along: it is on that disk. */
+/* Somebody took it along: it is on that disk. Only those may who saw nobody there who stays, or
+ * waited the 5 s that leaving may take and heard from none that all was on its disk: a machine that
+ * is to go down must not hang on who cannot be reached, and the job is back with the disk. Whoever
+ * was heard has it, so a leave that was not alone excuses nothing. */
 static bool is_taken_along(const struct world *world, const struct sim_job *job)
 {
-    for (uint32_t i = 0; i < world->hosts_count; i++)
-        if (world->hosts[i].is_gone && world->checks.hosts[i].holds[job->index]) return true;
+    for (uint32_t i = 0; i < world->hosts_count; i++) {
+        const struct host *host = &world->hosts[i];
+        bool has_left_alone = host->is_gone && host->was_alone;
+        if (has_left_alone && world->checks.hosts[i].holds[job->index]) return true;
+    }
     return false;
 }
 

@@ -7,6 +7,7 @@
 #include "sim/marks.h"
 #include "sim/host.h"
 
+#include "node/metrics.h"
 #include "sim/blocks.h"
 #include "sim/disk.h"
 #include "sim/perform.h"
@@ -102,6 +103,7 @@ static void start_again(struct world *world, const struct host *host)
 
 static void stopped(struct world *world, struct host *host, enum error error)
 {
+    host->was_alone = node_metric(host->node, METRIC_leaves_alone) > 0;
     host_crash(world, host, CRASH_KILL);
     host->is_gone = error == ERROR_NONE;
     if (error != ERROR_NONE) start_again(world, host);

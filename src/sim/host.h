@@ -41,6 +41,7 @@ struct host {
     enum host_state state;
     bool is_leaving;   /* told to leave */
     bool is_gone;      /* it left, or stays down for ever */
+    bool was_alone;    /* it left, and had waited in vain for somebody to hold what it held */
     bool was_down;     /* since the last heal: for S6's grace */
     struct node *node; /* NULL when down */
     struct crypto_pair pair;

@@ -197,9 +197,14 @@ enum error flock_apply(struct flock *flock, const struct stamped *entry)
 
 /* ---- questions ---- */
 
+static bool has_left(const struct flock_node *node)
+{
+    return node->has_left && boot_compare(&node->opened, &node->left) <= 0;
+}
+
 static bool is_on(const struct flock_node *node)
 {
-    return !node->is_evicted && (!node->has_left || boot_compare(&node->opened, &node->left) > 0);
+    return !node->is_evicted && !has_left(node);
 }
 
 bool flock_has(const struct flock *flock, const struct id *id)
@@ -235,6 +240,12 @@ bool flock_is_evicted(const struct flock *flock, const struct id *id)
 {
     const struct flock_node *node = map_get(&flock->nodes, id);
     return node != NULL && node->is_evicted;
+}
+
+bool flock_has_left(const struct flock *flock, const struct id *id)
+{
+    const struct flock_node *node = map_get(&flock->nodes, id);
+    return node != NULL && has_left(node);
 }
 
 bool flock_is_late(const struct flock *flock, const struct msg_stamp *stamp)

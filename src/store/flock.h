@@ -72,6 +72,8 @@ bool flock_has(const struct flock *flock, const struct id *id);
 /* Has it ever been in step with the flock, as it says itself? NULL: has anybody on the roster? */
 bool flock_was_in_step(const struct flock *flock, const struct id *id);
 bool flock_is_evicted(const struct flock *flock, const struct id *id);
+/* Has it said that it leaves, and not come back since? */
+bool flock_has_left(const struct flock *flock, const struct id *id);
 /* Those on the roster, in no order that means anything: start with *cursor = 0; NULL at the
  * end. */
 const struct flock_node *flock_next(const struct flock *flock, size_t *cursor);
