@@ -59,16 +59,20 @@ mapper="echo \$MR_INDEX >>'$DIR/ran5'; [ -e '$DIR/go5' ] || [ \$MR_INDEX != 2 ] 
 job=$(ctl submit -q -m "$mapper" -i "$DIR/numbers" --split 4K --retries 1)
 check "a job fails: exit 1" exits 1 wait "$job" --timeout 15s
 touch "$DIR/go5"
-done_before=$(attempts "$job" '[.[] | select(.state == "done")] | length')
+# Two nodes may claim a brief task in the same moment: tasks are counted, not attempts.
+tasks_where() { attempts "$1" "[.[] | select($2) | .index] | unique | length"; }
+done_before=$(tasks_where "$job" '.state == "done"')
+attempts "$job" '[.[] | select(.state == "done") | .index] | unique | .[]' >"$DIR/done5"
 : >"$DIR/ran5"
 check "resume: exit 0" exits 0 resume "$job"
 again=$(cat "$DIR/out")
 check "it has another name" [ "$again" != "$job" ]
 check "the new run is done" exits 0 wait "$again" --timeout 20s
-check "what was done did not run again" [ "$(grep -c . "$DIR/ran5")" = $(($(job_field "$again" maps) - done_before)) ]
+check "what was done did not run again" [ "$(sort -u "$DIR/ran5" | wc -l)" = $(($(job_field "$again" maps) - done_before)) ]
+check "nothing of it" [ -z "$(sort -u "$DIR/ran5" | grep -Fxf "$DIR/done5")" ]
 check "some of it was done before" [ "$done_before" -ge 1 ]
 check "the output is whole" [ "$(ctl cat "$again" | cmp - "$DIR/numbers" 2>&1)" = "" ]
-check "tasks tells what was inherited" [ "$(attempts "$again" '[.[] | select(.cause == "inherited from the run before")] | length')" = "$done_before" ]
+check "tasks tells what was inherited" [ "$(tasks_where "$again" '.cause == "inherited from the run before"')" = "$done_before" ]
 check "the failed job stays failed" [ "$(job_field "$job" state)" = failed ]
 check "resume of a done job: exit 6" exits 6 resume "$again"
 check "resume of an unknown job: exit 4" exits 4 resume nonsense
@@ -84,7 +88,7 @@ check "no map ran again" [ "$(attempts "$again" '[.[] | select(.kind == "map" an
 check "no line is lost" [ "$(ctl cat "$again" | sort -n | cmp - "$DIR/numbers" 2>&1)" = "" ]
 check "retry of a task of an ended job is a new run" exits 0 retry "$again/r0" -w
 third=$(cat "$DIR/out")
-check "in which that task alone ran" [ "$(attempts "$third" '[.[] | select(.number > 0)] | length')" = 1 ]
+check "in which that task alone ran" [ "$(attempts "$third" '[.[] | select(.number > 0) | .kind, .index] | unique | tostring' | jq -r .)" = '[0,"reduce"]' ]
 
 # ---- drain ----
 state_of() { ctl members -o json | jq -r --arg n "$1" '.[] | select(.name == $n) | .state'; }
