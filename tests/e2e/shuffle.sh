@@ -86,8 +86,8 @@ check "the job ends well" eval 'ctl wait "$job" >/dev/null 2>"$DIR/err"'
 check "with the right bytes" cmp <(ctl cat "$job" | sort) <(sort "$DIR/pairs")
 echo "# $(($(sum_of prefetched) - ahead)) parts came ahead of their reduces, which used $(($(sum_of prefetches_used) - used)) of them"
 check "the reduces use them" [ "$(sum_of prefetches_used)" -gt "$used" ]
-job=$(ctl submit -q -m "[ \$MR_INDEX -lt 6 ] || sleep 60; cat" -r cat -R 6 -i "$DIR/pairs" --split 60K)
 ahead=$(sum_of prefetched)
+job=$(ctl submit -q -m "[ \$MR_INDEX -lt 6 ] || sleep 60; cat" -r cat -R 6 -i "$DIR/pairs" --split 60K)
 check "parts of another job" wait_for 30 has_started
 ctl kill "$job" 2>/dev/null
 none_kept() { [ -z "$(find "$DIR"/node*/tmp -type f)" ]; }
