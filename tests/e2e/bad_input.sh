@@ -8,7 +8,6 @@ check "three nodes find each other" flock_whole 3
 
 run() { ctl run -q "$@" >"$DIR/out" 2>"$DIR/err"; }
 same() { cmp -s "$DIR/out" "$1"; }
-says() { grep -q -- "$1" "$DIR/err"; }
 
 # ---- inputs ----
 : >"$DIR/empty"

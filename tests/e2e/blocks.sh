@@ -14,7 +14,6 @@ all_have() { # copies: every data block (not the manifests, which every node rea
   find "$DIR"/node*/blocks -type f -size +100k -printf '%f\n' | sort | uniq -c | awk -v want="$1" -v blocks="$2" '
     $1 != want {bad = 1} END {exit bad || NR != blocks}'
 }
-says() { grep -q -- "$1" "$DIR/err"; }
 
 # ---- a death and a return ----
 text "$DIR/text" 8

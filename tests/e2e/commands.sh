@@ -8,7 +8,6 @@ for n in 1 2 3; do flock_start $n || not_ok "node $n starts"; done
 check "three nodes find each other" flock_whole 3
 
 mr() { ctl "$@" >"$DIR/out" 2>"$DIR/err"; }
-says() { grep -q -- "$1" "$DIR/err"; }
 prints() { [ "$(cat "$DIR/out")" = "$1" ]; }
 silent() { [ ! -s "$DIR/err" ]; }
 json() { jq -e "$@" "$DIR/out" >/dev/null; }

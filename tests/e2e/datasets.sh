@@ -5,7 +5,6 @@
 flock_begin datasets
 for n in 1 2; do flock_start $n || not_ok "node $n starts"; done
 check "two nodes find each other" flock_whole 2
-says() { grep -q -- "$1" "$DIR/err"; }
 blocks_of() { ctl ls -o json | jq --arg n "$1" '.[] | select(.name == $n) | .blocks'; }
 whole() { ctl cat "$1" | cmp -s - "$2"; }
 

@@ -5,13 +5,6 @@
 flock_begin debug
 for n in 1 2 3; do flock_start $n || not_ok "node $n starts"; done
 check "three nodes find each other" flock_whole 3
-exits() { # code, args...
-  local code=$1
-  shift
-  ctl "$@" >"$DIR/out" 2>"$DIR/err"
-  [ $? = "$code" ]
-}
-says() { grep -q -- "$1" "$DIR/err"; }
 unpack() { rm -rf "$DIR/x" && mkdir "$DIR/x" && tar -xf "$1" -C "$DIR/x"; }
 node() { echo "$DIR"/x/mr-debug/nodes/node"$1"-????????; }
 

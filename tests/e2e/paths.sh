@@ -11,7 +11,6 @@ flock_begin paths
 S=$DIR/shared
 mkdir "$S" "$DIR/closed"
 chmod 755 "$DIR" "$S"
-says() { grep -q -- "$1" "$DIR/err"; }
 run() { ctl run -q "$@" >"$DIR/out" 2>"$DIR/err"; }
 text "$S/text" 8 || not_ok "some text"
 echo >>"$S/text"; chmod 644 "$S/text"

@@ -6,13 +6,6 @@
 flock_begin steer
 for n in 1 2 3; do flock_start $n || not_ok "node $n starts"; done
 check "three nodes find each other" flock_whole 3
-exits() { # code, args...
-  local code=$1
-  shift
-  ctl "$@" >"$DIR/out" 2>"$DIR/err"
-  [ $? = "$code" ]
-}
-says() { grep -q -- "$1" "$DIR/err"; }
 json() { jq -e "$@" "$DIR/out" >/dev/null; }
 attempts() { ctl tasks "$1" -o json | jq "$2"; }
 running() { [ "$(attempts "$1" '[.[] | select(.state == "running")] | length')" = "${2:-1}" ]; }

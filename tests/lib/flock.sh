@@ -90,6 +90,16 @@ gone() { ! lives "$1"; }
 at() { echo "${AT:-$(flock_seed none)}"; }
 ctl() { timeout 290 "$BUILD/mrctl" -n "$(at)" "$@"; }
 
+# mrctl ends with this code; what it printed is in $DIR/out and $DIR/err.
+exits() { # code, args...
+  local code=$1
+  shift
+  ctl "$@" >"$DIR/out" 2>"$DIR/err"
+  [ $? = "$code" ]
+}
+# Its stderr has this.
+says() { grep -q -- "$1" "$DIR/err"; }
+
 wait_for() {
   local limit=$((SECONDS + $1))
   shift
