@@ -289,6 +289,9 @@ static void feed_started(struct worker *worker)
 {
     struct event event = {.kind = EVENT_TASK_STARTED};
     event.task_started.token = worker->token;
+    event.task_started.input_size = worker->rundir.shared.size; /* 0: of no shared file */
+    for (size_t i = 0; i < worker->rundir.inputs_count; i++)
+        event.task_started.input_size += worker->rundir.inputs[i].size;
     trace_line(&worker->workers->loop->trace, TRACE_DEBUG, "event=task_started task=%s pid=%d",
                worker->label, worker->process.pid);
     loop_feed(worker->workers->loop, &event);

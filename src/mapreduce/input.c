@@ -65,6 +65,9 @@ static enum error open_item(struct input *input)
 enum error input_next(void *context, struct slice *bytes)
 {
     struct input *input = context;
+    struct live *live = input->scratch->watch->live;
+    if (live != NULL) live->read_size += input->given;
+    input->given = 0;
     *bytes = (struct slice){0};
     if (input->buffer == NULL) input->buffer = memory_take(input->scratch->memory, FLOW_SIZE);
     if (input->buffer == NULL) return ERROR_MEMORY;
@@ -83,8 +86,7 @@ enum error input_next(void *context, struct slice *bytes)
     input->offset += (uint64_t)done;
     input->left -= (uint64_t)done;
     input->size += (uint64_t)done;
-    struct live *live = input->scratch->watch->live;
-    if (live != NULL) live->read_size += (uint64_t)done;
+    input->given = (uint64_t)done;
     *bytes = slice_of(input->buffer, (size_t)done);
     return ERROR_NONE;
 }

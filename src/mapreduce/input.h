@@ -14,6 +14,7 @@ struct input {
     uint64_t offset;
     uint64_t left;
     uint64_t size; /* bytes read so far, of all */
+    uint64_t given; /* of them, given away last: taken when more is asked for */
     uint8_t *buffer;
 };
 

@@ -25,7 +25,7 @@ struct live {
     bool is_broken;              /* the disk does not take it: then not */
     const struct report *report; /* borrowed */
     uint64_t logged;             /* of the report: written up to here */
-    uint64_t read_size;          /* bytes of input read: whoever reads them adds them here */
+    uint64_t read_size;          /* bytes of input taken: whoever hands them out adds them here */
     uint64_t read_written;
     instant next; /* not again before */
 };

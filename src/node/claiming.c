@@ -366,14 +366,20 @@ static void claim_by_lottery(struct node *node, struct turn *turn)
 static void claim_copies(struct node *node, struct turn *turn, enum straggler_reason reason,
                          size_t most)
 {
+    struct straggler_judge judge = {.self = &node->id,
+                                    .nodes = turn->nodes,
+                                    .nodes_count = turn->nodes_count,
+                                    .now = node->now,
+                                    .objects = progress_objects,
+                                    .context = node};
     for (struct work *work = node->works; work != NULL && most > 0; work = work->next) {
         struct schedule_pick picks[PICKS_MAX];
         instant wake;
         if (!is_claimable(work)) continue;
         size_t cpus = cpus_of(node, work);
         size_t max = room_tasks(node, work->job, most / cpus < PICKS_MAX ? most / cpus : PICKS_MAX);
-        size_t count = straggler_pick(work->job, &work->schedule, reason, &node->id, turn->nodes,
-                                      turn->nodes_count, node->now, picks, max, &wake);
+        size_t count =
+            straggler_pick(work->job, &work->schedule, reason, &judge, picks, max, &wake);
         count = drop_doubted(work, picks, count);
         claim(node, work, picks, count, count);
         turn->slots_free -= count * cpus;

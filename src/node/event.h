@@ -94,6 +94,7 @@ struct event {
         } block_unwanted;
         struct {
             uint64_t token;
+            uint64_t input_size; /* bytes, as they are read */
         } task_started;
         struct {
             uint64_t token;

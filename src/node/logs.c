@@ -196,6 +196,11 @@ void logs_ask_tail(struct node *node, uint64_t stream, const struct msg_ask_tail
 
 void logs_tail(struct node *node, const struct event *event)
 {
+    const struct link *link = links_find(node, event->tail_read.stream);
+    if (link != NULL && link->purpose != CHANNEL_CLIENT) {
+        progress_read(node, event);
+        return;
+    }
     struct msg_say_tail reply = {.request = event->tail_read.request,
                                  .is_running = event->tail_read.is_running,
                                  .behind = event->tail_read.behind,

@@ -511,6 +511,8 @@ static void peer_message(struct node *node, struct link *link, const struct wire
     case MSG_block_held:
     case MSG_block_no_room:
     case MSG_block_query: keeper_message(node, link, message); return;
+    case MSG_progress_ask:
+    case MSG_progress_told: progress_message(node, link, message); return;
     case MSG_evict_ask:
     case MSG_evict_agree: evict_message(node, link, message); return;
     case MSG_holdings_query:
@@ -615,7 +617,7 @@ static void take_event(struct node *node, const struct event *event)
     case EVENT_BLOCK_READ:
         manifests_read(node, &event->block_read.digest, event->block_read.bytes);
         break;
-    case EVENT_TASK_STARTED: work_started(node, event->task_started.token); break;
+    case EVENT_TASK_STARTED: work_started(node, event); break;
     case EVENT_TASK_FINISHED: work_finished(node, event); break;
     case EVENT_KEYS_WRITTEN: keyring_written(node, event); break;
     case EVENT_KEYS_READ: keyring_read(node, event); break;

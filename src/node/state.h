@@ -8,6 +8,7 @@
 #include "node/metrics.h"
 #include "node/keyring.h"
 #include "node/node.h"
+#include "node/progress.h"
 #include "node/room.h"
 #include "store/log.h"
 #include "store/names.h"
@@ -203,6 +204,8 @@ struct running {
     bool is_remote;  /* a map whose block was not here when it was claimed */
     enum cause stop_cause;
     instant since;
+    instant started;     /* its program */
+    uint64_t input_size; /* bytes, once it was started */
 };
 
 /* A running job as this node works on it: work.c; its share of the slots: claiming.c. */
@@ -234,6 +237,7 @@ struct work {
     uint64_t differing_size;
     struct msg_block_ref differing; /* the manifest of outputs that should be equal and are not */
     uint64_t *prefetched;           /* a bit per map: its parts have been ordered; prefetch.c */
+    struct pace pace[2]; /* by enum task_kind; progress.c */
     instant lost_since; /* since when a block of its input can be had from nobody; 0 = it can */
 };
 
@@ -388,6 +392,7 @@ struct node {
     struct tally tally;
 
     struct work *works;
+    struct progress_question questions[PROGRESS_QUESTIONS_MAX];
     struct running *running; /* running_max of them */
     size_t running_max;      /* a few beyond the slots */
     uint64_t token_next;
@@ -573,7 +578,7 @@ void keeper_close(struct node *node);
 /* work.c */
 void work_entry(struct node *node, const struct stamped *entry);
 void work_tick(struct node *node);
-void work_started(struct node *node, uint64_t token);
+void work_started(struct node *node, const struct event *event);
 void work_finished(struct node *node, const struct event *event);
 size_t work_running_count(const struct node *node);
 /* Slots that they take. */

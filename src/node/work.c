@@ -113,10 +113,13 @@ void work_give_back(struct node *node, enum cause cause)
             running_move(node, &node->running[i], RUNNING_STOPPING, cause);
 }
 
-void work_started(struct node *node, uint64_t token)
+void work_started(struct node *node, const struct event *event)
 {
-    struct running *running = running_find(node, token);
-    if (running != NULL && running->state == RUNNING_STARTING)
+    struct running *running = running_find(node, event->task_started.token);
+    if (running == NULL) return;
+    running->started = node->now;
+    running->input_size = event->task_started.input_size;
+    if (running->state == RUNNING_STARTING)
         running_move(node, running, RUNNING_STARTED, CAUSE_NONE);
 }
 
@@ -300,6 +303,7 @@ void work_finished(struct node *node, const struct event *event)
             append_lost_input(node, running, &event->task_finished.missing);
         if (result->outcome == OUTCOME_UNREADABLE) shared_unreadable(node, running);
     }
+    if (result->outcome == OUTCOME_DONE) progress_done(node, running, result->elapsed_ms);
     claiming_served(node, running);
     memset(running, 0, sizeof *running);
     node->is_work_wanted = true;

@@ -69,7 +69,7 @@ static void perform_one(struct world *world, struct host *host, const struct act
     case ACTION_TASK_RUN: worker_run(world, host, action); return;
     case ACTION_TASK_KILL: worker_kill(world, host, action->task_kill.token); return;
     case ACTION_KEYS_WRITE: return; /* nobody rotates keys here */
-    case ACTION_TAIL_READ: return; /* nobody asks for it: programs of the laboratory say nothing */
+    case ACTION_TAIL_READ: worker_tail(world, host, action); return;
     case ACTION_PREFETCH: return; /* a help only: attempts fetch what they need */
     case ACTION_PREFETCH_END: return;
     case ACTION_RESOLVE: resolve(world, host, action->resolve.token); return;

@@ -22,6 +22,7 @@ enum happening_kind {
     HAPPEN_FETCH,          /* bytes: struct block_fetch and holders */
     HAPPEN_INPUTS,         /* number: attempt */
     HAPPEN_FINISH,         /* number: attempt */
+    HAPPEN_TAIL,           /* number: attempt; bytes: struct tail_question */
     HAPPEN_RESOLVED,       /* number: token */
     HAPPEN_STORAGE_FAILED, /* number: enum error */
     HAPPEN_LEAVE,

@@ -26,6 +26,7 @@ enum {
     SLOW_SPREAD = 8 * SECOND,
     RUN_MAX = 30 * SECOND,       /* on the slowest node: L1's bound knows of it */
     KILL_MAX = 2 * SECOND,       /* TERM, then KILL */
+    TAIL_DELAY = 2 * MILLISECOND,
     WRONG_BYTES_CHANCE = 100000, /* per million: the canary's */
 };
 
@@ -192,6 +193,41 @@ void worker_kill(struct world *world, struct host *host, uint64_t token)
     later(world, run, HAPPEN_FINISH, (duration)prng_below(&world->worker.prng, KILL_MAX));
 }
 
+/* ---- how far it is ---- */
+
+struct tail_question {
+    uint64_t stream, request;
+};
+
+void worker_tail(struct world *world, struct host *host, const struct action *action)
+{
+    struct tail_question *question = malloc(sizeof *question);
+    assert(question != NULL);
+    const struct run *run = find_token(world, host->index, action->tail_read.token);
+    *question = (struct tail_question){action->tail_read.stream, action->tail_read.request};
+    queue_push(&world->queue, (struct happening){.at = world->now + TAIL_DELAY,
+                                                 .kind = HAPPEN_TAIL,
+                                                 .host = host->index,
+                                                 .life = host->life,
+                                                 .number = run == NULL ? 0 : run->number,
+                                                 .bytes = question,
+                                                 .size = sizeof *question});
+}
+
+static void tell_tail(struct world *world, struct host *host, const struct run *run,
+                      const struct tail_question *question)
+{
+    struct event event = {.kind = EVENT_TAIL_READ};
+    event.tail_read.stream = question->stream;
+    event.tail_read.request = question->request;
+    event.tail_read.is_running = run != NULL && run->state == RUN_RUNNING;
+    if (event.tail_read.is_running && run->ends > run->started)
+        event.tail_read.read_size = (uint64_t)((double)run->input_size *
+                                               (double)(world->now - run->started) /
+                                               (double)(run->ends - run->started));
+    host_step(world, host, &event);
+}
+
 /* ---- inputs ---- */
 
 static bool can_read(const struct world *world, const struct run *run,
@@ -230,6 +266,19 @@ static duration run_time(struct world *world, const struct run *run)
     return time < RUN_MAX ? time : RUN_MAX;
 }
 
+static uint64_t input_size(struct world *world, const struct run *run)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < run->inputs_count; i++) {
+        const struct content *content = blocks_find(world, &run->inputs[i].block.digest);
+        if (content == NULL) continue;
+        struct slice bytes = slice_of(content->bytes, content->size);
+        if (run->inputs[i].part != PART_WHOLE) bytes = model_segment(bytes, run->inputs[i].part);
+        size += bytes.count;
+    }
+    return size;
+}
+
 static void look_for_inputs(struct world *world, struct run *run)
 {
     if (run->state != RUN_FETCHING) return;
@@ -251,9 +300,13 @@ static void look_for_inputs(struct world *world, struct run *run)
     world->worker.executions++;
     if (run->job != NULL) client_count_run(run->job, run->kind, run->task, false);
     if (run->job != NULL && run->is_copy) run->job->copies++;
-    later(world, run, HAPPEN_FINISH, run_time(world, run));
+    duration time = run_time(world, run);
+    run->started = world->now;
+    run->ends = world->now + time;
+    later(world, run, HAPPEN_FINISH, time);
     struct event event = {.kind = EVENT_TASK_STARTED};
     event.task_started.token = run->token;
+    event.task_started.input_size = run->input_size = input_size(world, run);
     host_step(world, &world->hosts[run->host], &event);
 }
 
@@ -338,6 +391,10 @@ static void finish_run(struct world *world, struct run *run)
 void worker_happen(struct world *world, struct host *host, const struct happening *happening)
 {
     struct run *run = map_get(&world->worker.by_number, &happening->number);
+    if (happening->kind == HAPPEN_TAIL) {
+        tell_tail(world, host, run, happening->bytes);
+        return;
+    }
     if (run == NULL || run->host != host->index) return;
     if (happening->kind == HAPPEN_INPUTS) look_for_inputs(world, run);
     else finish_run(world, run);

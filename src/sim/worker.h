@@ -31,6 +31,8 @@ struct run {
     enum run_state state;
     uint32_t rounds; /* of looking for inputs */
     instant since;
+    instant started, ends; /* once it runs */
+    uint64_t input_size;   /* bytes; likewise */
     uint32_t kind; /* enum task_kind */
     uint32_t partitions;
     struct slice command; /* owned */
@@ -58,9 +60,11 @@ void worker_deinit(struct world *world);
 
 void worker_run(struct world *world, struct host *host, const struct action *action);
 void worker_kill(struct world *world, struct host *host, uint64_t token);
+/* ACTION_TAIL_READ: how much of its input it has read by now, as if evenly. */
+void worker_tail(struct world *world, struct host *host, const struct action *action);
 /* The host's daemon died, its programs with it. */
 void worker_crash(struct world *world, struct host *host);
-/* HAPPEN_INPUTS, HAPPEN_FINISH. */
+/* HAPPEN_INPUTS, HAPPEN_FINISH, HAPPEN_TAIL. */
 void worker_happen(struct world *world, struct host *host, const struct happening *happening);
 /* Programs of this job on this host; job NULL: of any. */
 size_t worker_count(const struct world *world, uint32_t host, const struct sim_job *job);

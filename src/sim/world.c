@@ -216,7 +216,8 @@ static void happen_to_host(struct world *world, struct host *host,
     case HAPPEN_BLOCK:
     case HAPPEN_FETCH: blocks_happen(world, host, happening); return;
     case HAPPEN_INPUTS:
-    case HAPPEN_FINISH: worker_happen(world, host, happening); return;
+    case HAPPEN_FINISH:
+    case HAPPEN_TAIL: worker_happen(world, host, happening); return;
     case HAPPEN_RESOLVED:
     case HAPPEN_STORAGE_FAILED:
     case HAPPEN_LEAVE: deliver_simple(world, host, happening); return;

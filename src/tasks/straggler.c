@@ -1,9 +1,10 @@
 /* Judging running attempts.
  *
- * How far an attempt has come is not told by programs; how long its siblings took is known. An
- * attempt that runs half as long again as the median sibling, and some more for what is not the
- * program's, is behind, and a copy of it started now would probably end at about the same time or
- * before it: the cost is a slot that has nothing else to do for this job.
+ * How long an attempt's siblings took is known everywhere. One that runs half as long again as the
+ * median of them, and some more for what is not the program's, is behind, and a copy of it started
+ * now would probably end at about the same time or before it: the cost is a slot that has nothing
+ * else to do for this job. It may have been given more to do, though: whoever would make the copy
+ * may know that, and object (node/progress.c).
  *
  * The judgement must come to the same at all nodes at about the same time, or there would be rival
  * copies: it depends on the fold and on when a claim was heard, which differs by a message's
@@ -25,10 +26,7 @@ enum {
 struct judging {
     const struct job *job;
     enum straggler_reason reason;
-    const struct id *self;
-    const struct schedule_node *nodes;
-    size_t nodes_count;
-    instant now;
+    const struct straggler_judge *by;
     instant wake;
     enum task_kind kind;
     duration typical;
@@ -64,12 +62,21 @@ duration straggler_typical(const struct job *job, enum task_kind kind)
     return (duration)(median < longest ? median : longest) * MILLISECOND + 1;
 }
 
+duration straggler_left(duration elapsed, uint64_t read_size, uint64_t input_size)
+{
+    if (elapsed <= 0 || read_size == 0 || read_size >= input_size) return 0;
+    double left = (double)elapsed * (double)(input_size - read_size) / (double)read_size;
+    if (left >= (double)(INSTANT_NEVER / 4)) return INSTANT_NEVER / 4;
+    return left < 1 ? 1 : (duration)left;
+}
+
 /* ---- one attempt ---- */
 
 static const struct schedule_node *node_of(const struct judging *judging, const struct id *id)
 {
-    for (size_t i = 0; i < judging->nodes_count; i++)
-        if (id_equal(&judging->nodes[i].id, id)) return &judging->nodes[i];
+    const struct straggler_judge *by = judging->by;
+    for (size_t i = 0; i < by->nodes_count; i++)
+        if (id_equal(&by->nodes[i].id, id)) return &by->nodes[i];
     return NULL;
 }
 
@@ -83,6 +90,15 @@ static instant due(const struct judging *judging, const struct attempt *attempt)
     return attempt->heard + judging->typical + judging->typical / 2 + SLACK;
 }
 
+/* Until when there is none although it is due. */
+static instant objected(const struct judging *judging, uint32_t index,
+                        const struct attempt *attempt)
+{
+    const struct straggler_judge *by = judging->by;
+    if (judging->reason != STRAGGLER_SLOW || by->objects == NULL) return by->now;
+    return by->objects(by->context, judging->job, judging->kind, index, attempt);
+}
+
 /* self's place among those who could run the copy. */
 static size_t rank_of(const struct judging *judging, uint32_t index, const struct id *owner)
 {
@@ -91,12 +107,13 @@ static size_t rank_of(const struct judging *judging, uint32_t index, const struc
         uint32_t kind;
         uint32_t index;
     } key = {judging->job->id, judging->kind, index};
-    size_t rank = placement_rank_below(&key, sizeof key, judging->nodes, judging->nodes_count,
-                                       judging->self, RANK_MAX);
+    const struct straggler_judge *by = judging->by;
+    size_t rank = placement_rank_below(&key, sizeof key, by->nodes, by->nodes_count, by->self,
+                                       RANK_MAX);
     const struct schedule_node *other = node_of(judging, owner);
     if (rank == 0 || other == NULL || other->is_suspect) return rank;
     /* The owner may stand before us; it will not claim. */
-    return rank - placement_precedes(&key, sizeof key, owner, judging->self);
+    return rank - placement_precedes(&key, sizeof key, owner, by->self);
 }
 
 static void consider(struct judging *judging, uint32_t index)
@@ -104,11 +121,12 @@ static void consider(struct judging *judging, uint32_t index)
     const struct task *task = &judging->job->tasks[judging->kind][index];
     const struct attempt *attempt = task_single(task);
     if (attempt == NULL || attempt->number == 0 || task_has_copy(task, attempt)) return;
-    if (id_equal(&attempt->claim.node, judging->self)) return;
+    if (id_equal(&attempt->claim.node, judging->by->self)) return;
     instant at = due(judging, attempt);
     if (at == INSTANT_NEVER) return;
     at += (duration)rank_of(judging, index, &attempt->claim.node) * STEP;
-    if (at > judging->now) {
+    if (at <= judging->by->now) at = objected(judging, index, attempt);
+    if (at > judging->by->now) {
         judging->wake = instant_min(judging->wake, at);
         return;
     }
@@ -170,8 +188,7 @@ static void consider_kind(struct judging *judging)
 }
 
 size_t straggler_pick(const struct job *job, struct schedule_job *state,
-                      enum straggler_reason reason, const struct id *self,
-                      const struct schedule_node *nodes, size_t nodes_count, instant now,
+                      enum straggler_reason reason, const struct straggler_judge *judge,
                       struct schedule_pick *picks, size_t picks_max, instant *wake)
 {
     *wake = INSTANT_NEVER;
@@ -180,10 +197,7 @@ size_t straggler_pick(const struct job *job, struct schedule_job *state,
     struct judging judging = {
         .job = job,
         .reason = reason,
-        .self = self,
-        .nodes = nodes,
-        .nodes_count = nodes_count,
-        .now = now,
+        .by = judge,
         .wake = INSTANT_NEVER,
         .picks = picks,
         .picks_max = cap(job, picks_max),

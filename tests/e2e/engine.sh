@@ -25,6 +25,22 @@ job=$(ctl submit -q -m 'if [ "$MR_NODE_NAME" = node3 ]; then sleep 1; fi; cat' -
 ctl wait -q "$job"
 check "--speculate off makes none" [ "$(field "$job" speculated)" = 0 ]
 
+# A task may be slow because it has more to do than its siblings: whoever would make the copy asks how far it is.
+for n in 1 2 3 4 5 6; do head -c 512K /dev/zero >small$n; done
+head -c 4M /dev/zero >zlarge
+steps='while [ "$(head -c 65536 | wc -c)" -gt 0 ]; do sleep 0.05; done'
+inputs=$(printf -- '-i %s ' small? zlarge)
+job=$(ctl submit -q -m "$steps" --split 5M $inputs)
+ctl wait -q "$job"
+check "a task that has more to do gets no copy" [ "$(field "$job" state) $(field "$job" speculated)" = "done 0" ]
+spared=0
+for n in 1 2 3; do spared=$((spared + $(AT=${ADDR[$n]} ctl ping -o json | jq .metrics.copies_spared))); done
+check "since who would have made one asked how far it is" [ $spared -ge 1 ]
+job=$(ctl submit -q -m 'if [ "$MR_NODE_NAME" = node3 ]; then step=1; else step=0.05; fi
+  '"${steps/0.05/\$step}" --split 2M -i small1 -i small2 -i small3 -i small4 -i small5 -i small6)
+ctl wait -q "$job"
+check "one that reads slowly does" [ "$(field "$job" speculated)" -ge 1 ]
+
 # ---- outputs compared ----
 
 ctl run -q -m 'tr a-z A-Z' --verify 2 -i list >out 2>err

@@ -85,6 +85,71 @@ static void a_client_can_not_speak_as_a_peer(void **state)
     lone_node_close(&lone);
 }
 
+/* ---- how far an attempt is ---- */
+
+/* What it answers a peer that asks about an attempt; false: nothing. */
+static bool asked_progress(struct lone_node *lone, const struct msg_progress_ask *ask,
+                           struct msg_progress_told *told)
+{
+    static uint8_t room[1 << 16] __attribute__((aligned(16)));
+    uint8_t record[128];
+    struct arena arena;
+    struct writer writer = writer_of(record, sizeof record);
+    assert_true(wire_pack(&wire_progress_ask, ask, &writer));
+    lone_node_record(lone, PEER, slice_of(record, writer.written));
+    for (size_t i = 0; i < lone->actions.count; i++) {
+        if (lone->actions.items[i].kind != ACTION_STREAM_SEND) continue;
+        struct slice bytes = lone->actions.items[i].stream_send.bytes;
+        struct wire_message message;
+        arena_init(&arena, room, sizeof room);
+        assert_null(wire_unpack(&bytes, &message, &arena));
+        if (message.type != MSG_progress_told) continue;
+        *told = *(const struct msg_progress_told *)message.fields;
+        return true;
+    }
+    return false;
+}
+
+static void what_does_not_run_here_is_said_not_to(void **state)
+{
+    (void)state;
+    struct lone_node lone;
+    struct msg_progress_ask ask = {.kind = 200, .task = UINT32_MAX, .claim = {.time = 7}};
+    struct msg_progress_told told = {.is_running = true};
+    lone_node_open(&lone, 1);
+    lone_node_stream(&lone, PEER, CHANNEL_PEER, 2);
+    assert_true(asked_progress(&lone, &ask, &told));
+    assert_true(!told.is_running && told.kind == 200 && told.claim.time == 7);
+    assert_int_equal(count_actions(&lone, ACTION_TAIL_READ), 0);
+    lone_node_close(&lone);
+}
+
+/* Answers to questions that were never asked, and news of attempts that are not there any more. */
+static void unasked_answers_about_attempts_change_nothing(void **state)
+{
+    (void)state;
+    uint8_t record[128];
+    struct lone_node lone;
+    lone_node_open(&lone, 1);
+    lone_node_stream(&lone, PEER, CHANNEL_PEER, 2);
+    for (uint8_t kind = 0; kind < 4; kind++) {
+        struct msg_progress_told told = {.kind = kind,
+                                         .is_running = true,
+                                         .elapsed_ms = UINT64_MAX,
+                                         .read_size = 1,
+                                         .input_size = UINT64_MAX};
+        struct writer writer = writer_of(record, sizeof record);
+        assert_true(wire_pack(&wire_progress_told, &told, &writer));
+        lone_node_record(&lone, PEER, slice_of(record, writer.written));
+    }
+    struct event event = {.kind = EVENT_TAIL_READ};
+    event.tail_read.stream = PEER;
+    event.tail_read.request = 99;
+    lone_node_step(&lone, event);
+    assert_int_equal(count_actions(&lone, ACTION_STREAM_SEND), 0);
+    lone_node_close(&lone);
+}
+
 /* ---- tags ---- */
 
 /* What the node answers to ask_tags, as one text: "id:key=value,...;". */
@@ -511,6 +576,8 @@ int main(void)
         cmocka_unit_test(a_record_of_many_requests_is_answered_in_part_and_breaks_nothing),
         cmocka_unit_test(a_hundred_thousand_blocks_are_dropped_over_many_steps),
         cmocka_unit_test(a_client_can_not_speak_as_a_peer),
+        cmocka_unit_test(what_does_not_run_here_is_said_not_to),
+        cmocka_unit_test(unasked_answers_about_attempts_change_nothing),
         cmocka_unit_test(own_tags_are_told_once_and_to_who_asks),
         cmocka_unit_test(last_tags_count_in_whatever_order_they_come),
         cmocka_unit_test(acts_on_keys_count_alike_in_whatever_order_they_come),

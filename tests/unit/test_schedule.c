@@ -19,10 +19,15 @@ struct flock {
     struct schedule_job states[NODES_MAX];
     struct digest *blocks;
     uint32_t maps;
+    instant (*objects)(void *context, const struct job *job, enum task_kind kind, uint32_t index,
+                       const struct attempt *attempt);
+    uint32_t spared;       /* objected to, until: */
+    instant spared_until;
 };
 
 static void flock_init(struct flock *flock, size_t nodes_count, uint32_t maps, uint32_t reduces)
 {
+    flock->objects = NULL;
     fold_init(&flock->fold);
     fold_apply(&flock->fold, job_item(stamp_at(2, 1, 5), 0, maps, reduces));
     flock->nodes_count = nodes_count;
@@ -413,8 +418,13 @@ static size_t copies(struct flock *flock, unsigned n, enum straggler_reason reas
                      struct schedule_pick *picks, instant *wake)
 {
     struct id self = node_of(n);
-    return straggler_pick(job_in(&flock->fold), &flock->states[n], reason, &self, flock->nodes,
-                          flock->nodes_count, now, picks, 8, wake);
+    struct straggler_judge judge = {.self = &self,
+                                    .nodes = flock->nodes,
+                                    .nodes_count = flock->nodes_count,
+                                    .now = now,
+                                    .objects = flock->objects,
+                                    .context = flock};
+    return straggler_pick(job_in(&flock->fold), &flock->states[n], reason, &judge, picks, 8, wake);
 }
 
 /* Who of the flock would make a copy at that time, a bit each. */
@@ -487,6 +497,56 @@ static void a_copy_that_died_or_yielded_was_none(void **state)
     fold_apply(&flock.fold, released_item(stamp_at(2, 1, 105), copy, CAUSE_NOT_STARTED, 3, 1));
     assert_int_equal(copiers(&flock, STRAGGLER_SLOW, START + 60 * SECOND), 0);
     flock_deinit(&flock);
+}
+
+static instant spare_one(void *context, const struct job *job, enum task_kind kind, uint32_t index,
+                         const struct attempt *attempt)
+{
+    struct flock *flock = context;
+    assert_ptr_equal(job, job_in(&flock->fold));
+    assert_ptr_equal(task_single(&job->tasks[kind][index]), attempt);
+    return index == flock->spared ? flock->spared_until : 0;
+}
+
+/* Two of six straggle; one of them, the first in line, has only more to do. */
+static void an_objection_spares_one_and_hides_none(void **state)
+{
+    (void)state;
+    struct flock flock;
+    struct schedule_pick picks[8];
+    instant wake, late = START + 60 * SECOND;
+    straggle(&flock, 6);
+    fold_apply(&flock.fold, lost_item(stamp_at(0, 1, 99), stamp_at(0, 1, 21), 0));
+    (void)run(&flock, 3, 200, 0, 1, 0);
+    assert_int_equal(copies(&flock, 1, STRAGGLER_SLOW, late, picks, &wake), 2);
+    flock.objects = spare_one;
+    flock.spared = 0;
+    flock.spared_until = late + SECOND;
+    struct id self = node_of(1);
+    struct straggler_judge judge = {&self,   flock.nodes, flock.nodes_count,
+                                    late, spare_one,   &flock};
+    assert_int_equal(straggler_pick(job_in(&flock.fold), &flock.states[1], STRAGGLER_SLOW, &judge,
+                                    picks, 1, &wake),
+                     1);
+    assert_int_equal(picks[0].index, 5);
+    assert_int_equal(copies(&flock, 1, STRAGGLER_SLOW, late, picks, &wake), 1);
+    assert_true(picks[0].index == 5 && wake == late + SECOND);
+    assert_int_equal(copies(&flock, 1, STRAGGLER_SLOW, late + SECOND, picks, &wake), 2);
+    flock_deinit(&flock);
+}
+
+/* A quarter is read in a second: three more to go. */
+static void what_is_left_follows_from_what_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(straggler_left(SECOND, 25, 100), 3 * SECOND);
+    assert_int_equal(straggler_left(SECOND, 0, 100), 0);
+    assert_int_equal(straggler_left(SECOND, 100, 100), 0);
+    assert_int_equal(straggler_left(SECOND, 101, 100), 0);
+    assert_int_equal(straggler_left(0, 1, 100), 0);
+    assert_true(straggler_left(INSTANT_NEVER, 1, UINT64_MAX) > 0);
+    assert_true(straggler_left(INSTANT_NEVER, 1, UINT64_MAX) <= INSTANT_NEVER / 4);
+    assert_true(straggler_left(1, UINT64_MAX - 1, UINT64_MAX) > 0);
 }
 
 static void nobody_is_slow_while_tasks_are_free_or_few_are_done(void **state)
@@ -575,6 +635,8 @@ int main(void)
         cmocka_unit_test(a_state_that_cannot_be_made_takes_nothing),
         cmocka_unit_test(who_runs_half_as_long_again_gets_one_copy),
         cmocka_unit_test(a_copy_that_died_or_yielded_was_none),
+        cmocka_unit_test(an_objection_spares_one_and_hides_none),
+        cmocka_unit_test(what_is_left_follows_from_what_is_read),
         cmocka_unit_test(nobody_is_slow_while_tasks_are_free_or_few_are_done),
         cmocka_unit_test(a_suspects_task_gets_its_copy_at_once),
         cmocka_unit_test(a_reduce_is_not_copied_while_a_map_is_made_anew),

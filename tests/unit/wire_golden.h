@@ -573,6 +573,12 @@ static const struct golden goldens[] = {
      "7556e427a0c8689ebee98e2f1192bba7"},
     {"evict_agree", 0xd37e95c92a6efdea,
      "d848c16a3afbcf915554202ece88acdc"},
+    {"progress_ask", 0x5cc4f630d860c218,
+     "6b97e627c3516a5af7b94ffaea5bfc72fc89d401d305802f5387a72d18f859c04e6735ff4e28a83367219527"
+     "a0c17ef7e87c"},
+    {"progress_told", 0x7b9e2fc2335e1d92,
+     "c803e7ee54bcff05a00c5b043b4c02aabebab608d0a9dbef88bf12f2b6e44df075b28ac34667b8f26efcd3f3"
+     "e4ae89e2ece19903cddeceeebc008c7fa20101f1bbd50b01ef98e0c3d3b4d0fc26"},
     {"feed_end", 0xb98bb327d53a9208,
      "f1dd045e91891a9e47ee6ee59bc3b0fc8113"},
     {"evicted", 0xb8f08769392a2253,
