@@ -71,9 +71,12 @@ static enum error take_out(void *context, struct slice bytes)
     return put_bytes(context, 1, bytes);
 }
 
+/* Kept with the line's result, and the attempt's log as well: mrctl logs, also while it runs. */
 static enum error take_err(void *context, struct slice bytes)
 {
-    return put_bytes(context, 2, bytes);
+    struct bag *bag = context;
+    report_take(&bag->attempt->report, bytes);
+    return put_bytes(bag, 2, bytes);
 }
 
 static enum error no_input(void *context, struct slice *bytes)

@@ -189,7 +189,9 @@ struct msg_attempt_row answers_attempt(struct node *node, enum task_kind kind, u
         .node = attempt->claim.node,
         .node_name = answers_author(node, &attempt->claim.node, &node->actions->arena),
         .status = attempt->status,
-        .elapsed_ms = attempt->elapsed_ms,
+        .elapsed_ms = attempt->state == ATTEMPT_RUNNING
+                          ? (uint64_t)((node->now - attempt->heard) / MILLISECOND)
+                          : attempt->elapsed_ms,
         .records = attempt->records,
         .size = attempt->output.size,
         .log = with_logs ? attempt->log : slice_of(NULL, 0),

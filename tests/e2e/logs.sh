@@ -75,4 +75,21 @@ ctl logs "$job" -f 2>"$DIR/err" | head -n 1 >"$DIR/followed"
 check "-f: a reader who goes ends it quietly" [ "${PIPESTATUS[0]}/$(cat "$DIR/err")/$(wc -l <"$DIR/followed")" = "0//1" ]
 seq 8 >"$DIR/go"
 check "the job goes on" wait_for 20 is_done "$job"
+
+# ---- of a bag ----
+
+rm -f "$DIR/go"
+job=$(ctl submit -q -t 'echo "{} begins" >&2; echo "reporter:counter:bag,lines,1" >&2; until [ -e $GO ]; do sleep 0.05; done; echo "{} ends" >&2' \
+  -e "GO=$DIR/go" ::: a b)
+ctl logs "$job" -f >"$DIR/followed" 2>"$DIR/err" &
+follower=$!
+begun() { [ "$(grep -c begins "$DIR/followed")" = 2 ]; }
+check "-f of a bag: what its commands say while they run" wait_for 10 begun
+is_old() { ctl tasks "$job" -o json | jq -e 'map(select(.state == "running" and .elapsed_ms > 0)) | length == 2' >/dev/null; }
+check "tasks says how long they have run so far" wait_for 10 is_old
+: >"$DIR/go"
+wait $follower
+check "-f of a bag ends with it" [ $? = 0 ]
+check "logs has both of both" eval '[ "$(ctl logs "$job" | sed "s/^[^:]*: //" | sort | tr "\n" ,)" = "a begins,a ends,b begins,b ends," ]'
+check "and what they count is counted" eval 'ctl status "$job" | grep -q "bag.*lines.*2"'
 flock_end
