@@ -94,6 +94,7 @@ static void start(struct node *node, struct work *work, const struct schedule_pi
                                 .is_remote = pick->kind == TASK_MAP &&
                                              locality_is_remote(node, work->job, pick->index),
                                 .since = node->now};
+    if (room_is_kept_for(node, work->job)) room_keep_no_more(node);
     node_count(node, METRIC_attempts_started);
     if (run_attempt(node, work, running, pick->cause, number)) return;
     work_released(node, running, CAUSE_NOT_STARTED);
@@ -231,8 +232,9 @@ static bool job_wants(const struct job *job)
 }
 
 /* Draws who gets the free slots: work->quota, of slots. A winner for whose tasks too few are free
- * gets the next turn, and what is free is kept for it: else narrow tasks would starve wide ones.
- * False when nobody wants one. */
+ * gets the next turn, and what is free is kept for it: else narrow tasks would starve wide ones. So
+ * it is with memory, but tasks that say nothing of it go on meanwhile. False when nobody wants one.
+ */
 static bool draw(struct node *node, size_t slots_free)
 {
     size_t wanting = 0;
@@ -246,6 +248,12 @@ static bool draw(struct node *node, size_t slots_free)
     if (wanting == 1) only->quota = slots_free;
     while (wanting > 1 && slots_free > 0) {
         struct work *winner = draw_one(node);
+        if (room_tasks(node, winner->job, 1) == 0) {
+            room_keep(node, winner->job);
+            winner->is_wanting = false;
+            if (--wanting == 1) draw_one(node)->quota += slots_free;
+            continue;
+        }
         size_t cpus = cpus_of(node, winner);
         winner->is_waiting = cpus > slots_free;
         if (winner->is_waiting) break;
@@ -349,9 +357,14 @@ static void claim_free(struct node *node, struct turn *turn, struct work *work)
 /* Rounds: what one job leaves, others may take. */
 static void claim_by_lottery(struct node *node, struct turn *turn)
 {
-    for (struct work *work = node->works; work != NULL; work = work->next)
+    bool is_kept_for_any = false;
+    for (struct work *work = node->works; work != NULL; work = work->next) {
         work->is_wanting =
-            is_claimable(work) && job_wants(work->job) && room_tasks(node, work->job, 1) > 0;
+            is_claimable(work) && job_wants(work->job) && room_ever(node, work->job);
+        is_kept_for_any =
+            is_kept_for_any || (work->is_wanting && room_is_kept_for(node, work->job));
+    }
+    if (!is_kept_for_any) room_keep_no_more(node);
     while (turn->slots_free > 0 && draw(node, turn->slots_free)) {
         bool is_kept = false;
         for (struct work *work = node->works; work != NULL; work = work->next) {

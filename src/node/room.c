@@ -2,6 +2,9 @@
  * tasks together may use that have said so (mrnode --mem). A task is claimed where it fits beside
  * those that run. Who says nothing is counted as nothing: the slots bound it.
  *
+ * Where small tasks keep a large one from ever fitting, the lottery gives it the next turn: what
+ * becomes free is kept for it.
+ *
  * What others have they say when a stream opens (`capacity`), so that a job which fits nowhere is
  * told why, instead of waiting without a word. */
 #include "node/room.h"
@@ -29,11 +32,31 @@ uint64_t room_left(const struct node *node)
     return taken < node->task_memory ? node->task_memory - taken : 0;
 }
 
+bool room_ever(const struct node *node, const struct job *job)
+{
+    return node->task_memory == 0 || room_wanted(job) <= node->task_memory;
+}
+
+bool room_is_kept_for(const struct node *node, const struct job *job)
+{
+    return node->room_kept > 0 && id_equal(&node->room_kept_for, &job->id);
+}
+
+void room_keep(struct node *node, const struct job *job)
+{
+    if (node->room_kept > 0) return;
+    node->room_kept_for = job->id;
+    node->room_kept = room_wanted(job);
+}
+
+void room_keep_no_more(struct node *node) { node->room_kept = 0; }
+
 size_t room_tasks(const struct node *node, const struct job *job, size_t most)
 {
     uint64_t wanted = room_wanted(job);
     if (wanted == 0 || node->task_memory == 0) return most;
-    uint64_t count = room_left(node) / wanted;
+    uint64_t left = room_left(node), kept = room_is_kept_for(node, job) ? 0 : node->room_kept;
+    uint64_t count = left < kept ? 0 : (left - kept) / wanted;
     return count < most ? (size_t)count : most;
 }
 

@@ -11,6 +11,13 @@ struct node;
 uint64_t room_wanted(const struct job *job);
 /* Bytes that tasks may still take here; UINT64_MAX: as many as they like. */
 uint64_t room_left(const struct node *node);
+/* A task of the job would fit if nothing else ran. */
+bool room_ever(const struct node *node, const struct job *job);
+/* What becomes free is this job's: others fit only beside what one of its tasks takes. For one job
+ * at a time, the first; until one of its tasks is claimed, or room_keep_no_more. */
+void room_keep(struct node *node, const struct job *job);
+bool room_is_kept_for(const struct node *node, const struct job *job);
+void room_keep_no_more(struct node *node);
 /* How many more tasks of the job fit, `most` at most. */
 size_t room_tasks(const struct node *node, const struct job *job, size_t most);
 

@@ -305,6 +305,8 @@ struct node {
     size_t keys_count;
     struct keyring keyring;
     uint64_t task_memory; /* of tasks together; 0 = no limit: room.c */
+    uint64_t room_kept;   /* of it, for a task of this job; 0: for none */
+    struct id room_kept_for;
     struct crypto_key own_subkey;
     uint64_t datagram_counter;
     struct sent sents[SENTS_MAX]; /* a ring by counter */

@@ -17,6 +17,13 @@ check "80M each: two at once on a node that has 200M" [ "$(most --mem 80M)" = 2 
 check "who says nothing is bounded by the slots" [ "$(most)" -gt 2 ]
 check "150M each: one at once" [ "$(most --mem 150M)" = 1 ]
 
+small=$(ctl submit -q -t 'sleep 0.3; true {}' --bunch 1 --mem 80M ::: $(seq 60))
+large=$(ctl submit -q -t 'sleep 0.1; true {}' --mem 150M ::: 1 2)
+ctl wait -q "$large"
+check "small tasks do not keep a large one waiting for ever" [ "$(job_field "$small" state)" = running ]
+ctl wait -q "$small"
+check "nor it them" [ $? = 0 ]
+
 job=$(ctl submit -q -m 'sleep 3; cat' --mem 150M --split 700 -i "$DIR/in")
 says() { ctl explain "$job" --pending 2>/dev/null | grep -q "$1"; }
 check "explain --pending tells what waits for memory" wait_for 10 says 'waits for memory: it asks for 150 MiB, node1 has [0-9]* of 200 MiB left'
