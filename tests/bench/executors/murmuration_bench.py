@@ -136,9 +136,9 @@ def fault(scenario, n=200, nodes=4, cap=60.0):
         sleep = 'if [ "$MR_NODE_NAME" = n3 ]; then sleep 2; else sleep 0.2; fi'
     if scenario in ("straggler", "healthy"):
         n = 100
-    victims = {"none": [], "straggler": [], "healthy": [], "worker": [1], "node2": [2], "node3": [3], "submitter": [0], "two": [0, 1], "stop": [1]}[scenario]
+    victims = {"none": [], "five": [], "straggler": [], "healthy": [], "worker": [1], "node2": [2], "node3": [3], "submitter": [0], "two": [0, 1], "stop": [1]}[scenario]
     with Procs() as P:
-        f = Flock(P, nodes + (scenario == "two"))
+        f = Flock(P, nodes + (scenario in ("two", "five")))
         nodes = len(f.procs)
         t0 = time.perf_counter()
         c = subprocess.Popen([f"{BUILD}/mrctl", "-n", f.addresses[0], "run", "-q", "-t", f'echo "s {{}}" >>{log}; {sleep}; echo "e {{}}" >>{log}; echo {{}}',

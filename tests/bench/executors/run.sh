@@ -42,7 +42,7 @@ for group; do
     [ -n "$dask" ] && timeout 60 ./dask_bench.py latency 2 | note
     ;;
   faults)
-    for scenario in none worker node2 node3 submitter two stop healthy straggler; do mur fault $scenario; done
+    for scenario in none worker node2 node3 submitter stop five two healthy straggler; do mur fault $scenario; done
     for mode in none worker; do gear fault $mode bg; done
     ;;
   memory)
@@ -55,12 +55,31 @@ done
 echo
 python3 - "$OUT/results.jsonl" <<'P'
 import json, sys
+faults = {}
 for line in open(sys.argv[1]):
     try:
         row = json.loads(line)
     except ValueError:
         continue
+    if row.get("tool") == "murmuration" and row.get("what") == "fault":
+        faults[row["scenario"]] = row
     keys = ("tasks_per_s", "median", "p99", "makespan_s", "results", "distinct_finished", "executed_again", "executed_twice", "line")
     print(f'{row.get("tool", ""):12} {row.get("what", "")[:70]:70} {row.get("scenario", ""):10}', *(f"{k}={row[k]}" for k in keys if k in row))
+
+# What a fault cost, as a part of the undisturbed run; beside it what the lost nodes' capacity explains.
+def overhead(scenario, against, nodes=None, lost=0):
+    if scenario not in faults or against not in faults:
+        return
+    row, calm = faults[scenario], faults[against]["makespan_s"]
+    line = f'{"murmuration":12} {scenario + ": overhead over " + against:70} {"":10} {row["makespan_s"] / calm - 1:.2f}'
+    if lost and "killed_at_s" in row:
+        left = 1 - row["done_at_kill"] / row["jobs"]
+        line += f' (lost capacity explains {row["killed_at_s"] / calm + left * nodes / (nodes - lost) - 1:.2f})'
+    print(line)
+
+for scenario in ("worker", "node2", "node3", "submitter", "stop"):
+    overhead(scenario, "none", 4, 1)
+overhead("two", "five", 5, 2)
+overhead("straggler", "healthy")
 P
 echo "all rows: $OUT/results.jsonl"
