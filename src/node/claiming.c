@@ -49,7 +49,7 @@ static size_t leave_doubted(const struct node *node, const struct work *work,
 {
     size_t kept = 0;
     bool has_one = false;
-    for (size_t i = 0; i < node->running_max; i++)
+    for (size_t i = 0; i < node->running_end; i++)
         has_one = has_one || (node->running[i].token != 0 && node->running[i].is_doubted);
     for (size_t i = 0; i < count; i++) {
         bool doubted = work->job->doubted_count > 0 && is_doubted(work, &picks[i]);
@@ -69,18 +69,10 @@ static size_t drop_doubted(const struct work *work, struct schedule_pick *picks,
     return kept;
 }
 
-static struct running *free_slot(struct node *node)
-{
-    for (size_t i = 0; i < node->running_max; i++)
-        if (node->running[i].token == 0) return &node->running[i];
-    return NULL;
-}
-
 static void start(struct node *node, struct work *work, const struct schedule_pick *pick,
                   const struct msg_stamp *claim, uint32_t number, bool is_ahead)
 {
-    struct running *running = free_slot(node);
-    assert(running != NULL);
+    struct running *running = work_slot(node);
     *running = (struct running){.token = node->token_next++,
                                 .job = work->job->id,
                                 .kind = pick->kind,
@@ -98,7 +90,7 @@ static void start(struct node *node, struct work *work, const struct schedule_pi
     node_count(node, METRIC_attempts_started);
     if (run_attempt(node, work, running, pick->cause, number)) return;
     work_released(node, running, CAUSE_NOT_STARTED);
-    memset(running, 0, sizeof *running);
+    work_clear(node, running);
 }
 
 /* What a dead node ran is claimed singly: should the next owner die as well, it is known of what.
@@ -165,7 +157,7 @@ static void size_bundle(const struct node *node, struct work *work, const struct
 /* Its slot goes to one that waits behind it. */
 static void pass_slot(struct node *node, const struct running *running)
 {
-    for (size_t i = 0; i < node->running_max; i++) {
+    for (size_t i = 0; i < node->running_end; i++) {
         struct running *behind = &node->running[i];
         bool waits = behind->token != 0 && behind->cpus == 0;
         if (!waits || !id_equal(&behind->job, &running->job)) continue;
@@ -190,7 +182,7 @@ static uint64_t tickets(const struct node *node, struct work *work)
 {
     forget_service(node, work);
     uint64_t service = work->service, held = work->quota;
-    for (size_t i = 0; i < node->running_max; i++) {
+    for (size_t i = 0; i < node->running_end; i++) {
         const struct running *running = &node->running[i];
         if (running->token == 0 || !id_equal(&running->job, &work->job->id)) continue;
         service += (uint64_t)((node->now - running->since) / MILLISECOND);
@@ -278,11 +270,10 @@ struct turn {
 static size_t held_of(const struct node *node, const struct work *work, size_t *room)
 {
     size_t held = 0;
-    *room = 0;
-    for (size_t i = 0; i < node->running_max; i++) {
+    *room = node->running_max - work_running_count(node);
+    for (size_t i = 0; i < node->running_end; i++) {
         const struct running *running = &node->running[i];
-        if (running->token == 0) ++*room;
-        else if (id_equal(&running->job, &work->job->id)) held++;
+        held += running->token != 0 && id_equal(&running->job, &work->job->id);
     }
     return held;
 }
@@ -404,7 +395,7 @@ static void claim_copies(struct node *node, struct turn *turn, enum straggler_re
 static size_t copies_count(const struct node *node)
 {
     size_t count = 0;
-    for (size_t i = 0; i < node->running_max; i++)
+    for (size_t i = 0; i < node->running_end; i++)
         count += node->running[i].token != 0 && node->running[i].is_copy;
     return count;
 }

@@ -51,27 +51,13 @@ static bool take_frontier(struct node *node)
 
 static bool has_said(const struct node *node, const struct id *peer)
 {
-    for (size_t i = 0; i < node->freed.count; i++) {
-        const struct msg_feed_position *feed = &node->freed.frontier[i];
-        struct msg_stamp last = {.node = feed->node, .boot = feed->boot, .sequence = feed->have};
-        if (feed->have > 0 && !heard_has(node, peer, &last)) return false;
-    }
-    return true;
-}
-
-static bool is_here(const struct node *node)
-{
-    for (size_t i = 0; i < node->freed.count; i++) {
-        const struct msg_feed_position *feed = &node->freed.frontier[i];
-        if (log_durable(node->log, &feed->node, &feed->boot) < feed->have) return false;
-    }
-    return true;
+    return heard_has_all(node, peer, node->freed.frontier, node->freed.count);
 }
 
 static bool is_reached(struct node *node)
 {
     size_t cursor = 0;
-    if (!is_here(node)) return false;
+    if (!log_has_durable(node->log, node->freed.frontier, node->freed.count)) return false;
     for (const struct flock_node *at; (at = flock_next(&node->flock, &cursor)) != NULL;)
         if (!id_equal(&at->id, &node->id) && !has_said(node, &at->id)) return false;
     return true;

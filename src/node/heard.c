@@ -5,7 +5,7 @@
  * held all of that and had written all of that, so who holds as much knows everything that the peer
  * could have said against an entry in it. Hence of each peer
  *
- *   positions   the last vector, with the news since: for lag, and for who leaves
+ *   said        the last vector, with the news since: for lag, and for who leaves
  *   next        the last whole vector
  *   waiting     an earlier one, which we do not hold all of yet
  *   settled     the last one all of which is on our disk
@@ -20,6 +20,7 @@
 enum {
     STRANGERS_WAIT = 2 * SECOND, /* a new boot waits so long for the first word of a peer */
     CATCH_UP_MAX = 10 * SECOND,  /* whoever had more is gone: what we hold must do */
+    SAID_MAX = 65536,            /* feeds of one vector: news of more are nobody's honest ones */
 };
 
 /* A whole vector, in order of the feeds, as a peer said it. */
@@ -31,19 +32,45 @@ struct statement {
 
 struct heard {
     struct id id;
-    struct msg_feed_position *positions;
-    size_t count;
-    size_t capacity;
-    struct statement next, waiting, settled;
+    struct statement said, next, waiting, settled;
 };
 
-static struct msg_feed_position *find(const struct heard *heard, const struct id *id,
-                                      const struct boot *boot)
+static int compare(const struct msg_feed_position *at, const struct id *id, const struct boot *boot)
 {
-    for (size_t i = 0; i < heard->count; i++)
-        if (id_equal(&heard->positions[i].node, id) && boot_equal(&heard->positions[i].boot, boot))
-            return &heard->positions[i];
-    return NULL;
+    int order = id_compare(&at->node, id);
+    return order != 0 ? order : boot_compare(&at->boot, boot);
+}
+
+/* Where this feed is in a statement, or belongs. Of those who ask in order, *cursor beginning as 0,
+ * most need no search. */
+static struct msg_feed_position *place(const struct statement *statement, size_t *cursor,
+                                       const struct id *id, const struct boot *boot)
+{
+    size_t low = 0, high = statement->count;
+    if (*cursor < high && compare(&statement->at[*cursor], id, boot) == 0) low = high = *cursor;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare(&statement->at[middle], id, boot) < 0) low = middle + 1;
+        else high = middle;
+    }
+    *cursor = low + 1;
+    return statement->at + low;
+}
+
+/* NULL: it says nothing of this feed. */
+static struct msg_feed_position *find(const struct statement *statement, size_t *cursor,
+                                      const struct id *id, const struct boot *boot)
+{
+    struct msg_feed_position *at = place(statement, cursor, id, boot);
+    bool is_there = at < statement->at + statement->count && compare(at, id, boot) == 0;
+    return is_there ? at : NULL;
+}
+
+static uint64_t durable_in(const struct statement *statement, size_t *cursor, const struct id *id,
+                           const struct boot *boot)
+{
+    const struct msg_feed_position *at = find(statement, cursor, id, boot);
+    return at == NULL ? 0 : at->durable;
 }
 
 static struct heard *heard_get(struct node *node, const struct id *id)
@@ -72,31 +99,39 @@ static void state(struct node *node, struct statement *statement, const struct l
     if (feeds->count > 0) memcpy(statement->at, feeds->at, feeds->count * size);
 }
 
+/* The feed's new position, at its place in what was said. */
+static void tell(struct node *node, struct statement *said, size_t *cursor,
+                 const struct msg_feed_position *news)
+{
+    struct msg_feed_position *known = find(said, cursor, &news->node, &news->boot);
+    if (known != NULL) {
+        *known = *news;
+        return;
+    }
+    if (said->count == SAID_MAX) return;
+    struct msg_feed_position *grown =
+        memory_grow(&node->memory, said->at, &said->capacity, said->count, sizeof *grown);
+    if (grown == NULL) return;
+    said->at = grown;
+    struct msg_feed_position *at = place(said, cursor, &news->node, &news->boot);
+    memmove(at + 1, at, (size_t)(said->at + said->count++ - at) * sizeof *at);
+    *at = *news;
+}
+
 /* Without memory it is simply not remembered: the next vector says it again. */
 void heard_vector(struct node *node, const struct id *peer, const struct msg_log_vector *vector)
 {
     struct heard *heard = heard_get(node, peer);
     if (heard == NULL || (!vector->complete && vector->feeds.count == 0)) return;
     if (vector->complete) {
-        heard->count = 0;
+        state(node, &heard->said, &vector->feeds);
         state(node, heard->waiting.count == 0 ? &heard->waiting : &heard->next, &vector->feeds);
         node->is_final_stale = true;
+        return;
     }
-    const struct msg_feed_position *positions = vector->feeds.at;
-    for (uint32_t i = 0; i < vector->feeds.count; i++) {
-        const struct msg_feed_position *said = &positions[i];
-        struct msg_feed_position *known =
-            vector->complete ? NULL : find(heard, &said->node, &said->boot);
-        if (known != NULL) {
-            *known = *said;
-            continue;
-        }
-        struct msg_feed_position *grown = memory_grow(
-            &node->memory, heard->positions, &heard->capacity, heard->count, sizeof *grown);
-        if (grown == NULL) return;
-        heard->positions = grown;
-        heard->positions[heard->count++] = *said;
-    }
+    const struct msg_feed_position *news = vector->feeds.at;
+    size_t cursor = 0;
+    for (uint32_t i = 0; i < vector->feeds.count; i++) tell(node, &heard->said, &cursor, &news[i]);
 }
 
 uint64_t heard_lag(const struct node *node, const struct member *member)
@@ -106,10 +141,10 @@ uint64_t heard_lag(const struct node *node, const struct member *member)
     if (member->log_digest == 0 || member->log_digest == log_digest(node->log)) return 0;
     const struct heard *heard = map_get(&node->heard, id);
     uint64_t lag = 0;
-    size_t cursor = 0;
+    size_t cursor = 0, place = 0;
     struct msg_feed_position ours;
     while (heard != NULL && log_feeds_next(node->log, &cursor, &ours)) {
-        const struct msg_feed_position *theirs = find(heard, &ours.node, &ours.boot);
+        const struct msg_feed_position *theirs = find(&heard->said, &place, &ours.node, &ours.boot);
         uint64_t have = theirs == NULL ? 0 : theirs->have;
         if (ours.have > have) lag += ours.have - have;
     }
@@ -121,23 +156,14 @@ size_t heard_disks(const struct node *node, const struct msg_stamp *entry)
     size_t cursor = 0;
     size_t count = log_durable(node->log, &entry->node, &entry->boot) >= entry->sequence;
     for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;) {
-        const struct msg_feed_position *theirs = find(heard, &entry->node, &entry->boot);
-        bool has = theirs != NULL && theirs->durable >= entry->sequence;
+        size_t place = 0;
+        bool has = durable_in(&heard->said, &place, &entry->node, &entry->boot) >= entry->sequence;
         count += has && node_is_living(node, &heard->id);
     }
     return count;
 }
 
 /* ---- stability ---- */
-
-static bool is_held(const struct node *node, const struct statement *statement)
-{
-    for (size_t i = 0; i < statement->count; i++) {
-        const struct msg_feed_position *said = &statement->at[i];
-        if (log_durable(node->log, &said->node, &said->boot) < said->have) return false;
-    }
-    return true;
-}
 
 static void swap(struct statement *a, struct statement *b)
 {
@@ -150,7 +176,8 @@ void heard_settle(struct node *node)
 {
     size_t cursor = 0;
     for (struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;)
-        while (heard->waiting.count > 0 && is_held(node, &heard->waiting)) {
+        while (heard->waiting.count > 0 &&
+               log_has_durable(node->log, heard->waiting.at, heard->waiting.count)) {
             swap(&heard->settled, &heard->waiting);
             heard->waiting.count = 0;
             swap(&heard->waiting, &heard->next);
@@ -240,30 +267,23 @@ void heard_tick(struct node *node)
     }
 }
 
-static uint64_t durable_in(const struct statement *statement, const struct id *id,
-                           const struct boot *boot)
+bool heard_has_all(const struct node *node, const struct id *peer,
+                   const struct msg_feed_position *positions, size_t count)
 {
-    size_t low = 0, high = statement->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct msg_feed_position *at = &statement->at[middle];
-        int order = id_compare(&at->node, id);
-        if (order == 0) order = boot_compare(&at->boot, boot);
-        if (order == 0) return at->durable;
-        if (order < 0) low = middle + 1;
-        else high = middle;
-    }
-    return 0;
+    const struct heard *heard = map_get(&node->heard, peer);
+    struct boot newest;
+    size_t cursor = 0;
+    if (heard == NULL) return false;
+    for (const struct msg_feed_position *at = positions; at < positions + count; at++)
+        if (durable_in(&heard->settled, &cursor, &at->node, &at->boot) < at->have) return false;
+    return log_newest_boot(node->log, peer, &newest) &&
+           durable_in(&heard->settled, &cursor, peer, &newest) > 0;
 }
 
 bool heard_has(const struct node *node, const struct id *peer, const struct msg_stamp *entry)
 {
-    const struct heard *heard = map_get(&node->heard, peer);
-    struct boot newest;
-    if (heard == NULL) return false;
-    if (durable_in(&heard->settled, &entry->node, &entry->boot) < entry->sequence) return false;
-    return log_newest_boot(node->log, peer, &newest) &&
-           durable_in(&heard->settled, peer, &newest) > 0;
+    struct msg_feed_position up_to = {entry->node, entry->boot, entry->sequence, 0};
+    return heard_has_all(node, peer, &up_to, 1);
 }
 
 /* Lives, and has not said that it leaves: of two who leave at once neither hands over to the other.
@@ -275,14 +295,14 @@ static bool stays(const struct node *node, const struct id *id)
 }
 
 /* Who stays holds what it says itself: all other feeds. */
-static bool has_all(const struct node *node, const struct heard *heard)
+static bool has_ours(const struct node *node, const struct heard *heard)
 {
-    size_t cursor = 0;
+    size_t cursor = 0, place = 0;
     struct msg_feed_position ours;
     while (log_feeds_next(node->log, &cursor, &ours)) {
         if (!id_equal(&ours.node, &node->id) && stays(node, &ours.node)) continue;
-        const struct msg_feed_position *theirs = find(heard, &ours.node, &ours.boot);
-        if (theirs == NULL || theirs->durable < ours.have) return false;
+        uint64_t durable = durable_in(&heard->said, &place, &ours.node, &ours.boot);
+        if (durable < ours.have) return false;
     }
     return true;
 }
@@ -291,7 +311,7 @@ bool heard_elsewhere(const struct node *node)
 {
     size_t cursor = 0;
     for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;)
-        if (stays(node, &heard->id) && has_all(node, heard)) return true;
+        if (stays(node, &heard->id) && has_ours(node, heard)) return true;
     return false;
 }
 
@@ -320,7 +340,7 @@ void heard_close(struct node *node)
 {
     size_t cursor = 0;
     for (struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;) {
-        memory_put(&node->memory, heard->positions, heard->capacity * sizeof *heard->positions);
+        statement_put(node, &heard->said);
         statement_put(node, &heard->next);
         statement_put(node, &heard->waiting);
         statement_put(node, &heard->settled);

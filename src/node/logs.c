@@ -164,7 +164,7 @@ void times_answer(struct node *node, uint64_t stream, const struct msg_ask_times
 static const struct running *find_running(const struct node *node, const struct job *job,
                                           enum task_kind kind, uint32_t index, uint32_t number)
 {
-    for (size_t i = 0; i < node->running_max; i++) {
+    for (size_t i = 0; i < node->running_end; i++) {
         const struct running *running = &node->running[i];
         if (running->token == 0 || running->kind != kind || running->task != index) continue;
         if (!id_equal(&running->job, &job->id) || job->tasks[kind] == NULL) continue;

@@ -27,7 +27,7 @@ uint64_t room_left(const struct node *node)
 {
     uint64_t taken = 0;
     if (node->task_memory == 0) return UINT64_MAX;
-    for (size_t i = 0; i < node->running_max; i++)
+    for (size_t i = 0; i < node->running_end; i++)
         if (node->running[i].token != 0) taken += node->running[i].memory;
     return taken < node->task_memory ? node->task_memory - taken : 0;
 }

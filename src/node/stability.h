@@ -26,6 +26,9 @@ void heard_settle(struct node *node);
 /* Has this peer said, in a vector that we hold all of, that the entry is on its disk, and since its
  * newest boot? */
 bool heard_has(const struct node *node, const struct id *peer, const struct msg_stamp *entry);
+/* The same of all entries up to these positions, which are in order of the feeds. */
+bool heard_has_all(const struct node *node, const struct id *peer,
+                   const struct msg_feed_position *positions, size_t count);
 
 /* All that was said of what is on their disks is forgotten: it is asked for again. */
 void heard_forget(struct node *node);

@@ -341,9 +341,9 @@ struct node {
     size_t unfinal_count;
     size_t unfinal_capacity;
     instant unfinal_again; /* there was no memory for one of them: they are gathered anew then */
-    bool is_final_stale; /* something came that may make one final */
-    instant final_next;  /* when it is looked at */
-    instant final_ask;   /* when peers are asked for what they have not said */
+    bool is_final_stale;   /* something came that may make one final */
+    instant final_next;    /* when it is looked at */
+    instant final_ask;     /* when peers are asked for what they have not said */
     duration final_patience;
     bool is_vouch_wanted; /* an `ended` is about to be written */
     uint64_t vouch_token; /* the write of the last one that is not on the disk; 0 = none */
@@ -397,6 +397,7 @@ struct node {
     struct progress_question questions[PROGRESS_QUESTIONS_MAX];
     struct running *running; /* running_max of them */
     size_t running_max;      /* a few beyond the slots */
+    size_t running_end;      /* those behind are free */
     uint64_t token_next;
     instant work_next;
     uint64_t work_revision; /* of jobs when work was last done */
@@ -583,6 +584,10 @@ void work_tick(struct node *node);
 void work_started(struct node *node, const struct event *event);
 void work_finished(struct node *node, const struct event *event);
 size_t work_running_count(const struct node *node);
+/* A free one, to be filled in. */
+struct running *work_slot(struct node *node);
+/* It is free again. */
+void work_clear(struct node *node, struct running *running);
 /* Slots that they take. */
 size_t work_slots_taken(const struct node *node);
 /* Stops all attempts, which are given back with this cause. */

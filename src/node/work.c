@@ -51,22 +51,38 @@ static void running_move(struct node *node, struct running *running, enum runnin
 
 static struct running *running_find(struct node *node, uint64_t token)
 {
-    for (size_t i = 0; token != 0 && i < node->running_max; i++)
+    for (size_t i = 0; token != 0 && i < node->running_end; i++)
         if (node->running[i].token == token) return &node->running[i];
     return NULL;
+}
+
+struct running *work_slot(struct node *node)
+{
+    size_t at = 0;
+    while (at < node->running_end && node->running[at].token != 0) at++;
+    assert(at < node->running_max);
+    if (at == node->running_end) node->running_end++;
+    return &node->running[at];
+}
+
+void work_clear(struct node *node, struct running *running)
+{
+    memset(running, 0, sizeof *running);
+    while (node->running_end > 0 && node->running[node->running_end - 1].token == 0)
+        node->running_end--;
 }
 
 size_t work_running_count(const struct node *node)
 {
     size_t count = 0;
-    for (size_t i = 0; i < node->running_max; i++) count += node->running[i].token != 0;
+    for (size_t i = 0; i < node->running_end; i++) count += node->running[i].token != 0;
     return count;
 }
 
 size_t work_slots_taken(const struct node *node)
 {
     size_t taken = 0;
-    for (size_t i = 0; i < node->running_max; i++)
+    for (size_t i = 0; i < node->running_end; i++)
         if (node->running[i].token != 0) taken += node->running[i].cpus;
     return taken;
 }
@@ -98,7 +114,7 @@ static enum cause why_stop(struct node *node, const struct running *running)
 
 static void stop_losers(struct node *node)
 {
-    for (size_t i = 0; i < node->running_max; i++) {
+    for (size_t i = 0; i < node->running_end; i++) {
         struct running *running = &node->running[i];
         if (running->token == 0 || running->state == RUNNING_STOPPING) continue;
         enum cause cause = why_stop(node, running);
@@ -108,7 +124,7 @@ static void stop_losers(struct node *node)
 
 void work_give_back(struct node *node, enum cause cause)
 {
-    for (size_t i = 0; i < node->running_max; i++)
+    for (size_t i = 0; i < node->running_end; i++)
         if (node->running[i].token != 0 && node->running[i].state != RUNNING_STOPPING)
             running_move(node, &node->running[i], RUNNING_STOPPING, cause);
 }
@@ -305,7 +321,7 @@ void work_finished(struct node *node, const struct event *event)
     }
     if (result->outcome == OUTCOME_DONE) progress_done(node, running, result->elapsed_ms);
     claiming_served(node, running);
-    memset(running, 0, sizeof *running);
+    work_clear(node, running);
     node->is_work_wanted = true;
     if (is_wanted && result->outcome == OUTCOME_DONE) finish_note(node, job);
 }
@@ -323,10 +339,13 @@ static instant dead_since(const struct node *node, const struct id *id)
 static void bury(struct node *node)
 {
     size_t cursor = 0;
+    instant since = INSTANT_NEVER;
     struct msg_feed_position feed;
+    struct id id = node->id; /* whose `since` is known: a node's feeds come one after the other */
     while (log_feeds_next(node->log, &cursor, &feed)) {
         if (id_equal(&feed.node, &node->id)) continue;
-        instant since = dead_since(node, &feed.node);
+        if (!id_equal(&feed.node, &id)) since = dead_since(node, &feed.node);
+        id = feed.node;
         if (since > node->now || jobs_owned_by(&node->jobs, &feed.node, &feed.boot) == 0) continue;
         if (!node_is_turn(node, &feed.node, sizeof feed.node, since)) continue;
         const struct member *member = members_find(&node->gossip.members, &feed.node);

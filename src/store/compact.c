@@ -142,11 +142,12 @@ bool log_sweep(struct log *log, size_t max, struct arena *scratch)
 bool log_is_cut_off(const struct log *log, const struct msg_log_vector *vector)
 {
     const struct msg_feed_position *position = vector->feeds.at;
-    size_t cut = 0, reached = 0;
+    size_t cut = 0, reached = 0, cursor = 0;
     if (!vector->complete) return false;
     for (size_t i = 0; i < log->feeds.count; i++) cut += log->feeds.items[i]->base > 0;
     for (uint32_t i = 0; i < vector->feeds.count && reached < cut; i++) {
-        const struct log_feed *feed = feeds_find(&log->feeds, &position[i].node, &position[i].boot);
+        const struct log_feed *feed =
+            feeds_seek(&log->feeds, &cursor, &position[i].node, &position[i].boot);
         reached += feed != NULL && feed->base > 0 && position[i].have >= feed->base;
     }
     return reached < cut;

@@ -63,8 +63,18 @@ void feeds_deinit(struct feeds *feeds)
 struct log_feed *feeds_find(const struct feeds *feeds, const struct id *node,
                             const struct boot *boot)
 {
-    size_t at = lower_bound(feeds, node, boot);
+    size_t cursor = feeds->count;
+    return feeds_seek(feeds, &cursor, node, boot);
+}
+
+struct log_feed *feeds_seek(const struct feeds *feeds, size_t *cursor, const struct id *node,
+                            const struct boot *boot)
+{
+    size_t at = *cursor;
+    if (at >= feeds->count || compare(feeds->items[at], node, boot) != 0)
+        at = lower_bound(feeds, node, boot);
     if (at == feeds->count || compare(feeds->items[at], node, boot) != 0) return NULL;
+    *cursor = at + 1;
     return feeds->items[at];
 }
 

@@ -34,8 +34,8 @@ struct log_feed {
     uint64_t *doomed; /* first sequences of cut batches that are still on the disk */
     size_t doomed_count;
     size_t doomed_capacity;
-    size_t waits;           /* kept entries that may be dropped yet; at least */
-    uint64_t marked;        /* cut.c: what was held at the last pass: old enough to be cut */
+    size_t waits;    /* kept entries that may be dropped yet; at least */
+    uint64_t marked; /* cut.c: what was held at the last pass: old enough to be cut */
     struct {
         uint64_t revision, base, last; /* of the judge; these entries were not worth a cut */
     } spared;
@@ -79,6 +79,10 @@ void feeds_init(struct feeds *feeds, struct memory *memory);
 void feeds_deinit(struct feeds *feeds);
 /* NULL when nothing of it is held. */
 struct log_feed *feeds_find(const struct feeds *feeds, const struct id *node,
+                            const struct boot *boot);
+/* The same for those who go through a vector, *cursor beginning as 0: most are asked for in order,
+ * and found without a search. */
+struct log_feed *feeds_seek(const struct feeds *feeds, size_t *cursor, const struct id *node,
                             const struct boot *boot);
 /* The feed of this node's newest boot; NULL when there is none. */
 const struct log_feed *feeds_newest(const struct feeds *feeds, const struct id *node);
@@ -137,6 +141,8 @@ bool feeds_missing(const struct feeds *feeds, const struct msg_log_vector *vecto
 bool feeds_walk(const struct feeds *feeds, const struct msg_log_vector *vector, struct arena *arena,
                 bool (*visit)(void *context, const struct stamped *entry), void *context);
 bool feeds_is_behind(const struct feeds *feeds, const struct msg_log_vector *vector);
+bool feeds_has_durable(const struct feeds *feeds, const struct msg_feed_position *positions,
+                       size_t count);
 
 static inline struct msg_feed_position feed_position(const struct log_feed *feed)
 {

@@ -357,6 +357,11 @@ uint64_t log_durable(const struct log *log, const struct id *node, const struct 
     return feed == NULL ? 0 : feed->durable;
 }
 
+bool log_has_durable(const struct log *log, const struct msg_feed_position *positions, size_t count)
+{
+    return feeds_has_durable(&log->feeds, positions, count);
+}
+
 bool log_newest_boot(const struct log *log, const struct id *node, struct boot *boot)
 {
     const struct log_feed *feed = feeds_newest(&log->feeds, node);

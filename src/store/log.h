@@ -183,6 +183,9 @@ enum log_page log_snapshot_take(struct log *log, const struct msg_log_snapshot *
 /* Highest sequence held of this feed (0 = none), and on our disk. */
 uint64_t log_have(const struct log *log, const struct id *node, const struct boot *boot);
 uint64_t log_durable(const struct log *log, const struct id *node, const struct boot *boot);
+/* All that these positions hold is on our disk. Quick where they are in order of (node, boot). */
+bool log_has_durable(const struct log *log, const struct msg_feed_position *positions,
+                     size_t count);
 /* The newest boot of this node that has a feed here; false when none. */
 bool log_newest_boot(const struct log *log, const struct id *node, struct boot *boot);
 

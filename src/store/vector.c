@@ -33,12 +33,24 @@ bool feeds_vector(struct feeds *feeds, bool changed_only, struct msg_log_vector 
 bool feeds_is_behind(const struct feeds *feeds, const struct msg_log_vector *vector)
 {
     const struct msg_feed_position *position = vector->feeds.at;
+    size_t cursor = 0;
     for (uint32_t i = 0; i < vector->feeds.count; i++, position++) {
-        const struct log_feed *feed = feeds_find(feeds, &position->node, &position->boot);
+        const struct log_feed *feed = feeds_seek(feeds, &cursor, &position->node, &position->boot);
         if (feed == NULL && position->have > 0) return true;
         if (feed != NULL && !feed->is_quarantined && position->have > feed->have) return true;
     }
     return false;
+}
+
+bool feeds_has_durable(const struct feeds *feeds, const struct msg_feed_position *positions,
+                       size_t count)
+{
+    size_t cursor = 0;
+    for (const struct msg_feed_position *said = positions; said < positions + count; said++) {
+        const struct log_feed *feed = feeds_seek(feeds, &cursor, &said->node, &said->boot);
+        if ((feed == NULL ? 0 : feed->durable) < said->have) return false;
+    }
+    return true;
 }
 
 /* ---- a heap of feeds, the one with the oldest batch to give on top ---- */
@@ -81,8 +93,9 @@ static size_t collect(const struct feeds *feeds, const struct msg_log_vector *ve
         feed->reply = vector->complete ? batch_behind(feed, 0) : feed->batches_count;
     }
     const struct msg_feed_position *position = vector->feeds.at;
+    size_t cursor = 0;
     for (uint32_t i = 0; i < vector->feeds.count; i++, position++) {
-        struct log_feed *feed = feeds_find(feeds, &position->node, &position->boot);
+        struct log_feed *feed = feeds_seek(feeds, &cursor, &position->node, &position->boot);
         if (feed != NULL) feed->reply = batch_behind(feed, position->have);
     }
     size_t count = 0;
