@@ -16,9 +16,10 @@ void *memory_resize(struct memory *memory, void *piece, size_t old_size, size_t 
         if (memory->fail_after > 0 && --memory->fail_after == 0) return NULL;
         if (new_size - old_size > memory->budget - memory->used) return NULL;
     }
-    uint8_t *moved = realloc(piece, new_size);
+    /* A large piece that is new comes as zeros from the system, and costs what is touched of it. */
+    uint8_t *moved = piece == NULL ? calloc(1, new_size) : realloc(piece, new_size);
     if (moved == NULL) return NULL;
-    if (new_size > old_size) memset(moved + old_size, 0, new_size - old_size);
+    if (piece != NULL && new_size > old_size) memset(moved + old_size, 0, new_size - old_size);
     memory->used = memory->used - old_size + new_size;
     return moved;
 }

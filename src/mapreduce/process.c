@@ -29,11 +29,12 @@ enum {
 
 /* ---- starting ---- */
 
+/* Whatever else was ignored or blocked, watch_start has put right. */
 static void usual_signals(void)
 {
     struct sigaction usual = {.sa_handler = SIG_DFL};
-    for (int signal = 1; signal < NSIG; signal++) (void)sigaction(signal, &usual, NULL);
     sigset_t none;
+    (void)sigaction(SIGPIPE, &usual, NULL);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

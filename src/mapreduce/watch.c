@@ -20,6 +20,17 @@ instant watch_now(void)
     return (instant)now.tv_sec * SECOND + now.tv_nsec / 1000;
 }
 
+/* Who started us may have ignored some, which exec keeps: commands are to get all as usual, and with
+ * SIGCHLD ignored children would reap themselves. */
+static void heed_all(void)
+{
+    for (int number = 1; number < NSIG; number++) {
+        struct sigaction now;
+        if (sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+            (void)signal(number, SIG_DFL);
+    }
+}
+
 enum error watch_start(struct watch *watch)
 {
     *watch = (struct watch){
@@ -35,9 +46,7 @@ enum error watch_start(struct watch *watch)
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) return ERROR_SYSTEM;
-    struct sigaction usual = {.sa_handler = SIG_DFL};
-    if (sigaction(SIGCHLD, &usual, NULL) != 0)
-        return ERROR_SYSTEM; /* ignored, children reap themselves */
+    heed_all();
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     if (sigaction(SIGPIPE, &ignore, NULL) != 0) return ERROR_SYSTEM;
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) return ERROR_SYSTEM;

@@ -210,6 +210,13 @@ check "its directory, descriptors and umask" eval 'run kind=map \
 check "no new privileges" eval 'run kind=map "command=grep NoNewPrivs /proc/self/status" &&
     grep -q 1 "$D/output"'
 
+as_usual() { # whoever started mrtask ignored some
+    fresh
+    "$TASKSPEC" write "$D/spec" kind=map "command=grep -E 'SigIgn|SigBlk' /proc/self/status"
+    (trap '' HUP INT QUIT PIPE USR1 CHLD TSTP; attempt) && [ "$(grep -c '0000000000000000$' "$D/output")" = 2 ]
+}
+check "its signals are as usual" as_usual
+
 # ---- nothing stays behind ----
 
 check "a double fork with setsid is gone" eval 'run kind=map \
