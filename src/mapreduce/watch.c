@@ -20,8 +20,8 @@ instant watch_now(void)
     return (instant)now.tv_sec * SECOND + now.tv_nsec / 1000;
 }
 
-/* Who started us may have ignored some, which exec keeps: commands are to get all as usual, and with
- * SIGCHLD ignored children would reap themselves. */
+/* Who started us may have ignored some, which exec keeps: commands are to get all as usual, and
+ * with SIGCHLD ignored children would reap themselves. */
 static void heed_all(void)
 {
     for (int number = 1; number < NSIG; number++) {
