@@ -118,24 +118,20 @@ static void check_state(struct world *world, struct host *host, uint64_t log)
 /* ---- S3, S5 ---- */
 
 static void check_position(struct world *world, struct host *host,
-                           const struct msg_feed_position *position)
+                           const struct msg_feed_position *position, const struct digest *chain)
 {
     struct chain_item wanted = {.key = {position->node, position->boot, position->have}};
-    struct digest digest;
-    if (position->have == 0) return;
-    if (!log_chain(node_log(host->node), &position->node, &position->boot, position->have, &digest))
-        return;
     struct chain_item *item = map_get(&world->checks.chains, &wanted.key);
     if (item == NULL) {
         item = malloc(sizeof *item);
         assert(item != NULL);
         *item = wanted;
-        item->digest = digest;
+        item->digest = *chain;
         item->host = host->index;
         enum error error = map_add(&world->checks.chains, item);
         assert(error == ERROR_NONE);
         (void)error;
-    } else if (!digest_equal(&item->digest, &digest)) {
+    } else if (!digest_equal(&item->digest, chain)) {
         char text[ID_SHORT_SIZE];
         world_violated(world, host->index, id_equal(&position->node, &host->id) ? "S5" : "S3",
                        "feed %s boot %llu position %llu has two contents (the other at n%u)",
@@ -144,32 +140,38 @@ static void check_position(struct world *world, struct host *host,
     }
 }
 
-/* Was this feed, the n-th, at this position when it was looked at last? If not: now it is. */
-static bool was_there(struct host_checks *checks, size_t n, const struct msg_feed_position *now)
+/* Were this feed's (the n-th's) end and its content these when it was looked at last, and held
+ * against the table? If not: now they are. */
+static bool was_there(struct host_checks *checks, size_t n, const struct msg_feed_position *now,
+                      const struct digest *chain)
 {
+    static const struct digest none;
     if (n == checks->looked_capacity) {
         checks->looked_capacity = 2 * checks->looked_capacity + 8;
-        checks->looked =
-            realloc(checks->looked, checks->looked_capacity * sizeof *checks->looked);
+        checks->looked = realloc(checks->looked, checks->looked_capacity * sizeof *checks->looked);
         assert(checks->looked != NULL);
     }
-    struct msg_feed_position *then = &checks->looked[n];
-    bool is_same = n < checks->looked_count && then->have == now->have &&
-                   id_equal(&then->node, &now->node) && boot_equal(&then->boot, &now->boot);
-    *then = *now;
+    struct seen_feed *then = &checks->looked[n];
+    if (chain == NULL) chain = &none;
+    bool is_same = n < checks->looked_count && then->position.have == now->have &&
+                   digest_equal(&then->chain, chain) &&
+                   id_equal(&then->position.node, &now->node) &&
+                   boot_equal(&then->position.boot, &now->boot);
+    if (!is_same) *then = (struct seen_feed){*now, *chain};
     if (n >= checks->looked_count) checks->looked_count = n + 1;
     return is_same;
 }
 
-/* After a step those that moved on; now and then all. */
-static void check_feeds(struct world *world, struct host *host, bool wants_all)
+/* All feeds; the table of what everybody has is asked for those ends that are new here. */
+static void check_feeds(struct world *world, struct host *host)
 {
     struct host_checks *checks = &world->checks.hosts[host->index];
     size_t cursor = 0;
     struct msg_feed_position position;
-    while (log_feeds_next(node_log(host->node), &cursor, &position)) {
-        bool is_old = was_there(checks, cursor - 1, &position);
-        if (!is_old || wants_all) check_position(world, host, &position);
+    const struct digest *chain;
+    while (log_chains_next(node_log(host->node), &cursor, &position, &chain)) {
+        bool is_old = was_there(checks, cursor - 1, &position, chain);
+        if (!is_old && chain != NULL) check_position(world, host, &position, chain);
         if (position.durable > position.have)
             world_violated(world, host->index, "S3", "more is durable than held");
     }
@@ -268,7 +270,7 @@ void checks_step(struct world *world, struct host *host)
     if (log != checks->log_digest) {
         checks->log_digest = log;
         check_state(world, host, log);
-        check_feeds(world, host, false);
+        check_feeds(world, host);
     }
     uint64_t revision = node_jobs(host->node)->revision;
     uint64_t finals = node_finals(host->node);
@@ -368,7 +370,7 @@ void checks_regular(struct world *world)
     for (uint32_t i = 0; i < world->hosts_count; i++) {
         if (world->hosts[i].node == NULL) continue;
         check_members(world, &world->hosts[i]);
-        check_feeds(world, &world->hosts[i], true);
+        check_feeds(world, &world->hosts[i]);
     }
     queue_push(&world->queue, (struct happening){.at = world->now + CHECK_EVERY,
                                                  .kind = HAPPEN_CHECK,

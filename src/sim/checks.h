@@ -27,10 +27,16 @@ struct seen_final {
     struct digest manifest;
 };
 
+/* What a host has of a feed; zeros: its end is cut. */
+struct seen_feed {
+    struct msg_feed_position position;
+    struct digest chain;
+};
+
 struct host_checks {
     uint64_t log_digest;
     uint64_t revision;
-    struct msg_feed_position *looked; /* what it had of each feed when that was looked at last */
+    struct seen_feed *looked; /* what it had of each feed when that was looked at last */
     size_t looked_count, looked_capacity;
     uint64_t finals;                   /* of node_finals */
     struct seen_end *ends;             /* per job */

@@ -13,7 +13,7 @@
 enum {
     HEAD_SIZE = 8,   /* "MRP1" and the count of partitions */
     LINE_MAX = 64,   /* a word and its count */
-    VOCABULARY = 60, /* words that exist: small, so that keys meet */
+    VOCABULARY = 60, /* words that exist, w0 to w59: few, so that keys meet */
     WORDS_A_LINE = 8,
 };
 
@@ -235,12 +235,13 @@ uint8_t *model_text(struct prng *prng, size_t size_wanted, size_t *size)
 {
     struct bytes bytes = {0};
     for (unsigned words = 1; bytes.count < size_wanted; words++) {
-        char text[LINE_MAX];
+        char text[LINE_MAX] = "w", *end = text + 1;
         /* Squared: some words are much more frequent than others. */
         uint64_t rank = prng_below(prng, VOCABULARY) * prng_below(prng, VOCABULARY) / VOCABULARY;
-        int length = snprintf(text, sizeof text, "w%llu%c", (unsigned long long)rank,
-                              words % WORDS_A_LINE == 0 ? '\n' : ' ');
-        append(&bytes, text, (size_t)length);
+        if (rank >= 10) *end++ = (char)('0' + rank / 10);
+        *end++ = (char)('0' + rank % 10);
+        *end++ = words % WORDS_A_LINE == 0 ? '\n' : ' ';
+        append(&bytes, text, (size_t)(end - text));
     }
     append(&bytes, "\n", 1);
     *size = bytes.count;

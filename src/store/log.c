@@ -393,3 +393,13 @@ bool log_feeds_next(const struct log *log, size_t *cursor, struct msg_feed_posit
     *position = feed_position(log->feeds.items[(*cursor)++]);
     return true;
 }
+
+bool log_chains_next(const struct log *log, size_t *cursor, struct msg_feed_position *position,
+                     const struct digest **chain)
+{
+    if (!log_feeds_next(log, cursor, position)) return false;
+    const struct log_feed *feed = log->feeds.items[*cursor - 1];
+    size_t count = feed->batches_count;
+    *chain = count == 0 ? NULL : &feed->batches[count - 1].digest;
+    return true;
+}

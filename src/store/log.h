@@ -199,5 +199,9 @@ bool log_chain(const struct log *log, const struct id *node, const struct boot *
                uint64_t sequence, struct digest *digest);
 /* Walks the feeds in order of (node, boot): start with *cursor = 0; false at the end. */
 bool log_feeds_next(const struct log *log, size_t *cursor, struct msg_feed_position *position);
+/* The same, with the digest of the body of each feed's last batch: log_chain of its end. Borrowed
+ * until the log changes; NULL: all of the feed is cut. */
+bool log_chains_next(const struct log *log, size_t *cursor, struct msg_feed_position *position,
+                     const struct digest **chain);
 
 #endif
