@@ -32,10 +32,11 @@ uint64_t prng_next(struct prng *prng)
 uint64_t prng_below(struct prng *prng, uint64_t bound)
 {
     assert(bound > 0);
-    uint64_t threshold = -bound % bound;
     for (;;) {
         __extension__ unsigned __int128 product = (unsigned __int128)prng_next(prng) * bound;
-        if ((uint64_t)product >= threshold) return (uint64_t)(product >> 64);
+        uint64_t low = (uint64_t)product;
+        /* Nearly always it is not so near: the division is spared. */
+        if (low >= bound || low >= -bound % bound) return (uint64_t)(product >> 64);
     }
 }
 

@@ -83,8 +83,9 @@ void world_init(struct world *world, const struct sim_options *options, struct s
     prng_init(&world->prng, hash64(&seed, sizeof seed, 1));
     prng_fill(&world->prng, world->key.bytes, sizeof world->key.bytes);
     world->profile = plan->profile == CHOICE_SECOND ? PROFILE_LAN : PROFILE_LOCAL;
-    world->crypto = plan->crypto == CHOICE_SECOND ? &crypto_sodium : &crypto_plain;
     init_memory(world);
+    verified_init(&world->verified, &crypto_sodium, &world->memory);
+    world->crypto = plan->crypto == CHOICE_SECOND ? &world->verified.crypto : &crypto_plain;
     network_init(&world->network, plan->nodes, hash64(&seed, sizeof seed, 2));
     streams_init(&world->streams, &world->memory);
     blocks_init(&world->blocks, &world->memory);
@@ -109,6 +110,7 @@ void world_deinit(struct world *world)
     network_deinit(&world->network);
     checks_deinit(world);
     hostile_deinit(world);
+    verified_deinit(&world->verified);
     queue_deinit(&world->queue);
     plan_deinit(&world->plan);
     free(world->actions_memory);

@@ -12,6 +12,7 @@
 #include "sim/queue.h"
 #include "sim/sim.h"
 #include "sim/streams.h"
+#include "sim/verified.h"
 #include "sim/worker.h"
 
 struct sim_job;
@@ -31,6 +32,7 @@ struct world {
     struct memory memory; /* of the laboratory's own tables: no limit */
     struct prng prng;     /* hosts, disks, boots */
     const struct crypto *crypto;
+    struct verified verified;
     struct crypto_key key;
     enum node_profile profile;
     struct actions actions; /* shared: one node steps at a time */

@@ -4,20 +4,27 @@
  * and passed on as bytes. */
 #include "store/batch.h"
 
+#include "base/endian.h"
+
 #include <assert.h>
 
-enum { KIND_FIRST = 96, KIND_LAST = 127 }; /* of log entries, in messages.def */
+enum {
+    KIND_FIRST = 96,
+    KIND_LAST = 127
+}; /* of log entries, in messages.def */
 
 static const char signed_words[] = "murmuration batch";
 
-enum { SIGNED_SIZE = sizeof signed_words - 1 + sizeof(struct digest) };
+enum {
+    SIGNED_SIZE = sizeof signed_words - 1 + sizeof(struct digest)
+};
 
 static const char *const no_room = "larger than the memory for it";
 
 static uint8_t *put_big_endian(uint8_t *at, uint64_t value)
 {
-    for (int shift = 56; shift >= 0; shift -= 8) *at++ = (uint8_t)(value >> shift);
-    return at;
+    big_put64(at, value);
+    return at + 8;
 }
 
 void batch_key(const struct id *node, const struct boot *boot, uint64_t sequence,
@@ -126,7 +133,7 @@ bool batch_is_signed(const struct crypto *crypto, const struct content *content,
     uint8_t bytes[SIGNED_SIZE];
     assert(message->signature.count == CRYPTO_SIGNATURE_SIZE);
     struct slice signed_part = to_sign(&content->digest, bytes);
-    return crypto->verify(&content->body.key, signed_part, message->signature.at);
+    return crypto->verify(crypto, &content->body.key, signed_part, message->signature.at);
 }
 
 enum error batch_keep(struct batch *batch, const struct content *content,

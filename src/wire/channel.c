@@ -220,7 +220,9 @@ static bool open_record(struct flow *flow, uint8_t *record)
 
 /* ---- identity ---- */
 
-enum { SIGNED_SIZE = 16 + sizeof(struct digest) };
+enum {
+    SIGNED_SIZE = 16 + sizeof(struct digest)
+};
 
 /* What an identity signs: H(transcript, the identity but for its signature), marked as such. */
 static void signed_part(const struct channel *channel, const struct msg_identity *identity,
@@ -290,7 +292,8 @@ static const char *check_proof(const struct channel *channel, const struct msg_i
     if (identity->signature.count != CRYPTO_SIGNATURE_SIZE) return "no signature";
     signed_part(channel, identity, signed_bytes);
     struct slice message = slice_of(signed_bytes, sizeof signed_bytes);
-    bool holds = crypto_sodium.verify(&identity->key, message, identity->signature.at);
+    bool holds =
+        crypto_sodium.verify(&crypto_sodium, &identity->key, message, identity->signature.at);
     return holds ? NULL : "signature forged";
 }
 
@@ -364,8 +367,7 @@ static bool reserve(struct channel *channel, size_t count)
     size_t wanted = channel->buffer_size < BUFFER_SIZE_MIN ? BUFFER_SIZE_MIN : channel->buffer_size;
     while (wanted - channel->end < count) wanted *= 2;
     if (wanted == channel->buffer_size) return true;
-    uint8_t *moved =
-        memory_resize(channel->memory, channel->buffer, channel->buffer_size, wanted);
+    uint8_t *moved = memory_resize(channel->memory, channel->buffer, channel->buffer_size, wanted);
     if (moved == NULL) return false;
     channel->buffer = moved;
     channel->buffer_size = wanted;

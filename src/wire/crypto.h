@@ -11,9 +11,9 @@
 
 enum {
     CRYPTO_KEY_SIZE = 32,
-    CRYPTO_NONCE_SIZE = 24,      /* XChaCha20 */
-    CRYPTO_TAG_SIZE = 16,        /* Poly1305 */
-    CRYPTO_SECRET_SIZE = 64,     /* Ed25519 secret key, as libsodium keeps it */
+    CRYPTO_NONCE_SIZE = 24,  /* XChaCha20 */
+    CRYPTO_TAG_SIZE = 16,    /* Poly1305 */
+    CRYPTO_SECRET_SIZE = 64, /* Ed25519 secret key, as libsodium keeps it */
     CRYPTO_SIGNATURE_SIZE = 64,
 };
 
@@ -42,7 +42,8 @@ struct crypto {
     /* Ed25519. */
     void (*sign)(const struct crypto_pair *pair, struct slice message,
                  uint8_t signature[CRYPTO_SIGNATURE_SIZE]);
-    bool (*verify)(const struct digest *public, struct slice message,
+    /* Is told by which struct it was called: one may be part of a larger one (sim/verified.h). */
+    bool (*verify)(const struct crypto *crypto, const struct digest *public, struct slice message,
                    const uint8_t signature[CRYPTO_SIGNATURE_SIZE]);
 };
 

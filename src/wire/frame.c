@@ -17,6 +17,8 @@
  * datagrams a second to one peer may still have them reordered by most of a second. */
 #include "wire/frame.h"
 
+#include "base/endian.h"
+
 #include <assert.h>
 
 enum {
@@ -30,15 +32,15 @@ enum {
 
 _Static_assert(AT_COUNTER + 8 == FRAME_HEADER_SIZE, "the drawing above");
 
-static void put_number(uint8_t *at, uint64_t value, size_t size)
+static void put_key_id(uint8_t *at, uint32_t value)
 {
-    for (size_t i = 0; i < size; i++) at[i] = (uint8_t)(value >> (8 * i));
+    for (int i = 0; i < 4; i++) at[i] = (uint8_t)(value >> (8 * i));
 }
 
-static uint64_t get_number(const uint8_t *at, size_t size)
+static uint32_t get_key_id(const uint8_t *at)
 {
-    uint64_t value = 0;
-    for (size_t i = 0; i < size; i++) value |= (uint64_t)at[i] << (8 * i);
+    uint32_t value = 0;
+    for (int i = 0; i < 4; i++) value |= (uint32_t)at[i] << (8 * i);
     return value;
 }
 
@@ -47,36 +49,36 @@ void frame_key_init(struct frame_key *frame_key, const struct crypto *crypto,
 {
     struct crypto_key shown;
     crypto->derive(key, slice_string("mr key id"), &shown);
-    frame_key->key_id = (uint32_t)get_number(shown.bytes, 4);
+    frame_key->key_id = get_key_id(shown.bytes);
     frame_key->key = *key;
 }
 
-void frame_subkey(const struct crypto *crypto, const struct frame_key *key,
-                  const struct id *sender, const struct boot *boot, struct crypto_key *subkey)
+void frame_subkey(const struct crypto *crypto, const struct frame_key *key, const struct id *sender,
+                  const struct boot *boot, struct crypto_key *subkey)
 {
     static const char label[8] = "mr frame";
     uint8_t purpose[sizeof label + sizeof sender->bytes + 16];
     memcpy(purpose, label, sizeof label);
     memcpy(purpose + sizeof label, sender->bytes, sizeof sender->bytes);
-    put_number(purpose + sizeof label + sizeof sender->bytes, boot->counter, 8);
-    put_number(purpose + sizeof label + sizeof sender->bytes + 8, boot->random, 8);
+    little_put64(purpose + sizeof label + sizeof sender->bytes, boot->counter);
+    little_put64(purpose + sizeof label + sizeof sender->bytes + 8, boot->random);
     crypto->derive(&key->key, slice_of(purpose, sizeof purpose), subkey);
 }
 
 static void put_header(uint8_t *at, const struct frame_header *header)
 {
     at[AT_VERSION] = FRAME_VERSION;
-    put_number(at + AT_KEY_ID, header->key_id, 4);
+    put_key_id(at + AT_KEY_ID, header->key_id);
     memcpy(at + AT_SENDER, header->sender.bytes, sizeof header->sender.bytes);
-    put_number(at + AT_BOOT_COUNTER, header->boot.counter, 8);
-    put_number(at + AT_BOOT_RANDOM, header->boot.random, 8);
-    put_number(at + AT_COUNTER, header->counter, 8);
+    little_put64(at + AT_BOOT_COUNTER, header->boot.counter);
+    little_put64(at + AT_BOOT_RANDOM, header->boot.random);
+    little_put64(at + AT_COUNTER, header->counter);
 }
 
 static void make_nonce(uint64_t counter, uint8_t nonce[CRYPTO_NONCE_SIZE])
 {
     memset(nonce, 0, CRYPTO_NONCE_SIZE);
-    put_number(nonce, counter, 8);
+    little_put64(nonce, counter);
 }
 
 size_t frame_seal(const struct crypto *crypto, const struct crypto_key *subkey,
@@ -97,11 +99,11 @@ const char *frame_peek(struct slice datagram, struct frame_header *header)
     if (datagram.count < FRAME_HEADER_SIZE + CRYPTO_TAG_SIZE) return "datagram too short";
     const uint8_t *at = datagram.at;
     if (at[AT_VERSION] != FRAME_VERSION) return "datagram of another version";
-    header->key_id = (uint32_t)get_number(at + AT_KEY_ID, 4);
+    header->key_id = get_key_id(at + AT_KEY_ID);
     memcpy(header->sender.bytes, at + AT_SENDER, sizeof header->sender.bytes);
-    header->boot.counter = get_number(at + AT_BOOT_COUNTER, 8);
-    header->boot.random = get_number(at + AT_BOOT_RANDOM, 8);
-    header->counter = get_number(at + AT_COUNTER, 8);
+    header->boot.counter = little_get64(at + AT_BOOT_COUNTER);
+    header->boot.random = little_get64(at + AT_BOOT_RANDOM);
+    header->counter = little_get64(at + AT_COUNTER);
     return header->counter == 0 ? "datagram without a counter" : NULL;
 }
 
@@ -123,7 +125,9 @@ const char *frame_open(const struct crypto *crypto, const struct crypto_key *sub
 
 bool frame_window_take(struct frame_window *window, uint64_t counter)
 {
-    enum { WORDS = FRAME_WINDOW / 64 + 1 };
+    enum {
+        WORDS = FRAME_WINDOW / 64 + 1
+    };
     if (counter == 0) return false;
     uint64_t word = counter / 64, newest = window->highest / 64;
     if (counter > window->highest) {

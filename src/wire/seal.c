@@ -17,12 +17,14 @@ _Static_assert(sizeof(struct seal_hasher) >= sizeof(crypto_generichash_state), "
 _Static_assert(SEAL_EXCHANGE_SIZE == crypto_scalarmult_BYTES, "exchange");
 _Static_assert(SEAL_EXCHANGE_SIZE == crypto_scalarmult_SCALARBYTES, "exchange");
 
-enum { PURPOSE_MAX = 64 }; /* promised in crypto.h */
+enum {
+    PURPOSE_MAX = 64
+}; /* promised in crypto.h */
 
 static void digest_bytes(struct slice bytes, struct digest *digest)
 {
-    int error = crypto_generichash(digest->bytes, sizeof digest->bytes, bytes.at, bytes.count,
-                                   NULL, 0);
+    int error =
+        crypto_generichash(digest->bytes, sizeof digest->bytes, bytes.at, bytes.count, NULL, 0);
     assert(error == 0);
 }
 
@@ -38,9 +40,8 @@ static void seal(const struct crypto_key *key, const uint8_t nonce[CRYPTO_NONCE_
                  struct slice open_part, struct slice plain, uint8_t *out)
 {
     unsigned long long size;
-    int error = crypto_aead_xchacha20poly1305_ietf_encrypt(out, &size, plain.at, plain.count,
-                                                           open_part.at, open_part.count, NULL,
-                                                           nonce, key->bytes);
+    int error = crypto_aead_xchacha20poly1305_ietf_encrypt(
+        out, &size, plain.at, plain.count, open_part.at, open_part.count, NULL, nonce, key->bytes);
     assert(error == 0 && size == plain.count + CRYPTO_TAG_SIZE);
 }
 
@@ -59,9 +60,10 @@ static void sign(const struct crypto_pair *pair, struct slice message,
     assert(error == 0);
 }
 
-static bool verify(const struct digest *public, struct slice message,
+static bool verify(const struct crypto *crypto, const struct digest *public, struct slice message,
                    const uint8_t signature[CRYPTO_SIGNATURE_SIZE])
 {
+    (void)crypto;
     return crypto_sign_verify_detached(signature, message.at, message.count, public->bytes) == 0;
 }
 
@@ -89,8 +91,8 @@ void seal_exchange_public(const uint8_t secret[SEAL_EXCHANGE_SIZE],
     assert(error == 0);
 }
 
-bool seal_exchange(const uint8_t secret[SEAL_EXCHANGE_SIZE],
-                   const uint8_t peer[SEAL_EXCHANGE_SIZE], uint8_t shared[SEAL_EXCHANGE_SIZE])
+bool seal_exchange(const uint8_t secret[SEAL_EXCHANGE_SIZE], const uint8_t peer[SEAL_EXCHANGE_SIZE],
+                   uint8_t shared[SEAL_EXCHANGE_SIZE])
 {
     return crypto_scalarmult(shared, secret, peer) == 0;
 }

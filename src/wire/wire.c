@@ -12,46 +12,52 @@
  * never the input: its depth is that of messages.def. */
 #include "wire/schema.h"
 
+#include "base/endian.h"
+
 #include <assert.h>
 
 /* LEB128 of 64 bits: seven a byte. */
-enum { NUMBER_SIZE_MAX = 10 };
+enum {
+    NUMBER_SIZE_MAX = 10
+};
 
 /* ---- encode ---- */
 
-static void put(struct writer *writer, const void *bytes, size_t count)
+/* Where the next count bytes go; NULL: nowhere. */
+static uint8_t *next(struct writer *writer, size_t count)
 {
     writer->written += count;
     if (count > writer->left) {
         writer->is_full = true;
         writer->left = 0; /* a later, shorter piece must not slip in */
+        return NULL;
     }
-    if (writer->is_full || count == 0) return;
-    memcpy(writer->at, bytes, count);
-    writer->at += count;
+    uint8_t *at = writer->at;
+    if (count > 0) writer->at += count;
     writer->left -= count;
+    return at;
+}
+
+static inline void put(struct writer *writer, const void *bytes, size_t count)
+{
+    uint8_t *at = next(writer, count);
+    if (at != NULL && count > 0) memcpy(at, bytes, count);
 }
 
 static void put_number(struct writer *writer, uint64_t value)
 {
-    if (value <= 0x7f && writer->left > 0) { /* most are */
-        *writer->at++ = (uint8_t)value;
-        writer->left--;
-        writer->written++;
-        return;
-    }
-    uint8_t bytes[NUMBER_SIZE_MAX];
-    size_t count = 0;
-    for (; value > 0x7f; value >>= 7) bytes[count++] = (uint8_t)(value | 0x80);
-    bytes[count++] = (uint8_t)value;
-    put(writer, bytes, count);
+    size_t count = 1;
+    for (uint64_t rest = value >> 7; rest > 0; rest >>= 7) count++;
+    uint8_t *at = next(writer, count);
+    if (at == NULL) return;
+    for (; value > 0x7f; value >>= 7) *at++ = (uint8_t)(value | 0x80);
+    *at = (uint8_t)value;
 }
 
 static void put_word(struct writer *writer, uint64_t value)
 {
-    uint8_t bytes[8];
-    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(value >> (8 * i));
-    put(writer, bytes, sizeof bytes);
+    uint8_t *at = next(writer, 8);
+    if (at != NULL) little_put64(at, value);
 }
 
 static void put_address(struct writer *writer, const struct address *address)
@@ -161,15 +167,17 @@ static const char *take_number(struct slice *input, uint64_t *value)
         *input = slice_of(input->at + 1, input->count - 1);
         return NULL;
     }
-    *value = 0;
-    for (unsigned shift = 0; shift < 7 * NUMBER_SIZE_MAX; shift += 7) {
-        const uint8_t *byte = take(input, 1);
-        if (byte == NULL) return cut_short;
-        uint64_t part = *byte & 0x7f;
-        if (shift == 63 && part > 1) return "number too large";
-        *value |= part << shift;
-        if ((*byte & 0x80) != 0) continue;
-        return *byte == 0 && shift > 0 ? "number not in its shortest form" : NULL;
+    uint64_t number = 0;
+    for (size_t i = 0; i < NUMBER_SIZE_MAX; i++) {
+        if (i == input->count) return cut_short;
+        uint8_t byte = input->at[i];
+        if (i == NUMBER_SIZE_MAX - 1 && byte > 1) break; /* more than 64 bits, or yet another */
+        number |= (uint64_t)(byte & 0x7f) << (7 * i);
+        if ((byte & 0x80) != 0) continue;
+        if (byte == 0 && i > 0) return "number not in its shortest form";
+        *value = number;
+        *input = slice_of(input->at + i + 1, input->count - i - 1);
+        return NULL;
     }
     return "number too large";
 }
@@ -191,8 +199,7 @@ static const char *take_word(struct slice *input, uint64_t *value)
 {
     const uint8_t *bytes = take(input, 8);
     if (bytes == NULL) return cut_short;
-    *value = 0;
-    for (unsigned i = 0; i < 8; i++) *value |= (uint64_t)bytes[i] << (8 * i);
+    *value = little_get64(bytes);
     return NULL;
 }
 

@@ -185,8 +185,10 @@ static void any_changed_bit_is_noticed(void **state)
         struct {
             uint8_t *at;
             size_t count;
-        } parts[] = {{key.bytes, sizeof key}, {nonce, sizeof nonce},
-                     {clear, sizeof clear},   {sealed, sizeof sealed}};
+        } parts[] = {{key.bytes, sizeof key},
+                     {nonce, sizeof nonce},
+                     {clear, sizeof clear},
+                     {sealed, sizeof sealed}};
         for (size_t p = 0; p < 4; p++) {
             for (size_t bit = 0; bit < 8 * parts[p].count; bit++) {
                 parts[p].at[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -215,12 +217,13 @@ static void signatures_hold_for_their_key_and_message_only(void **state)
         make_pair(both[c], 1, &pair);
         make_pair(both[c], 2, &other);
         both[c]->sign(&pair, slice_string("message"), signature);
-        assert_true(both[c]->verify(&pair.public, slice_string("message"), signature));
-        assert_false(both[c]->verify(&pair.public, slice_string("massage"), signature));
-        assert_false(both[c]->verify(&other.public, slice_string("message"), signature));
+        assert_true(both[c]->verify(both[c], &pair.public, slice_string("message"), signature));
+        assert_false(both[c]->verify(both[c], &pair.public, slice_string("massage"), signature));
+        assert_false(both[c]->verify(both[c], &other.public, slice_string("message"), signature));
         for (size_t i = 0; i < sizeof signature; i++) {
             signature[i] ^= 1;
-            assert_false(both[c]->verify(&pair.public, slice_string("message"), signature));
+            assert_false(
+                both[c]->verify(both[c], &pair.public, slice_string("message"), signature));
             signature[i] ^= 1;
         }
     }
