@@ -25,6 +25,10 @@ struct printing {
     uint64_t seen, failed;
 };
 
+enum {
+    FAILED_SHOWN = 20
+}; /* of them a line is printed each: what is wrong with the rest shows in --joblog */
+
 static bool is_ok(const struct printing *printing, const struct msg_line_ended *ended)
 {
     if (ended->signal != 0) return false;
@@ -47,6 +51,22 @@ static void put_joblog(FILE *file, const struct result *result)
     free(text);
 }
 
+/* What a failed command says on stderr stands above this line. */
+static void say_failed(const struct printing *printing, const struct result *result)
+{
+    char tries[32] = "", end[64];
+    const struct msg_line_ended *ended = &result->ended;
+    struct slice host = result->begun.host, command = result->begun.command;
+    if (printing->options->is_quiet || printing->failed > FAILED_SHOWN) return;
+    if (ended->tries > 1) snprintf(tries, sizeof tries, " after %u tries", ended->tries);
+    if (ended->signal != 0) snprintf(end, sizeof end, "killed by signal %u", ended->signal);
+    else snprintf(end, sizeof end, "exit status %u", ended->status);
+    notice_line("command %llu failed on %.*s%s: %s: %.*s%s",
+                (unsigned long long)result->begun.sequence, (int)host.count, (const char *)host.at,
+                tries, end, command.count > 200 ? 200 : (int)command.count,
+                (const char *)command.at, command.count > 200 ? "..." : "");
+}
+
 static void visit(void *context, const struct result *result)
 {
     struct printing *printing = context;
@@ -56,6 +76,7 @@ static void visit(void *context, const struct result *result)
     if (!is_ok(printing, &result->ended)) printing->failed++;
     results_print(result, 1, tag, stdout);
     results_print(result, 2, tag, stderr);
+    if (!is_ok(printing, &result->ended)) say_failed(printing, result);
     if (printing->joblog != NULL) put_joblog(printing->joblog, result);
 }
 
@@ -159,8 +180,11 @@ int mrctl_bag(const struct options *options, bool waits)
     bag_deinit(&bag);
     if (code != EXIT_OK || printing.failed == 0) return code;
     if (!options->is_quiet)
-        notice_line("%llu of %llu commands failed", (unsigned long long)printing.failed,
-                    (unsigned long long)printing.seen);
+        notice_line("%llu of %llu commands failed%s", (unsigned long long)printing.failed,
+                    (unsigned long long)printing.seen,
+                    options->joblog == NULL ? "; --joblog FILE lists all, and --retry-failed runs "
+                                              "them again"
+                                            : "");
     return EXIT_JOB_FAILED;
 }
 

@@ -2,6 +2,8 @@
  * once more behind: no pipe can wait for another one, whatever the command buffers. */
 #include "mapreduce/assign.h"
 
+#include "mapreduce/excerpt.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -24,7 +26,10 @@ struct assign {
     bool has_digits;
     bool is_bad;      /* what it prints is no number below the count */
     uint64_t number;  /* being read */
+    uint8_t said[EXCERPT_BYTES + 1]; /* the line that it is read from, as far as it is read */
+    size_t said_size;
     uint64_t records; /* given so far */
+    uint64_t offset;  /* of the next one in the map's output */
 };
 
 /* An inflow's next. */
@@ -51,6 +56,7 @@ static enum error give_record(struct assign *assign)
 {
     if (!assign->has_digits || assign->number >= assign->partition->count) assign->is_bad = true;
     assign->partition->given = (uint32_t)assign->number;
+    if (!assign->is_bad) assign->said_size = 0;
     assign->has_digits = false;
     assign->number = 0;
     for (bool is_whole = false; !is_whole && !assign->is_bad;) {
@@ -66,6 +72,7 @@ static enum error give_record(struct assign *assign)
         error = assign->out.take(assign->out.context, slice_of(ready->at, count));
         if (error != ERROR_NONE) return error;
         *ready = slice_of(ready->at + count, ready->count - count);
+        assign->offset += count;
     }
     if (!assign->is_bad) assign->records++;
     return ERROR_NONE;
@@ -77,6 +84,8 @@ static enum error take_numbers(void *context, struct slice bytes)
     struct assign *assign = context;
     for (size_t i = 0; i < bytes.count && !assign->is_bad; i++) {
         uint8_t byte = bytes.at[i];
+        if (byte != '\n' && assign->said_size < sizeof assign->said)
+            assign->said[assign->said_size++] = byte;
         if (byte == '\n') {
             enum error error = give_record(assign);
             if (error != ERROR_NONE) return error;
@@ -96,10 +105,24 @@ static enum error judge(struct assign *assign)
         assign->ready.count == 0 && assign->giving.offset == assign->feeding.spool->size;
     if (!assign->is_bad && is_complete) return ERROR_NONE;
     struct verdict *verdict = &assign->attempt->verdict;
+    unsigned long long record = assign->records + 1, offset = assign->offset;
+    char said[EXCERPT_SIZE];
     *verdict = (struct verdict){.outcome = OUTCOME_EXITED, .status = 1};
-    snprintf(verdict->text, sizeof verdict->text,
-             "partitioner: record %llu of the map's output got no number from 0 to %u",
-             (unsigned long long)assign->records + 1, assign->partition->count - 1);
+    assign->attempt->place.is_known = false; /* this one is exact */
+    if (assign->is_bad && offset == assign->feeding.spool->size)
+        snprintf(verdict->text, sizeof verdict->text,
+                 "partitioner: it printed more than %llu lines, one for each record of the map's "
+                 "output",
+                 record - 1);
+    else
+        snprintf(
+            verdict->text, sizeof verdict->text,
+            "partitioner: record %llu of the map's output, at byte %llu of it, got %s; it must "
+            "print a line for each record, with a number from 0 to %u",
+            record, offset,
+            assign->is_bad ? excerpt_of(slice_of(assign->said, assign->said_size), said)
+                           : "nothing",
+            assign->partition->count - 1);
     return ERROR_INVALID;
 }
 

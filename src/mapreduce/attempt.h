@@ -6,6 +6,7 @@
 #include "mapreduce/guard.h"
 #include "mapreduce/live.h"
 #include "mapreduce/output.h"
+#include "mapreduce/place.h"
 #include "mapreduce/report.h"
 #include "mapreduce/scratch.h"
 #include "mapreduce/shuffle.h"
@@ -15,7 +16,7 @@
 struct verdict {
     uint8_t outcome; /* enum task_outcome */
     uint32_t status; /* exit status, or 128 + signal */
-    char text[256];
+    char text[512];
 };
 
 struct attempt {
@@ -25,6 +26,7 @@ struct attempt {
     struct report report;
     struct live live;
     struct output output;
+    struct place place;
     struct verdict verdict;           /* means something when ERROR_INVALID is returned */
     const struct msg_task_spec *spec; /* borrowed */
     struct shuffle shuffle;           /* what the spec says of it */

@@ -1,6 +1,8 @@
 /* The built-ins: small state machines over chunks, as bytes may be cut anywhere. */
 #include "mapreduce/builtin.h"
 
+#include "mapreduce/excerpt.h"
+
 #include <assert.h>
 #include <stdio.h>
 
@@ -21,6 +23,9 @@ struct work {
     size_t key_capacity;
     bool has_key;
     uint64_t sum;
+    uint64_t record; /* the number of the one at hand, from 1 on */
+    uint64_t offset; /* where it begins, in all that came in */
+    char *why;       /* BUILTIN_WHY_SIZE: what is wrong with it */
 };
 
 bool builtin_is_meant(struct slice command) { return command.count > 0 && command.at[0] == '@'; }
@@ -138,16 +143,29 @@ static enum error end_key(struct work *work)
     return error == ERROR_NONE ? emit(work, slice_of(text, (size_t)size)) : error;
 }
 
+static enum error refuse(struct work *work, struct slice key, struct slice value, const char *what)
+{
+    char texts[2][EXCERPT_SIZE];
+    snprintf(work->why, BUILTIN_WHY_SIZE,
+             "@wordcount: record %llu, at byte %llu of the sorted records, has the key %s and the "
+             "value %s: %s; it sums lines of KEY TAB NUMBER",
+             (unsigned long long)work->record, (unsigned long long)work->offset,
+             excerpt_of(key, texts[0]), excerpt_of(value, texts[1]), what);
+    return ERROR_INVALID;
+}
+
 /* A line, its newline not in it. */
 static enum error sum_line(struct work *work, struct slice line)
 {
-    struct slice key = line;
+    struct slice key = line, text = slice_string("1");
     uint64_t value = 1;
+    work->record++;
     const uint8_t *tab = line.count == 0 ? NULL : memchr(line.at, '\t', line.count);
     if (tab != NULL) {
         key.count = (size_t)(tab - line.at);
-        if (!parse_value(slice_of(tab + 1, line.count - key.count - 1), &value))
-            return ERROR_INVALID;
+        text = slice_of(tab + 1, line.count - key.count - 1);
+        if (!parse_value(text, &value))
+            return refuse(work, key, text, "that is no number from 0 to 2^64 - 1");
     }
     if (!work->has_key || !slice_equal(key, slice_of(work->key, work->key_size))) {
         enum error error = end_key(work);
@@ -158,8 +176,10 @@ static enum error sum_line(struct work *work, struct slice line)
         work->has_key = true;
         work->sum = 0;
     }
-    if (value > UINT64_MAX - work->sum) return ERROR_INVALID;
+    if (value > UINT64_MAX - work->sum)
+        return refuse(work, key, text, "with it the sum is above 2^64 - 1");
     work->sum += value;
+    work->offset += line.count + 1;
     return ERROR_NONE;
 }
 
@@ -222,15 +242,15 @@ static enum error run(struct work *work, const struct builtin *builtin, bool is_
 }
 
 enum error builtin_run(struct slice command, bool is_map, struct scratch *scratch, struct inflow in,
-                       struct outflow out, const char **why)
+                       struct outflow out, char why[BUILTIN_WHY_SIZE])
 {
     const struct builtin *builtin = NULL;
     for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
         if (slice_equal(command, slice_string(builtins[i].name))) builtin = &builtins[i];
-    *why = "there is no such built-in: @cat, @sort, @true and @wordcount are";
+    snprintf(why, BUILTIN_WHY_SIZE,
+             "there is no such built-in: @cat, @sort, @true and @wordcount are");
     if (builtin == NULL) return ERROR_INVALID;
-    *why = "@wordcount: a value is not a number from 0 to 2^64 - 1";
-    struct work work = {.scratch = scratch, .out = out};
+    struct work work = {.scratch = scratch, .out = out, .why = why};
     work.gathered = memory_take(scratch->memory, EMIT_SIZE);
     enum error error = work.gathered == NULL ? ERROR_MEMORY : run(&work, builtin, is_map, in);
     memory_put(scratch->memory, work.gathered, EMIT_SIZE);

@@ -20,9 +20,13 @@ bool builtin_is_meant(struct slice command);
 /* Does it want its records compared as whole lines? */
 bool builtin_is_whole_line(struct slice command);
 
+enum {
+    BUILTIN_WHY_SIZE = 480
+};
+
 /* Runs it. is_map: over bytes of input; else over sorted lines. ERROR_INVALID: why says what is
- * wrong with the command or the records (static). Else the errors of in and out, ERROR_MEMORY. */
+ * wrong with the command, or with which record. Else the errors of in and out, ERROR_MEMORY. */
 enum error builtin_run(struct slice command, bool is_map, struct scratch *scratch, struct inflow in,
-                       struct outflow out, const char **why) MUST_USE;
+                       struct outflow out, char why[BUILTIN_WHY_SIZE]) MUST_USE;
 
 #endif

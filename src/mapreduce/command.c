@@ -14,14 +14,18 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
     KILL_GRACE_MS = 2000, /* "gone at most 3 s later", with a second to spare */
     DRAIN_GRACE_MS = 200, /* a tail of a pipeline that outlives its shell is usually done by then */
     READS_MAX = 16,       /* of one pipe in a row, so that endless stderr starves nobody */
+    MARKS_MAX = 8,        /* chunks: more than a pipe holds */
 };
 
 enum pump_state {
@@ -40,6 +44,11 @@ struct pump {
     instant deadline;     /* of the state; INSTANT_NEVER = none */
     enum error error;     /* why it is being stopped */
     struct slice pending; /* from in, not yet written */
+    uint64_t taken;       /* from in, so far */
+    uint64_t written;     /* to its stdin */
+    int unread;           /* another reading end of its stdin, once ours is closed; -1 = none */
+    struct command_mark marks[MARKS_MAX]; /* of the chunks taken last, in a ring */
+    size_t marks_count;
     uint64_t output_size;
     bool is_too_big;
     enum guard_excess excess;
@@ -63,9 +72,15 @@ static void change_state(struct pump *pump, enum pump_state state)
         pump->deadline = watch_now() + (duration)DRAIN_GRACE_MS * MILLISECOND;
 }
 
+/* What it has not read yet stays countable (find_place): that needs an end of the pipe. Ours would
+ * keep it from ending. */
 static void close_in(struct pump *pump)
 {
-    if (pump->process.in >= 0) close(pump->process.in);
+    char path[64];
+    if (pump->process.in < 0) return;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", pump->process.in);
+    pump->unread = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    close(pump->process.in);
     pump->process.in = -1;
 }
 
@@ -133,6 +148,18 @@ static void read_pipe(struct pump *pump, int *fd, int reads,
     }
 }
 
+/* A chunk is about to go in: where it begins, and with which key. */
+static void mark(struct pump *pump)
+{
+    struct command_mark *mark = &pump->marks[pump->marks_count++ % MARKS_MAX];
+    size_t count =
+        pump->pending.count < sizeof mark->text ? pump->pending.count : sizeof mark->text;
+    mark->offset = pump->taken;
+    memcpy(mark->text, pump->pending.at, count);
+    mark->size = (uint8_t)count;
+    pump->taken += pump->pending.count;
+}
+
 /* Writes until the pipe is full. A reader who is gone wants no more: that is its business. */
 static void write_in(struct pump *pump)
 {
@@ -145,6 +172,7 @@ static void write_in(struct pump *pump)
             }
             if (pump->pending.count == 0) close_in(pump);
             if (pump->pending.count == 0) return;
+            mark(pump);
         }
         ssize_t done = write(pump->process.in, pump->pending.at, pump->pending.count);
         if (done < 0 && errno == EINTR) continue;
@@ -152,6 +180,7 @@ static void write_in(struct pump *pump)
         if (done < 0) close_in(pump);
         if (done < 0) return;
         size_t count = (size_t)done;
+        pump->written += count;
         pump->pending = slice_of(pump->pending.at + count, pump->pending.count - count);
         if (pump->pending.count > 0) return;
     }
@@ -231,10 +260,25 @@ static void take_rest(struct pump *pump)
     report_end(pump->command->report);
 }
 
+/* How far it has read; what lies in the pipe it has not. */
+static void find_place(const struct pump *pump, struct command_end *end)
+{
+    int unread = 0, fd = pump->process.in >= 0 ? pump->process.in : pump->unread;
+    if (fd >= 0 && ioctl(fd, FIONREAD, &unread) != 0) unread = 0;
+    end->read_size = pump->written - (uint64_t)unread;
+    size_t first = pump->marks_count > MARKS_MAX ? pump->marks_count - MARKS_MAX : 0;
+    for (size_t i = first; i < pump->marks_count; i++) {
+        const struct command_mark *mark = &pump->marks[i % MARKS_MAX];
+        if (i == first || mark->offset < end->read_size) end->mark = *mark;
+    }
+}
+
 enum error command_run(const struct command *command, struct inflow in, struct outflow out,
                        struct command_end *end)
 {
-    struct pump pump = {.command = command, .in = in, .out = out, .deadline = INSTANT_NEVER};
+    struct pump pump = {
+        .command = command, .in = in, .out = out, .deadline = INSTANT_NEVER, .unread = -1};
+    *end = (struct command_end){.is_too_big = false};
     pump.buffer = memory_take(command->scratch->memory, FLOW_SIZE);
     if (pump.buffer == NULL) return ERROR_MEMORY;
     pump.error = process_start(&pump.process, command->text, command->directory,
@@ -248,8 +292,11 @@ enum error command_run(const struct command *command, struct inflow in, struct o
         for (look_around(&pump); !is_at_end(&pump); look_around(&pump)) wait_and_move(&pump);
         process_end_all(&pump.process);
         take_rest(&pump);
-        *end = (struct command_end){pump.is_too_big, pump.excess, pump.process.status};
+        *end = (struct command_end){
+            .is_too_big = pump.is_too_big, .excess = pump.excess, .status = pump.process.status};
+        find_place(&pump, end);
     }
+    if (pump.unread >= 0) close(pump.unread);
     process_close(&pump.process);
     memory_put(command->scratch->memory, pump.buffer, FLOW_SIZE);
     return pump.error;

@@ -100,6 +100,8 @@ static enum error run_command(struct attempt *attempt, struct slice command, con
     };
     struct command_end end;
     enum error error = command_run(&run, in, out, &end);
+    bool is_map = role == NULL && attempt->spec->kind == TASK_MAP;
+    attempt->place = (struct place){true, is_map, end.read_size, end.mark};
     return error == ERROR_NONE ? judge_end(attempt, role, &end) : error;
 }
 
@@ -132,9 +134,9 @@ enum error filter_run(struct attempt *attempt, struct slice command, bool is_map
     if (ranges > 0) return run_cuts(attempt, ranges, in, out);
     if (!builtin_is_meant(command) && command.count > 0)
         return run_command(attempt, command, role, in, out);
-    const char *why;
+    char why[BUILTIN_WHY_SIZE];
     struct slice name = command.count > 0 ? command : slice_string("@cat");
-    enum error error = builtin_run(name, is_map, &attempt->scratch, in, out, &why);
+    enum error error = builtin_run(name, is_map, &attempt->scratch, in, out, why);
     if (error != ERROR_INVALID) return error;
     return judge(attempt, role, OUTCOME_EXITED, 1, "%s", why);
 }

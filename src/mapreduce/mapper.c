@@ -21,6 +21,23 @@ struct mapper {
     struct input input;
 };
 
+/* A command printed more without a newline than a record may have. */
+static enum error judge_records(struct mapper *mapper, const struct records *records,
+                                const char *role, enum error error)
+{
+    struct verdict *verdict = &mapper->attempt->verdict;
+    uint64_t number, offset;
+    if (error != ERROR_INVALID || !records->is_too_large) return error;
+    records_too_large(records, &number, &offset);
+    *verdict = (struct verdict){.outcome = OUTCOME_OUTPUT_TOO_BIG};
+    snprintf(
+        verdict->text, sizeof verdict->text,
+        "%srecord %llu of its output, from byte %llu of it on, is larger than %d MiB: a record "
+        "ends with a newline, and is sorted whole; print shorter ones, or leave out the reducer",
+        role, (unsigned long long)number, (unsigned long long)offset, RECORD_SIZE_MAX >> 20);
+    return error;
+}
+
 /* One partition through the combiner, into the output. */
 static enum error combine(struct mapper *mapper, struct merge *merge, struct outflow output)
 {
@@ -31,6 +48,7 @@ static enum error combine(struct mapper *mapper, struct merge *merge, struct out
     struct inflow in = {merge_next, merge};
     struct outflow out = {records_take, &combined};
     enum error error = filter_run(attempt, attempt->spec->combiner, false, "combiner", in, out);
+    error = judge_records(mapper, &combined, "combiner: ", error);
     if (error == ERROR_NONE) error = records_end(&combined);
     if (error == ERROR_NONE) error = records_pour(&combined, 0, output);
     records_deinit(&combined);
@@ -176,6 +194,7 @@ static enum error run_partitioned(struct mapper *mapper)
                    attempt->shuffle.fields);
     records_init(&mapper->records, &attempt->scratch, order, &mapper->partition, limit, "runs");
     enum error error = run_to_records(mapper);
+    error = judge_records(mapper, &mapper->records, "", error);
     if (error == ERROR_NONE) error = write_segments(mapper);
     records_deinit(&mapper->records);
     partition_deinit(&mapper->partition);

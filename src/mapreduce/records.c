@@ -25,6 +25,7 @@ void records_init(struct records *records, struct scratch *scratch, const struct
         .partition = partition,
         .partitions = partition == NULL ? 1 : partition->count,
         .limit = limit / SIZE_MIN * SIZE_MIN,
+        .record_max = RECORD_SIZE_MAX,
     };
     scratch_file_init(&records->runs, scratch, runs_name);
 }
@@ -103,6 +104,8 @@ static enum error note_part(struct records *records, uint64_t offset)
 static void forget_lines(struct records *records)
 {
     size_t left = records->used - records->open;
+    records->spilled_size += records->open;
+    records->spilled_count += records->count;
     memmove(records->memory, records->memory + records->open, left);
     records->used = left;
     records->open = records->count = records->line_max = 0;
@@ -201,6 +204,10 @@ enum error records_take(void *context, struct slice bytes)
     while (bytes.count > 0) {
         const uint8_t *newline = memchr(bytes.at, '\n', bytes.count);
         size_t count = newline == NULL ? bytes.count : (size_t)(newline - bytes.at) + 1;
+        if (count > records->record_max - (records->used - records->open)) {
+            records->is_too_large = true;
+            return ERROR_INVALID;
+        }
         if (room(records) < count + ENTRY_COST || records->size > records->limit) {
             enum error error = make_room(records, count);
             if (error != ERROR_NONE) return error;
@@ -213,9 +220,17 @@ enum error records_take(void *context, struct slice bytes)
     return ERROR_NONE;
 }
 
+void records_too_large(const struct records *records, uint64_t *number, uint64_t *offset)
+{
+    assert(records->is_too_large);
+    *number = records->spilled_count + records->count + 1;
+    *offset = records->spilled_size + records->open;
+}
+
 static enum error end_open_line(struct records *records)
 {
     if (records->used == records->open) return ERROR_NONE;
+    records->record_max++; /* its newline is not the command's */
     return records_take(records, slice_string("\n"));
 }
 

@@ -17,6 +17,11 @@
 #include "mapreduce/scratch.h"
 #include "mapreduce/sort.h"
 
+enum {
+    RECORD_SIZE_MAX =
+        1 << 30 /* is held whole to be sorted; as large as a block of one record may be */
+};
+
 struct records {
     struct scratch *scratch;
     const struct order *order;
@@ -29,6 +34,10 @@ struct records {
     size_t open;     /* where the open line starts */
     size_t count;    /* entries, the last one lowest, until sorted */
     size_t line_max; /* of the lines in memory */
+    size_t record_max;     /* RECORD_SIZE_MAX; less in tests */
+    uint64_t spilled_size; /* bytes and lines before those in memory */
+    uint64_t spilled_count;
+    bool is_too_large; /* the open line is, and nothing more is taken */
     bool is_sorted;
     struct sort_entry *sorted; /* count entries, when sorted */
     struct scratch_file runs;
@@ -45,8 +54,13 @@ void records_init(struct records *records, struct scratch *scratch, const struct
 void records_deinit(struct records *records);
 
 /* An outflow's take, context = the records: bytes that hold lines, cut anywhere.
- * Errors: ERROR_MEMORY and those of scratch_write. */
+ * ERROR_INVALID: the open line is larger than a record may be (records_too_large says which). Else
+ * ERROR_MEMORY and those of scratch_write. */
 enum error records_take(void *records, struct slice bytes) MUST_USE;
+
+/* After ERROR_INVALID: the number of that record, from 1 on, and where it begins in all the bytes
+ * taken. */
+void records_too_large(const struct records *records, uint64_t *number, uint64_t *offset);
 
 /* No more bytes: ends an open line, and sorts (all that was not spilled stays in memory, unless
  * something was spilled before). Errors as records_take. */

@@ -78,16 +78,16 @@ static void serve(struct serving *serving, const struct msg_task_brief *ask)
     struct scratch scratch = {.memory = &memory, .watch = &watch, .directory = -1};
     struct brief brief = {.rest = ask->input};
     struct msg_task_brief_result result = {.token = ask->token, .outcome = OUTCOME_DONE};
-    const char *why = "";
+    char why[BUILTIN_WHY_SIZE] = "";
     memory_init(&memory, SIZE_MAX);
     enum error error = builtin_run(ask->command, true, &scratch, (struct inflow){next, &brief},
-                                   (struct outflow){take, &brief}, &why);
+                                   (struct outflow){take, &brief}, why);
     if (error == ERROR_INVALID) {
         result.outcome = OUTCOME_EXITED;
         result.status = 1;
     } else if (error != ERROR_NONE) {
         result.outcome = OUTCOME_NOT_STARTED;
-        why = error_text(error);
+        snprintf(why, sizeof why, "%s", error_text(error));
     }
     if (error == ERROR_NONE) {
         result.output = slice_of(brief.bytes, brief.size);

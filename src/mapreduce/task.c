@@ -254,10 +254,7 @@ static void conclude(const struct attempt *attempt, enum error error,
     }
     bool is_cut_short = result->outcome != OUTCOME_DONE && result->outcome != OUTCOME_KILLED &&
                         result->outcome != OUTCOME_INPUT_MISSING;
-    size_t used = strlen(text);
-    if (is_cut_short && attempt->input_size > 0)
-        snprintf(text + used, 1024 - used, " (%llu bytes of its input were read)",
-                 (unsigned long long)attempt->input_size);
+    if (is_cut_short) place_text(attempt, text, 1024);
     result->text = slice_string(text);
     if (result->outcome == OUTCOME_DONE) result->text = report_status(&attempt->report);
     result->input_size = attempt->input_size;

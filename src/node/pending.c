@@ -533,10 +533,11 @@ static bool try_one(struct node *node, struct pending *pending)
     }
 }
 
-/* A client that hears nothing for long believes us dead. */
+/* A client that hears nothing for long believes us dead: also while the end of the job that it
+ * watches waits for a second disk. */
 static void sign_of_life(struct node *node, struct pending *pending)
 {
-    if (pending->state == PENDING_WATCH || node->now - pending->told < 2 * SIGN_EVERY) return;
+    if (node->now - pending->told < 2 * SIGN_EVERY) return;
     pending->told = node->now;
     say_ok(node, pending->stream, request_number(pending), "");
 }

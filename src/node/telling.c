@@ -53,6 +53,28 @@ static void say_end(struct telling *telling, const struct attempt *attempt)
     else say(telling, "%s", cause_text(attempt->end_cause));
 }
 
+/* The dataset that is this job's whole input; NULL: it has no name, or none any more. */
+static const char *input_name(const struct node *node, const struct job *job)
+{
+    for (size_t i = 0; i < node->names.current_count; i++) {
+        const struct naming *naming = node->names.current[i];
+        if (digest_equal(&naming->manifest.digest, &job->spec.manifest.digest)) return naming->name;
+    }
+    return NULL;
+}
+
+/* How to have the bytes of block `index` alone: a command is mended sooner at hand than in a job.
+ */
+static void say_slice_alone(struct telling *telling, const char *dataset,
+                            const struct msg_manifest *manifest, uint32_t index)
+{
+    const struct msg_manifest_block *blocks = manifest->blocks.at;
+    unsigned long long before = 0, size = blocks[index].block.size;
+    for (uint32_t i = 0; i < index; i++) before += blocks[i].block.size;
+    say(telling, "\nto have it alone: mrctl cat %s | tail -c +%llu | head -c %llu", dataset,
+        before + 1, size);
+}
+
 /* A map's split: which bytes of which file. */
 static void say_input(struct node *node, const struct job *job, enum task_kind kind,
                       uint32_t index, struct telling *telling)
@@ -66,11 +88,40 @@ static void say_input(struct node *node, const struct job *job, enum task_kind k
     if (manifest == NULL || index >= manifest->blocks.count) return;
     const struct msg_manifest_block *block =
         (const struct msg_manifest_block *)manifest->blocks.at + index;
+    const char *dataset = input_name(node, job);
     say(telling, "\ninput: ");
-    if (block->file < manifest->files.count)
-        say_slice(telling, ((const struct msg_text *)manifest->files.at)[block->file].text, 500);
+    if (dataset != NULL) say(telling, "dataset %s, of ", dataset);
+    if (block->file < manifest->files.count) {
+        struct slice name = ((const struct msg_text *)manifest->files.at)[block->file].text;
+        if (slice_equal(name, slice_string("-"))) name = slice_string("standard input");
+        say_slice(telling, name, 500);
+    }
     say(telling, ", bytes %llu to %llu", (unsigned long long)block->offset,
         (unsigned long long)(block->offset + block->block.size));
+    if (dataset != NULL) say_slice_alone(telling, dataset, manifest, index);
+}
+
+static bool begins(struct slice text, const char *head)
+{
+    size_t size = strlen(head);
+    return text.count >= size && memcmp(text.at, head, size) == 0;
+}
+
+/* The one of its commands that failed: the verdict names it, when it is not the first
+ * (mapreduce/filter.c). */
+static struct slice failed_command(const struct job *job, enum task_kind kind,
+                                   const struct attempt *attempt)
+{
+    static const char variable[] = "MR_PARTITIONER=";
+    const struct msg_text *items = job->spec.environment.at;
+    if (kind == TASK_REDUCE) return job->spec.reducer;
+    if (attempt != NULL && begins(attempt->log, "combiner: ")) return job->spec.combiner;
+    bool is_partitioner = attempt != NULL && begins(attempt->log, "partitioner: ");
+    for (uint32_t i = 0; is_partitioner && i < job->spec.environment.count; i++)
+        if (begins(items[i].text, variable))
+            return slice_of(items[i].text.at + sizeof variable - 1,
+                            items[i].text.count - (sizeof variable - 1));
+    return job->spec.mapper;
 }
 
 static const struct attempt *last_failure(const struct task *task)
@@ -92,7 +143,7 @@ size_t telling_failed(struct node *node, const struct job *job, enum task_kind k
         task->failures, attempt != NULL ? node_name(node, attempt) : "a node that is gone");
     if (attempt != NULL) say_end(&telling, attempt);
     say(&telling, "\ncommand: ");
-    say_slice(&telling, kind == TASK_MAP ? job->spec.mapper : job->spec.reducer, COMMAND_MAX);
+    say_slice(&telling, failed_command(job, kind, attempt), COMMAND_MAX);
     say_input(node, job, kind, index, &telling);
     if (attempt != NULL && attempt->log.count > 0) say(&telling, "\nits last words:\n");
     if (attempt != NULL) say_slice(&telling, attempt->log, attempt->log.count);

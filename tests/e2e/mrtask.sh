@@ -164,7 +164,27 @@ check "a signal" eval 'run kind=map "command=kill -SEGV \$\$" && is outcome sign
 check "a missing command" eval 'run kind=map command=no-such-command && is outcome exited &&
     is status 127 && grep -q "not found" "$TOP/told"'
 check "a failing combiner is named" eval 'run kind=map command=cat "combiner=exit 4" partitions=1 \
-    input="$TOP/unended" && is text "combiner: exit status 4 (3 bytes of its input were read)"'
+    input="$TOP/unended" && is text "combiner: exit status 4"'
+has_text() { sed -n 's/^text=//p' "$TOP/told" | head -1 | grep -qF -- "$1"; }
+seq 100000 >"$TOP/counted"
+check "how far a command had read is told, of the file and to the byte, and where that line begins" \
+    eval 'run kind=map "command=head -c 300004 >/dev/null; exit 3" env=MR_INPUT=/data/x env=MR_OFFSET=1000 \
+    input="$TOP/counted" && is text "exit status 3, when it had read up to byte 301004 of /data/x; the line there begins at byte 301000"'
+check "all of it" eval 'run kind=map "command=cat >/dev/null; exit 3" input="$TOP/counted" &&
+    is text "exit status 3, when it had read up to byte 588895 of its input; the line there begins at byte 588888"'
+check "a command that was killed while it read" eval 'run kind=map "command=head -c 10 >/dev/null; kill -KILL \$\$" \
+    input="$TOP/counted" && has_text "(SIGKILL), when it had read up to byte 10 of its input; the line there begins at byte 8"'
+check "one line of NUL bytes, without an end" eval 'head -c 3000000 /dev/zero >"$TOP/zeros" &&
+    run kind=map "command=head -c 2500000 >/dev/null; exit 3" input="$TOP/zeros" &&
+    is text "exit status 3, when it had read up to byte 2500000 of its input"'
+check "of sorted records the key nearby" eval 'run kind=map command=cat partitions=1 input="$TOP/counted" && part=$(part_of "$D" 0) &&
+    run kind=reduce "command=head -c 70 >/dev/null; exit 3" "$part" && has_text "exit status 3, when it had read 70 bytes of its records, behind the key"'
+printf 'a\t1\nkey\001\tsome\n' >"$TOP/unsummed"
+check "@wordcount names the record, its offset, key and value" eval 'run kind=map command=cat partitions=1 input="$TOP/unsummed" &&
+    part=$(part_of "$D" 0) && run kind=reduce command=@wordcount "$part" && is status 1 &&
+    has_text "record 2, at byte 4 of the sorted records, has the key '"'key\\x01'"' and the value '"'some'"'"'
+check "a partitioner that gives no number: which record, where, what it said" eval 'run kind=map command=cat partitions=3 partition=command \
+    env=MR_PARTITIONER="sed s/7/seven/" input="$TOP/text" && is status 1 && has_text "partitioner: record " && has_text " at byte "'
 check "an unknown built-in" eval 'run kind=map command=@nonsense && is outcome exited'
 check "a missing input" eval 'run kind=map command=cat part="$TOP/gone:0:7" &&
     is outcome input-missing &&

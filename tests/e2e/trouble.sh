@@ -25,11 +25,36 @@ ctl run -m "cat >/dev/null; echo oh dear >&2; exit 7" --retries 2 -i "$DIR/numbe
 check "a failed task shows its name, node and exit status" grep -qE 'task cat-[^ ]*/m[0-9]+ failed 2 times, last on node1: exit status 7' "$DIR/err"
 check "its command" grep -q 'command: cat >/dev/null; echo oh dear >&2; exit 7' "$DIR/err"
 check "its input" grep -qE 'input: .*numbers, bytes [0-9]+ to [0-9]+' "$DIR/err"
-check "how much of it was read" grep -qE 'exit status 7 \([0-9]+ bytes of its input were read\)' "$DIR/err"
+check "where in it the command was: the file, the byte, where that line begins" grep -qE 'exit status 7, when it had read up to byte [0-9]+ of .*/numbers; the line there begins at byte [0-9]+' "$DIR/err"
 check "and its last words" grep -q 'oh dear' "$DIR/err"
 ctl run -m cat -r 'kill -SEGV $$' --retries 1 -i "$DIR/numbers" >/dev/null 2>"$DIR/err"
 check "a signal, in a reduce" grep -q '/r0 failed 1 times, last on node1: killed by signal 11' "$DIR/err"
 check "a reduce's input" grep -q 'input: part 0 of 1, of the outputs of' "$DIR/err"
+ctl put "$DIR/numbers" numbers --split 4K 2>/dev/null
+ctl run -q -m 'head -c 1000 >/dev/null; exit 7' --retries 1 -i data:numbers >/dev/null 2>"$DIR/err"
+check "of a dataset its name" grep -qE 'input: dataset numbers, of .*/numbers, bytes [0-9]+ to [0-9]+' "$DIR/err"
+alone=$(sed -n 's/.*to have it alone: mrctl cat numbers | //p' "$DIR/err")
+from=$(sed -n 's/.*, bytes \([0-9]*\) to .*/\1/p' "$DIR/err")
+check "and how to have that input alone" eval '[ -n "$alone" ] && cmp -s <(ctl cat numbers | eval "$alone" | head -c 1000) <(tail -c +$((from + 1)) "$DIR/numbers" | head -c 1000)'
+ctl run -q -m cat -c 'exit 5' -r cat --retries 1 -i data:numbers >/dev/null 2>"$DIR/err"
+check "a combiner is shown as the command that failed" eval 'grep -qx "  command: exit 5" "$DIR/err" && grep -q "combiner: exit status 5" "$DIR/err"'
+ctl run -m 'cat; exit 3' --retries 1 <"$DIR/numbers" >/dev/null 2>"$DIR/err"
+check "standard input is called so" grep -qE 'input: standard input, bytes 0 to' "$DIR/err"
+ctl run -t 'echo oh {} >&2; exit {}' --retries 2 ::: 0 4 0 >/dev/null 2>"$DIR/err"
+check "a bag with a failed command: exit 1" [ $? = 1 ]
+check "a bag says which command failed, where, how and after how many tries" grep -qE "command 2 failed on node1 after 2 tries: exit status 4: echo oh 4 >&2; exit 4" "$DIR/err"
+check "behind its last words" eval 'grep -B1 "command 2 failed" "$DIR/err" | grep -qx "oh 4"'
+
+# ---- a disk that hangs: whoever waits for a job is told of its end all the same ----
+LD_PRELOAD=$BUILD/lib/slowsync.so STUCKSYNC=$DIR/stuck flock_start 3 --slots 1 || not_ok "node 3 starts"
+check "a node with another disk" wait_for 30 members_in_state alive 2
+job=$(ctl submit -q -m 'while [ ! -e '"$DIR"'/go ]; do sleep 0.1; done; cat' -i "$DIR/numbers" --split 1M)
+check "a job runs" wait_for 20 job_at_least "$job" running 1
+touch "$DIR/stuck" "$DIR/go"
+timeout 40 "$BUILD/mrctl" -n "${ADDR[1]}" wait "$job" 2>"$DIR/wait.err"
+check "its end is told though one of two disks hangs" [ $? = 0 ]
+rm "$DIR/stuck"
+flock_kill 3
 
 # ---- full disks ----
 if [ -z "$has_disks" ]; then

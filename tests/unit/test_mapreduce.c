@@ -287,6 +287,36 @@ static void records_come_out_as_the_model_sorts_them(void **state)
     free(lines);
 }
 
+static void a_record_that_is_too_large_is_told_by_number_and_offset(void **state)
+{
+    struct bench *bench = *state;
+    struct order order = {.kind = SORT_KEY};
+    for (unsigned before = 0; before < 4000; before += 1333) { /* none, or some that were spilled */
+        for (size_t piece = 1; piece <= 100000; piece *= 10) {
+            struct records records;
+            struct text text = {0};
+            uint64_t number, offset;
+            for (unsigned i = 0; i < before; i++) add(&text, "0123456\n", 8);
+            records_init(&records, &bench->scratch, &order, NULL, 8192, "runs");
+            records.record_max = 5000;
+            for (size_t i = 0; i < 4999; i++) add(&text, "x", 1);
+            add(&text, "\n", 1); /* as large as it may be */
+            for (size_t i = 0; i < 5001; i++) add(&text, "y", 1);
+            enum error error = ERROR_NONE;
+            for (size_t at = 0; at < text.count && error == ERROR_NONE; at += piece) {
+                size_t count = piece < text.count - at ? piece : text.count - at;
+                error = records_take(&records, slice_of(text.at + at, count));
+            }
+            assert_int_equal(error, ERROR_INVALID);
+            records_too_large(&records, &number, &offset);
+            assert_int_equal(number, before + 2);
+            assert_int_equal(offset, 8 * before + 5000);
+            records_deinit(&records);
+            free(text.at);
+        }
+    }
+}
+
 static void memory_failing_at_any_allocation_is_an_error_and_leaks_nothing(void **state)
 {
     struct bench *bench = *state;
@@ -788,9 +818,9 @@ static enum error run_builtin(struct bench *bench, const char *name, bool is_map
                               size_t piece, struct text *out)
 {
     struct cut cut = {slice_string(in), piece};
-    const char *why;
+    char why[BUILTIN_WHY_SIZE];
     return builtin_run(slice_string(name), is_map, &bench->scratch, (struct inflow){cut_next, &cut},
-                       (struct outflow){add_take, out}, &why);
+                       (struct outflow){add_take, out}, why);
 }
 
 static void built_ins_do_not_care_where_bytes_are_cut(void **state)
@@ -846,6 +876,8 @@ int main(void)
                                         close_bench),
         cmocka_unit_test_setup_teardown(a_last_line_without_its_newline_gets_one, open_bench,
                                         close_bench),
+        cmocka_unit_test_setup_teardown(a_record_that_is_too_large_is_told_by_number_and_offset,
+                                        open_bench, close_bench),
         cmocka_unit_test_setup_teardown(the_index_names_each_segment, open_bench, close_bench),
         cmocka_unit_test(reporter_lines_are_taken_however_they_are_cut),
         cmocka_unit_test(the_log_keeps_its_end_from_a_line_on),
