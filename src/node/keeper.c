@@ -6,7 +6,9 @@
  *
  * A node that wants copies asks those who should hold them ("block_ensure": get it from these, keep
  * it, say so); nobody pushes bytes. Confirmations are believed until the member dies, says
- * otherwise, or does not name the block among what it has (tally.c). A fresh upload and a block
+ * otherwise, or does not name the block among what it has (tally.c). Who stores bytes may have the
+ * only good ones: a copy that lay here before counts for them once it was looked at (confirm_here).
+ * A fresh upload and a block
  * that was promised to somebody are pinned for an hour, because what will reference them is still
  * on its way; for some seconds, when the log references them already. */
 #include "node/freed.h"
@@ -27,6 +29,7 @@ enum {
     RELEASE_GRACE = 5 * SECOND,     /* a job's input after its end: time to be asked for again */
     IN_LOG_PIN = 15 * SECOND,       /* what wants it is in the log, and soon here */
     DEFAULT_PIN_MINUTES = 60,       /* of an upload: what will reference it may take long */
+    LOOK_GOOD_FOR = 600 * SECOND,   /* as in io/verify.c: a disk changes bytes without telling */
     LOST_AFTER = 3, /* refusals: everyone who could know was asked and asked again */
 };
 
@@ -122,6 +125,7 @@ void keeper_drop(struct node *node, struct block *block)
     block->is_here = false;
     block->placed = 0;
     block->asked = 0;
+    block->looked = 0;
     actions_push(node->actions, ACTION_BLOCK_DROP)->block_drop.digest = block->digest;
 }
 
@@ -222,7 +226,8 @@ void keeper_want(struct node *node, const struct msg_block_ref *ref, uint8_t rep
     if (block == NULL || (block->asked != 0 && node->now - block->asked < ASK_AGAIN)) return;
     if (!node_has_room(node)) return; /* the next tick goes on */
     block->asked = node->now;
-    ask_holders(node, block, replicas, is_in_log, first);
+    /* Whoever asks for them meanwhile: copies of an upload are to be good (confirm_here). */
+    ask_holders(node, block, replicas, is_in_log && block->uploads == 0, first);
 }
 
 static void say_no_room(struct node *node, const struct id *to, const struct digest *digest)
@@ -233,11 +238,29 @@ static void say_no_room(struct node *node, const struct id *to, const struct dig
     if (link != NULL) links_send(node, link->stream, &wire_block_no_room, &refusal);
 }
 
+/* "It is here", to somebody with fresh bytes: not by its name alone. What is rotten is dropped
+ * (scrub.c), and fetched from him. */
+static void confirm_here(struct node *node, const struct id *to, struct block *block)
+{
+    bool is_good = block->looked != 0 && node->now - block->looked < LOOK_GOOD_FOR;
+    keeper_promise(node, block);
+    if (is_good) {
+        say_here(node, to, block);
+        return;
+    }
+    ids_add(block->waiters, &block->waiters_count, WAITERS_MAX, to);
+    scrub_check(node, block);
+}
+
 static void take_ensure(struct node *node, struct link *link, const struct msg_block_ensure *ensure)
 {
     struct block *block = block_at(node, &ensure->block);
     if (block == NULL) return;
     pin(node, block, ensure->is_in_log ? IN_LOG_PIN : keeper_promise_length(node));
+    if (block->is_here && !ensure->is_in_log) {
+        confirm_here(node, &link->peer, block);
+        return;
+    }
     if (block->is_here) {
         keeper_promise(node, block);
         say_here(node, &link->peer, block);
@@ -307,8 +330,7 @@ void keeper_message(struct node *node, struct link *link, const struct wire_mess
             return;
         }
         pin(node, block, keeper_promise_length(node));
-        keeper_promise(node, block);
-        say_here(node, &link->peer, block);
+        confirm_here(node, &link->peer, block);
     }
 }
 
@@ -346,14 +368,22 @@ void keeper_made(struct node *node, const struct digest *digest)
     block->asked = 0;
 }
 
-/* What a client stores it will name next. Who confirmed a copy earlier may have let go of it. */
+void keeper_looked(struct node *node, const struct digest *digest)
+{
+    struct block *block = keeper_find(node, digest);
+    if (block == NULL || !block->is_here) return;
+    block->looked = node->now;
+    tell_waiters(node, block, true);
+}
+
+/* What a client stores it will name next. Who confirmed a copy earlier may have let go of it, or
+ * have it by name alone by now. */
 void keeper_uploaded(struct node *node, const struct digest *digest)
 {
     struct block *block = keeper_find(node, digest);
     if (block == NULL) return;
     block->uploads++;
     block->uploaded = node->now;
-    if (block->is_marked) return;
     block->copies_count = 0;
     block->asked = 0;
 }

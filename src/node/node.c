@@ -603,6 +603,7 @@ static void take_event(struct node *node, const struct event *event)
                   keeper_stored(node, &event->block_stored.block,
                                 event->block_stored.token == 0 ? 0 : FETCHED_PIN),
                   "block");
+        keeper_looked(node, &event->block_stored.block.digest); /* by who wrote it */
         if (event->block_stored.token == 0)
             keeper_uploaded(node, &event->block_stored.block.digest);
         break;

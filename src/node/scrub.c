@@ -75,7 +75,7 @@ static void rotten(struct node *node, struct block *block, enum error error)
                error_text(error), block->copies_count);
     block->is_missed = block->is_marked;
     keeper_drop(node, block);
-    if (block->is_missed) keeper_fetch(node, block);
+    if (block->is_missed || block->waiters_count > 0) keeper_fetch(node, block);
     node->sweep_wanted = true;
 }
 
@@ -99,5 +99,6 @@ void scrub_checked(struct node *node, const struct digest *digest, enum error er
         node_count(node, METRIC_blocks_checked);
     }
     if (block != NULL && block->is_here && is_verdict(error)) rotten(node, block, error);
+    if (is_good) keeper_looked(node, digest);
     surplus_checked(node, digest, is_good);
 }

@@ -134,6 +134,7 @@ struct block {
     instant freed;                /* when that began */
     instant promised_until;       /* no surplus before: somebody counts on it */
     instant asked;                /* when holders were last asked */
+    instant looked;               /* when its bytes here were last known to be right; 0: never */
     struct id copies[COPIES_MAX]; /* members that confirmed one */
     size_t copies_count;
     struct id counting[COPIES_MAX]; /* members that we told that we have it */
@@ -551,6 +552,8 @@ enum error keeper_stored(struct node *node, const struct msg_block_ref *block,
 void keeper_failed(struct node *node, const struct digest *digest, enum error error);
 /* A client has stored it, and has given up what it was for. */
 void keeper_uploaded(struct node *node, const struct digest *digest);
+/* Its bytes here are known to be right, as of now. */
+void keeper_looked(struct node *node, const struct digest *digest);
 void keeper_unwanted(struct node *node, const struct digest *digest);
 /* An entry that references this dataset has just been written, for the client that stored it. */
 void keeper_used(struct node *node, const struct msg_block_ref *manifest);

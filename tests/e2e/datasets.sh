@@ -86,4 +86,19 @@ check "head of fewer lines: all" eval '[ "$(ctl head one)" = "one record" ]'
 ctl head absent >/dev/null 2>&1
 check "head of what is not there: exit 4" [ $? = 4 ]
 check "du: size and total of the copies" eval '[ "$(ctl du stdin -o json | jq -c ".[0] | [.size, .copies, .total]")" = "[1988895,2,3977790]" ]'
+
+# ---- bytes whose only copies are rotten, put again: a copy that is there by name alone is none ----
+seq 700000 800000 >"$DIR/again"
+check "a put" ctl put -q "$DIR/again" first --split 64K
+for n in 1 2; do flock_kill $n TERM; done
+before=$(find "$DIR"/node[12]/blocks -type f -size +60k | wc -l)
+find "$DIR"/node[12]/blocks -type f -size +60k | while read -r file; do
+  chmod u+w "$file" && printf '\377\376' | dd of="$file" bs=1 seek=30000 conv=notrunc 2>/dev/null && chmod u-w "$file"
+done
+for n in 1 2; do flock_start $n || not_ok "node $n starts again"; done
+check "all copies of it rot, at both nodes" eval '[ "$before" -ge 20 ] && flock_whole 2'
+check "the same bytes are put again" ctl put -q "$DIR/again" second --split 64K
+flock_kill 1
+check "and there when the node that took them dies" whole second "$DIR/again"
+check "the rot is told" grep -q "event=rot" "$DIR/2.err"
 flock_end
