@@ -21,6 +21,7 @@
 #include "io/fetched.h"
 #include "io/reuse.h"
 #include "io/loop.h"
+#include "io/partitioned.h"
 #include "io/sink.h"
 #include "io/stream.h"
 #include "node/metrics.h"
@@ -79,6 +80,7 @@ struct fetch {
     uint64_t received_before; /* this round */
     uint64_t counted;         /* when the holder last got time anew */
     unsigned begun;           /* how often, from the first byte on */
+    struct digest records;    /* of a part of a partitioned block; else zeros */
     uint64_t index_hash;      /* of how they are stored, where they come from */
     struct address source;    /* who gave the last of them */
     bool is_partitioned;
@@ -218,6 +220,7 @@ static void on_sink_ended(void *context, enum error error, const struct digest *
         start_place(fetch);
     } else {
         struct fetched *file = fetched_new(fetch->fetches->loop, fetch->path, fetch->size);
+        if (file != NULL) file->records = fetch->records;
         finish(fetch, file == NULL ? ERROR_MEMORY : ERROR_NONE, file);
         if (file != NULL) fetched_release(file);
     }
@@ -371,6 +374,8 @@ static void go_on(struct fetch *fetch, const struct sink_piece *pieces, size_t c
     fetch->size = size;
     fetch->index_hash = hash;
     fetch->is_partitioned = index.count > 0;
+    if (fetch->is_partitioned && fetch->key.part != PART_WHOLE)
+        fetch->records = partitioned_segment(index, fetch->key.part).records;
     fetch->source = *address;
 }
 

@@ -2,6 +2,7 @@
 #ifndef IO_FETCHED_H
 #define IO_FETCHED_H
 
+#include "base/id.h"
 #include "io/file.h"
 
 struct loop;
@@ -10,6 +11,7 @@ struct fetched {
     struct loop *loop;
     unsigned holds;
     uint64_t size;
+    struct digest records; /* of a part of a map's output: of what it holds; else zeros */
     char path[FILE_PATH_MAX];
 };
 

@@ -53,6 +53,8 @@ struct segment partitioned_segment(struct slice index, uint32_t n)
     for (uint32_t i = 0; i < n; i++) segment.offset += little_endian(stored_item(index, i), 8);
     segment.size = little_endian(stored_item(index, n), 8);
     segment.check = little_endian(stored_item(index, n) + 8, 8);
+    const uint8_t *named = index.at + PARTITIONED_HEAD + (size_t)n * PARTITIONED_INDEX_ITEM;
+    memcpy(segment.records.bytes, named + 8, sizeof segment.records.bytes);
     return segment;
 }
 

@@ -21,6 +21,7 @@ struct segment {
     uint64_t offset; /* in the whole block */
     uint64_t size;   /* of its stored bytes */
     uint64_t check;  /* their XXH3 */
+    struct digest records; /* of the records that they hold */
 };
 
 /* Size of the index whose first PARTITIONED_HEAD bytes these are; 0 when they are no such thing or

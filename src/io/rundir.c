@@ -85,9 +85,9 @@ static enum error find_part(const struct rundir_input *input, struct segment *se
 }
 
 static void fill_input(struct rundir *rundir, const struct rundir_input *from,
-                       struct msg_task_input *to)
+                       struct msg_task_input *to, struct msg_task_part *part)
 {
-    struct segment segment = {.offset = 0, .size = from->size};
+    struct segment segment = {.offset = 0, .size = from->size, .records = from->records};
     enum error error = ERROR_NONE;
     if (from->part != PART_WHOLE) error = find_part(from, &segment);
     else if (access(from->path, R_OK) != 0) error = file_error(errno);
@@ -99,6 +99,7 @@ static void fill_input(struct rundir *rundir, const struct rundir_input *from,
         return;
     }
     *to = (struct msg_task_input){slice_string(from->path), segment.offset, segment.size};
+    part->records = segment.records;
 }
 
 static void fill_inputs(struct rundir *rundir)
@@ -109,13 +110,16 @@ static void fill_inputs(struct rundir *rundir)
     }
     size_t size = rundir->inputs_count * sizeof(struct msg_task_input);
     struct msg_task_input *inputs = arena_take(rundir->arena, size);
-    if (inputs == NULL) {
+    struct msg_task_part *parts =
+        arena_take(rundir->arena, rundir->inputs_count * sizeof(struct msg_task_part));
+    if (inputs == NULL || parts == NULL) {
         fail(rundir, OUTCOME_NOT_STARTED, "too many inputs: %zu", rundir->inputs_count);
         return;
     }
     for (size_t i = 0; i < rundir->inputs_count && rundir->outcome == 0; i++)
-        fill_input(rundir, &rundir->inputs[i], &inputs[i]);
+        fill_input(rundir, &rundir->inputs[i], &inputs[i], &parts[i]);
     rundir->spec.inputs = (struct list){inputs, (uint32_t)rundir->inputs_count};
+    rundir->parts = (struct list){parts, (uint32_t)rundir->inputs_count};
 }
 
 static bool is_plain_name(struct slice name)
@@ -140,13 +144,15 @@ static void put_file(struct rundir *rundir, const struct rundir_file *file)
     if (error != ERROR_NONE) fail_disk(rundir, "a job file", error);
 }
 
-/* The spec, and behind it what must be true of a shared input. */
+/* The spec, and behind it what must be true of its inputs. */
 static bool pack_spec(const struct rundir *rundir, struct writer *writer)
 {
     struct msg_task_shared shared = {rundir->shared_file};
-    bool is_shared = rundir->shared.path.count > 0;
+    struct msg_task_parts parts = {rundir->parts};
+    bool is_shared = rundir->shared.path.count > 0, is_reduce = rundir->spec.kind == TASK_REDUCE;
     return wire_pack(&wire_task_spec, &rundir->spec, writer) &&
-           (!is_shared || wire_pack(&wire_task_shared, &shared, writer));
+           (!is_shared || wire_pack(&wire_task_shared, &shared, writer)) &&
+           (!is_reduce || wire_pack(&wire_task_parts, &parts, writer));
 }
 
 /* A new file, not fsynced: it goes with the attempt. */
@@ -184,7 +190,9 @@ static void write_spec(struct rundir *rundir)
         SHARED_SIZE = 64 /* above that of a packed task_shared */
     };
     char path[FILE_PATH_MAX];
-    size_t size = wire_packed_size(&wire_task_spec, &rundir->spec) + SHARED_SIZE;
+    struct msg_task_parts parts = {rundir->parts};
+    size_t size = wire_packed_size(&wire_task_spec, &rundir->spec) + SHARED_SIZE +
+                  wire_packed_size(&wire_task_parts, &parts);
     uint8_t *packed = malloc(size);
     struct writer writer = writer_of(packed, size);
     bool fits = packed != NULL && pack_spec(rundir, &writer) &&

@@ -19,6 +19,7 @@ struct rundir_input {
     const char *path;
     uint64_t size; /* of the file */
     uint32_t part; /* of a partitioned block at path; PART_WHOLE: all of the file */
+    struct digest records; /* of a file that is such a part: of what it holds; zeros: it is none */
     bool is_small; /* no file yet, but these bytes */
     struct slice bytes;
 };
@@ -39,6 +40,7 @@ struct rundir {
     size_t inputs_count;
     struct msg_task_input shared; /* the one input, where it is of a file that all nodes share */
     struct msg_shared_file shared_file;
+    struct list parts; /* filled in as the inputs: msg_task_part of each */
     struct rundir_file *files;
     size_t files_count;
     bool is_durable;

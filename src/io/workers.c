@@ -386,6 +386,7 @@ static bool locate_input(struct worker *worker, const struct worker_input *from,
     } else {
         to->path = from->file->path;
         to->size = from->file->size;
+        to->records = from->file->records;
     }
     return to->path != NULL;
 }

@@ -30,6 +30,7 @@ struct attempt {
     struct verdict verdict;           /* means something when ERROR_INVALID is returned */
     const struct msg_task_spec *spec; /* borrowed */
     struct shuffle shuffle;           /* what the spec says of it */
+    const struct msg_task_part *parts;    /* of each input of a reduce; NULL: nothing is known */
     const struct msg_shared_file *shared; /* what its input must still be; NULL: it is ours alone */
     char shared_path[4097];               /* where that really is */
     struct confine *confine;          /* borrowed; begun while commands may run */

@@ -2,6 +2,7 @@
 #ifndef MAPREDUCE_PART_H
 #define MAPREDUCE_PART_H
 
+#include "base/id.h"
 #include "base/slice.h"
 
 #include <stdint.h>
@@ -12,6 +13,7 @@ struct part {
     uint64_t size;
     uint64_t line_max; /* the longest record, as far as known: a merge holds one of each part in
                           memory */
+    const struct digest *records; /* what its records must be, all of them; NULL: not known */
 };
 
 #endif

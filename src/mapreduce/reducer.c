@@ -6,6 +6,15 @@
 #include <assert.h>
 #include <unistd.h>
 
+/* What the map said of these records; NULL: it is not known. */
+static const struct digest *records_of(const struct attempt *attempt, size_t input)
+{
+    static const struct digest unknown;
+    if (attempt->parts == NULL) return NULL;
+    const struct digest *records = &attempt->parts[input].records;
+    return digest_equal(records, &unknown) ? NULL : records;
+}
+
 static enum error merge_and_run(struct attempt *attempt, struct part *parts, size_t count)
 {
     const struct msg_task_spec *spec = attempt->spec;
@@ -36,8 +45,10 @@ enum error reducer_run(struct attempt *attempt)
     if (parts == NULL) return ERROR_MEMORY;
     enum error error = ERROR_NONE;
     for (size_t i = 0; i < count && error == ERROR_NONE; i++) {
-        parts[i] = (struct part){
-            .path = inputs[i].path, .offset = inputs[i].offset, .size = inputs[i].size};
+        parts[i] = (struct part){.path = inputs[i].path,
+                                 .offset = inputs[i].offset,
+                                 .size = inputs[i].size,
+                                 .records = records_of(attempt, i)};
         error = source_measure(&attempt->scratch, &parts[i]);
         attempt->input_size += inputs[i].size;
     }

@@ -80,6 +80,22 @@ static enum error note_rot(struct source *source)
     return note(source);
 }
 
+static struct seal_hasher *hasher_of(struct source *source)
+{
+    uintptr_t at = (uintptr_t)source->hasher, step = _Alignof(struct seal_hasher);
+    return (struct seal_hasher *)(void *)(source->hasher + (step - at % step) % step);
+}
+
+/* All have been read: are they what the map printed? Each page's checksum was made by who stored
+ * it; this digest came by way of the log. What was made of them is not committed before. */
+static enum error check_records(struct source *source)
+{
+    struct digest digest;
+    if (source->part.records == NULL) return ERROR_NONE;
+    seal_hasher_final(hasher_of(source), &digest);
+    return digest_equal(&digest, source->part.records) ? ERROR_NONE : note_rot(source);
+}
+
 static enum error fill_page(struct source *source)
 {
     struct page_head head;
@@ -96,12 +112,15 @@ static enum error fill_page(struct source *source)
     if (!squeeze_unpack(&source->scratch->squeeze, &head, source->packed + PAGE_HEAD,
                         source->window + source->end))
         return note_rot(source);
+    if (source->part.records != NULL)
+        seal_hasher_update(hasher_of(source), slice_of(source->window + source->end, head.size));
     source->end += head.size;
     source->left -= head.size;
     struct live *live = source->scratch->watch->live;
     if (live != NULL) live->read_size += PAGE_HEAD + head.stored;
     bool is_last = source->part.size == 0;
-    return is_last == (source->left == 0) ? ERROR_NONE : note_rot(source);
+    if (is_last != (source->left == 0)) return note_rot(source);
+    return is_last ? check_records(source) : ERROR_NONE;
 }
 
 static enum error fill_plain(struct source *source)
@@ -212,6 +231,7 @@ enum error source_open(struct source *source, struct scratch *scratch, const str
     if (part->size == 0) return ERROR_NONE;
     enum error error = open_file(source, runs_fd);
     if (error == ERROR_NONE && !is_run(source)) {
+        if (part->records != NULL) seal_hasher_init(hasher_of(source));
         error = read_tail(source);
         window_size = PAGE_SIZE_MAX + LINE_USUAL;
     }

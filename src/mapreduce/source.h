@@ -1,6 +1,6 @@
 /* One of the sorted stretches that a merge reads: a window of a file, moved on line by line. A run
  * lies in the file of runs as it is; a segment in pages (squeeze.h), each checked before a byte of
- * it is used. */
+ * it is used, and all of its records, at their end, against the digest that their map told. */
 #ifndef MAPREDUCE_SOURCE_H
 #define MAPREDUCE_SOURCE_H
 
@@ -14,6 +14,8 @@ struct source {
     struct part part; /* offset and size: what is still to be read, without a segment's tail */
     int fd;
     uint8_t *packed; /* SOURCE_PACKED_SIZE bytes, borrowed: where a page is read to */
+    uint8_t hasher[sizeof(struct seal_hasher) + _Alignof(struct seal_hasher)]; /* of part.records:
+                        room for one, aligned (sources lie in memory that is aligned for less) */
     uint64_t left;   /* of a segment: bytes of records in the pages to be read */
     uint8_t *window;
     size_t capacity; /* grows when a line does not fit */

@@ -69,14 +69,20 @@ static const char *read_bytes(struct attempt *attempt, struct spec_bytes *book)
     return why;
 }
 
-/* What may stand behind the spec. */
-static const char *read_shared(struct attempt *attempt, struct slice *input, struct arena *arena)
+/* What may stand behind the spec: what is known of its inputs. */
+static const char *read_more(struct attempt *attempt, struct slice *input, struct arena *arena)
 {
     struct wire_message message;
     if (input->count == 0) return NULL;
     const char *why = wire_unpack(input, &message, arena);
     if (why != NULL) return why;
-    if (message.type != MSG_task_shared || input->count > 0) return "more follows it";
+    if (input->count > 0) return "more follows it";
+    if (message.type == MSG_task_parts && attempt->spec->kind == TASK_REDUCE) {
+        const struct list *parts = &((const struct msg_task_parts *)message.fields)->parts;
+        attempt->parts = parts->at;
+        return parts->count == attempt->spec->inputs.count ? NULL : "of each input one is a part";
+    }
+    if (message.type != MSG_task_shared) return "something else follows it";
     if (attempt->spec->inputs.count != 1) return "of a shared file there is one range";
     attempt->shared = &((const struct msg_task_shared *)message.fields)->file;
     return NULL;
@@ -97,7 +103,7 @@ static const char *read_spec(struct attempt *attempt, struct spec_bytes *book)
     if (why != NULL) return why;
     if (message.type != MSG_task_spec) return "it is not a task's spec";
     attempt->spec = message.fields;
-    why = read_shared(attempt, &input, &arena);
+    why = read_more(attempt, &input, &arena);
     if (why != NULL) return why;
     if (attempt->spec->kind > TASK_REDUCE) return "it is of an unknown kind";
     return shuffle_read(attempt->spec, &attempt->shuffle);

@@ -165,6 +165,17 @@ check "a missing command" eval 'run kind=map command=no-such-command && is outco
     is status 127 && grep -q "not found" "$TOP/told"'
 check "a failing combiner is named" eval 'run kind=map command=cat "combiner=exit 4" partitions=1 \
     input="$TOP/unended" && is text "combiner: exit status 4"'
+# Each page's checksum is right: it is that of what somebody stored. The map's own digest tells that it is not what it printed.
+sort "$TOP/text" | tail -n 1000 >"$TOP/sorted"; sed '500s/$/_/' "$TOP/sorted" >"$TOP/altered"
+"$TASKSPEC" segment "$TOP/sorted" >"$TOP/sorted.s"; "$TASKSPEC" segment "$TOP/altered" >"$TOP/altered.s"
+records=records=$(b2sum -l 256 "$TOP/sorted" | cut -c 1-64)
+check "records that are those of their map" eval 'run kind=reduce command=cat input="$TOP/sorted.s" "$records" && is outcome done &&
+    cmp -s "$D/output" "$TOP/sorted"'
+check "records that are not are an input that is missing, whatever they were stored with" eval 'run kind=reduce command=cat \
+    input="$TOP/sorted.s" input="$TOP/altered.s" "$records" "$records" && is outcome input-missing && is status 2 && [ ! -e "$D/output" ]'
+check "also when there are more than one merge takes" eval 'run kind=reduce command=cat memory=100000 $(for i in $(seq 300); do echo "input=$TOP/sorted.s" "$records"; done) \
+    input="$TOP/altered.s" "$records" && is outcome input-missing && is status 301'
+check "who knows not of all is refused" eval '! run kind=reduce command=cat input="$TOP/sorted.s" input="$TOP/sorted.s" "$records" 2>/dev/null'
 has_text() { sed -n 's/^text=//p' "$TOP/told" | head -1 | grep -qF -- "$1"; }
 seq 100000 >"$TOP/counted"
 check "how far a command had read is told, of the file and to the byte, and where that line begins" \

@@ -54,7 +54,7 @@ modulo() {
 check "--partition CMD" modulo
 check "a partitioner's bad number is told with the record's number" eval '
   ! pairs -R 3 --retries 1 --partition "sed s/.*/1/\;77s/1/3/" >/dev/null 2>"$DIR/err" &&
-  grep -q "partitioner: record 77 of the map.s output got no number from 0 to 2" "$DIR/err"'
+  grep -qE "partitioner: record 77 of the map.s output, at byte [0-9]+ of it, got .3.; it must print a line for each record, with a number from 0 to 2" "$DIR/err"'
 check "a partitioner that stops early" eval '
   ! pairs -R 3 --retries 1 --partition "head -n 5 | sed s/.*/1/" >/dev/null 2>"$DIR/err" &&
   grep -q "partitioner: record 6 of" "$DIR/err"'

@@ -30,6 +30,8 @@ enum {
 
 struct lists {
     struct msg_task_input inputs[INPUTS_MAX];
+    struct msg_task_part parts[INPUTS_MAX];
+    uint32_t parts_count;
     struct msg_text texts[TEXTS_MAX];
     uint8_t ok_exits[64];
 };
@@ -122,6 +124,9 @@ static void set(struct msg_task_spec *spec, struct lists *lists, const char *key
         spec->environment.at = lists->texts;
     } else if (strcmp(key, "input") == 0 || strcmp(key, "part") == 0) {
         add_input(spec, lists, value, strcmp(key, "part") == 0);
+    } else if (strcmp(key, "records") == 0 && lists->parts_count < INPUTS_MAX) {
+        if (!digest_parse(value, &lists->parts[lists->parts_count++].records))
+            errx(2, "%s is no digest", value);
     } else {
         errx(2, "%s=?", key);
     }
@@ -138,11 +143,14 @@ static int write_spec(const char *path, int count, char *arguments[])
         *value++ = '\0';
         set(&spec, lists, arguments[i], value);
     }
+    struct msg_task_parts parts = {{lists->parts, lists->parts_count}};
     size_t size = wire_packed_size(&wire_task_spec, &spec);
+    if (lists->parts_count > 0) size += wire_packed_size(&wire_task_parts, &parts);
     uint8_t *bytes = malloc(size);
     if (bytes == NULL) err(1, "memory");
     struct writer writer = writer_of(bytes, size);
     if (!wire_pack(&wire_task_spec, &spec, &writer)) errx(1, "pack");
+    if (lists->parts_count > 0 && !wire_pack(&wire_task_parts, &parts, &writer)) errx(1, "pack");
     FILE *file = fopen(path, "wb");
     if (file == NULL || fwrite(bytes, 1, size, file) != size || fclose(file) != 0)
         err(1, "%s", path);

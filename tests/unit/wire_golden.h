@@ -165,6 +165,10 @@ static const struct golden goldens[] = {
      "feb5ec03cff1dae70af78ec6b8e0a3e30b00"},
     {"task_shared", 0x362ad1be224349ca,
      "0003e7bcf8bccc01"},
+    {"task_part", 0xff9b79e8a6c4d526,
+     "4a5ab934ca1ada40a1c0afe4aa2655d2693832a3db95db5028fb1c0a4103dea5"},
+    {"task_parts", 0xa16863c78d4d56ee,
+     "00"},
     {"tree_file", 0xacf5d3ed8e71137f,
      "2b459bfc3eb3f58a9b657cde7917345fa83c956addb99d390e1e64544d396e1b0b3cdb96b53c71e715e4adb5"
      "efbbefae8818"},
