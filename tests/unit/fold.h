@@ -4,6 +4,7 @@
 #ifndef TEST_FOLD_H
 #define TEST_FOLD_H
 
+#include "store/flock.h"
 #include "tasks/jobs.h"
 
 #include <setjmp.h>
@@ -31,7 +32,11 @@ struct item {
         struct msg_ended ended;
         struct msg_counted counted;
         struct msg_logged logged;
+        struct msg_evicted evicted;
+        struct msg_returned returned;
     } as;
+    struct msg_feed_end held;        /* of evicted */
+    struct msg_stamp evictions[2];   /* of returned */
     struct msg_task_range ranges[2]; /* of claim and released */
     uint32_t ranges_count;
 };
@@ -41,6 +46,8 @@ static inline struct stamped entry_of(struct item *item)
     struct list ranges = {item->ranges, item->ranges_count};
     if (item->kind == MSG_claim) item->as.claim.ranges = ranges;
     if (item->kind == MSG_released) item->as.released.ranges = ranges;
+    if (item->kind == MSG_evicted) item->as.evicted.feeds = (struct list){&item->held, 1};
+    if (item->kind == MSG_returned) item->as.returned.evictions.at = item->evictions;
     return (struct stamped){item->stamp, item->kind, &item->as};
 }
 
@@ -91,8 +98,7 @@ static inline struct item claim_item(struct msg_stamp stamp, uint32_t number, en
 static inline struct item counted_item(struct msg_stamp stamp, struct msg_stamp claim,
                                        uint32_t task)
 {
-    static struct msg_counter counter = {
-        {(const uint8_t *)"g", 1}, {(const uint8_t *)"n", 1}, 7};
+    static struct msg_counter counter = {{(const uint8_t *)"g", 1}, {(const uint8_t *)"n", 1}, 7};
     struct item item = {.kind = MSG_counted, .stamp = stamp};
     item.as.counted.job = job_of(0);
     item.as.counted.claim = claim;
@@ -186,28 +192,56 @@ static inline struct item left_item(unsigned n, unsigned b, uint64_t time)
     return (struct item){.kind = MSG_left, .stamp = stamp_at(n, b, time)};
 }
 
+/* Node n is off the roster; of its boot b the author holds this much. */
+static inline struct item evicted_item(struct msg_stamp stamp, unsigned n, unsigned b,
+                                       uint64_t have)
+{
+    struct item item = {.kind = MSG_evicted, .stamp = stamp};
+    item.as.evicted.node = node_of(n);
+    item.as.evicted.cause = CAUSE_LONG_DEAD;
+    item.held = (struct msg_feed_end){{.counter = b, .random = 7}, have};
+    return item;
+}
+
+/* Its author knows of these evictions, at most two. */
+static inline struct item returned_item(struct msg_stamp stamp, const struct msg_stamp *evictions,
+                                        uint32_t count)
+{
+    struct item item = {.kind = MSG_returned, .stamp = stamp};
+    item.as.returned.evictions.count = count;
+    for (uint32_t i = 0; i < count; i++) item.evictions[i] = evictions[i];
+    return item;
+}
+
 /* ---- the fold ---- */
 
 struct fold {
     struct memory memory;
+    struct flock flock;
     struct jobs jobs;
 };
 
 static inline void fold_init(struct fold *fold)
 {
     memory_init(&fold->memory, 64 << 20);
+    flock_init(&fold->flock, &fold->memory);
     jobs_init(&fold->jobs, &fold->memory);
+    fold->jobs.flock = &fold->flock;
 }
 
 static inline void fold_deinit(struct fold *fold)
 {
     jobs_deinit(&fold->jobs);
+    flock_deinit(&fold->flock);
     assert_int_equal(fold->memory.used, 0);
 }
 
 static inline void fold_apply(struct fold *fold, struct item item)
 {
     struct stamped entry = entry_of(&item);
+    uint64_t evictions = fold->flock.evictions_revision; /* as the node does (node.c) */
+    assert_int_equal(flock_apply(&fold->flock, &entry), ERROR_NONE);
+    if (evictions != fold->flock.evictions_revision) jobs_reconsider(&fold->jobs);
     assert_int_equal(jobs_apply(&fold->jobs, &entry), ERROR_NONE);
 }
 
