@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 enum {
-    COMMAND_MAX = 65536, /* as line_begun */
-    SHARES = 16,         /* blocks a slot: the last ones end within a sixteenth of the whole */
-    BUNCH_MAX = 256,     /* commands a block: more would be done again after a death for nothing */
+    COMMAND_MAX = 65536,  /* as line_begun */
+    SHARES = 16,          /* blocks a slot: the last ones end within a sixteenth of the whole */
+    BUNCH_MAX = 256,      /* commands a block: more would be done again after a death for nothing */
     OWN_SHARES = 4,       /* of @true and @echo: a few blocks a slot, */
     OWN_BUNCH_MAX = 4096, /* and some milliseconds each */
 };
@@ -33,11 +33,11 @@ static int add(struct bag *bag, uint64_t sequence, char *command, const char *ar
     if (bag->count == bag->capacity) {
         bag->capacity = bag->capacity == 0 ? 256 : 2 * bag->capacity;
         bag->lines = realloc(bag->lines, bag->capacity * sizeof *bag->lines);
-        if (bag->lines == NULL) abort();
+        if (bag->lines == NULL) notice_no_memory();
     }
     struct bag_line *line = &bag->lines[bag->count++];
     *line = (struct bag_line){sequence, command, strdup(argument)};
-    if (line->argument == NULL) abort();
+    if (line->argument == NULL) notice_no_memory();
     return EXIT_OK;
 }
 
@@ -119,7 +119,7 @@ static int take_failed(struct bag *bag, const struct joblog *joblog)
         const struct joblog_line *line = &joblog->lines[i];
         if (!line->is_last || (line->status == 0 && line->signal == 0)) continue;
         char *command = strdup(line->command);
-        if (command == NULL) abort();
+        if (command == NULL) notice_no_memory();
         code = add(bag, line->sequence, command, line->command);
     }
     return code;

@@ -87,7 +87,7 @@ static int parse_stage(struct chain *chain, size_t i)
     if (code == EXIT_OK) code = check_options(chain, stage);
     if (code != EXIT_OK) return code;
     char **argv = calloc(defaults->words_count + stage->words_count + 4, sizeof *argv);
-    if (argv == NULL) abort();
+    if (argv == NULL) notice_no_memory();
     chain->argv[i] = argv;
     argv[count++] = "mrctl";
     argv[count++] = "submit";
@@ -104,14 +104,14 @@ static int parse_stage(struct chain *chain, size_t i)
         free(options->inputs.items);
         size_t size = (chain->options->inputs.count + 1) * sizeof *options->inputs.items;
         options->inputs.items = malloc(size);
-        if (options->inputs.items == NULL) abort();
+        if (options->inputs.items == NULL) notice_no_memory();
         memcpy(options->inputs.items, chain->options->inputs.items,
                size - sizeof *options->inputs.items);
         options->inputs.count = chain->options->inputs.count;
     }
     inherit(options, chain->options);
     struct job_draft *draft = malloc(sizeof *draft); /* only to check what can be checked now */
-    if (draft == NULL) abort();
+    if (draft == NULL) notice_no_memory();
     code = job_draft_init(draft, options);
     free(draft);
     return code == EXIT_OK ? EXIT_OK : at_line(chain, stage, "its options do not go together");
@@ -305,7 +305,7 @@ int chain_visit(const struct options *options, void *context,
                 int (*visit)(void *context, const struct chain_step *step))
 {
     struct chain *chain = calloc(1, sizeof *chain);
-    if (chain == NULL) abort();
+    if (chain == NULL) notice_no_memory();
     int code = chain_init(chain, options);
     for (size_t i = 0; i < chain->file.count && code == EXIT_OK; i++) {
         bool is_last = i + 1 == chain->file.count;
@@ -324,7 +324,7 @@ int chain_visit(const struct options *options, void *context,
 int chain_command(const struct options *options, bool prints_result)
 {
     struct chain *chain = calloc(1, sizeof *chain);
-    if (chain == NULL) abort();
+    if (chain == NULL) notice_no_memory();
     int code = chain_init(chain, options);
     if (code == EXIT_OK) code = check_result(chain);
     for (size_t i = 0; i < chain->file.count && code == EXIT_OK; i++) code = run_stage(chain, i);

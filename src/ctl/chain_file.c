@@ -123,7 +123,7 @@ static bool begin_section(struct reading *reading, const char *section)
 static void *grown(void *at, size_t count, size_t size)
 {
     at = realloc(at, count * size);
-    if (at == NULL) abort();
+    if (at == NULL) notice_no_memory();
     return at;
 }
 
@@ -143,7 +143,7 @@ static bool add_option(struct reading *reading, const char *name, const char *va
         free(copy);
         return complain(reading, "a stage has at most %d options", CHAIN_WORDS_MAX / 2);
     }
-    if (copy == NULL || asprintf(&dashed, "--%s", name) < 0) abort();
+    if (copy == NULL || asprintf(&dashed, "--%s", name) < 0) notice_no_memory();
     add_word(stage, dashed, reading->line);
     add_word(stage, copy, reading->line);
     return true;
@@ -159,7 +159,7 @@ static bool go_on(struct reading *reading, const char *value)
         return complain(reading,
                         "an indented line goes on with the option above it: there is none");
     stage->lines[stage->words_count - 1] = reading->line;
-    if (asprintf(&longer, "%s\n%s", *last, value) < 0) abort();
+    if (asprintf(&longer, "%s\n%s", *last, value) < 0) notice_no_memory();
     free(*last);
     *last = longer;
     return true;

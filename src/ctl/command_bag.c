@@ -43,7 +43,7 @@ static void put_joblog(FILE *file, const struct result *result)
     struct slice name = result->begun.host, command = result->begun.command;
     snprintf(host, sizeof host, "%.*s", (int)name.count, (const char *)name.at);
     char *text = strndup((const char *)command.at, command.count);
-    if (text == NULL) abort();
+    if (text == NULL) notice_no_memory();
     struct joblog_row row = {result->begun.sequence,   host,         result->begun.started_ms,
                              result->ended.elapsed_us, result->size, result->ended.status,
                              result->ended.signal,     text};

@@ -88,7 +88,8 @@ int mrctl_put(const struct options *options)
         return EXIT_USAGE;
     }
     /* PATH is always a path: "file:" says so. */
-    if (asprintf(&local, "%s%s", strcmp(path, "-") == 0 ? "" : "file:", path) < 0) abort();
+    if (asprintf(&local, "%s%s", strcmp(path, "-") == 0 ? "" : "file:", path) < 0)
+        notice_no_memory();
     const struct words words = {(const char *[]){local}, 1};
     int code = inputs_open(&inputs, &words, !options->is_no_input);
     if (code == EXIT_OK) code = session_open(&session, options);
@@ -119,7 +120,7 @@ static char *target_of(const char *path, const char *name)
                  !is_directory   ? ""
                  : slash == NULL ? name
                                  : slash + 1) < 0)
-        abort();
+        notice_no_memory();
     return target;
 }
 
@@ -134,7 +135,7 @@ static int cannot_write(const char *path)
 static int get_file(struct session *session, const char *name, const char *target)
 {
     char *temporary = NULL;
-    if (asprintf(&temporary, "%s.tmp", target) < 0) abort();
+    if (asprintf(&temporary, "%s.tmp", target) < 0) notice_no_memory();
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     int code = fd < 0 ? cannot_write(temporary) : download_dataset(session, name, fd);
     if (fd >= 0 && close(fd) != 0 && code == EXIT_OK) code = cannot_write(temporary);

@@ -77,11 +77,11 @@ static char *take(FILE *file, size_t *size)
     FILE *memory = open_memstream(&text, size);
     char piece[4096];
     size_t count;
-    if (memory == NULL) abort();
+    if (memory == NULL) notice_no_memory();
     rewind(file);
     while ((count = fread(piece, 1, sizeof piece, file)) > 0) (void)fwrite(piece, 1, count, memory);
     fclose(file);
-    if (fclose(memory) != 0 || text == NULL) abort();
+    if (fclose(memory) != 0 || text == NULL) notice_no_memory();
     return text;
 }
 
@@ -122,7 +122,9 @@ static void catch_output(struct caught *caught, int (*run)(const struct options 
     FILE *output = divert(STDOUT_FILENO, &out);
     FILE *talk = output == NULL ? NULL : divert(STDERR_FILENO, &err);
     if (talk != NULL) {
+        notice_last_words_to(err);
         caught->code = run(options);
+        notice_last_words_to(STDERR_FILENO);
         fflush(stdout);
         clearerr(stdout);
         restore(STDERR_FILENO, err);
@@ -246,7 +248,7 @@ static void add_all(struct debug *debug, const struct roster *roster)
     static const struct slice nobody;
     const struct options *options = debug->options;
     debug->missing = open_memstream(&debug->missing_text, &debug->missing_size);
-    if (debug->missing == NULL) abort();
+    if (debug->missing == NULL) notice_no_memory();
     json_begin(&debug->json, debug->missing);
     json_open(&debug->json, '[');
     archive_add(&debug->archive, TOP "README.txt", slice_string(readme));
@@ -258,7 +260,7 @@ static void add_all(struct debug *debug, const struct roster *roster)
     add(debug, nobody, "", "reach.json", mrctl_reach, *options);
     json_close(&debug->json, ']');
     json_end(&debug->json);
-    if (fclose(debug->missing) != 0) abort();
+    if (fclose(debug->missing) != 0) notice_no_memory();
     archive_add(&debug->archive, TOP "missing.json",
                 slice_of(debug->missing_text, debug->missing_size));
     free(debug->missing_text);

@@ -174,7 +174,7 @@ static int show_members(struct session *session, const struct options *options, 
     struct roster roster;
     void *memory = malloc(MEMBERS_SIZE);
     struct tags tags = {.rows = malloc(ROWS_MAX * sizeof *tags.rows)};
-    if (memory == NULL || tags.rows == NULL) abort();
+    if (memory == NULL || tags.rows == NULL) notice_no_memory();
     arena_init(&arena, memory, MEMBERS_SIZE);
     *is_over = false;
     int code = roster_init(&roster, session);

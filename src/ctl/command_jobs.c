@@ -40,7 +40,7 @@ static void collect_inputs(struct submission *submission, const struct options *
 {
     size_t count = options->inputs.count + options->arguments.count;
     submission->words = calloc(count + 1, sizeof *submission->words);
-    if (submission->words == NULL) abort();
+    if (submission->words == NULL) notice_no_memory();
     for (size_t i = 0; i < options->inputs.count; i++)
         submission->words[i] = options->inputs.items[i];
     for (size_t i = 0; i < options->arguments.count; i++)
@@ -151,7 +151,7 @@ static int submission_send(struct submission *submission, struct session *sessio
 int jobs_submit(const struct options *options, struct session **session, char *name)
 {
     struct submission *submission = malloc(sizeof *submission);
-    if (submission == NULL) abort();
+    if (submission == NULL) notice_no_memory();
     *session = NULL;
     int code = submission_init(submission, options);
     if (code == EXIT_OK) code = session_open(session, options);

@@ -7,6 +7,7 @@
 #include "ctl/clock.h"
 #include "ctl/exits.h"
 #include "ctl/json.h"
+#include "ctl/notice.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -131,7 +132,7 @@ static int show(const struct options *options, bool events_only)
     struct session *session;
     struct reading reading = {.options = options};
     reading.behind = calloc(POSITIONS_MAX, sizeof *reading.behind);
-    if (reading.behind == NULL) abort();
+    if (reading.behind == NULL) notice_no_memory();
     reading.ask.events_only = events_only;
     if (options->job != NULL) reading.ask.job = slice_string(options->job);
     int code = session_open(&session, options);

@@ -9,6 +9,7 @@
 #include "ctl/download.h"
 #include "ctl/exits.h"
 #include "ctl/json.h"
+#include "ctl/notice.h"
 #include "ctl/said.h"
 #include "ctl/tails.h"
 #include "wire/kinds.h"
@@ -115,7 +116,7 @@ static void note_runner(struct logs_listing *listing, const struct msg_log_row *
     if (listing->runners_count == listing->runners_capacity) {
         size_t capacity = listing->runners_capacity == 0 ? 64 : 2 * listing->runners_capacity;
         listing->runners = realloc(listing->runners, capacity * sizeof *listing->runners);
-        if (listing->runners == NULL) abort();
+        if (listing->runners == NULL) notice_no_memory();
         listing->runners_capacity = capacity;
     }
     struct runner *runner = &listing->runners[listing->runners_count++];

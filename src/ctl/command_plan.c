@@ -76,7 +76,7 @@ __attribute__((format(printf, 3, 4))) static void miss(struct plan *plan, int co
     if (plan->code == EXIT_OK) plan->code = code;
     if (plan->missing_count == MISSING_MAX) return;
     va_start(arguments, format);
-    if (vasprintf(&plan->missing[plan->missing_count++], format, arguments) < 0) abort();
+    if (vasprintf(&plan->missing[plan->missing_count++], format, arguments) < 0) notice_no_memory();
     va_end(arguments);
 }
 
@@ -148,13 +148,13 @@ static void take_split(void *context, const struct dataset_split *from)
     if (plan->items_count == plan->items_capacity) {
         plan->items_capacity = plan->items_capacity == 0 ? 64 : 2 * plan->items_capacity;
         plan->items = realloc(plan->items, plan->items_capacity * sizeof *plan->items);
-        if (plan->items == NULL) abort();
+        if (plan->items == NULL) notice_no_memory();
     }
     if (plan->named != from->input) {
         plan->names = realloc(plan->names, (plan->names_count + 1) * sizeof *plan->names);
-        if (plan->names == NULL) abort();
+        if (plan->names == NULL) notice_no_memory();
         plan->names[plan->names_count] = strdup(from->input->name);
-        if (plan->names[plan->names_count++] == NULL) abort();
+        if (plan->names[plan->names_count++] == NULL) notice_no_memory();
         plan->named = from->input;
     }
     struct planned_split *split = &plan->items[plan->items_count++];
@@ -191,7 +191,7 @@ static struct sizes sizes_of(const struct plan *plan)
     struct sizes sizes = {0};
     if (plan->items_count == 0) return sizes;
     struct planned_split *sorted = malloc(plan->items_count * sizeof *sorted);
-    if (sorted == NULL) abort();
+    if (sorted == NULL) notice_no_memory();
     memcpy(sorted, plan->items, plan->items_count * sizeof *sorted);
     qsort(sorted, plan->items_count, sizeof *sorted, by_size);
     sizes.least = sorted[0].block.block.size;
@@ -292,7 +292,7 @@ static int open_inputs(const struct options *options, struct inputs *inputs)
 {
     size_t count = options->inputs.count + options->arguments.count;
     const char **words = calloc(count + 1, sizeof *words);
-    if (words == NULL) abort();
+    if (words == NULL) notice_no_memory();
     for (size_t i = 0; i < count; i++)
         words[i] = i < options->inputs.count ? options->inputs.items[i]
                                              : options->arguments.items[i - options->inputs.count];
@@ -323,7 +323,7 @@ static int cut_input(struct plan *plan, struct job_draft *draft)
                                 .records = options->records};
     plan->inputs = &inputs;
     plan->copies = calloc(inputs.count + 1, sizeof *plan->copies);
-    if (plan->copies == NULL) abort();
+    if (plan->copies == NULL) notice_no_memory();
     for (size_t i = 0; i < inputs.count; i++)
         if (inputs.items[i].kind == INPUT_DATASET)
             plan->copies[i] = look_at_dataset(plan, inputs.items[i].name);
@@ -357,7 +357,7 @@ static int plan_stage(void *context, const struct chain_step *step)
 {
     struct plan *plan = context;
     struct job_draft *draft = malloc(sizeof *draft);
-    if (draft == NULL) abort();
+    if (draft == NULL) notice_no_memory();
     plan->step = step;
     plan->items_count = 0;
     int code = job_draft_init(draft, step->options);
@@ -448,13 +448,13 @@ static void plan_begin(struct plan *plan)
                                          "OUTPUT", NULL};
     static const char *const splits[] = {"SPLIT", "INPUT", ">OFFSET", ">SIZE", "NODES", NULL};
     plan->nodes = calloc(plan->roster.count + 1, sizeof *plan->nodes);
-    if (plan->nodes == NULL) abort();
+    if (plan->nodes == NULL) notice_no_memory();
     for (size_t i = 0; i < plan->roster.count; i++)
         plan->living += is_living(&plan->roster.rows[i]);
     table_init(&plan->stages, stages);
     table_init(&plan->splits, splits);
     plan->file = open_memstream(&plan->text, &plan->text_size);
-    if (plan->file == NULL) abort();
+    if (plan->file == NULL) notice_no_memory();
     json_begin(&plan->json, plan->file);
     if (plan->options->output != OUTPUT_JSON) return;
     json_open(&plan->json, '{');

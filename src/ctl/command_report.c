@@ -324,7 +324,7 @@ int mrctl_report(const struct options *options)
     struct session *session;
     const char *name = options->arguments.items[0];
     struct report report = {.rows = calloc(ROWS_MAX, sizeof *report.rows)};
-    if (report.rows == NULL) abort();
+    if (report.rows == NULL) notice_no_memory();
     int code = attempts_is_short(name) ? session_open(&session, options) : EXIT_USAGE;
     if (code == EXIT_OK) {
         code = show_all(session, name, &report);

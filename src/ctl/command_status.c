@@ -191,13 +191,13 @@ static int each_job(struct session *session, struct slice prefix, void *context,
     struct arena arena;
     void *memory = malloc(PAGE_SIZE);
     int code = EXIT_OK;
-    if (memory == NULL) abort();
+    if (memory == NULL) notice_no_memory();
     while (code == EXIT_OK && say.more) {
         struct wire_message reply;
         code = session_call(session, &wire_ask_jobs, &ask, MSG_say_jobs, &reply);
         if (code != EXIT_OK) break;
         arena_init(&arena, memory, PAGE_SIZE); /* the next call's reply replaces this one */
-        if (!wire_copy(&wire_say_jobs, &say, reply.fields, &arena)) abort();
+        if (!wire_copy(&wire_say_jobs, &say, reply.fields, &arena)) notice_no_memory();
         const struct msg_job_row *rows = say.jobs.at;
         code = visit_page(session, &say, context, visit);
         if (say.jobs.count == 0) break;
@@ -253,7 +253,7 @@ static void visit_choice(void *context, const struct msg_job_row *row,
     arena_reset(&choice->arena);
     if (!wire_copy(&wire_job_row, &choice->row, row, &choice->arena) ||
         !wire_copy(&wire_final_row, &choice->final, final, &choice->arena))
-        abort();
+        notice_no_memory();
 }
 
 static void print_job(const struct options *options, const struct choice *choice,
@@ -303,7 +303,7 @@ static int show_one(struct session *session, const struct options *options, bool
     const char *word = options->arguments.items[0];
     struct choice choice = {.word = slice_string(word)};
     void *memory = malloc(ROW_SIZE);
-    if (memory == NULL) abort();
+    if (memory == NULL) notice_no_memory();
     arena_init(&choice.arena, memory, ROW_SIZE);
     int code = each_job(session, choice.word, &choice, visit_choice);
     if (code == EXIT_OK && choice.matches == 0) {

@@ -50,7 +50,7 @@ struct making {
     struct msg_shared_file *shared; /* those of them that all nodes share */
     uint32_t shared_count;
     struct msg_tree_file *tree; /* of plan.tree: of each input; NULL: none */
-    size_t named; /* the input of the last of them; SIZE_MAX: none */
+    size_t named;               /* the input of the last of them; SIZE_MAX: none */
     enum records records;
     uint64_t record_size;
     bool is_packing; /* a block may go on into the next file */
@@ -81,7 +81,7 @@ static int add_block(struct making *making, const struct msg_manifest_block *blo
     if (making->count == making->capacity) {
         making->capacity = making->capacity == 0 ? 64 : 2 * making->capacity;
         making->blocks = realloc(making->blocks, making->capacity * sizeof *making->blocks);
-        if (making->blocks == NULL) abort();
+        if (making->blocks == NULL) notice_no_memory();
     }
     making->blocks[making->count++] = *block;
     making->size += block->block.size;
@@ -367,7 +367,7 @@ static int send_manifest(struct making *making, struct dataset *dataset)
                                                   : &manifest;
     size_t size = wire_packed_size(schema, fields);
     void *bytes = malloc(size);
-    if (bytes == NULL) abort();
+    if (bytes == NULL) notice_no_memory();
     struct writer writer = writer_of(bytes, size);
     bool fits = wire_pack(schema, fields, &writer);
     assert(fits && writer.written == size);
@@ -539,11 +539,11 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
     making.files = calloc(inputs->count + 1, sizeof *making.files);
     making.shared = calloc(inputs->count + 1, sizeof *making.shared);
     if (plan->tree != NULL) making.tree = calloc(inputs->count + 1, sizeof *making.tree);
-    if (plan->tree != NULL && making.tree == NULL) abort();
+    if (plan->tree != NULL && making.tree == NULL) notice_no_memory();
     dataset->files = calloc(files_count + 1, sizeof *dataset->files);
     if (making.buffer == NULL || making.files == NULL || making.shared == NULL ||
         dataset->files == NULL)
-        abort();
+        notice_no_memory();
     uint64_t target = splitter_target(inputs_size(inputs), session_slots(session));
     splitter_init(&making.splitter, plan->split_size != 0 ? plan->split_size : target);
     splitter_set_records(&making.splitter, making.records, making.record_size);

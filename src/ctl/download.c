@@ -18,8 +18,7 @@
 #include <unistd.h>
 
 enum {
-    MEMORY_MAX = 8 << 20, /* a larger block is spooled to a file */
-    POOL_MAX = 4,         /* open streams to holders: blocks alternate between few */
+    POOL_MAX = 4, /* open streams to holders: blocks alternate between few */
     BAD_MAX = 16,
     BAD_PERIOD = 30 * SECOND, /* by then the flock has found out too, and lists it no more */
     FETCH_PATIENCE = 10 * SECOND,
@@ -43,7 +42,7 @@ struct download {
     uint64_t lines_left; /* of head; 0: all */
     struct connection *pool[POOL_MAX];
     unsigned pool_next;         /* the slot to reuse */
-    uint8_t *memory;            /* MEMORY_MAX */
+    uint8_t *memory;            /* DOWNLOAD_BLOCK_MAX */
     int spool;                  /* -1 until needed */
     struct holder bad[BAD_MAX]; /* a ring: holders that lately did not answer */
     unsigned bad_next;
@@ -125,7 +124,7 @@ static int spool_open(void)
 static bool keep(struct download *download, const struct msg_block_ref *block, uint64_t at,
                  struct slice bytes)
 {
-    if (block->size <= MEMORY_MAX) {
+    if (block->size <= DOWNLOAD_BLOCK_MAX) {
         memcpy(download->memory + at, bytes.at, bytes.count);
         return true;
     }
@@ -302,7 +301,7 @@ static int put_page(struct download *download, const struct msg_say_dataset *pag
         *missing = *block;
         if (fetched == FETCHED_NO_ROOM) return EXIT_JOB_FAILED;
         if (fetched != FETCHED_OK) return EXIT_NO_PEER;
-        code = block->size <= MEMORY_MAX
+        code = block->size <= DOWNLOAD_BLOCK_MAX
                    ? put_bytes(download, download->memory, (size_t)block->size)
                    : put_spool(download, block->size);
         ++*next;
@@ -367,10 +366,10 @@ int download_dataset(struct session *session, const char *name, int fd)
 struct download *download_open(struct session *session)
 {
     struct download *download = calloc(1, sizeof *download);
-    if (download == NULL) abort();
+    if (download == NULL) notice_no_memory();
     *download = (struct download){.session = session, .fd = -1, .spool = -1};
-    download->memory = malloc(MEMORY_MAX);
-    if (download->memory == NULL) abort();
+    download->memory = malloc(DOWNLOAD_BLOCK_MAX);
+    if (download->memory == NULL) notice_no_memory();
     return download;
 }
 
@@ -387,7 +386,7 @@ bool download_block(struct download *download, const struct msg_dataset_block *i
                     struct slice *bytes)
 {
     const struct msg_block_ref *block = &item->block.block;
-    if (block->size > MEMORY_MAX || fetch_any(download, item) != FETCHED_OK) return false;
+    if (block->size > DOWNLOAD_BLOCK_MAX || fetch_any(download, item) != FETCHED_OK) return false;
     *bytes = slice_of(download->memory, (size_t)block->size);
     return true;
 }

@@ -6,6 +6,10 @@
 
 struct download;
 
+enum {
+    DOWNLOAD_BLOCK_MAX = 8 << 20, /* a larger block is spooled to a file */
+};
+
 /* Writes the dataset's bytes in order to fd. A reader who hangs up (EPIPE) ends it with EXIT_OK.
  * EXIT_NOT_FOUND: there is no such dataset. EXIT_NO_PEER: a block could not be had, nothing was
  * written yet; EXIT_PARTIAL: something was. EXIT_JOB_FAILED: fd can't be written. Anything but
@@ -20,7 +24,7 @@ int download_lines(struct session *session, const char *name, int fd, uint64_t l
 int download_to(struct session *session, const char *name, void *context,
                 int (*take)(void *context, struct slice bytes));
 
-/* Single blocks of at most 8 MiB: for what is no dataset. */
+/* Single blocks of at most DOWNLOAD_BLOCK_MAX: for what is no dataset. */
 struct download *download_open(struct session *session);
 void download_close(struct download *download);
 /* Its bytes, verified; borrowed until the next call. False: nobody gives it, now. */

@@ -3,6 +3,8 @@
  * to the user's own. */
 #include "ctl/expand.h"
 
+#include "ctl/notice.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,7 @@ static void put(struct text *text, const char *at, size_t count)
     if (text->count + count + 1 > text->capacity) {
         text->capacity = 2 * (text->count + count + 64);
         text->at = realloc(text->at, text->capacity);
-        if (text->at == NULL) abort();
+        if (text->at == NULL) notice_no_memory();
     }
     memcpy(text->at + text->count, at, count);
     text->count += count;

@@ -21,7 +21,7 @@ enum {
 static void keep(struct followed *followed, const struct msg_job_row *row)
 {
     arena_reset(&followed->arena);
-    if (!wire_copy(&wire_job_row, &followed->row, row, &followed->arena)) abort();
+    if (!wire_copy(&wire_job_row, &followed->row, row, &followed->arena)) notice_no_memory();
 }
 
 static void say_end(const struct session *session, const struct msg_job_row *row)
@@ -99,7 +99,7 @@ static int follow(struct session *session, const char *name, bool is_new, bool w
     unsigned moves = session_moves(session);
     size_t size = wants_result ? ROW_SIZE + RESULT_SIZE : ROW_SIZE;
     void *memory = malloc(size);
-    if (memory == NULL) abort();
+    if (memory == NULL) notice_no_memory();
     *followed = (struct followed){0};
     arena_init(&followed->arena, memory, size);
     progress_init(&progress, session_options(session)->is_quiet);

@@ -14,18 +14,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DEPTH_MAX = 32 }; /* directories in directories: deeper is a loop of mounts or a mistake */
+enum {
+    DEPTH_MAX = 32
+}; /* directories in directories: deeper is a loop of mounts or a mistake */
 
 static struct input *add(struct inputs *inputs, enum input_kind kind, const char *name)
 {
     if (inputs->count == inputs->capacity) {
         inputs->capacity = inputs->capacity == 0 ? 16 : 2 * inputs->capacity;
         inputs->items = realloc(inputs->items, inputs->capacity * sizeof *inputs->items);
-        if (inputs->items == NULL) abort();
+        if (inputs->items == NULL) notice_no_memory();
     }
     struct input *input = &inputs->items[inputs->count++];
     *input = (struct input){.kind = kind, .name = strdup(name)};
-    if (input->name == NULL) abort();
+    if (input->name == NULL) notice_no_memory();
     return input;
 }
 
@@ -76,7 +78,7 @@ static int add_directory(struct inputs *inputs, enum input_kind kind, const char
         char *child = NULL;
         size_t length = strlen(path);
         const char *slash = length > 0 && path[length - 1] == '/' ? "" : "/";
-        if (asprintf(&child, "%s%s%s", path, slash, entries[i]->d_name) < 0) abort();
+        if (asprintf(&child, "%s%s%s", path, slash, entries[i]->d_name) < 0) notice_no_memory();
         if (code == EXIT_OK) code = add_path(inputs, kind, child, depth + 1);
         free(child);
         free(entries[i]);
@@ -119,7 +121,7 @@ static int add_shared(struct inputs *inputs, const char *path)
     char *here = *path == '/' ? NULL : getcwd(NULL, 0), *whole = NULL;
     if (*path != '/' && here == NULL) return refuse(path, errno);
     if (asprintf(&whole, "%s%s%s", here == NULL ? "" : here, here == NULL ? "" : "/", path) < 0)
-        abort();
+        notice_no_memory();
     free(here);
     int code = strlen(whole) >= PATH_SIZE_MAX ? refuse(path, ENAMETOOLONG) : EXIT_OK;
     if (code == EXIT_OK && (stat(whole, &status) != 0 || access(whole, R_OK) != 0)) {

@@ -32,7 +32,7 @@ static void add(struct joblog *joblog, const struct joblog_line *line)
     if (joblog->count == joblog->capacity) {
         joblog->capacity = joblog->capacity == 0 ? 256 : 2 * joblog->capacity;
         joblog->lines = realloc(joblog->lines, joblog->capacity * sizeof *joblog->lines);
-        if (joblog->lines == NULL) abort();
+        if (joblog->lines == NULL) notice_no_memory();
     }
     joblog->lines[joblog->count++] = *line;
 }
@@ -53,7 +53,7 @@ static bool take_line(struct joblog *joblog, char *text)
     line.status = (uint32_t)strtoul(columns[6], NULL, 10);
     line.signal = (uint32_t)strtoul(columns[7], NULL, 10);
     line.command = strdup(columns[8]);
-    if (line.command == NULL) abort();
+    if (line.command == NULL) notice_no_memory();
     add(joblog, &line);
     return line.sequence > 0;
 }

@@ -11,4 +11,11 @@ void notice_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The bytes as text on stderr, each line behind prefix, cleaned as above. */
 void notice_block(const char *prefix, struct slice text);
 
+/* An allocation failed: says so and exits with EXIT_JOB_FAILED. What the flock was asked for before
+ * goes on. */
+_Noreturn void notice_no_memory(void);
+
+/* While stderr is something else, those words go here; STDERR_FILENO as it begins. */
+void notice_last_words_to(int fd);
+
 #endif

@@ -358,7 +358,7 @@ static void set_defaults(struct options *options, int argc)
                              &options->arguments, &options->task_arguments};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         lists[i]->items = calloc((size_t)argc + 1, sizeof *lists[i]->items);
-        if (lists[i]->items == NULL) abort();
+        if (lists[i]->items == NULL) notice_no_memory();
     }
 }
 
@@ -480,7 +480,7 @@ static void note_environment(struct options *options)
 static int read_config(struct options *options)
 {
     options->config = malloc(sizeof *options->config);
-    if (options->config == NULL) abort();
+    if (options->config == NULL) notice_no_memory();
     note_environment(options);
     if (!config_read(options->config, "mrctl", is_habit_name)) {
         notice_line("%s", options->config->why);

@@ -73,6 +73,12 @@ static int open_spool(void)
     return fd;
 }
 
+static int unreadable(void)
+{
+    notice_line("cannot read the results: %s", strerror(errno));
+    return EXIT_JOB_FAILED;
+}
+
 int results_each(struct session *session, const char *dataset, const struct list *parts,
                  void *context, void (*visit)(void *context, const struct result *result))
 {
@@ -81,11 +87,11 @@ int results_each(struct session *session, const char *dataset, const struct list
     if (fd < 0) return EXIT_JOB_FAILED;
     int code =
         parts == NULL ? download_dataset(session, dataset, fd) : download_parts(session, parts, fd);
-    if (code == EXIT_OK && fstat(fd, &status) != 0) code = EXIT_JOB_FAILED;
+    if (code == EXIT_OK && fstat(fd, &status) != 0) code = unreadable();
     if (code == EXIT_OK && status.st_size > 0) {
         size_t size = (size_t)status.st_size;
         void *at = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (at == MAP_FAILED) code = EXIT_JOB_FAILED;
+        if (at == MAP_FAILED) code = unreadable();
         else if (!walk(slice_of(at, size), context, visit)) code = no_bag(dataset);
         if (at != MAP_FAILED) munmap(at, size);
     }

@@ -24,7 +24,7 @@ int roster_init(struct roster *roster, struct session *session)
     roster->count = 0;
     roster->memory = malloc(MEMBERS_SIZE);
     roster->rows = malloc(ROWS_MAX * sizeof *roster->rows);
-    if (roster->memory == NULL || roster->rows == NULL) abort();
+    if (roster->memory == NULL || roster->rows == NULL) notice_no_memory();
     arena_init(&roster->arena, roster->memory, MEMBERS_SIZE);
     session_ask(session, &wire_ask_members, &ask, SESSION_PATIENCE);
     for (bool more = true; more;) {

@@ -1,6 +1,8 @@
 /* Whole lines of many attempts (said.h). */
 #include "ctl/said.h"
 
+#include "ctl/notice.h"
+
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,10 +32,10 @@ struct said *saids_get(struct saids *saids, const char *name, const struct id *n
     struct said *said = map_get(&saids->by_key, key);
     if (said != NULL) return said;
     said = calloc(1, sizeof *said);
-    if (said == NULL) abort();
+    if (said == NULL) notice_no_memory();
     memcpy(said->key, key, sizeof key);
     snprintf(said->name, sizeof said->name, "%s", name);
-    if (map_add(&saids->by_key, said) != ERROR_NONE) abort();
+    if (map_add(&saids->by_key, said) != ERROR_NONE) notice_no_memory();
     return said;
 }
 
@@ -75,7 +77,7 @@ static void keep(struct said *said, struct slice rest)
 {
     if (rest.count > 0 && said->line == NULL) said->line = malloc(SAID_LINE_MAX);
     while (rest.count > 0) {
-        if (said->line == NULL) abort();
+        if (said->line == NULL) notice_no_memory();
         size_t count = SAID_LINE_MAX - said->line_size;
         if (count > rest.count) count = rest.count;
         memcpy(said->line + said->line_size, rest.at, count);

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum {
-    RETRY_LIMIT = 30 * SECOND,      /* a flock that lost a node answers again well before */
+    RETRY_LIMIT = 30 * SECOND, /* a flock that lost a node answers again well before */
     RETRY_PAUSE = SECOND / 4,
     REFRESH_PERIOD = 5 * SECOND,    /* of the member list, in a long wait */
     REFUSALS_MAX = 8,               /* peers that are leaving, one after the other */
@@ -42,17 +42,17 @@ struct session {
     struct peers peers;                 /* known now */
     struct peers learning;              /* the list that is arriving */
     uint64_t slots, learning_slots;
-    uint64_t numbers;                   /* of requests: the last one */
-    uint64_t asked;                     /* number of the request we wait for */
-    uint64_t asked_members;             /* of the member list; 0: none under way */
+    uint64_t numbers;       /* of requests: the last one */
+    uint64_t asked;         /* number of the request we wait for */
+    uint64_t asked_members; /* of the member list; 0: none under way */
     instant refreshed;
-    uint8_t *request;                   /* packed: to be sent again */
+    uint8_t *request; /* packed: to be sent again */
     size_t request_size;
     duration patience;
-    bool is_broken;                     /* the connection: found while sending */
-    bool is_moving;                     /* on purpose, from a peer that lives */
+    bool is_broken; /* the connection: found while sending */
+    bool is_moving; /* on purpose, from a peer that lives */
     unsigned moves;
-    int interrupts_fd;                  /* -1 unless caught */
+    int interrupts_fd; /* -1 unless caught */
     char error[ERROR_SIZE];
 };
 
@@ -177,22 +177,16 @@ static enum arrival connect_any(struct session *session, instant limit,
 static int give_up(struct session *session, enum arrival arrival, const char *why)
 {
     switch (arrival) {
-    case ARRIVAL_EXPIRED:
-        set_error(session, "timed out (--timeout)");
-        return EXIT_TIMED_OUT;
-    case ARRIVAL_CANCELLED:
-        session->error[0] = '\0';
-        return EXIT_INTERRUPTED;
+    case ARRIVAL_EXPIRED: set_error(session, "timed out (--timeout)"); return EXIT_TIMED_OUT;
+    case ARRIVAL_CANCELLED: session->error[0] = '\0'; return EXIT_INTERRUPTED;
     case ARRIVAL_REFUSED:
         set_error(session, "no peer reachable: %s; is the cluster key the right one (--key-file)?",
                   why);
         return EXIT_NO_PEER;
     case ARRIVAL_UNREACHABLE:
     case ARRIVAL_CLOSED:
-    case ARRIVAL_SILENT:
-        break;
-    case ARRIVAL_OK:
-        assert(false);
+    case ARRIVAL_SILENT: break;
+    case ARRIVAL_OK: assert(false);
     }
     set_error(session, "no peer reachable: %s; start one (mrnode) or name one (-n HOST:PORT)", why);
     return EXIT_NO_PEER;
@@ -355,11 +349,11 @@ int session_open(struct session **result, const struct options *options)
     size_t keys_count = 0;
     *result = NULL;
     struct session *session = calloc(1, sizeof *session);
-    if (session == NULL) abort();
+    if (session == NULL) notice_no_memory();
     session->options = options;
     session->interrupts_fd = -1;
     session->request = malloc(REQUEST_SIZE_MAX);
-    if (session->request == NULL) abort();
+    if (session->request == NULL) notice_no_memory();
     int code = keys_read(options->key_file, session->keys, &keys_count);
     if (code == EXIT_OK) {
         instant now = clock_now();
@@ -374,10 +368,8 @@ int session_open(struct session **result, const struct options *options)
         code = arrival == ARRIVAL_OK ? first_members(session) : give_up(session, arrival, why);
         session_complain(session, code);
     }
-    if (code == EXIT_OK)
-        *result = session;
-    else
-        session_close(session);
+    if (code == EXIT_OK) *result = session;
+    else session_close(session);
     return code;
 }
 

@@ -3,11 +3,15 @@
  * terminal or fake a row. */
 #include "ctl/table.h"
 
+#include "ctl/notice.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { COLUMNS_MAX = 16 };
+enum {
+    COLUMNS_MAX = 16
+};
 
 void table_init(struct table *table, const char *const *header)
 {
@@ -35,7 +39,7 @@ static void push(struct table *table, char *text)
         table->capacity = table->capacity == 0 ? 64 : 2 * table->capacity;
         table->cells = realloc(table->cells, table->capacity * sizeof *table->cells);
     }
-    if (table->cells == NULL || text == NULL) abort();
+    if (table->cells == NULL || text == NULL) notice_no_memory();
     for (char *c = text; *c != '\0'; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
     table->cells[table->count++] = text;

@@ -4,6 +4,7 @@
 
 #include "ctl/clock.h"
 #include "ctl/exits.h"
+#include "ctl/notice.h"
 #include "ctl/roster.h"
 
 #include <stdlib.h>
@@ -30,7 +31,7 @@ struct tails {
 struct tails *tails_open(struct session *session)
 {
     struct tails *tails = calloc(1, sizeof *tails);
-    if (tails == NULL) abort();
+    if (tails == NULL) notice_no_memory();
     tails->session = session;
     return tails;
 }

@@ -5,10 +5,13 @@
  * end. */
 #include "ctl/tree.h"
 
+#include "ctl/clock.h"
 #include "ctl/dataset.h"
 #include "ctl/download.h"
 #include "ctl/exits.h"
 #include "ctl/notice.h"
+#include "ctl/roster.h"
+#include "wire/kinds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,10 +25,71 @@
 enum {
     EXPANSION = 16, /* of a packed list when it is decoded */
     COMPONENT_MAX = 255,
-    DESCRIPTORS = 16, /* of nftw */
+    DESCRIPTORS = 16,          /* of nftw */
+    RETRY_LIMIT = 30 * SECOND, /* as for a block of the bytes (download.c) */
+    RETRY_PAUSE = SECOND / 2,
 };
 
 /* ---- which files ---- */
+
+/* Every living member may have it, and the peer is asked anyhow. An exit code, said. */
+static int fetch_elsewhere(struct session *session, struct download *download,
+                           const struct msg_block_ref *block, struct slice *bytes, bool *is_had)
+{
+    struct roster roster;
+    int code = roster_init(&roster, session);
+    struct msg_block_holder *holders = calloc(roster.count + 1, sizeof *holders);
+    if (holders == NULL) notice_no_memory();
+    struct msg_dataset_block list = {.block = {.block = *block}, .holders = {holders, 0}};
+    for (size_t i = 0; i < roster.count && code == EXIT_OK; i++) {
+        const struct msg_member_claim *claim = &roster.rows[i].claim;
+        if (claim->state != MEMBER_ALIVE) continue;
+        holders[list.holders.count++] = (struct msg_block_holder){claim->node, claim->address};
+    }
+    *is_had = code == EXIT_OK && download_block(download, &list, bytes);
+    free(holders);
+    roster_deinit(&roster);
+    return code;
+}
+
+/* Without its list nobody knows whether it was a directory. An exit code, said. */
+static int fetch_list(struct session *session, struct download *download,
+                      const struct msg_block_ref *block, struct slice *bytes)
+{
+    const struct msg_dataset_block list = {.block = {.block = *block}};
+    instant limit = clock_now() + RETRY_LIMIT;
+    bool is_had = download_block(download, &list, bytes);
+    while (!is_had) {
+        int code = fetch_elsewhere(session, download, block, bytes, &is_had);
+        if (code != EXIT_OK) return code;
+        if (is_had) break;
+        if (clock_now() >= limit) {
+            notice_line("the list of its files cannot be had; see: mrctl members");
+            return EXIT_NO_PEER;
+        }
+        clock_sleep(RETRY_PAUSE);
+    }
+    return EXIT_OK;
+}
+
+static void decode(struct tree *tree, struct slice bytes)
+{
+    struct wire_message message;
+    size_t size = bytes.count * EXPANSION + 65536;
+    uint8_t *memory = malloc(bytes.count + size + 16);
+    if (memory == NULL) notice_no_memory();
+    size_t start = (bytes.count + 15) & ~(size_t)15;
+    if (bytes.count > 0) memcpy(memory, bytes.at, bytes.count);
+    struct slice input = slice_of(memory, bytes.count);
+    struct arena arena;
+    arena_init(&arena, memory + start, size);
+    tree->memory = memory;
+    if (wire_unpack(&input, &message, &arena) == NULL && message.type == MSG_tree_manifest) {
+        const struct msg_tree_manifest *fields = message.fields;
+        tree->files = fields->tree.at;
+        tree->count = fields->tree.count;
+    }
+}
 
 int tree_read(struct tree *tree, struct session *session, const char *name)
 {
@@ -34,28 +98,14 @@ int tree_read(struct tree *tree, struct session *session, const char *name)
     int code = dataset_find(session, name, &row);
     if (code == EXIT_NOT_FOUND) notice_line("no dataset is named %s; see: mrctl ls", name);
     if (code != EXIT_OK) return code;
-    struct msg_dataset_block list = {.block = {.block = row.manifest}};
+    const struct msg_block_ref list = row.manifest;     /* row is of the reply */
+    if (list.size > DOWNLOAD_BLOCK_MAX) return EXIT_OK; /* of so many blocks there is no tree */
     struct download *download = download_open(session);
-    struct slice bytes;
-    struct wire_message message;
-    if (download_block(download, &list, &bytes)) {
-        size_t size = bytes.count * EXPANSION + 65536;
-        uint8_t *memory = malloc(bytes.count + size + 16);
-        if (memory == NULL) abort();
-        size_t start = (bytes.count + 15) & ~(size_t)15;
-        if (bytes.count > 0) memcpy(memory, bytes.at, bytes.count);
-        struct slice input = slice_of(memory, bytes.count);
-        struct arena arena;
-        arena_init(&arena, memory + start, size);
-        tree->memory = memory;
-        if (wire_unpack(&input, &message, &arena) == NULL && message.type == MSG_tree_manifest) {
-            const struct msg_tree_manifest *fields = message.fields;
-            tree->files = fields->tree.at;
-            tree->count = fields->tree.count;
-        }
-    }
+    struct slice bytes = {0};
+    code = fetch_list(session, download, &list, &bytes);
+    if (code == EXIT_OK) decode(tree, bytes);
     download_close(download);
-    return EXIT_OK; /* without the list it is but bytes */
+    return code;
 }
 
 void tree_free(struct tree *tree)
@@ -188,7 +238,7 @@ int tree_get(const struct tree *tree, struct session *session, const char *name,
     struct unpacking unpacking = {.tree = tree, .target = target, .fd = -1};
     int code = check_names(tree, name);
     if (code != EXIT_OK) return code;
-    if (asprintf(&temporary, "%s.tmp", target) < 0) abort();
+    if (asprintf(&temporary, "%s.tmp", target) < 0) notice_no_memory();
     if (mkdir(temporary, 0777) != 0 ||
         (unpacking.root = open(temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
         notice_line("%s: %s", temporary, strerror(errno));

@@ -104,7 +104,7 @@ void upload_keep(struct upload *upload, const struct session *session)
 {
     *upload = (struct upload){.session = session, .is_kept = true};
     upload->kept = malloc(KEPT_MAX);
-    if (upload->kept == NULL) abort();
+    if (upload->kept == NULL) notice_no_memory();
 }
 
 /* All that was kept, block by block, over a stream of its own. */
@@ -148,7 +148,7 @@ bool upload_take(struct upload *upload, struct msg_small_block **blocks, size_t 
     if (!upload->is_kept || upload->count == 0) return false;
     size_t last = upload->count - 1;
     struct msg_small_block *taken = calloc(upload->count, sizeof *taken);
-    if (taken == NULL) abort();
+    if (taken == NULL) notice_no_memory();
     const uint8_t *at = upload->kept;
     for (size_t i = 0; i < upload->count; i++) {
         taken[i == last ? 0 : i + 1].bytes = slice_of(at, upload->blocks[i].size);
@@ -195,7 +195,7 @@ int upload_end(struct upload *upload, struct msg_block_ref *block)
     if (upload->count == upload->capacity) {
         upload->capacity = upload->capacity == 0 ? 64 : 2 * upload->capacity;
         upload->blocks = realloc(upload->blocks, upload->capacity * sizeof *upload->blocks);
-        if (upload->blocks == NULL) abort();
+        if (upload->blocks == NULL) notice_no_memory();
     }
     upload->blocks[upload->count++] = *block;
     if (upload->is_kept) return EXIT_OK;

@@ -130,6 +130,14 @@ static void take_err(struct pump *pump, struct slice bytes)
     if (error != ERROR_NONE) stop(pump, error, PUMP_KILLED);
 }
 
+/* Of our end of a pipe: what was read or written is not what the command meant, so nothing of it
+ * counts. */
+static void fail_pipe(struct pump *pump, const char *verb, const char *name)
+{
+    (void)trouble_note(&pump->command->scratch->trouble, verb, name);
+    stop(pump, ERROR_SYSTEM, PUMP_KILLED);
+}
+
 /* Reads what is there, up to so many times; at the end of the pipe *fd is closed and -1. */
 static void read_pipe(struct pump *pump, int *fd, int reads,
                       void (*take)(struct pump *pump, struct slice bytes))
@@ -138,6 +146,7 @@ static void read_pipe(struct pump *pump, int *fd, int reads,
         ssize_t done = read(*fd, pump->buffer, FLOW_SIZE);
         if (done < 0 && errno == EINTR) continue;
         if (done < 0 && errno == EAGAIN) return;
+        if (done < 0) fail_pipe(pump, "read", "what the command printed");
         if (done <= 0) {
             close(*fd);
             *fd = -1;
@@ -177,6 +186,7 @@ static void write_in(struct pump *pump)
         ssize_t done = write(pump->process.in, pump->pending.at, pump->pending.count);
         if (done < 0 && errno == EINTR) continue;
         if (done < 0 && errno == EAGAIN) return;
+        if (done < 0 && errno != EPIPE) fail_pipe(pump, "write", "what the command reads");
         if (done < 0) close_in(pump);
         if (done < 0) return;
         size_t count = (size_t)done;

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 enum {
     LEVEL = 1
@@ -39,6 +40,7 @@ size_t squeeze_pack(struct squeeze *squeeze, struct slice records, uint8_t *to)
     /* Room for one byte less than the records: what does not fit has not shrunk. */
     size_t stored = ZSTD_compressCCtx(squeeze->packer, body, records.count - 1, records.at,
                                       records.count, LEVEL);
+    if (ZSTD_getErrorCode(stored) == ZSTD_error_memory_allocation) return 0;
     if (ZSTD_isError(stored)) {
         stored = records.count;
         memcpy(body, records.at, stored);
