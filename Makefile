@@ -128,6 +128,8 @@ check-all: ## the long suites: the same under ASan and UBSan, threads under TSan
 	@$(BUILD)/mrsim --histories --seed 1 --seeds 10000 | tail -n 1
 	@tests/sim/canaries.sh $(BUILD)
 	@STRIDE=1 $(BUILD)/unit/test_crash_points
+	@EVERY=1 tests/e2e/countdown.sh
+	@EVERY=1 tests/e2e/countdown_node.sh
 	@ROUNDS=200 tests/e2e/crash_live.sh
 	@ROUNDS=20 tests/e2e/shuffle_faults.sh
 	@ROUNDS=50 tests/e2e/storm.sh

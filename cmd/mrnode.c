@@ -26,19 +26,20 @@ static bool is_given(int count, char *arguments[], const char *name)
     return false;
 }
 
-/* The files' flags and the command line's in one array; both live as long as the process. */
+/* The files' flags and the command line's in one array; both live as long as the process. NULL: no
+ * memory. */
 static char **with_config(const struct config *config, int *count, char *arguments[])
 {
     char **all = calloc((size_t)*count + config->count + 1, sizeof *all);
     int used = 0;
-    if (all == NULL) abort();
+    if (all == NULL) return NULL;
     all[used++] = arguments[0];
     for (size_t i = 0; i < config->count; i++) {
         const struct config_value *value = &config->values[i];
         if (is_given(*count, arguments, value->name)) continue;
         size_t size = strlen(value->name) + strlen(value->value) + 4;
         char *word = malloc(size);
-        if (word == NULL) abort();
+        if (word == NULL) return NULL;
         snprintf(word, size, "--%s=%s", value->name, value->value);
         all[used++] = word;
     }
@@ -66,6 +67,10 @@ int main(int count, char *arguments[])
             return EXIT_USAGE;
         }
         arguments = with_config(&config, &count, arguments);
+        if (arguments == NULL) {
+            fputs("mrnode: out of memory\n", stderr);
+            return 1;
+        }
     }
     switch (options_parse(count, arguments, &options)) {
     case OPTIONS_RUN:

@@ -223,11 +223,18 @@ static struct channel_config channel_identity(const struct daemon *daemon)
     return config;
 }
 
+static bool complain_start(struct daemon *daemon, enum error error)
+{
+    return complain(daemon, "start: %s%s%s", error_text(error), semicolon(error),
+                    error_hint(error));
+}
+
 static bool open_loop(struct daemon *daemon)
 {
     struct trace trace = {logfmt_line, &daemon->log, daemon->options->level};
     enum error error = loop_open(&daemon->loop, &trace);
-    daemon->has_loop = true;
+    daemon->has_loop = error == ERROR_NONE;
+    if (!daemon->has_loop) return complain_start(daemon, error);
     daemon->loop.self = crypto_node_id(&crypto_sodium, &daemon->pair.public);
     daemon->loop.confinement = &daemon->confinement;
     daemon->loop.prefetch_size_max = daemon->options->prefetch_size;
@@ -239,8 +246,7 @@ static bool open_loop(struct daemon *daemon)
     if (error == ERROR_NONE)
         error =
             parts_open(&daemon->loop, daemon->directory, &identity, &daemon->port, daemon->storage);
-    return error == ERROR_NONE || complain(daemon, "start: %s%s%s", error_text(error),
-                                           semicolon(error), error_hint(error));
+    return error == ERROR_NONE || complain_start(daemon, error);
 }
 
 /* After the parts: blocks.c made the directories. */
@@ -357,8 +363,7 @@ static bool start_node(struct daemon *daemon)
 {
     enum error error = parts_start(&daemon->loop);
     if (error == ERROR_NONE) error = loop_start(&daemon->loop, daemon->node);
-    return error == ERROR_NONE || complain(daemon, "start: %s%s%s", error_text(error),
-                                           semicolon(error), error_hint(error));
+    return error == ERROR_NONE || complain_start(daemon, error);
 }
 
 static bool say_ready(struct daemon *daemon)
@@ -436,7 +441,10 @@ static int close_all(struct daemon *daemon, bool is_good)
 static int run_boot(const struct options *options, struct life *life, uint64_t *usurper)
 {
     struct daemon *daemon = calloc(1, sizeof *daemon);
-    if (daemon == NULL) abort();
+    if (daemon == NULL) {
+        fprintf(stderr, "mrnode: start: %s\n", error_text(ERROR_MEMORY));
+        return 1;
+    }
     daemon->options = options;
     daemon->life = life;
     daemon->lock = -1;

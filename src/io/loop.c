@@ -28,9 +28,9 @@
 #include <sys/mman.h>
 
 enum {
-    LOOP_MEMORY_BUDGET = 512 << 20,  /* channels that hold whole records, and tables */
-    LOOP_KEPT_SIZE = 1 << 20,        /* of a step's buffer: pages kept for the next step */
-    LOOP_TICK_MIN_MS = 1,            /* a deadline that has passed must not spin the loop */
+    LOOP_MEMORY_BUDGET = 512 << 20, /* channels that hold whole records, and tables */
+    LOOP_KEPT_SIZE = 1 << 20,       /* of a step's buffer: pages kept for the next step */
+    LOOP_TICK_MIN_MS = 1,           /* a deadline that has passed must not spin the loop */
 };
 
 static const int caught[LOOP_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
@@ -45,14 +45,13 @@ static void carry_out_stream(struct loop *loop, const struct action *action)
         peers_connect(loop->peers, action->stream_open.stream, &action->stream_open.to);
     else if (action->kind == ACTION_STREAM_SEND)
         peers_send(loop->peers, action->stream_send.stream, action->stream_send.bytes);
-    else
-        peers_end(loop->peers, action->stream_close.stream);
+    else peers_end(loop->peers, action->stream_close.stream);
 }
 
 static void remember_stop(struct loop *loop, const struct action *action)
 {
-    const char *text = action->stop.text != NULL ? action->stop.text
-                                                 : error_text(action->stop.error);
+    const char *text =
+        action->stop.text != NULL ? action->stop.text : error_text(action->stop.error);
     loop->stop_boot = action->stop.boot;
     loop_stop(loop, action->stop.error, text);
 }
@@ -223,18 +222,29 @@ static void *reserve(size_t size)
     return at == MAP_FAILED ? NULL : at;
 }
 
+static void release(struct loop *loop)
+{
+    if (loop->actions.items != NULL)
+        munmap(loop->actions.items, ACTIONS_MAX * sizeof(struct action));
+    if (loop->actions.arena.base != NULL) munmap(loop->actions.arena.base, ACTIONS_ARENA_SIZE);
+}
+
 enum error loop_open(struct loop *loop, const struct trace *trace)
 {
     *loop = (struct loop){.state = LOOP_LOADING, .trace = *trace};
-    if (uv_loop_init(&loop->uv) != 0) return ERROR_SYSTEM;
     memory_init(&loop->memory, LOOP_MEMORY_BUDGET);
     void *items = reserve(ACTIONS_MAX * sizeof(struct action));
     void *arena = reserve(ACTIONS_ARENA_SIZE);
-    if (items != NULL && arena != NULL)
-        actions_init(&loop->actions, items, ACTIONS_MAX, arena, ACTIONS_ARENA_SIZE);
+    actions_init(&loop->actions, items, ACTIONS_MAX, arena, ACTIONS_ARENA_SIZE);
+    enum error error = items == NULL || arena == NULL ? ERROR_MEMORY : ERROR_NONE;
+    if (error == ERROR_NONE && uv_loop_init(&loop->uv) != 0) error = ERROR_SYSTEM;
+    if (error != ERROR_NONE) {
+        release(loop);
+        return error;
+    }
     if (uv_timer_init(&loop->uv, &loop->timer) != 0) abort(); /* it only fills in a struct */
     loop->timer.data = loop;
-    return items == NULL || arena == NULL ? ERROR_MEMORY : ERROR_NONE;
+    return ERROR_NONE;
 }
 
 enum error loop_start(struct loop *loop, struct node *node)
@@ -300,9 +310,7 @@ void loop_close(struct loop *loop)
     blocks_free(loop->blocks);
     memory_put(&loop->memory, loop->queue, loop->queue_capacity * sizeof *loop->queue);
     assert(loop->memory.used == 0);
-    if (loop->actions.items != NULL)
-        munmap(loop->actions.items, ACTIONS_MAX * sizeof(struct action));
-    if (loop->actions.arena.base != NULL) munmap(loop->actions.arena.base, ACTIONS_ARENA_SIZE);
+    release(loop);
     int status = uv_loop_close(&loop->uv);
     assert(status == 0); /* every handle was closed */
     (void)status;

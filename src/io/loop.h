@@ -62,7 +62,8 @@ struct loop {
     struct keyfile *keyfile;         /* borrowed */
 };
 
-/* Prepares the loop, its action buffers and its memory; no parts, no node. MEMORY, SYSTEM. */
+/* Prepares the loop, its action buffers and its memory; no parts, no node. MEMORY, SYSTEM: nothing
+ * is open then. */
 enum error loop_open(struct loop *loop, const struct trace *trace) MUST_USE;
 /* After loop_run, or without it: closes what is open, waits for it, frees all but the parts'
  * memory. */

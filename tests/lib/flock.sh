@@ -10,6 +10,8 @@
 # Tasks run as who runs the test and may write in DIR, so that a test can watch them; TASKS=confined leaves them as they
 # are confined by default.
 #
+# LAUNCH, an array: what is to start mrnode (env VARIABLE=VALUE ...).
+#
 # State: DIR, PID[N], ADDR[N]. Ports and directories are the test's own; nothing is killed but what was started here.
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -47,7 +49,7 @@ flock_ready() {
   local n=$1 i line
   for ((i = 0; i < 300; i++)); do
     line=$(grep -m1 '^ready ' "$DIR/$n.out" 2>/dev/null) && break
-    kill -0 "${PID[$n]}" 2>/dev/null || break
+    lives "${PID[$n]}" || break
     sleep 0.05
   done
   [ -n "${line:-}" ] || { echo "# node $n did not start: $(tail -n 3 "$DIR/$n.err")" >&2; return 1; }
@@ -71,7 +73,7 @@ flock_start() {
   seed=$(flock_seed "$n")
   [ -n "${ADDR[$n]:-}" ] && listen=${ADDR[$n]}
   : >"$DIR/$n.out"
-  "$BUILD/mrnode" -d "$DIR/node$n" --name "node$n" --listen "$listen" --slots "${SLOTS:-2}" --profile local \
+  ${LAUNCH[@]+"${LAUNCH[@]}"} "$BUILD/mrnode" -d "$DIR/node$n" --name "node$n" --listen "$listen" --slots "${SLOTS:-2}" --profile local \
     ${seed:+--join "$seed"} "${tasks[@]}" "$@" >"$DIR/$n.out" 2>>"$DIR/$n.err" </dev/null &
   PID[$n]=$!
   flock_ready "$n"
