@@ -16,6 +16,7 @@
 #include "ctl/follow.h"
 #include "ctl/job_spec.h"
 #include "ctl/keys.h"
+#include "ctl/local.h"
 #include "ctl/notice.h"
 #include "ctl/sampling.h"
 
@@ -169,6 +170,10 @@ static bool is_bag(const struct options *options)
 
 int mrctl_submit(const struct options *options)
 {
+    if (options->is_local) {
+        notice_line("--local is for run: its node ends with the command");
+        return EXIT_USAGE;
+    }
     if (options->spec != NULL) return chain_command(options, false);
     if (is_bag(options)) return mrctl_bag(options, false);
     struct session *session;
@@ -217,7 +222,7 @@ static int print_output(struct session *session, const struct options *options,
     return options->output_name == NULL ? jobs_remove_output(session, output) : EXIT_OK;
 }
 
-int mrctl_run(const struct options *options)
+static int run(const struct options *options)
 {
     if (options->spec != NULL) return chain_command(options, true);
     if (is_bag(options)) return mrctl_bag(options, true);
@@ -232,6 +237,18 @@ int mrctl_run(const struct options *options)
         followed_deinit(&followed);
     }
     session_close(session);
+    return code;
+}
+
+int mrctl_run(const struct options *options)
+{
+    struct local local;
+    struct options with;
+    if (!options->is_local) return run(options);
+    int code = local_begin(&local, options, &with);
+    if (code != EXIT_OK) return code;
+    code = run(&with);
+    local_end(&local);
     return code;
 }
 

@@ -188,7 +188,8 @@ static int set_partition(struct job_draft *draft, const struct options *options)
 
 static bool is_ours(const char *variable)
 {
-    static const char *const names[] = {"MR_SORT=", "MR_PARTITION_FIELDS=", "MR_PARTITIONER="};
+    static const char *const names[] = {"MR_SORT=", "MR_PARTITION_FIELDS=", "MR_PARTITIONER=",
+                                        "MR_HADOOP_ENV="};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strncmp(variable, names[i], strlen(names[i])) == 0) return true;
     return false;
@@ -197,15 +198,16 @@ static bool is_ours(const char *variable)
 static int set_environment(struct job_draft *draft, const struct words *words)
 {
     enum {
-        OURS_MAX = 3
+        OURS_MAX = 4
     };
-    if (words->count > JOB_LIST_MAX - OURS_MAX) return refuse("at most 61 times -e", "");
+    if (words->count > JOB_LIST_MAX - OURS_MAX) return refuse("at most 60 times -e", "");
     for (size_t i = 0; i < words->count; i++) {
         const char *equals = strchr(words->items[i], '=');
         if (equals == NULL || equals == words->items[i])
             return refuse("-e takes K=V, not", words->items[i]);
         if (is_ours(words->items[i]))
-            return refuse("--sort and --partition set that variable; drop -e", words->items[i]);
+            return refuse("--sort, --partition and --hadoop-env set that variable; drop -e",
+                          words->items[i]);
         if (strlen(words->items[i]) > 4096) return refuse("-e takes at most 4096 bytes", "");
         draft->environment[i].text = slice_string(words->items[i]);
     }
@@ -262,6 +264,7 @@ int job_draft_init(struct job_draft *draft, const struct options *options)
     int code = set_commands(draft, options);
     if (code == EXIT_OK) code = set_name(draft, options);
     if (code == EXIT_OK) code = set_environment(draft, &options->environment);
+    if (code == EXIT_OK && options->is_hadoop_env) add_variable(draft, "MR_HADOOP_ENV=1");
     if (code == EXIT_OK) code = set_files(draft, &options->files);
     if (code == EXIT_OK) code = set_sort(draft, options);
     if (code == EXIT_OK) code = set_partition(draft, options);

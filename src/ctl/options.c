@@ -29,7 +29,6 @@ enum option_kind {
     OPTION_SIZE,     /* uint64_t bytes */
     OPTION_DURATION, /* uint64_t milliseconds */
     OPTION_CHOICE,   /* uint32_t: which of the words in `argument` (a|b|c) */
-    OPTION_ABSENT,   /* in the interface, not in this version */
 };
 
 struct option_row {
@@ -122,6 +121,11 @@ static const struct option_row rows[] = {
      "nodes that must have the job on disk (default 2)"},
     {"mem", 0, OPTION_SIZE, GROUP_JOB, AT(memory_size), "SIZE", 0, 0, "memory for sorting, a task"},
 
+    {"local", 0, OPTION_FLAG, GROUP_JOB, AT(is_local), NULL, 0, 0,
+     "run: on this machine alone, by a node of its own; no daemon is needed"},
+    {"hadoop-env", 0, OPTION_FLAG, GROUP_JOB, AT(is_hadoop_env), NULL, 0, 0,
+     "tasks see Hadoop's names, too: mapreduce_job_id, map_input_file, ..."},
+
     {"spec", 0, OPTION_TEXT, GROUP_JOB, AT(spec), "FILE", 0, 0,
      "a chain of jobs, as FILE says: see mrctl(1)"},
     {"task", 't', OPTION_TEXT, GROUP_JOB, AT(task), "CMD", 0, 0,
@@ -150,8 +154,6 @@ static const struct option_row rows[] = {
 
     {"lines", 0, OPTION_COUNT, GROUP_HEAD, AT(lines), "N", 1, UINT32_MAX, "so many (default 10)"},
 
-    {"local", 0, OPTION_ABSENT, GROUP_JOB, 0, NULL, 0, 0, NULL},
-    {"hadoop-env", 0, OPTION_ABSENT, GROUP_JOB, 0, NULL, 0, 0, NULL},
 };
 
 enum {
@@ -237,7 +239,6 @@ static bool apply(struct options *options, const struct option_row *row, const c
     case OPTION_SIZE: return quantity_parse_size(text, at) && *(uint64_t *)at > 0;
     case OPTION_DURATION: return quantity_parse_duration(text, at) && *(uint64_t *)at > 0;
     case OPTION_CHOICE: return choose(row->argument, text, at);
-    case OPTION_ABSENT: break;
     }
     assert(false);
     return false;
@@ -269,8 +270,7 @@ static int unknown_option(const struct options *options, unsigned groups, const 
     snprintf(typed, sizeof typed, "%.*s", (int)strcspn(word + 2, "="), word + 2);
     struct suggest suggest = {.typed = typed};
     for (int i = 0; i < ROWS_COUNT; i++)
-        if ((rows[i].groups & groups) != 0 && rows[i].kind != OPTION_ABSENT)
-            suggest_offer(&suggest, rows[i].name);
+        if ((rows[i].groups & groups) != 0) suggest_offer(&suggest, rows[i].name);
     if (suggest.best == NULL) return usage(options, "unknown option", word);
     notice_line("unknown option --%s; did you mean --%s?", typed, suggest.best);
     return EXIT_USAGE;
@@ -295,11 +295,6 @@ static int read_options(struct options *options, int argc, char **argv, unsigned
             char message[64];
             snprintf(message, sizeof message, "--%s needs", row->name);
             return usage(options, message, row->argument);
-        }
-        if (row->kind == OPTION_ABSENT) {
-            char message[64];
-            snprintf(message, sizeof message, "not in this version: option --%s", row->name);
-            return usage(options, message, "");
         }
         if (!apply(options, row, optarg)) return bad_value(options, row, optarg);
         options->origins[row - rows] = ORIGIN_FLAG;
@@ -423,8 +418,7 @@ static void value_text(const struct options *options, const struct option_row *r
         snprintf(text, size, "%.*s", (int)strcspn(words, "|"), words);
         return;
     }
-    case OPTION_WORDS:
-    case OPTION_ABSENT: return;
+    case OPTION_WORDS: return;
     }
 }
 
@@ -543,7 +537,7 @@ static void help_options(unsigned groups, FILE *file)
 {
     for (int i = 0; i < ROWS_COUNT; i++) {
         const struct option_row *row = &rows[i];
-        if ((row->groups & groups) == 0 || row->kind == OPTION_ABSENT) continue;
+        if ((row->groups & groups) == 0) continue;
         char left[64], letter[5] = "    ";
         if (row->letter != 0) snprintf(letter, sizeof letter, "-%c, ", row->letter);
         snprintf(left, sizeof left, "%s--%s%s%s", letter, row->name,
@@ -557,7 +551,6 @@ void options_names(const struct command *command, FILE *file)
     for (int i = 0; i < ROWS_COUNT; i++) {
         const struct option_row *row = &rows[i];
         if ((row->groups & (command->groups | GROUP_COMMON)) == 0) continue;
-        if (row->kind == OPTION_ABSENT) continue;
         fprintf(file, "--%s ", row->name);
         if (row->letter != 0) fprintf(file, "-%c ", row->letter);
     }

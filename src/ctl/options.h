@@ -62,6 +62,8 @@ struct options {
     const char *reducer;
     const char *job_name;
     const char *output_name;
+    bool is_local;                 /* of run */
+    bool is_hadoop_env;
     const char *spec;
     const char *ok_exits;
     struct words inputs;

@@ -103,7 +103,7 @@ static void learn_members(struct session *session, const struct msg_say_members 
     if (is_same || session->learning.count == 0) return;
     session->peers.count = session->learning.count;
     memcpy(session->peers.items, session->learning.items, sizeof session->peers.items);
-    peers_save(&session->peers);
+    if (!session->options->is_alone) peers_save(&session->peers);
 }
 
 /* ---- finding a peer ---- */

@@ -449,7 +449,9 @@ static void leave_tick(struct node *node)
         gossip_leave(&node->gossip, node->now);
         return;
     }
-    if (node->now < node->leave_deadline && node->now < node->gossip.period_deadline) return;
+    bool has_hearers = members_living_count(&node->gossip.members) > 0; /* we are of the left */
+    instant told = instant_min(node->leave_deadline, node->gossip.period_deadline);
+    if (has_hearers && node->now < told) return;
     node->is_stopped = true;
     actions_push(node->actions, ACTION_STOP);
 }

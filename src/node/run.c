@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum {
-    VARIABLES_MAX = 16 + 64, /* ours, and the job's at most */
+    VARIABLES_MAX = 16 + 22 + 64, /* ours, Hadoop's, and the job's at most */
     VARIABLE_SIZE = 4096,
     OUTPUT_SIZE_MAX_GIB =
         64, /* of one attempt: a program that prints for ever ends before the disk does */
@@ -44,8 +44,61 @@ __attribute__((format(printf, 2, 3))) static void set(struct environment *enviro
     environment->items[environment->count++].text = slice_of(copy, kept);
 }
 
+/* ---- Hadoop's names, new and old, for scripts that were written to them ---- */
+
+static bool is_hadoop_wanted(const struct msg_job_spec *spec)
+{
+    const struct msg_text *items = spec->environment.at;
+    for (uint32_t i = 0; i < spec->environment.count; i++)
+        if (slice_equal(items[i].text, slice_string("MR_HADOOP_ENV=1"))) return true;
+    return false;
+}
+
+/* As our names say of this attempt. Ids serve as file names: no slash. */
+static void set_hadoop(struct environment *environment, const struct job *job,
+                       const struct running *running, uint32_t number)
+{
+    bool is_map = running->kind == TASK_MAP;
+    char letter = is_map ? 'm' : 'r';
+    const char *is_map_text = is_map ? "true" : "false";
+    set(environment, "mapreduce_job_id=%s", job->name);
+    set(environment, "mapreduce_job_name=%s", job->name);
+    set(environment, "mapreduce_job_maps=%u", job->spec.maps);
+    set(environment, "mapreduce_job_reduces=%u", job->spec.reduces);
+    set(environment, "mapreduce_task_id=%s_%c%u", job->name, letter, running->task);
+    set(environment, "mapreduce_task_attempt_id=%s_%c%u_%u", job->name, letter, running->task,
+        number);
+    set(environment, "mapreduce_task_ismap=%s", is_map_text);
+    set(environment, "mapreduce_task_partition=%u", running->task);
+    set(environment, "mapred_job_id=%s", job->name);
+    set(environment, "mapred_job_name=%s", job->name);
+    set(environment, "mapred_map_tasks=%u", job->spec.maps);
+    set(environment, "mapred_reduce_tasks=%u", job->spec.reduces);
+    set(environment, "mapred_tip_id=%s_%c%u", job->name, letter, running->task);
+    set(environment, "mapred_task_id=%s_%c%u_%u", job->name, letter, running->task, number);
+    set(environment, "mapred_task_is_map=%s", is_map_text);
+    set(environment, "mapred_task_partition=%u", running->task);
+}
+
+static void set_hadoop_input(struct environment *environment, const struct msg_manifest *manifest,
+                             const struct msg_manifest_block *block)
+{
+    if (block->file < manifest->files.count) {
+        const struct msg_text *file = (const struct msg_text *)manifest->files.at + block->file;
+        int size = (int)file->text.count;
+        set(environment, "mapreduce_map_input_file=%.*s", size, (const char *)file->text.at);
+        set(environment, "map_input_file=%.*s", size, (const char *)file->text.at);
+    }
+    set(environment, "mapreduce_map_input_start=%llu", (unsigned long long)block->offset);
+    set(environment, "map_input_start=%llu", (unsigned long long)block->offset);
+    set(environment, "mapreduce_map_input_length=%llu", (unsigned long long)block->block.size);
+    set(environment, "map_input_length=%llu", (unsigned long long)block->block.size);
+}
+
+/* ---- ours ---- */
+
 static void set_input(struct environment *environment, const struct msg_manifest *manifest,
-                      uint32_t index)
+                      uint32_t index, bool is_hadoop)
 {
     if (manifest == NULL || index >= manifest->blocks.count) return;
     const struct msg_manifest_block *block =
@@ -56,6 +109,7 @@ static void set_input(struct environment *environment, const struct msg_manifest
     }
     set(environment, "MR_OFFSET=%llu", (unsigned long long)block->offset);
     set(environment, "MR_LENGTH=%llu", (unsigned long long)block->block.size);
+    if (is_hadoop) set_hadoop_input(environment, manifest, block);
 }
 
 static bool fill_environment(struct node *node, const struct work *work,
@@ -81,7 +135,10 @@ static bool fill_environment(struct node *node, const struct work *work,
     uint32_t place[2] = {running->kind, running->task};
     set(&environment, "MR_SEED=%llu",
         (unsigned long long)hash_rendezvous(&job->id, sizeof job->id, place, sizeof place));
-    if (is_map) set_input(&environment, manifests_get(node, &job->spec.manifest), running->task);
+    bool is_hadoop = is_hadoop_wanted(&job->spec);
+    if (is_hadoop) set_hadoop(&environment, job, running, number);
+    if (is_map)
+        set_input(&environment, manifests_get(node, &job->spec.manifest), running->task, is_hadoop);
     const struct msg_text *extra = job->spec.environment.at;
     for (uint32_t i = 0; i < job->spec.environment.count; i++)
         set(&environment, "%.*s", (int)extra[i].text.count, (const char *)extra[i].text.at);

@@ -107,7 +107,7 @@ static void mistakes_are_usage_errors_that_say_what(void **state)
         {"run --split big", "takes a size"},
         {"run --retries 0", "a number from 1 to 255"},
         {"run -R -1", "a number from 0"},
-        {"run --local", "not in this version: option --local"},
+        {"invite", "not in this version: command invite"},
         {"run -t", "--task needs CMD"},
         {"wait", "wait needs JOB"},
         {"wait a b", "too many words"},
