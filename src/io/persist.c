@@ -52,6 +52,7 @@ struct persist {
     struct batch batches[2];
     struct batch *gathering; /* the loop's */
     struct batch *writing;   /* the thread's while BUSY */
+    bool has_gap; /* something could not be taken: what comes behind it must not be written either */
 };
 
 /* ---- the thread ---- */
@@ -218,8 +219,10 @@ void persist_write(struct persist *persist, uint64_t token, const struct storage
 {
     struct batch *batch = persist->gathering;
     size_t size = 0;
+    if (persist->has_gap) return;
     for (size_t i = 0; i < count; i++) size += puts[i].key.count + puts[i].value.count;
     if (!batch_reserve(batch, count, size)) {
+        persist->has_gap = true;
         feed_failed(persist, ERROR_MEMORY);
         return;
     }

@@ -1,9 +1,12 @@
+# shellcheck shell=bash
 # Failures one by one, by tests/lib/preload/failing.c: sourced behind flock.sh, not run.
 #
 #   countdown_begin                what can't be done here ends the test
 #   failing PROGRAM CMD...         CMD with the failure of this run in PROGRAM, wherever CMD starts it
 #   countdown NAME CALLS CMD...    CMD again and again, the next call failing each time, until none is left; CMD says by its
 #                                  status whether all was well. One line "ok"/"not ok" for all of them; sets POINTS.
+#
+# under PROGRAM FUNCTION           its addresses, for UNDER: only what is called below it.
 #
 # EVERY=k: one call stack in k; DEPTH=d: of a stack its d innermost frames. NTH=1: the n-th call instead of each stack. MANY=1: many stacks in one run.
 POINTS_MAX=20000
@@ -18,12 +21,16 @@ countdown_begin() {
 failing_environment() {
   FAILING=(env "FAILING_IN=$1" "FAILING_CALLS=$CALLS" "FAILING_HIT=$DIR/hit" "FAILING_EVERY=${EVERY:-1}" "LD_PRELOAD=$SHIM"
     "FAILING_DEPTH=${DEPTH:-12}"
-    ${MANY:+FAILING_MANY=1} ${LAST:+FAILING_LAST=1} ${POINT:+FAILING_NTH=$POINT} ${SEEN:+FAILING_SEEN=$SEEN})
+    ${UNDER:+FAILING_UNDER=$UNDER} ${MANY:+FAILING_MANY=1} ${LAST:+FAILING_LAST=1} ${POINT:+FAILING_NTH=$POINT} ${SEEN:+FAILING_SEEN=$SEEN})
 }
 failing() { # program, command...
   failing_environment "$1"
   shift
   "${FAILING[@]}" "$@"
+}
+
+under() {
+  nm -S "$BUILD/$1" | awk -v name="$2" '$4 == name {print $1, $2}' | while read -r at size; do printf '%x-%x\n' $((16#$at)) $((16#$at + 16#$size + 1)); done
 }
 
 # What no program may say, whatever it is that failed.

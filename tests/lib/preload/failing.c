@@ -7,6 +7,7 @@
  *   FAILING_SEEN=FILE     the first fails whose call stack is not in FILE, and is then written to it: run until a run
  *                         adds nothing, and each place of the program has failed once, whatever threads did when
  *   FAILING_EVERY=k       of the stacks only one in k (by their hash)
+ *   FAILING_UNDER=a-b     only those with a return address of the program between these two (of nm, in hexadecimal)
  *   FAILING_DEPTH=d       of a stack only the d innermost frames count (12)
  *   FAILING_LAST=1        all that follow fail, too (a disk that stays full, no memory any more)
  *   FAILING_MANY=1        not one stack a process but each, the next after some 20 ms
@@ -46,6 +47,7 @@ static struct {
     const char *calls, *seen_path, *hit_path;
     unsigned long nth, count, every;
     int depth;
+    uint64_t under_from, under_to;
     int is_last, is_many, has_failed;
     uint64_t failed_at; /* ms */
     struct module modules[MODULES_MAX];
@@ -190,6 +192,9 @@ __attribute__((constructor)) static void start(void)
     failing.is_last = number("FAILING_LAST") > 0;
     failing.is_many = number("FAILING_MANY") > 0;
     failing.depth = number("FAILING_DEPTH") > 0 && number("FAILING_DEPTH") < DEPTH ? (int)number("FAILING_DEPTH") : DEPTH;
+    const char *under = getenv("FAILING_UNDER");
+    if (under != NULL) failing.under_from = strtoull(under, NULL, 16);
+    if (under != NULL && strchr(under, '-') != NULL) failing.under_to = strtoull(strchr(under, '-') + 1, NULL, 16);
     dl_iterate_phdr(on_module, NULL);
     if (failing.seen_path != NULL) load_seen();
     failing.is_on = 1;
@@ -198,10 +203,23 @@ __attribute__((constructor)) static void start(void)
 
 /* ---- does this one fail? ---- */
 
+static int is_under(const struct stack *stack)
+{
+    if (failing.under_to == 0) return 1;
+    for (int i = 0; i < stack->count; i++) {
+        const struct module *module = module_of(stack->at[i]);
+        if (module == NULL || module->name[0] != '\0') continue;
+        uint64_t at = stack->at[i] - module->from;
+        if (at >= failing.under_from && at < failing.under_to) return 1;
+    }
+    return 0;
+}
+
 static int is_new_stack(const char *call, struct stack *stack, uint64_t *hash)
 {
     if (failing.has_failed && (!failing.is_many || now_ms() - failing.failed_at < GAP_MS)) return 0;
     _Unwind_Backtrace(on_frame, stack);
+    if (!is_under(stack)) return 0;
     *hash = hash_of(call, stack);
     if (failing.every > 1 && (*hash >> 32) % failing.every != 0) return 0;
     return remember(*hash);
