@@ -21,8 +21,20 @@ head -c 30000 /usr/share/common-licenses/GPL-3 >"$DIR/text"
 reference "$DIR/text" >"$DIR/counted"
 LIFE=0
 
-# An exit code that is documented; 124: we gave up waiting, and the node may be blamed below.
-client() { timeout 20 "$BUILD/mrctl" -n "${ADDR[$N]}" "$@" >"$DIR/out" 2>"$DIR/client.err" </dev/null; }
+# mrctl, as long as the node lives: nobody waits for its return. Its end is in ENDED.
+client() {
+  local who code
+  "$BUILD/mrctl" -n "${ADDR[$N]}" --timeout 20s "$@" >"$DIR/out" 2>"$DIR/client.err" </dev/null &
+  local client=$!
+  wait -n -p who "$client" "${PID[$N]}"
+  code=$?
+  [ "$who" = "$client" ] && return $code
+  ENDED=$code
+  kill -9 "$client" 2>/dev/null
+  wait "$client" 2>/dev/null
+  return 3
+}
+lives_on() { [ -z "$ENDED" ] && lives "${PID[$N]}"; }
 put() { client put "$DIR/text" "$1" && ACKED+=("$1"); }
 job() { client run -q -m "$MAPPER" -r "$REDUCER" -i "$DIR/text" && { LC_ALL=C sort "$DIR/out" | cmp -s - "$DIR/counted" || wrong "the job's output"; }; }
 
@@ -34,8 +46,11 @@ is_libuvs() { grep -qE '^[0-9a-f]+ [a-z_0-9]+ ((libc|ld-linux)[^ ]* )*libuv' "$D
 
 # How the node ended that was not killed by us. 2: a configuration that cannot be read.
 judge() {
-  wait "${PID[$N]}" 2>/dev/null
-  local code=$?
+  local code=$ENDED
+  if [ -z "$code" ]; then
+    wait "${PID[$N]}" 2>/dev/null
+    code=$?
+  fi
   unset "PID[$N]"
   case $code in
   1 | 2) grep -q '^mrnode: ' "$DIR/err" || wrong "exit $code without a word" ;;
@@ -47,20 +62,22 @@ judge() {
 answers() { timeout 5 "$BUILD/mrctl" -n "${ADDR[$N]}" ping >/dev/null 2>&1; }
 live() {
   : >"$DIR/$N.err"
-  ACKED=()
+  ACKED=() ENDED=''
   failing_environment mrnode
   LAUNCH=("${FAILING[@]}")
   if flock_start "$N" 2>/dev/null; then
-    [ -n "${SHORT:-}" ] || put "one$LIFE"
-    [ -n "${SHORT:-}" ] || gone "${PID[$N]}" || job
-    [ -n "${SHORT:-}" ] || gone "${PID[$N]}" || put "two$LIFE"
+    if [ -z "${SHORT:-}" ]; then
+      put "one$LIFE"
+      lives_on && job
+      lives_on && put "two$LIFE"
+    fi
     # Once it has failed all is well again: it answers, or it has stopped.
-    gone "${PID[$N]}" || [ ! -s "$DIR/hit" ] || wait_for 15 eval 'gone "${PID[$N]}" || answers' || wrong "it hangs"
+    [ ! -s "$DIR/hit" ] || wait_for 15 eval '! lives_on || answers' || wrong "it hangs"
   fi
   LAUNCH=()
   cp "$DIR/$N.err" "$DIR/err"
   if [ -n "${PID[$N]:-}" ]; then
-    if lives "${PID[$N]}"; then flock_kill "$N" "${SIGNAL:-9}"; else judge; fi
+    if lives_on; then flock_kill "$N" "${SIGNAL:-9}"; else judge; fi
   fi
 }
 
