@@ -1,5 +1,5 @@
-/* mrtask [OPTIONS] DIR: one attempt of one task (mapreduce/task.h). Started by mrnode, not by
- * people. */
+/* mrtask [OPTIONS] DIR: one attempt of one task (mapreduce/task.h); with --serve, one after the
+ * other (mapreduce/serving.h). Started by mrnode, not by people. */
 #include "mapreduce/confine.h"
 #include "mapreduce/serving.h"
 #include "mapreduce/task.h"
@@ -18,7 +18,7 @@ static const char help[] =
     "usage: mrtask [OPTIONS] DIR\n"
     "Runs the attempt that DIR/spec describes; writes DIR/output and DIR/result.\n"
     "Started by mrnode. Exit codes: 0 DIR/result is written, 1 it is not, 2 usage.\n"
-    "      --serve                    instead: brief tasks from descriptor 0, until it closes\n"
+    "      --serve                    instead: attempts from descriptor 0, until it closes\n"
     "      --confine auto|strict|off  what commands may open (auto: as far as the kernel can)\n"
     "      --user UID                 commands run as this user\n"
     "      --work DIR                 their directory (DIR/work)\n"
@@ -91,5 +91,9 @@ int main(int count, char *arguments[])
         fputs("mrtask: libsodium cannot start: no entropy\n", stderr);
         return 1;
     }
-    return serves ? serving_run() : task_run(arguments[optind], work, &confine);
+    if (serves) return serving_run(&confine);
+    struct task_order order = {
+        .directory = arguments[optind], .commands = work, .confine = &confine};
+    bool was_told;
+    return task_run(&order, &was_told);
 }

@@ -149,21 +149,18 @@ static char **put(char **at, const char *option, const char *value)
     return at;
 }
 
-void confinement_arguments(const struct confinement *confinement, const char *mrtask, uid_t user,
-                           const char *commands, const char *attempt, struct confinement_call *call)
+void confinement_arguments(const struct confinement *confinement, const char *mrtask,
+                           struct confinement_call *call)
 {
     char **at = call->arguments;
     *at++ = (char *)(uintptr_t)mrtask;
+    *at++ = (char *)(uintptr_t) "--serve";
     at = put(at, "--confine", confinement->mode);
-    at = put(at, "--work", commands);
-    snprintf(call->user, sizeof call->user, "%lu", (unsigned long)user);
-    if (user != 0) at = put(at, "--user", call->user);
     for (int i = 0; i < 2; i++)
         if (confinement->hidden[i][0] != '\0') at = put(at, "--hide", confinement->hidden[i]);
     for (unsigned i = 0; i < confinement->readable.count; i++)
         at = put(at, "--read", confinement->readable.at[i]);
     for (unsigned i = 0; i < confinement->writable.count; i++)
         at = put(at, "--write", confinement->writable.at[i]);
-    *at++ = (char *)(uintptr_t)attempt;
     *at = NULL;
 }

@@ -55,14 +55,11 @@ uid_t confinement_next_user(struct confinement *confinement);
 /* The directory of an attempt's commands: in its own or in `commands`. False: too long. */
 bool confinement_place(const struct confinement *confinement, const char *attempt, uint64_t number,
                        char path[FILE_PATH_MAX]) MUST_USE;
-/* mrtask's arguments for this attempt, up to and with NULL; text: memory for those that are made.
- * All borrowed. */
+/* Arguments of an mrtask that waits for attempts, up to and with NULL. All borrowed. */
 struct confinement_call {
     char *arguments[CONFINEMENT_ARGUMENTS_MAX];
-    char user[16];
 };
-void confinement_arguments(const struct confinement *confinement, const char *mrtask, uid_t user,
-                           const char *commands, const char *attempt,
+void confinement_arguments(const struct confinement *confinement, const char *mrtask,
                            struct confinement_call *call);
 
 /* One line of what is there and what is not. */

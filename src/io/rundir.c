@@ -3,13 +3,12 @@
  *   DIR/scratch/N/spec     what mrtask is to do
  *                 work/    the command's working directory, with the job's files; where their user
  *                          cannot reach it, it is /var/tmp/mr-ID/N instead (confinement.c)
- *                 stderr   what mrtask says for itself: a line when it can't even write a result
- *                 result   what became of it
  *                 output   becomes a block
  *
- * Inputs stay where they are: blocks are read in place, parts of partitioned ones by offset and
- * size. Names of files come from a job's submitter, so they are checked: one plain name each,
- * nothing that leaves work/. */
+ * A spec of the usual size is no file, but sent, and so is an input that came by the log; what
+ * became of the attempt is always told. Other inputs stay where they are: blocks are read in place,
+ * parts of partitioned ones by offset and size. Names of files come from a job's submitter, so they
+ * are checked: one plain name each, nothing that leaves work/. */
 #include "io/rundir.h"
 
 #include "io/blocks.h"
@@ -31,8 +30,8 @@
 #include <unistd.h>
 
 enum {
-    RESULT_SIZE_MAX = 2 << 20, /* every cap of msg_task_result, with room */
-    WORDS_SIZE = 256,          /* of mrtask's last words: a line */
+    SPEC_SENT_MAX = 65536, /* as task_assign */
+    CARRIED_MAX = 16384,   /* as task_assign */
 };
 
 static void fail(struct rundir *rundir, enum task_outcome outcome, const char *format, ...)
@@ -89,6 +88,10 @@ static void fill_input(struct rundir *rundir, const struct rundir_input *from,
 {
     struct segment segment = {.offset = 0, .size = from->size, .records = from->records};
     enum error error = ERROR_NONE;
+    if (from->path == NULL) { /* carried */
+        *to = (struct msg_task_input){.size = from->size};
+        return;
+    }
     if (from->part != PART_WHOLE) error = find_part(from, &segment);
     else if (access(from->path, R_OK) != 0) error = file_error(errno);
     if (error != ERROR_NONE) {
@@ -177,8 +180,20 @@ static void write_input(struct rundir *rundir, struct rundir_input *input, size_
     else input->path = memcpy(kept, path, FILE_PATH_MAX);
 }
 
+/* The only input of a map goes along with the spec, unless it is looked at here and there. */
+static bool is_carried(const struct rundir *rundir)
+{
+    return rundir->inputs_count == 1 && rundir->inputs[0].is_small &&
+           rundir->inputs[0].size <= CARRIED_MAX && rundir->spec.kind == TASK_MAP &&
+           rundir->spec.partition != PARTITION_SAMPLE;
+}
+
 static void write_inputs(struct rundir *rundir)
 {
+    if (is_carried(rundir)) {
+        rundir->carried = rundir->inputs[0].bytes;
+        rundir->inputs[0].is_small = false;
+    }
     for (size_t i = 0; i < rundir->inputs_count; i++) write_input(rundir, &rundir->inputs[i], i);
     for (size_t i = 0; i < rundir->files_count; i++)
         write_input(rundir, &rundir->files[i].place, rundir->inputs_count + i);
@@ -193,21 +208,17 @@ static void write_spec(struct rundir *rundir)
     struct msg_task_parts parts = {rundir->parts};
     size_t size = wire_packed_size(&wire_task_spec, &rundir->spec) + SHARED_SIZE +
                   wire_packed_size(&wire_task_parts, &parts);
-    uint8_t *packed = malloc(size);
+    bool is_sent = size <= SPEC_SENT_MAX;
+    uint8_t *packed = is_sent ? arena_take(rundir->arena, size) : malloc(size);
     struct writer writer = writer_of(packed, size);
     bool fits = packed != NULL && pack_spec(rundir, &writer) &&
                 file_path(path, "%s/spec", rundir->directory);
-    enum error error = fits ? write_file(path, slice_of(packed, writer.written)) : ERROR_MEMORY;
-    free(packed);
+    struct slice bytes = slice_of(packed, writer.written);
+    enum error error = fits ? ERROR_NONE : ERROR_MEMORY;
+    if (fits && is_sent) rundir->packed = bytes;
+    if (fits && !is_sent) error = write_file(path, bytes);
+    if (!is_sent) free(packed);
     if (error != ERROR_NONE) fail_disk(rundir, "writing the task's spec", error);
-}
-
-static void open_talk(struct rundir *rundir)
-{
-    char path[FILE_PATH_MAX];
-    if (!file_path(path, "%s/stderr", rundir->directory)) return;
-    rundir->talk = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (rundir->talk < 0) fail_disk(rundir, "scratch", file_error(errno));
 }
 
 /* Where directories of commands are made outside of the data directory, others may write: what
@@ -246,7 +257,6 @@ static enum error make_commands(const struct rundir *rundir)
 
 void rundir_prepare(struct rundir *rundir)
 {
-    rundir->talk = -1;
     /* Passed by the commands' user on the way to its own, where that lies inside. */
     enum error error = file_make_directory(rundir->directory, 0700);
     if (error == ERROR_NONE && rundir->user != 0 && chmod(rundir->directory, 0711) != 0)
@@ -258,45 +268,12 @@ void rundir_prepare(struct rundir *rundir)
     for (size_t i = 0; i < rundir->files_count && rundir->outcome == 0; i++)
         put_file(rundir, &rundir->files[i]);
     if (rundir->outcome == 0) write_spec(rundir);
-    if (rundir->outcome == 0) open_talk(rundir);
 }
 
 /* ---- after ---- */
 
-static bool read_result(struct rundir *rundir)
-{
-    char path[FILE_PATH_MAX];
-    size_t count = 0;
-    struct wire_message message;
-    uint8_t *bytes = arena_take(rundir->arena, RESULT_SIZE_MAX);
-    if (bytes == NULL || !file_path(path, "%s/result", rundir->directory)) return false;
-    if (file_get(path, bytes, RESULT_SIZE_MAX, &count) != ERROR_NONE) return false;
-    struct slice input = slice_of(bytes, count);
-    if (wire_unpack(&input, &message, rundir->arena) != NULL || input.count > 0) return false;
-    if (message.type != MSG_task_result) return false;
-    rundir->result = *(const struct msg_task_result *)message.fields;
-    return rundir->result.outcome >= OUTCOME_DONE && rundir->result.outcome <= OUTCOME_UNREADABLE;
-}
-
-/* The output's bytes, when they are few and what the result says. */
-static void read_small(struct rundir *rundir, int file)
-{
-    struct digest digest;
-    size_t size = (size_t)rundir->result.output.size;
-    uint8_t *bytes = arena_take(rundir->arena, size + 1);
-    bool is_read = bytes != NULL && file_read(file, bytes, size, 0) == ERROR_NONE;
-    if (!is_read) {
-        fail(rundir, OUTCOME_DISK, "the output can't be read");
-        return;
-    }
-    rundir->small = slice_of(bytes, size);
-    crypto_sodium.digest(rundir->small, &digest);
-    rundir->is_small = digest_equal(&digest, &rundir->result.output.digest);
-    if (!rundir->is_small) fail(rundir, OUTCOME_DISK, "the output is not what mrtask wrote");
-}
-
 /* The output is what the result says, and fsynced when it has to be. */
-static void check_output(struct rundir *rundir)
+void rundir_collect(struct rundir *rundir)
 {
     struct stat status;
     bool fits = file_path(rundir->output, "%s/output", rundir->directory);
@@ -304,8 +281,6 @@ static void check_output(struct rundir *rundir)
     if (file < 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode) ||
         (uint64_t)status.st_size != rundir->result.output.size) {
         fail(rundir, OUTCOME_NOT_STARTED, "mrtask's output is not what its result says");
-    } else if (rundir->result.output.size <= rundir->small_max && rundir->small_max > 0) {
-        read_small(rundir, file);
     } else if (fchmod(file, rundir->is_durable ? BLOCK_MODE_DURABLE : BLOCK_MODE_LOOSE) != 0 ||
                (rundir->is_durable && fsync(file) != 0)) {
         fail_disk(rundir, "the output", file_error(errno));
@@ -313,39 +288,12 @@ static void check_output(struct rundir *rundir)
     if (file >= 0) close(file);
 }
 
-/* mrtask's own last line, with nothing in it that a terminal might obey. */
-static void read_words(const struct rundir *rundir, char words[WORDS_SIZE])
+void rundir_lose(struct rundir *rundir, int64_t status, int signal)
 {
-    char path[FILE_PATH_MAX];
-    words[0] = '\0';
-    int file =
-        file_path(path, "%s/stderr", rundir->directory) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (file < 0) return;
-    ssize_t count = read(file, words, WORDS_SIZE - 1);
-    close(file);
-    words[count > 0 ? count : 0] = '\0';
-    words[strcspn(words, "\n")] = '\0';
-    for (char *at = words; *at != '\0'; at++)
-        if ((uint8_t)*at < 0x20 || *at == 0x7f) *at = '?';
-}
-
-void rundir_collect(struct rundir *rundir, int64_t status, int signal)
-{
-    char words[WORDS_SIZE];
-    if (status == 0 && signal == 0 && read_result(rundir)) {
-        if (rundir->result.outcome == OUTCOME_DONE) check_output(rundir);
-        uint32_t number = rundir->result.status;
-        bool is_missing = rundir->result.outcome == OUTCOME_INPUT_MISSING && number > 0 &&
-                          number <= rundir->inputs_count;
-        if (is_missing) rundir->missing = rundir->inputs[number - 1].digest;
-        return;
-    }
     rundir_kill_strays(rundir->directory);
     rundir_kill_strays(rundir->commands);
-    read_words(rundir, words);
-    if (signal != 0)
-        fail(rundir, OUTCOME_NOT_STARTED, "mrtask died of signal %d %s", signal, words);
-    else fail(rundir, OUTCOME_NOT_STARTED, "mrtask ended with %" PRId64 " %s", status, words);
+    if (signal != 0) fail(rundir, OUTCOME_NOT_STARTED, "mrtask died of signal %d", signal);
+    else fail(rundir, OUTCOME_NOT_STARTED, "mrtask ended with %" PRId64, status);
 }
 
 void rundir_remove(const struct rundir *rundir)

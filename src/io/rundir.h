@@ -44,25 +44,26 @@ struct rundir {
     struct rundir_file *files;
     size_t files_count;
     bool is_durable;
-    uint64_t small_max; /* an output of at most so many bytes is read, and stays no file */
 
     /* Answers. */
-    int talk; /* of rundir_prepare: mrtask's stderr, a descriptor to be closed; -1 */
+    struct slice packed;  /* of rundir_prepare: the spec; none: it is a file */
+    struct slice carried; /* the input that is no file */
     enum task_outcome
         outcome; /* 0: all is well, else why not, with text and, for INPUT_MISSING, missing */
     struct digest missing;
     char text[RUNDIR_TEXT_SIZE];
-    struct msg_task_result result; /* of rundir_collect, outcome 0; borrows from arena */
+    struct msg_task_result result; /* as mrtask told it, outcome 0; borrows from arena */
     char output[FILE_PATH_MAX];    /* of a result that says DONE: a file of the size it says */
     bool is_small;                 /* it is these bytes instead */
     struct slice small;
 };
 
-/* Makes the directory, the commands' with the job's files in it, and spec. */
+/* Makes the directory, the commands' with the job's files in it, and the spec. */
 void rundir_prepare(struct rundir *rundir);
-/* After mrtask's end: reads result. Without a sound one: kills what may be left of the attempt, and
- * tells from status, signal and mrtask's last words what happened. */
-void rundir_collect(struct rundir *rundir, int64_t status, int signal);
+/* After a result that says DONE, and is not small: looks at the output. */
+void rundir_collect(struct rundir *rundir);
+/* Without a result: kills what may be left of the attempt, and says how mrtask ended. */
+void rundir_lose(struct rundir *rundir, int64_t status, int signal);
 /* SIGKILL to every process that works in this directory or was given it as TMPDIR; waits until they
  * are gone, at most a second. */
 void rundir_kill_strays(const char *directory);

@@ -8,9 +8,10 @@
  * CLEANING. What is borrowed from an action is copied into a reserve of address space of the
  * worker's own, of which only touched pages count.
  *
- * Told to stop, mrtask gets TERM and 5 s: it grants its command 2 s of them before it kills the
- * group. After that mrtask itself is killed, and whatever still works in the attempt's directory.
- */
+ * What runs it is a helper (helper.c): an mrtask that has waited for it, and waits for the next one
+ * afterwards. Told to stop, mrtask gets TERM and 5 s: it grants its command 2 s of them before it
+ * kills the group. After that mrtask itself is killed, and whatever still works in the attempt's
+ * directory. */
 #include "io/workers.h"
 
 #include "io/blocks.h"
@@ -18,11 +19,13 @@
 #include "io/confinement.h"
 #include "io/fetch.h"
 #include "io/fetched.h"
+#include "io/helper.h"
 #include "io/loop.h"
 #include "io/prefetch.h"
 #include "io/rundir.h"
 #include "mapreduce/process.h"
 #include "io/verify.h"
+#include "wire/seal.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -30,13 +33,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 enum {
     WORKER_ARENA_SIZE =
-        64 << 20,              /* 100,000 inputs with their holders and paths; reserved, not used */
-    WORKER_FETCHES_MAX = 16,   /* of one attempt at once: twice what really runs in parallel */
-    WORKER_PATIENCE_MS = 5000, /* after TERM */
+        64 << 20,            /* 100,000 inputs with their holders and paths; reserved, not used */
+    WORKER_FETCHES_MAX = 16, /* of one attempt at once: twice what really runs in parallel */
     WORKERS_INHERITED_MAX = 64,
     WORKERS_KNOWN_MAX = 2048, /* twice as many as there may be slots: the ending ones, too */
 };
@@ -69,6 +70,8 @@ struct worker_input {
 
 struct worker {
     struct chore chore;
+    struct helper_user user;
+    struct helper *helper; /* RUNNING: who does it */
     struct workers *workers;
     struct worker *next;
     uint64_t token;
@@ -84,9 +87,7 @@ struct worker {
     const struct msg_job_file *files;
     size_t files_count;
     struct rundir rundir;
-    uv_process_t process;
-    uv_timer_t patience;
-    unsigned handles_count;
+    uint16_t small_max;
     int64_t exit_status;
     int exit_signal;
     struct block_place place;
@@ -98,9 +99,8 @@ struct workers {
     uint64_t directories;                   /* names given in scratch */
     pid_t inherited[WORKERS_INHERITED_MAX]; /* children of who became us by exec: not ours to end */
     size_t inherited_count;
+    struct helpers *helpers;
     struct briefs *briefs;
-    char mrtask[FILE_PATH_MAX];
-    char path[FILE_PATH_MAX]; /* "PATH=..." */
 };
 
 static void start_chore(struct worker *worker, void (*run)(struct chore *),
@@ -206,35 +206,60 @@ static void place_output(struct worker *worker)
     blocks_place(worker->workers->loop->blocks, place);
 }
 
+static void done_nothing(struct chore *chore) { finish((struct worker *)chore); }
+
 static void run_collect(struct chore *chore)
 {
     struct worker *worker = (struct worker *)chore;
-    rundir_collect(&worker->rundir, worker->exit_status, worker->exit_signal);
+    rundir_collect(&worker->rundir);
 }
 
 static void done_collect(struct chore *chore)
 {
     struct worker *worker = (struct worker *)chore;
-    const struct rundir *rundir = &worker->rundir;
-    bool is_done = rundir->outcome == 0 && rundir->result.outcome == OUTCOME_DONE;
-    if (is_done && !rundir->is_small) place_output(worker);
+    if (worker->rundir.outcome == 0) place_output(worker);
     else finish(worker);
 }
 
 /* ---- the process ---- */
 
-static void on_handle_closed(uv_handle_t *handle)
+/* Its bytes are those that its digest names. */
+static bool keep_small(struct worker *worker, const struct msg_task_ended *ended)
 {
-    struct worker *worker = handle->data;
-    if (--worker->handles_count > 0) return;
-    move_to(worker, WORKER_COLLECTING);
-    start_chore(worker, run_collect, done_collect);
+    struct rundir *rundir = &worker->rundir;
+    struct digest digest;
+    crypto_sodium.digest(ended->output, &digest);
+    rundir->is_small = true;
+    rundir->small = ended->output;
+    return rundir->result.output.size == ended->output.count &&
+           digest_equal(&digest, &rundir->result.output.digest);
 }
 
-static void close_handles(struct worker *worker)
+/* What mrtask says of its end, once. */
+static bool on_told(struct helper_user *user, const struct wire_message *message, bool has_more)
 {
-    uv_close((uv_handle_t *)&worker->process, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->patience, on_handle_closed);
+    struct worker *worker = user->context;
+    struct rundir *rundir = &worker->rundir;
+    const struct msg_task_ended *said = message->fields;
+    struct msg_task_ended ended;
+    (void)has_more;
+    if (message->type != MSG_task_ended || said->token != worker->token) return false;
+    if (said->result.outcome < OUTCOME_DONE || said->result.outcome > OUTCOME_UNREADABLE)
+        return false;
+    if (!wire_copy(&wire_task_ended, &ended, said, &worker->arena)) return false;
+    rundir->result = ended.result;
+    if (ended.is_small && !keep_small(worker, &ended)) return false;
+    uint32_t number = ended.result.status;
+    if (ended.result.outcome == OUTCOME_INPUT_MISSING && number > 0 &&
+        number <= rundir->inputs_count)
+        rundir->missing = rundir->inputs[number - 1].digest;
+    helper_put(worker->helper);
+    worker->helper = NULL;
+    move_to(worker, WORKER_COLLECTING);
+    bool has_file = ended.result.outcome == OUTCOME_DONE && !ended.is_small;
+    if (has_file) start_chore(worker, run_collect, done_collect);
+    else finish(worker);
+    return true;
 }
 
 /* An mrtask that was killed could end nothing: what it had started has fallen to us. */
@@ -243,46 +268,38 @@ static void end_orphans(const struct workers *workers)
     pid_t known[WORKERS_KNOWN_MAX];
     size_t count = workers->inherited_count;
     memcpy(known, workers->inherited, count * sizeof *known);
-    if (briefs_process(workers->briefs) != 0) known[count++] = briefs_process(workers->briefs);
-    for (const struct worker *at = workers->first; at != NULL; at = at->next)
-        if (at->state == WORKER_RUNNING && count < WORKERS_KNOWN_MAX)
-            known[count++] = at->process.pid;
+    count += helpers_processes(workers->helpers, known + count, WORKERS_KNOWN_MAX - count);
     if (count < WORKERS_KNOWN_MAX) process_end_strangers(known, count);
 }
 
-static void on_ended(uv_process_t *process, int64_t status, int signal)
+static void run_lose(struct chore *chore)
 {
-    struct worker *worker = process->data;
+    struct worker *worker = (struct worker *)chore;
+    rundir_lose(&worker->rundir, worker->exit_status, worker->exit_signal);
+}
+
+static void on_ended(struct helper_user *user, int64_t status, int signal)
+{
+    struct worker *worker = user->context;
+    worker->helper = NULL;
     if (signal != 0) end_orphans(worker->workers);
     worker->exit_status = status;
     worker->exit_signal = signal;
-    close_handles(worker);
+    move_to(worker, WORKER_COLLECTING);
+    start_chore(worker, run_lose, done_nothing);
 }
 
-static void on_patience(uv_timer_t *timer)
+static bool assign(struct worker *worker)
 {
-    struct worker *worker = timer->data;
-    (void)uv_process_kill(&worker->process, SIGKILL);
-}
-
-static int spawn(struct worker *worker)
-{
-    struct workers *workers = worker->workers;
-    struct confinement_call call;
-    confinement_arguments(workers->loop->confinement, workers->mrtask, worker->rundir.user,
-                          worker->commands, worker->directory, &call);
-    char *environment[] = {workers->path, NULL};
-    uv_stdio_container_t streams[3] = {{.flags = UV_IGNORE},
-                                       {.flags = UV_IGNORE},
-                                       {.flags = UV_INHERIT_FD, .data.fd = worker->rundir.talk}};
-    uv_process_options_t options = {.exit_cb = on_ended,
-                                    .file = workers->mrtask,
-                                    .args = call.arguments,
-                                    .env = environment,
-                                    .flags = UV_PROCESS_DETACHED,
-                                    .stdio_count = 3,
-                                    .stdio = streams};
-    return uv_spawn(&workers->loop->uv, &worker->process, &options);
+    const struct rundir *rundir = &worker->rundir;
+    struct msg_task_assign assign = {.token = worker->token,
+                                     .directory = slice_string(worker->directory),
+                                     .commands = slice_string(worker->commands),
+                                     .user = rundir->user,
+                                     .small_max = worker->small_max,
+                                     .spec = rundir->packed,
+                                     .carried = rundir->carried};
+    return helper_send(worker->helper, &wire_task_assign, &assign);
 }
 
 static void feed_started(struct worker *worker)
@@ -293,28 +310,24 @@ static void feed_started(struct worker *worker)
     for (size_t i = 0; i < worker->rundir.inputs_count; i++)
         event.task_started.input_size += worker->rundir.inputs[i].size;
     trace_line(&worker->workers->loop->trace, TRACE_DEBUG, "event=task_started task=%s pid=%d",
-               worker->label, worker->process.pid);
+               worker->label, helper_process(worker->helper));
     loop_feed(worker->workers->loop, &event);
 }
 
 static void start_process(struct worker *worker)
 {
-    worker->process = (uv_process_t){.data = worker};
-    worker->patience.data = worker;
-    if (uv_timer_init(&worker->workers->loop->uv, &worker->patience) != 0) abort();
-    worker->handles_count = 2;
-    move_to(worker, WORKER_RUNNING);
-    int status = spawn(worker);
-    close(worker->rundir.talk);
-    worker->rundir.talk = -1;
-    if (status == 0) {
-        feed_started(worker);
+    const char *why;
+    worker->user = (struct helper_user){on_told, on_ended, worker};
+    worker->helper = helpers_take(worker->workers->helpers, &worker->user, &why);
+    if (worker->helper == NULL) {
+        worker->rundir.outcome = OUTCOME_NOT_STARTED;
+        snprintf(worker->rundir.text, sizeof worker->rundir.text, "%s", why);
+        finish(worker);
         return;
     }
-    worker->rundir.outcome = OUTCOME_NOT_STARTED;
-    snprintf(worker->rundir.text, sizeof worker->rundir.text, "mrtask can't be started: %s",
-             uv_strerror(status));
-    close_handles(worker);
+    move_to(worker, WORKER_RUNNING);
+    if (assign(worker)) feed_started(worker);
+    else helper_stop(worker->helper); /* and on_ended follows */
 }
 
 static void run_prepare(struct chore *chore)
@@ -330,16 +343,12 @@ static void done_prepare(struct chore *chore)
         start_process(worker);
         return;
     }
-    if (worker->rundir.talk >= 0) close(worker->rundir.talk);
-    worker->rundir.talk = -1;
     finish(worker);
 }
 
 /* ---- inputs ---- */
 
 static void run_nothing(struct chore *chore) { (void)chore; }
-
-static void done_nothing(struct chore *chore) { finish((struct worker *)chore); }
 
 /* While FETCHING: no more of it. The end is told by way of a worker thread, since this may be
  * within a step. */
@@ -554,12 +563,11 @@ static bool copy_action(struct worker *worker, const struct action *action)
     worker->token = action->task_run.token;
     worker->label = keep_path(worker, action->task_run.label);
     worker->rundir.is_durable = action->task_run.is_durable;
-    worker->rundir.small_max = action->task_run.small_max;
+    worker->small_max = (uint16_t)action->task_run.small_max;
     worker->rundir.directory = worker->directory;
     worker->rundir.commands = worker->commands;
     worker->rundir.user = confinement_next_user(worker->workers->loop->confinement);
     worker->rundir.arena = &worker->arena;
-    worker->rundir.talk = -1;
     worker->rundir.shared_file = action->task_run.shared_file;
     size_t count = action->task_run.inputs_count + action->task_run.files_count;
     worker->inputs = arena_take(&worker->arena, count * sizeof *worker->inputs);
@@ -624,9 +632,7 @@ void workers_kill(struct workers *workers, uint64_t token)
     worker->is_killed = true;
     if (worker->state == WORKER_FETCHING)
         stop_fetching(worker, OUTCOME_KILLED, "stopped before it began");
-    if (worker->state != WORKER_RUNNING || uv_is_closing((uv_handle_t *)&worker->process)) return;
-    (void)uv_process_kill(&worker->process, SIGTERM);
-    (void)uv_timer_start(&worker->patience, on_patience, WORKER_PATIENCE_MS, 0);
+    if (worker->state == WORKER_RUNNING) helper_stop(worker->helper);
 }
 
 const char *workers_directory(const struct workers *workers, uint64_t token)
@@ -639,31 +645,15 @@ const char *workers_directory(const struct workers *workers, uint64_t token)
 
 /* ---- all of them ---- */
 
-/* mrtask is where mrnode is; else it is looked for on the PATH. */
-static void find_mrtask(struct workers *workers)
-{
-    char own[FILE_PATH_MAX];
-    const char *path = getenv("PATH");
-    ssize_t count = readlink("/proc/self/exe", own, sizeof own - 1);
-    own[count > 0 ? count : 0] = '\0';
-    char *slash = strrchr(own, '/');
-    if (slash != NULL) *slash = '\0';
-    if (!file_path(workers->mrtask, "%s/mrtask", own) || access(workers->mrtask, X_OK) != 0)
-        memcpy(workers->mrtask, "mrtask", sizeof "mrtask");
-    if (path == NULL || !file_path(workers->path, "PATH=%s", path))
-        memcpy(workers->path, "PATH=/usr/local/bin:/usr/bin:/bin",
-               sizeof "PATH=/usr/local/bin:/usr/bin:/bin");
-}
-
 enum error workers_open(struct loop *loop, struct workers **out)
 {
     struct workers *workers = calloc(1, sizeof *workers);
     if (workers == NULL) return ERROR_MEMORY;
     workers->loop = loop;
-    find_mrtask(workers);
     workers->inherited_count = process_children(workers->inherited, WORKERS_INHERITED_MAX);
     *out = workers;
-    return briefs_open(loop, workers->mrtask, workers->path, &workers->briefs);
+    enum error error = helpers_open(loop, &workers->helpers);
+    return error == ERROR_NONE ? briefs_open(loop, workers->helpers, &workers->briefs) : error;
 }
 
 void workers_close(struct workers *workers)
@@ -673,9 +663,8 @@ void workers_close(struct workers *workers)
         worker->is_killed = true;
         if (worker->state == WORKER_FETCHING)
             stop_fetching(worker, OUTCOME_KILLED, "this node stops");
-        else if (worker->state == WORKER_RUNNING && !uv_is_closing((uv_handle_t *)&worker->process))
-            (void)uv_process_kill(&worker->process, SIGKILL);
     }
+    if (workers->helpers != NULL) helpers_close(workers->helpers);
 }
 
 void workers_free(struct workers *workers)
@@ -683,5 +672,6 @@ void workers_free(struct workers *workers)
     if (workers == NULL) return;
     assert(workers->first == NULL);
     briefs_free(workers->briefs);
+    helpers_free(workers->helpers);
     free(workers);
 }

@@ -12,6 +12,10 @@
 #include "mapreduce/shuffle.h"
 #include "wire/wire.h"
 
+enum {
+    ATTEMPT_SMALL_MAX = 16384
+}; /* as task_ended */
+
 /* How it ended, when it was the user's command that ended it. */
 struct verdict {
     uint8_t outcome; /* enum task_outcome */
@@ -27,18 +31,22 @@ struct attempt {
     struct live live;
     struct output output;
     struct place place;
-    struct verdict verdict;           /* means something when ERROR_INVALID is returned */
-    const struct msg_task_spec *spec; /* borrowed */
-    struct shuffle shuffle;           /* what the spec says of it */
+    struct verdict verdict;               /* means something when ERROR_INVALID is returned */
+    const struct msg_task_spec *spec;     /* borrowed */
+    struct shuffle shuffle;               /* what the spec says of it */
     const struct msg_task_part *parts;    /* of each input of a reduce; NULL: nothing is known */
     const struct msg_shared_file *shared; /* what its input must still be; NULL: it is ours alone */
     char shared_path[4097];               /* where that really is */
-    struct confine *confine;          /* borrowed; begun while commands may run */
+    struct confine *confine;              /* borrowed; begun while commands may run */
     struct guard guard;
     char top[4100];       /* DIR, absolute */
     char directory[4200]; /* of the command: DIR/work or another, absolute */
     char **environment;   /* "K=V", NULL at the end */
     uint64_t input_size;  /* bytes read */
+    size_t small_max;     /* an output of at most so many bytes becomes no file, but small */
+    bool is_small;
+    size_t small_size;
+    uint8_t small[ATTEMPT_SMALL_MAX];
 };
 
 /* Runs a map (a reduce): input to output, completely. ERROR_INVALID: the command failed, see

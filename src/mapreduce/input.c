@@ -53,6 +53,13 @@ static enum error open_item(struct input *input)
     const struct msg_task_input *item = &input->items[input->next];
     char path[4097];
     path_of(item, path);
+    input->is_carried = item->path.count == 0 && input->scratch->shared < 0;
+    if (input->is_carried) {
+        assert(item->size == input->scratch->carried.count);
+        input->left = item->size;
+        input->next++;
+        return ERROR_NONE;
+    }
     input->fd = input_descriptor(input->scratch, path);
     if (input->fd < 0) return note(input, item);
     (void)posix_fadvise(input->fd, (off_t)item->offset, (off_t)item->size, POSIX_FADV_SEQUENTIAL);
@@ -62,6 +69,13 @@ static enum error open_item(struct input *input)
     return ERROR_NONE;
 }
 
+static void count_read(struct input *input, uint64_t size)
+{
+    input->left -= size;
+    input->size += size;
+    input->given = size;
+}
+
 enum error input_next(void *context, struct slice *bytes)
 {
     struct input *input = context;
@@ -69,14 +83,19 @@ enum error input_next(void *context, struct slice *bytes)
     if (live != NULL) live->read_size += input->given;
     input->given = 0;
     *bytes = (struct slice){0};
-    if (input->buffer == NULL) input->buffer = memory_take(input->scratch->memory, FLOW_SIZE);
-    if (input->buffer == NULL) return ERROR_MEMORY;
     while (input->left == 0) {
         close_item(input);
         if (input->next == input->count) return ERROR_NONE;
         enum error error = open_item(input);
         if (error != ERROR_NONE) return error;
     }
+    if (input->is_carried) {
+        *bytes = input->scratch->carried;
+        count_read(input, bytes->count);
+        return ERROR_NONE;
+    }
+    if (input->buffer == NULL) input->buffer = memory_take(input->scratch->memory, FLOW_SIZE);
+    if (input->buffer == NULL) return ERROR_MEMORY;
     size_t wanted = input->left < FLOW_SIZE ? (size_t)input->left : FLOW_SIZE;
     ssize_t done;
     do done = pread(input->fd, input->buffer, wanted, (off_t)input->offset);
@@ -84,9 +103,7 @@ enum error input_next(void *context, struct slice *bytes)
     if (done == 0) errno = ENODATA; /* shorter than the spec says */
     if (done <= 0) return note(input, &input->items[input->next - 1]);
     input->offset += (uint64_t)done;
-    input->left -= (uint64_t)done;
-    input->size += (uint64_t)done;
-    input->given = (uint64_t)done;
+    count_read(input, (uint64_t)done);
     *bytes = slice_of(input->buffer, (size_t)done);
     return ERROR_NONE;
 }

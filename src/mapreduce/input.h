@@ -5,12 +5,15 @@
 #include "mapreduce/scratch.h"
 #include "wire/wire.h"
 
+#include <stdbool.h>
+
 struct input {
     struct scratch *scratch;
     const struct msg_task_input *items;
     size_t count;
-    size_t next;   /* the item to open next */
-    int fd;        /* of the item being read, -1 = none */
+    size_t next;     /* the item to open next */
+    int fd;          /* of the item being read, -1 = none */
+    bool is_carried; /* it came with the assignment: no file */
     uint64_t offset;
     uint64_t left;
     uint64_t size; /* bytes read so far, of all */

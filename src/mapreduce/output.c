@@ -6,6 +6,7 @@
 #include "mapreduce/task.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum {
     INDEX_HEAD = 8, /* "MRP2" and the number of partitions */
@@ -152,6 +153,17 @@ enum error output_end(struct output *output, struct digest *digest)
     }
     seal_hasher_final(&output->hasher, digest);
     return error;
+}
+
+bool output_end_small(struct output *output, size_t max, uint8_t *bytes, struct digest *digest)
+{
+    const struct scratch_file *file = &output->file;
+    if (output->partitions > 0 || file->fd >= 0 || file->size > max) return false;
+    assert(file->size == file->buffered);
+    if (file->size > 0) memcpy(bytes, file->buffer, file->size);
+    seal_hasher_update(&output->hasher, slice_of(bytes, file->size));
+    seal_hasher_final(&output->hasher, digest);
+    return true;
 }
 
 uint64_t output_records(const struct output *output)

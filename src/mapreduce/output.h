@@ -6,6 +6,8 @@
 #include "base/id.h"
 #include "mapreduce/scratch.h"
 
+#include <stdbool.h>
+
 struct output {
     struct scratch_file file;
     struct seal_hasher hasher; /* of all, or of the records of the segment being written */
@@ -37,6 +39,9 @@ enum error output_take(void *output, struct slice bytes) MUST_USE;
 enum error output_end_segment(struct output *output) MUST_USE;
 /* All segments are there: completes the file. digest: its name. Errors: those of scratch_write. */
 enum error output_end(struct output *output, struct digest *digest) MUST_USE;
+/* Instead of output_end: an output of at most max bytes that never became a file, into bytes; its
+ * size is file.size. False: it has to be a file. */
+bool output_end_small(struct output *output, size_t max, uint8_t *bytes, struct digest *digest);
 
 /* Lines taken, a last one without a newline included. */
 uint64_t output_records(const struct output *output);

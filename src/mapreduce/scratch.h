@@ -19,6 +19,7 @@ struct scratch {
     struct squeeze squeeze;
     int directory; /* descriptor */
     int shared; /* of the input that all nodes share (shared.h); -1 = inputs have paths of ours */
+    struct slice carried; /* the bytes of the input whose path is empty */
 };
 
 /* Opens the directory. Borrows memory and watch. ERROR_IO with a note. */

@@ -1,8 +1,15 @@
-/* Reads as much as there is, answers all of it with one write: a daemon that hands over many tasks
- * at once gets many results at once. */
+/* Of brief tasks it reads as many as there are, and answers all of them with one write: a daemon
+ * that hands over many at once gets many results at once.
+ *
+ * An attempt leaves nothing in here for the next one: its processes are gone before its result is
+ * told, its memory is given back, its descriptors are closed. User code never runs in this process,
+ * so what is left is what we forgot, and the daemon takes a fresh mrtask after some hundred.
+ * SIGTERM is about the attempt at hand; should it come late, it ends a process that only waits. */
 #include "mapreduce/serving.h"
 
 #include "mapreduce/builtin.h"
+#include "mapreduce/confine.h"
+#include "mapreduce/task.h"
 #include "mapreduce/watch.h"
 #include "wire/kinds.h"
 #include "wire/seal.h"
@@ -10,6 +17,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +26,15 @@
 #include <unistd.h>
 
 enum {
-    BUFFER_SIZE = 256 << 10,
-    OUTPUT_MAX = 16384, /* as task_brief_result */
+    BUFFER_SIZE = 256 << 10, /* more than SERVING_FRAME_MAX */
+    OUTPUT_MAX = 16384,      /* as task_brief_result and task_ended */
+    BRIEF_MAX = 24 << 10,    /* a task_brief_result, and its size before it */
     ARENA_SIZE = 64 << 10,
 };
 
 struct serving {
+    struct confine *confine;
+    bool is_over; /* told to end */
     uint8_t input[BUFFER_SIZE], output[BUFFER_SIZE];
     size_t input_size, output_size;
     _Alignas(16) uint8_t arena[ARENA_SIZE];
@@ -60,18 +71,20 @@ static uint64_t count_lines(struct slice bytes)
     return count;
 }
 
-static void put(struct serving *serving, const struct msg_task_brief_result *result)
+static void put(struct serving *serving, const struct wire_schema *schema, const void *result)
 {
     uint8_t *at = serving->output + serving->output_size;
     struct writer writer = writer_of(at + 4, BUFFER_SIZE - serving->output_size - 4);
-    bool fits = wire_pack(&wire_task_brief_result, result, &writer);
+    bool fits = wire_pack(schema, result, &writer);
     assert(fits); /* room was made before */
     (void)fits;
     for (unsigned i = 0; i < 4; i++) at[i] = (uint8_t)(writer.written >> (8 * i));
     serving->output_size += 4 + writer.written;
 }
 
-static void serve(struct serving *serving, const struct msg_task_brief *ask)
+/* ---- brief tasks ---- */
+
+static void serve_brief(struct serving *serving, const struct msg_task_brief *ask)
 {
     struct memory memory;
     struct watch watch = {.signals = -1, .deadline = INSTANT_NEVER};
@@ -96,7 +109,7 @@ static void serve(struct serving *serving, const struct msg_task_brief *ask)
     } else {
         result.text = slice_string(why);
     }
-    put(serving, &result);
+    put(serving, &wire_task_brief_result, &result);
 }
 
 static bool write_all(struct serving *serving)
@@ -111,24 +124,90 @@ static bool write_all(struct serving *serving)
     return true;
 }
 
-/* All whole messages in the buffer. False: what came is none of ours. */
+/* ---- attempts ---- */
+
+/* The attempt whose result is told. */
+struct assigned {
+    struct serving *serving;
+    uint64_t token;
+};
+
+static int tell(void *context, const struct msg_task_result *result, bool is_small,
+                struct slice output)
+{
+    const struct assigned *assigned = context;
+    struct msg_task_ended ended = {.token = assigned->token,
+                                   .result = *result,
+                                   .is_small = is_small,
+                                   .output = is_small ? output : slice_of(NULL, 0)};
+    put(assigned->serving, &wire_task_ended, &ended);
+    return write_all(assigned->serving) ? 0 : 1;
+}
+
+static bool text_of(struct slice bytes, char text[4097])
+{
+    if (bytes.count == 0 || bytes.count > 4096 || memchr(bytes.at, '\0', bytes.count) != NULL)
+        return false;
+    memcpy(text, bytes.at, bytes.count);
+    text[bytes.count] = '\0';
+    return true;
+}
+
+/* What the attempt blocked and took is as it was: a SIGTERM that came too late for it ends us. */
+static void wait_again(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    (void)sigprocmask(SIG_UNBLOCK, &all, NULL);
+    (void)malloc_trim(0); /* nothing is kept of what a large one took */
+}
+
+static bool serve_attempt(struct serving *serving, const struct msg_task_assign *ask)
+{
+    char directory[4097], commands[4097];
+    struct assigned assigned = {serving, ask->token};
+    struct task_order order = {.directory = directory,
+                               .commands = commands,
+                               .confine = serving->confine,
+                               .spec = ask->spec,
+                               .carried = ask->carried,
+                               .small_max = ask->small_max,
+                               .tell = tell,
+                               .context = &assigned};
+    if (!text_of(ask->directory, directory) || !text_of(ask->commands, commands)) return false;
+    if (ask->small_max > OUTPUT_MAX || !write_all(serving)) return false;
+    serving->confine->user = ask->user;
+    bool is_good = task_run(&order, &serving->is_over) == 0;
+    if (!serving->is_over) wait_again();
+    return is_good;
+}
+
+/* ---- all of them ---- */
+
+/* False: what came is none of ours, or nobody hears the answer. */
+static bool serve_one(struct serving *serving, struct slice bytes)
+{
+    struct arena arena;
+    struct wire_message message;
+    arena_init(&arena, serving->arena, ARENA_SIZE);
+    if (wire_unpack(&bytes, &message, &arena) != NULL || bytes.count > 0) return false;
+    if (message.type == MSG_task_assign) return serve_attempt(serving, message.fields);
+    if (message.type != MSG_task_brief) return false;
+    if (BUFFER_SIZE - serving->output_size < BRIEF_MAX && !write_all(serving)) return false;
+    serve_brief(serving, message.fields);
+    return true;
+}
+
+/* All whole messages in the buffer. */
 static bool serve_all(struct serving *serving)
 {
     size_t at = 0;
-    while (serving->input_size - at >= 4) {
+    while (serving->input_size - at >= 4 && !serving->is_over) {
         const uint8_t *head = serving->input + at;
         size_t size = head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16;
-        struct arena arena;
-        struct wire_message message;
         if (head[3] != 0 || size > SERVING_FRAME_MAX) return false;
         if (serving->input_size - at - 4 < size) break;
-        struct slice bytes = slice_of(head + 4, size);
-        arena_init(&arena, serving->arena, ARENA_SIZE);
-        if (wire_unpack(&bytes, &message, &arena) != NULL || bytes.count > 0) return false;
-        if (message.type != MSG_task_brief) return false;
-        if (BUFFER_SIZE - serving->output_size < SERVING_FRAME_MAX && !write_all(serving))
-            return false;
-        serve(serving, message.fields);
+        if (!serve_one(serving, slice_of(head + 4, size))) return false;
         at += 4 + size;
     }
     memmove(serving->input, serving->input + at, serving->input_size - at);
@@ -136,16 +215,18 @@ static bool serve_all(struct serving *serving)
     return write_all(serving);
 }
 
-int serving_run(void)
+int serving_run(struct confine *confine)
 {
     /* With the daemon the other end of the socket closes: that ends us, too. */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)signal(SIGPIPE, SIG_IGN);
     struct serving *serving = malloc(sizeof *serving);
     if (serving == NULL) return 1;
+    serving->confine = confine;
+    serving->is_over = false;
     serving->input_size = serving->output_size = 0;
     int code = 0;
-    for (;;) {
+    while (!serving->is_over) {
         ssize_t count = read(STDIN_FILENO, serving->input + serving->input_size,
                              BUFFER_SIZE - serving->input_size);
         if (count < 0 && errno == EINTR) continue;

@@ -1,14 +1,19 @@
-/* One mrtask for many brief tasks: built-ins over a few bytes, which need neither a directory nor a
- * process of their own, since nothing of a user's runs in them. */
+/* An mrtask that waits for what to do, on descriptor 0, and does one thing after the other:
+ * attempts (task_assign -> task_ended), and brief tasks (task_brief -> task_brief_result), which
+ * are built-ins over a few bytes and need neither a directory nor a process of their own. Each
+ * message is preceded by its size in four bytes, little endian. */
 #ifndef MAPREDUCE_SERVING_H
 #define MAPREDUCE_SERVING_H
 
+struct confine;
+
 enum {
-    SERVING_FRAME_MAX = 24 << 10, /* a task_brief or its result, and its size before it */
+    SERVING_FRAME_MAX = 192 << 10, /* each of these, and its size before it */
 };
 
-/* Answers task_briefs that come on descriptor 0 there, in order, until that is closed. The exit
- * code of mrtask: 0, or 1 when what comes makes no sense. */
-int serving_run(void);
+/* Serves until descriptor 0 is closed there, or SIGTERM ends an attempt. confine: what is wanted of
+ * each attempt, but for its user. The exit code of mrtask: 0, or 1 when what comes makes no sense.
+ */
+int serving_run(struct confine *confine);
 
 #endif

@@ -44,9 +44,12 @@ struct spec_bytes {
     size_t decoded_size;
 };
 
-static int complain(const char *directory, const char *what)
+/* It can't even begin. */
+static int complain(const struct task_order *order, const char *what)
 {
-    fprintf(stderr, "mrtask: %s: %s\n", directory, what);
+    struct msg_task_result result = {.outcome = OUTCOME_NOT_STARTED, .text = slice_string(what)};
+    if (order->tell != NULL) return order->tell(order->context, &result, false, slice_of(NULL, 0));
+    fprintf(stderr, "mrtask: %s: %s\n", order->directory, what);
     return 1;
 }
 
@@ -88,12 +91,12 @@ static const char *read_more(struct attempt *attempt, struct slice *input, struc
     return NULL;
 }
 
-static const char *read_spec(struct attempt *attempt, struct spec_bytes *book)
+static const char *read_spec(struct attempt *attempt, struct slice input, struct spec_bytes *book)
 {
-    const char *why = read_bytes(attempt, book);
+    const char *why = input.count == 0 ? read_bytes(attempt, book) : NULL;
     if (why != NULL) return why;
-    struct slice input = slice_of(book->bytes, book->bytes_size - 1);
-    book->decoded_size = SPEC_EXPANSION * book->bytes_size + 65536;
+    if (input.count == 0) input = slice_of(book->bytes, book->bytes_size - 1);
+    book->decoded_size = SPEC_EXPANSION * input.count + 65536;
     book->decoded = memory_take(&attempt->memory, book->decoded_size);
     if (book->decoded == NULL) return "out of memory";
     struct arena arena;
@@ -195,10 +198,10 @@ static enum error confine_commands(struct attempt *attempt)
     return trouble_note(&attempt->scratch.trouble, "apply", what);
 }
 
-static enum error make_world(struct attempt *attempt, const char *directory, const char *work)
+static enum error make_world(struct attempt *attempt, const struct task_order *order)
 {
-    enum error error = find_directories(attempt, directory, work);
-    if (error == ERROR_NONE) error = take_room(attempt);
+    enum error error = find_directories(attempt, order->directory, order->commands);
+    if (error == ERROR_NONE && order->tell == NULL) error = take_room(attempt);
     if (error == ERROR_NONE) error = make_environment(attempt);
     if (error == ERROR_NONE && attempt->shared != NULL) error = shared_open(attempt);
     return error == ERROR_NONE ? confine_commands(attempt) : error;
@@ -289,21 +292,24 @@ static const char *put_result(struct attempt *attempt, const struct msg_task_res
     return why;
 }
 
-static int write_result(struct attempt *attempt, const char *directory,
-                        struct msg_task_result *result)
+static int tell_result(struct attempt *attempt, const struct task_order *order,
+                       struct msg_task_result *result)
 {
     static const struct slice nothing = {0};
     uint8_t log[REPORT_LOG_MAX];
     struct msg_counter counters[REPORT_COUNTERS_MAX];
     result->log = report_log(&attempt->report, log);
     result->counters = report_counters(&attempt->report, counters);
+    if (order->tell != NULL)
+        return order->tell(order->context, result, attempt->is_small,
+                           slice_of(attempt->small, attempt->small_size));
     const char *why = put_result(attempt, result);
     if (why != NULL) {
         result->log = nothing;
         result->counters.count = 0;
         why = put_result(attempt, result);
     }
-    return why == NULL ? 0 : complain(directory, why);
+    return why == NULL ? 0 : complain(order, why);
 }
 
 /* ---- the story ---- */
@@ -317,12 +323,22 @@ static enum error too_big(struct attempt *attempt)
     return ERROR_INVALID;
 }
 
-static enum error work(struct attempt *attempt, const char *directory, const char *commands,
+static enum error end_output(struct attempt *attempt, struct msg_task_result *result)
+{
+    struct output *output = &attempt->output;
+    attempt->is_small =
+        attempt->small_max > 0 &&
+        output_end_small(output, attempt->small_max, attempt->small, &result->output.digest);
+    if (attempt->is_small) attempt->small_size = (size_t)output->file.size;
+    return attempt->is_small ? ERROR_NONE : output_end(output, &result->output.digest);
+}
+
+static enum error work(struct attempt *attempt, const struct task_order *order,
                        struct msg_task_result *result)
 {
     const struct msg_task_spec *spec = attempt->spec;
     watch_limit(&attempt->watch, spec->timeout_ms);
-    enum error error = make_world(attempt, directory, commands);
+    enum error error = make_world(attempt, order);
     if (error == ERROR_NONE) error = watch_check(&attempt->watch);
     if (error != ERROR_NONE) return error;
     uint32_t partitions = spec->kind == TASK_MAP ? spec->partitions : 0;
@@ -333,7 +349,7 @@ static enum error work(struct attempt *attempt, const char *directory, const cha
     if (attempt->shared != NULL && (error == ERROR_NONE || error == ERROR_INVALID) &&
         shared_check(attempt) != ERROR_NONE)
         error = ERROR_NOT_FOUND;
-    if (error == ERROR_NONE) error = output_end(&attempt->output, &result->output.digest);
+    if (error == ERROR_NONE) error = end_output(attempt, result);
     /* What it was itself that filled it will fill it again: that is not the node's fault. */
     if (error == ERROR_FULL && guard_fills_disk(&attempt->guard)) error = too_big(attempt);
     if (error == ERROR_NONE) {
@@ -358,48 +374,56 @@ static void leave_nothing(const struct attempt *attempt)
     (void)rmdir(above); /* its other attempts are there: it stays */
 }
 
-static int run_in(struct attempt *attempt, const char *directory, const char *commands)
+static int run_in(struct attempt *attempt, const struct task_order *order)
 {
     struct spec_bytes book = {0};
-    const char *why = read_spec(attempt, &book);
+    const char *why = read_spec(attempt, order->spec, &book);
     int code;
     if (why != NULL) {
-        fprintf(stderr, "mrtask: %s/spec: %s\n", directory, why);
-        code = 1;
+        char text[256];
+        snprintf(text, sizeof text, "its spec: %s", why);
+        code = complain(order, text);
     } else {
         struct msg_task_result result = {0};
         char text[1024];
         live_init(&attempt->live, attempt->scratch.directory, &attempt->report, watch_now());
         attempt->watch.live = &attempt->live;
-        enum error error = work(attempt, directory, commands, &result);
+        enum error error = work(attempt, order, &result);
         attempt->watch.live = NULL;
         live_deinit(&attempt->live);
         process_end_all(NULL);
         conclude(attempt, error, &result, text);
-        code = write_result(attempt, directory, &result);
+        code = tell_result(attempt, order, &result);
     }
-    if (attempt->watch.is_orphan && commands != NULL) leave_nothing(attempt);
+    if (attempt->watch.is_orphan && order->commands != NULL) leave_nothing(attempt);
     forget_world(attempt);
     memory_put(&attempt->memory, book.bytes, book.bytes_size);
     memory_put(&attempt->memory, book.decoded, book.decoded_size);
     return code;
 }
 
-int task_run(const char *directory, const char *commands, struct confine *confine)
+int task_run(const struct task_order *order, bool *was_told)
 {
+    assert(order->small_max <= ATTEMPT_SMALL_MAX);
     struct attempt *attempt = aligned_alloc(_Alignof(struct attempt), sizeof *attempt);
-    if (attempt == NULL) return complain(directory, "out of memory");
+    if (attempt == NULL) return complain(order, "out of memory");
     memset(attempt, 0, sizeof *attempt);
-    attempt->confine = confine;
+    attempt->confine = order->confine;
+    attempt->small_max = order->small_max;
     memory_init(&attempt->memory, SIZE_MAX);
     report_init(&attempt->report);
     int code = 1;
-    if (watch_start(&attempt->watch) != ERROR_NONE) complain(directory, strerror(errno));
-    else if (scratch_open(&attempt->scratch, directory, &attempt->memory, &attempt->watch) !=
+    if (watch_start(&attempt->watch) != ERROR_NONE) code = complain(order, strerror(errno));
+    else if (scratch_open(&attempt->scratch, order->directory, &attempt->memory, &attempt->watch) !=
              ERROR_NONE)
-        complain(directory, strerror(errno));
-    else code = run_in(attempt, directory, commands);
+        code = complain(order, strerror(errno));
+    else {
+        attempt->scratch.carried = order->carried;
+        code = run_in(attempt, order);
+    }
     scratch_close(&attempt->scratch);
+    assert(attempt->memory.used == 0); /* whoever serves many keeps nothing of one */
+    *was_told = attempt->watch.is_told || attempt->watch.is_orphan;
     watch_stop(&attempt->watch);
     free(attempt);
     return code;

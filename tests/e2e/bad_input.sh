@@ -80,8 +80,9 @@ flag=$DIR/once
 check "a mapper that fails once is run again" run -m "[ -e $flag ] || { touch $flag; exit 1; }; cat" -i "$DIR/one"
 
 job=$(ctl submit -q -m 'trap "" TERM; while :; do sleep 1; done' -i "$DIR/one")
-wait_for 20 job_at_least "$job" running 1 || wait_for 20 pgrep -f "mrtask $DIR/"
-wait_for 10 pgrep -f "mrtask $DIR/"
+wait_for 20 job_at_least "$job" running 1
+is_working() { [ -n "$(working)" ]; }
+check "a job that ignores SIGTERM runs" wait_for 10 is_working
 check "kill of a job that ignores SIGTERM: exit 0" ctl kill "$job"
 ctl wait "$job" >/dev/null 2>&1
 check "its wait exits 1" [ $? = 1 ]

@@ -213,7 +213,7 @@ check "within 3 s" [ $took -le 3000 ]
 # kill -9 of mrtask: the daemon ends what it left, and nothing else: node 1 was begun by a shell that had a child.
 orphan=$(ctl submit -q -m "(setsid sleep $MARK &); cd /; exec env -i sleep $MARK" -i "$DIR/precious/file")
 check "a job to be orphaned runs" wait_for 10 is_up
-kill -9 "$(pgrep -f "mrtask .*$DIR/node1/scratch" | head -n 1)"
+kill -9 "$(working | head -n 1)"
 two_dead() { [ "$(ctl tasks "$orphan" -o json | jq length)" -ge 2 ]; }
 check "kill -9 of mrtask: the task is run again" wait_for 15 two_dead
 check "and one generation lives at most" [ "$(pgrep -fc "sleep $MARK")" -le 2 ]

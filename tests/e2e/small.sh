@@ -52,12 +52,37 @@ check "were claimed many at a time ($claims claims)" [ "$claims" -gt 0 -a "$clai
 job=$(ctl submit -q -m @cat --split 1 -i lines -O again)
 ended() { [ "$(job_field "$job" state)" != running ]; }
 for ((i = 0; i < 20; i++)); do
-  serving=$(pgrep -f "mrtask --serve" -P "${PID[1]}") && kill -9 "$serving"
+  waiting=$(pgrep -f "mrtask --serve" -P "${PID[1]}") && kill -9 $waiting
   ended && break
 done
 check "the process that does them dies: they are done all the same" ctl wait -q "$job"
 check "each once" prints "$(sum lines)" ctl cat again
-idle() { [ -z "$(pgrep -f "mrtask --serve" -P "$(IFS=,; echo "${PID[*]}")")" ]; }
-check "with nothing to do for some seconds there is none" wait_for 15 idle
+
+# ---- what waits ----
+pids() { pgrep -f "mrtask --serve" -P "$1" | sort; }
+at_node 1 run -q -m cat -i in >/dev/null
+before=$(pids "${PID[1]}")
+for i in 1 2 3 4; do at_node 1 run -q -m "echo $i" -i in >/dev/null; done
+check "one process does one command after the other" [ "$before" = "$(pids "${PID[1]}")" -a -n "$before" ]
+resident() { awk '/^VmRSS/ {print $2}' "/proc/$(head -n 1 <<<"$before")/status"; }
+echo "# resident: mrtask $(resident) kB"
+check "it is small" [ "$(resident)" -lt "${RSS_LIMIT:-6144}" ]
+at_node 1 run -q -m 'head -c 40000000 /dev/zero | tr "\0" "\n"' -r 'tail -n 1 >/dev/null' -i in
+check "and small again after a large one" [ "$(resident)" -lt "${RSS_LIMIT:-6144}" ]
+kill -9 $before
+check "killed while it waits: a job is done all the same" prints "$(sum in)" at_node 1 run -q -m cat -i in --retries 1
+after=$(pids "${PID[1]}")
+check "by another" [ -n "$after" -a "$after" != "$before" ]
+kill -STOP $after
+stuck=$(at_node 1 submit -q -m cat -i in)
+sleep 0.3
+at_node 1 kill -q "$stuck"
+thawed() { gone "$(head -n 1 <<<"$after")"; }
+check "one that does not obey is killed" wait_for 15 thawed
+check "and the node works on" prints "$(sum in)" at_node 1 run -q -m cat -i in
+flock_kill 1 KILL
+with_it() { [ -z "$(pgrep -f "mrtask --serve .*--hide $DIR/node1")" ]; }
+check "what waits dies with its node" wait_for 5 with_it
+flock_start 1
 check "no daemon tripped over an assertion or a sanitizer" daemons_sound
 flock_end

@@ -145,7 +145,9 @@ orphans() {
     [[ " ${PID[*]} $$ " == *" $pid "* ]] && continue
     [[ $(readlink "$p/cwd" 2>/dev/null) == "$DIR"/node* ]] && echo "$pid $(tr '\0' ' ' <"$p/cmdline")"
   done
-  pgrep -af "mrtask $DIR/"
+  for pid in $(helpers); do
+    [[ " ${PID[*]} " == *" $(ps -o ppid= -p "$pid" | tr -d ' ') "* ]] || gone "$pid" || echo "$pid, an mrtask of no node"
+  done
 }
 no_orphans() { [ -z "$(orphans)" ]; }
 scratch() { find "$DIR"/node*/scratch -mindepth 1 2>/dev/null; }

@@ -134,8 +134,18 @@ flock_end() {
   exit
 }
 
-# No process of this test is left but its nodes: tasks run below the nodes' scratch directories.
-no_tasks_left() { ! pgrep -f "mrtask $DIR/" >/dev/null; }
+# mrtasks of this test's nodes: they wait for attempts, or work on one, and then have children.
+helpers() { pgrep -f "mrtask --serve .*--hide $DIR/"; }
+working() {
+  local p
+  for p in $(helpers); do pgrep -P "$p" >/dev/null && echo "$p"; done
+}
+# No process of this test is left but its nodes and what waits for them.
+no_tasks_left() {
+  local p
+  [ -z "$(working)" ] || return 1
+  for p in $(helpers); do [[ " ${PID[*]} " == *" $(ps -o ppid= -p "$p" | tr -d ' ') "* ]] || gone "$p" || return 1; done
+}
 
 # text FILE MEGABYTES: that much real text, as every Debian system carries it (licences, documentation, headers).
 text() {
