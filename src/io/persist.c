@@ -52,7 +52,7 @@ struct persist {
     struct batch batches[2];
     struct batch *gathering; /* the loop's */
     struct batch *writing;   /* the thread's while BUSY */
-    bool has_gap; /* something could not be taken: what comes behind it must not be written either */
+    bool has_gap; /* something could not be taken: nor is what comes behind it */
 };
 
 /* ---- the thread ---- */

@@ -42,6 +42,11 @@ static enum error note(struct input *input, const struct msg_task_input *item)
     return ERROR_NOT_FOUND;
 }
 
+bool input_is_carried(const struct scratch *scratch, const struct msg_task_input *item)
+{
+    return item->path.count == 0 && scratch->shared < 0;
+}
+
 int input_descriptor(const struct scratch *scratch, const char *path)
 {
     if (scratch->shared >= 0) return fcntl(scratch->shared, F_DUPFD_CLOEXEC, 3);
@@ -53,7 +58,7 @@ static enum error open_item(struct input *input)
     const struct msg_task_input *item = &input->items[input->next];
     char path[4097];
     path_of(item, path);
-    input->is_carried = item->path.count == 0 && input->scratch->shared < 0;
+    input->is_carried = input_is_carried(input->scratch, item);
     if (input->is_carried) {
         assert(item->size == input->scratch->carried.count);
         input->left = item->size;

@@ -26,6 +26,9 @@ void input_init(struct input *input, struct scratch *scratch, const struct msg_t
                 size_t count);
 void input_deinit(struct input *input);
 
+/* Its bytes came with the assignment (scratch.carried): there is no file. */
+bool input_is_carried(const struct scratch *scratch, const struct msg_task_input *item);
+
 /* A descriptor of this item's file, from which to pread; -1 with errno. The shared input (shared.h)
  * was opened before the walls went up: it is never opened again by its name. */
 int input_descriptor(const struct scratch *scratch, const char *path);

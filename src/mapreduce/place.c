@@ -42,6 +42,17 @@ static const struct msg_task_input *find(const struct attempt *attempt, uint64_t
     return NULL;
 }
 
+/* Bytes of the input from `from` on, of its file (fd) or as they came with the assignment. */
+static bool read_input(const struct attempt *attempt, const struct msg_task_input *item, int fd,
+                       uint64_t from, char *bytes, size_t count)
+{
+    if (fd >= 0) return pread(fd, bytes, count, (off_t)(item->offset + from)) == (ssize_t)count;
+    struct slice carried = attempt->scratch.carried;
+    if (from > carried.count || count > carried.count - from) return false;
+    memcpy(bytes, carried.at + from, count);
+    return true;
+}
+
 /* Where the line begins in which this byte of the input is, counted as the byte is; false when that
  * can't be told. */
 static bool find_line(const struct attempt *attempt, const struct msg_task_input *item, uint64_t at,
@@ -49,12 +60,14 @@ static bool find_line(const struct attempt *attempt, const struct msg_task_input
 {
     char path[4097], bytes[LOOK_SIZE];
     snprintf(path, sizeof path, "%.*s", (int)item->path.count, (const char *)item->path.at);
-    int fd = input_descriptor(&attempt->scratch, path);
+    bool is_carried = input_is_carried(&attempt->scratch, item);
+    int fd = is_carried ? -1 : input_descriptor(&attempt->scratch, path);
+    if (fd < 0 && !is_carried) return false;
     uint64_t end = at, least = at > LOOK_BACK_MAX ? at - LOOK_BACK_MAX : 0;
     bool is_found = false;
-    while (fd >= 0 && !is_found && end > least) {
+    while (!is_found && end > least) {
         size_t count = end - least < LOOK_SIZE ? (size_t)(end - least) : LOOK_SIZE;
-        if (pread(fd, bytes, count, (off_t)(item->offset + end - count)) != (ssize_t)count) break;
+        if (!read_input(attempt, item, fd, end - count, bytes, count)) break;
         const char *newline = memrchr(bytes, '\n', count);
         is_found = newline != NULL;
         *line = is_found ? end - count + (size_t)(newline + 1 - bytes) : 0;
@@ -62,7 +75,7 @@ static bool find_line(const struct attempt *attempt, const struct msg_task_input
     }
     if (fd >= 0) close(fd);
     if (end == 0 && !is_found) *line = 0;
-    return is_found || (fd >= 0 && end == 0);
+    return is_found || end == 0;
 }
 
 static void of_map(const struct attempt *attempt, char *text, size_t size)
