@@ -8,6 +8,9 @@
 
 uint64_t hash64(const void *bytes, size_t count, uint64_t seed);
 
+/* hash64 of 16 bytes with seed 0: what tables by id ask for all the time. */
+uint64_t hash64_id(const void *bytes);
+
 /* hash64 with seed 0 of bytes that come one after the other. */
 struct hash_stream {
     _Alignas(64) uint8_t state[576];

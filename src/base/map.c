@@ -33,7 +33,8 @@ static const void *key_of(const struct map *map, const void *object)
 
 static size_t home(const struct map *map, const void *key)
 {
-    return (size_t)hash64(key, map->key_size, 0) & (map->slots_count - 1);
+    uint64_t hash = map->key_size == 16 ? hash64_id(key) : hash64(key, map->key_size, 0);
+    return (size_t)hash & (map->slots_count - 1);
 }
 
 /* Keys are ids and digests nearly always: words, and no call. */

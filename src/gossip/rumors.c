@@ -105,6 +105,8 @@ enum {
     /* Claims of one rumors message: a datagram holds no more, a claim has 40 bytes at least. */
     CLAIMS_MAX = 32,
     LOAD_MAX = 2 * CLAIMS_MAX,
+    CLAIM_SIZE_MAX =
+        128, /* an encoded one has at most: 16 + 18 + 5 + 2 + 19 + 3 + 65, and no more */
     /* Type and count of a rumors message, each one byte: both messages are always accounted for. */
     RUMORS_HEADS_SIZE = 4,
 };
@@ -116,8 +118,25 @@ struct load {
     uint32_t testimony_count, hearsay_count;
     struct member *told[LOAD_MAX];
     size_t told_count;
-    size_t left; /* bytes */
+    size_t room; /* bytes */
 };
+
+static size_t size_of(const struct msg_member_claim *claims, size_t count)
+{
+    struct writer measure = writer_of(NULL, 0);
+    for (size_t i = 0; i < count; i++) (void)wire_encode(&wire_member_claim, &claims[i], &measure);
+    return measure.written;
+}
+
+/* One more claim fits. It is measured only when it may be that it does not. */
+static bool is_room(const struct load *load, const struct msg_member_claim *claim)
+{
+    size_t count = load->testimony_count + load->hearsay_count + 1;
+    if (count * CLAIM_SIZE_MAX <= load->room) return true;
+    return size_of(load->testimony, load->testimony_count) +
+               size_of(load->hearsay, load->hearsay_count) + size_of(claim, 1) <=
+           load->room;
+}
 
 /* False when it does not fit. */
 static bool load_member(struct load *load, const struct gossip *gossip, struct member *member)
@@ -127,20 +146,15 @@ static bool load_member(struct load *load, const struct gossip *gossip, struct m
     uint32_t *count = is_testimony ? &load->testimony_count : &load->hearsay_count;
     if (*count == CLAIMS_MAX || load->told_count == LOAD_MAX) return false;
     struct msg_member_claim claim = member_claim(member);
-    struct writer measure = writer_of(NULL, 0);
-    (void)wire_encode(&wire_member_claim, &claim, &measure);
-    if (measure.written > load->left) return false;
-    load->left -= measure.written;
+    if (!is_room(load, &claim)) return false;
     (is_testimony ? load->testimony : load->hearsay)[(*count)++] = claim;
     load->told[load->told_count++] = member;
     return true;
 }
 
 static void load_news(struct load *load, struct gossip *gossip, const struct member *receiver,
-                      bool is_introduced)
+                      bool is_introduced, uint32_t limit)
 {
-    if (gossip->rumors.count == 0) return;
-    uint32_t limit = rumors_limit(gossip->members.by_id.count);
     for (uint32_t sends = 0; sends < limit; sends++) {
         struct member *member = gossip->rumors.queues[sends].first;
         for (; member != NULL; member = member->rumor_next) {
@@ -181,14 +195,16 @@ void rumors_send(struct gossip *gossip, const struct address *address,
     struct load load;
     load.testimony_count = load.hearsay_count = 0;
     load.told_count = 0;
-    load.left = writer.left - RUMORS_HEADS_SIZE;
+    load.room = writer.left - RUMORS_HEADS_SIZE;
     struct member *receiver = head->to == NULL ? NULL : members_find(&gossip->members, head->to);
     if (receiver != NULL && receiver->state != MEMBER_ALIVE)
         (void)load_member(&load, gossip, receiver);
     if (head->is_introduced) (void)load_member(&load, gossip, gossip->members.self);
-    load_news(&load, gossip, receiver, head->is_introduced);
+    /* Mostly there is no news, and the limit, a logarithm, is not asked for. */
+    bool has_news = gossip->rumors.count > 0;
+    uint32_t limit = has_news ? rumors_limit(gossip->members.by_id.count) : 0;
+    load_news(&load, gossip, receiver, head->is_introduced, limit);
     pack_load(&load, &writer);
-    uint32_t limit = rumors_limit(gossip->members.by_id.count);
     for (size_t i = 0; i < load.told_count; i++)
         if (load.told[i]->is_rumor) told(&gossip->rumors, load.told[i], limit);
     gossip->counters.rumors_sent += load.testimony_count + load.hearsay_count;

@@ -44,6 +44,7 @@ static bool take_frontier(struct node *node)
         freed->frontier[freed->count++] = feed;
     }
     freed->taken = freed->reached + 1;
+    freed->seen = 0;
     freed->patience = ASK_EVERY;
     freed->ask = node->now;
     return true;
@@ -81,9 +82,12 @@ void freed_tick(struct node *node)
     struct freed *freed = &node->freed;
     if (!is_waiting(freed) || node->now < freed->look) return;
     freed->look = node->now + ASK_EVERY / 4;
-    heard_settle(node);
     if (freed->taken == freed->reached && !take_frontier(node)) return;
-    if (is_reached(node)) {
+    uint64_t news = 1 + node->heard_revision + node->flock.evictions_revision;
+    bool has_news = freed->seen != news; /* else what was not reached then is not now */
+    freed->seen = news;
+    if (has_news) heard_settle(node);
+    if (has_news && is_reached(node)) {
         freed->reached = freed->taken;
         node->sweep_wanted = true;
         return;

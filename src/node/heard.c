@@ -127,6 +127,7 @@ void heard_vector(struct node *node, const struct id *peer, const struct msg_log
         state(node, &heard->said, &vector->feeds);
         state(node, heard->waiting.count == 0 ? &heard->waiting : &heard->next, &vector->feeds);
         node->is_final_stale = true;
+        node->heard_revision++;
         return;
     }
     const struct msg_feed_position *news = vector->feeds.at;

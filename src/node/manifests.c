@@ -71,6 +71,7 @@ const struct msg_manifest *manifests_get(struct node *node, const struct msg_blo
             memory_put(&node->memory, manifest, sizeof *manifest);
             return NULL;
         }
+        node->is_manifest_wanted = true;
     }
     manifest->is_marked = true;
     read_small(node, manifest);
@@ -184,6 +185,7 @@ void manifests_read(struct node *node, const struct digest *digest, struct slice
     }
     manifest->state = MANIFEST_ABSENT;
     manifest->retry = node->now + 10 * RETRY;
+    node->is_manifest_wanted = true;
     trace_line(&node->trace, TRACE_WARN, "event=manifest-damaged size=%zu", bytes.count);
 }
 
@@ -193,6 +195,7 @@ void manifests_failed(struct node *node, const struct digest *digest)
     if (manifest == NULL || manifest->state == MANIFEST_READY) return;
     manifest->state = MANIFEST_ABSENT;
     manifest->retry = node->now + RETRY;
+    node->is_manifest_wanted = true;
 }
 
 static void close_one(struct node *node, struct manifest *manifest)
@@ -231,6 +234,8 @@ void manifests_sweep(struct node *node)
 void manifests_tick(struct node *node)
 {
     size_t cursor = 0;
+    if (!node->is_manifest_wanted) return;
+    node->is_manifest_wanted = false;
     for (struct manifest *manifest; (manifest = map_next(&node->manifests, &cursor)) != NULL;) {
         bool has_come = manifest->state == MANIFEST_FETCHING && keeper_has(node, &manifest->digest);
         if (has_come) {
@@ -238,6 +243,8 @@ void manifests_tick(struct node *node)
             manifest->retry = node->now;
         }
         if (manifest->state == MANIFEST_ABSENT) start(node, manifest);
+        bool is_open = manifest->state == MANIFEST_ABSENT || manifest->state == MANIFEST_FETCHING;
+        node->is_manifest_wanted = node->is_manifest_wanted || is_open;
     }
 }
 

@@ -116,6 +116,7 @@ void replicas_batch(struct node *node, struct link *link, const struct msg_log_b
 void replicas_persisted(struct node *node, uint64_t token)
 {
     log_persisted(node->log, token);
+    node->heard_revision++;
     heard_catch_up(node, NULL, NULL);
     struct msg_log_vector news = {0};
     if (!log_vector_fill(node->log, true, &news, &node->actions->arena) || news.feeds.count == 0)

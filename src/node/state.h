@@ -150,6 +150,7 @@ struct freed {
     uint64_t taken, reached, wanted; /* numbers of frontiers */
     instant look, ask;
     duration patience;
+    uint64_t seen; /* of heard_revision and evictions, at the last look */
 };
 
 /* A member whose disk was full a moment ago: holders.c. */
@@ -238,7 +239,7 @@ struct work {
     uint64_t differing_size;
     struct msg_block_ref differing; /* the manifest of outputs that should be equal and are not */
     uint64_t *prefetched;           /* a bit per map: its parts have been ordered; prefetch.c */
-    struct pace pace[2]; /* by enum task_kind; progress.c */
+    struct pace pace[2];            /* by enum task_kind; progress.c */
     instant lost_since; /* since when a block of its input can be had from nobody; 0 = it can */
 };
 
@@ -317,9 +318,10 @@ struct node {
     struct log *log;
     struct names names;
     struct jobs jobs;
-    struct map heard;   /* by id: the vectors that peers have told: heard.c */
-    struct flock flock; /* who belongs to it, as the log says */
-    struct map roster;  /* struct roster_item: what else is known of who has ever joined */
+    struct map heard;        /* by id: the vectors that peers have told: heard.c */
+    uint64_t heard_revision; /* grows with each whole vector, and with each write that ends */
+    struct flock flock;      /* who belongs to it, as the log says */
+    struct map roster;       /* struct roster_item: what else is known of who has ever joined */
     uint64_t persist_token;
     enum error storage_waits; /* the disk is full or read-only; NONE: it is not */
     bool is_ack_wanted;       /* an entry came whose author waits for our disk */
@@ -369,6 +371,7 @@ struct node {
     instant spread_next;
 
     struct map manifests;
+    bool is_manifest_wanted; /* one of them is not read, or may be not */
     struct map blocks;
     struct map smalls;     /* struct small by digest: smalls.c */
     struct map small_jobs; /* struct small_job by job */

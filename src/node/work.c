@@ -19,6 +19,7 @@
 #include "node/state.h"
 
 #include "tasks/counts.h"
+#include "tasks/owners.h"
 
 #include <assert.h>
 #include <string.h>
@@ -336,24 +337,30 @@ static instant dead_since(const struct node *node, const struct id *id)
     return member_is_living(member) ? INSTANT_NEVER : member->since;
 }
 
+static void bury_one(struct node *node, const struct id *id, const struct boot *boot, instant since)
+{
+    if (jobs_owned_by(&node->jobs, id, boot) == 0) return;
+    if (!node_is_turn(node, id, sizeof *id, since)) return;
+    const struct member *member = members_find(&node->gossip.members, id);
+    struct msg_dead dead = {.node = *id,
+                            .boot = *boot,
+                            .sequence = log_have(node->log, id, boot),
+                            .cause = member != NULL ? member->cause : CAUSE_PROBE_FAILED};
+    (void)!node_append(node, &wire_dead, &dead, NULL);
+}
+
+/* Few own something at a time: they are looked at, not all feeds. */
 static void bury(struct node *node)
 {
     size_t cursor = 0;
-    instant since = INSTANT_NEVER;
-    struct msg_feed_position feed;
-    struct id id = node->id; /* whose `since` is known: a node's feeds come one after the other */
-    while (log_feeds_next(node->log, &cursor, &feed)) {
-        if (id_equal(&feed.node, &node->id)) continue;
-        if (!id_equal(&feed.node, &id)) since = dead_since(node, &feed.node);
-        id = feed.node;
-        if (since > node->now || jobs_owned_by(&node->jobs, &feed.node, &feed.boot) == 0) continue;
-        if (!node_is_turn(node, &feed.node, sizeof feed.node, since)) continue;
-        const struct member *member = members_find(&node->gossip.members, &feed.node);
-        struct msg_dead dead = {.node = feed.node,
-                                .boot = feed.boot,
-                                .sequence = feed.have,
-                                .cause = member != NULL ? member->cause : CAUSE_PROBE_FAILED};
-        (void)!node_append(node, &wire_dead, &dead, NULL);
+    for (const struct owner_node *at; (at = map_next(&node->jobs.owners, &cursor)) != NULL;) {
+        if (id_equal(&at->id, &node->id)) continue;
+        for (const struct owner *owner = at->owners; owner != NULL; owner = owner->next) {
+            if (owner->attempts == NULL) continue;
+            instant since = dead_since(node, &at->id);
+            if (since > node->now) break;
+            bury_one(node, &at->id, &owner->boot, since);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-/* Word count three times over. The reduce merges sorted segments, the reference counts the inputs'
- * words from scratch: they share nothing but the format of a line, so an error in one does not hide
- * in the other. */
+/* Word count three times over. A map writes each word as often as it occurs, the reduce merges such
+ * segments line by line, the reference prints how often words occur in all inputs: so a task that
+ * got other bytes than it should, or twice, has another result. */
 #include "sim/model.h"
 
 #include "base/hash.h"
@@ -61,34 +61,46 @@ static struct slice next_word(struct slice *text)
     return word;
 }
 
-static int compare_words(const void *a, const void *b)
+/* How often each word of the vocabulary occurs. */
+struct counts {
+    uint64_t of[VOCABULARY];
+};
+
+/* w0 to w59. */
+static struct slice name_of(uint32_t rank, char text[4])
 {
-    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
+    size_t count = 0;
+    text[count++] = 'w';
+    if (rank >= 10) text[count++] = (char)('0' + rank / 10);
+    text[count++] = (char)('0' + rank % 10);
+    return slice_of(text, count);
+}
+
+static void count_words(struct counts *counts, struct slice text)
+{
+    for (struct slice word; (word = next_word(&text)).count > 0;) {
+        uint32_t rank = 0;
+        for (size_t i = 1; i < word.count; i++) rank = 10 * rank + (uint32_t)(word.at[i] - '0');
+        assert(word.at[0] == 'w' && rank < VOCABULARY);
+        counts->of[rank]++;
+    }
+}
+
+/* The ranks in the order of their names: w0, w1, w10, w11, ... */
+static void order_names(uint32_t ranks[VOCABULARY])
+{
+    size_t count = 0;
+    for (uint32_t first = 0; first < 10; first++) {
+        ranks[count++] = first;
+        for (uint32_t rank = 10 * first; first > 0 && rank < 10 * first + 10; rank++)
+            if (rank < VOCABULARY) ranks[count++] = rank;
+    }
+    assert(count == VOCABULARY);
 }
 
 static uint32_t partition_of(struct slice word, uint32_t partitions)
 {
     return partitions == 0 ? 0 : (uint32_t)(hash64(word.at, word.count, 0) % partitions);
-}
-
-struct words {
-    struct slice *at;
-    size_t count, capacity;
-};
-
-static void add_words(struct words *words, struct slice text, uint32_t part, uint32_t partitions)
-{
-    for (;;) {
-        struct slice word = next_word(&text);
-        if (word.count == 0) return;
-        if (partition_of(word, partitions) != part) continue;
-        if (words->count == words->capacity) {
-            words->capacity = words->capacity == 0 ? 64 : 2 * words->capacity;
-            words->at = realloc(words->at, words->capacity * sizeof *words->at);
-            assert(words->at != NULL);
-        }
-        words->at[words->count++] = word;
-    }
 }
 
 static void finish(const struct crypto *crypto, struct bytes *bytes, size_t digest_size,
@@ -119,19 +131,26 @@ static uint64_t load_u64(const uint8_t *at)
     return value;
 }
 
-static uint64_t add_segment(struct bytes *bytes, struct slice input, uint32_t part,
+static void add_line(struct bytes *bytes, struct slice word)
+{
+    append(bytes, word.at, word.count);
+    append(bytes, "\t1\n", 3);
+}
+
+/* Each word as often as it occurs, in order. */
+static uint64_t add_segment(struct bytes *bytes, const struct counts *counts, uint32_t part,
                             uint32_t partitions)
 {
-    struct words words = {0};
-    add_words(&words, input, part, partitions);
-    if (words.count > 1 && partitions > 0)
-        qsort(words.at, words.count, sizeof *words.at, compare_words);
-    for (size_t i = 0; i < words.count; i++) {
-        append(bytes, words.at[i].at, words.at[i].count);
-        append(bytes, "\t1\n", 3);
+    uint32_t ranks[VOCABULARY];
+    uint64_t lines = 0;
+    char text[4];
+    order_names(ranks);
+    for (size_t i = 0; i < VOCABULARY; i++) {
+        struct slice word = name_of(ranks[i], text);
+        if (counts->of[ranks[i]] == 0 || partition_of(word, partitions) != part) continue;
+        for (uint64_t n = 0; n < counts->of[ranks[i]]; n++, lines++) add_line(bytes, word);
     }
-    free(words.at);
-    return words.count;
+    return lines;
 }
 
 void model_map(const struct crypto *crypto, struct slice input, uint32_t partitions,
@@ -140,10 +159,13 @@ void model_map(const struct crypto *crypto, struct slice input, uint32_t partiti
     struct bytes bytes = {0};
     uint64_t records = 0;
     if (partitions == 0) {
-        records = add_segment(&bytes, input, 0, 0);
+        for (struct slice word; (word = next_word(&input)).count > 0; records++)
+            add_line(&bytes, word);
         finish(crypto, &bytes, bytes.count, records, output);
         return;
     }
+    struct counts counts = {{0}};
+    count_words(&counts, input);
     size_t index_size = HEAD_SIZE + (size_t)partitions * PARTITIONED_INDEX_ITEM;
     uint8_t *index = calloc(1, index_size);
     assert(index != NULL);
@@ -152,7 +174,7 @@ void model_map(const struct crypto *crypto, struct slice input, uint32_t partiti
     append(&bytes, index, index_size);
     for (uint32_t part = 0; part < partitions; part++) {
         size_t start = bytes.count;
-        records += add_segment(&bytes, input, part, partitions);
+        records += add_segment(&bytes, &counts, part, partitions);
         uint8_t *item = bytes.at + HEAD_SIZE + (size_t)part * PARTITIONED_INDEX_ITEM;
         struct digest digest;
         crypto->digest(slice_of(bytes.at + start, bytes.count - start), &digest);
@@ -235,13 +257,12 @@ uint8_t *model_text(struct prng *prng, size_t size_wanted, size_t *size)
 {
     struct bytes bytes = {0};
     for (unsigned words = 1; bytes.count < size_wanted; words++) {
-        char text[LINE_MAX] = "w", *end = text + 1;
+        char text[4];
         /* Squared: some words are much more frequent than others. */
         uint64_t rank = prng_below(prng, VOCABULARY) * prng_below(prng, VOCABULARY) / VOCABULARY;
-        if (rank >= 10) *end++ = (char)('0' + rank / 10);
-        *end++ = (char)('0' + rank % 10);
-        *end++ = words % WORDS_A_LINE == 0 ? '\n' : ' ';
-        append(&bytes, text, (size_t)(end - text));
+        struct slice word = name_of((uint32_t)rank, text);
+        append(&bytes, word.at, word.count);
+        append(&bytes, words % WORDS_A_LINE == 0 ? "\n" : " ", 1);
     }
     append(&bytes, "\n", 1);
     *size = bytes.count;
@@ -251,16 +272,18 @@ uint8_t *model_text(struct prng *prng, size_t size_wanted, size_t *size)
 void model_reference(const struct crypto *crypto, const struct slice *inputs, size_t count,
                      uint32_t part, uint32_t partitions, struct output *output)
 {
-    struct words words = {0};
+    struct counts counts = {{0}};
     struct bytes bytes = {0};
+    uint32_t ranks[VOCABULARY];
     uint64_t records = 0;
-    for (size_t i = 0; i < count; i++) add_words(&words, inputs[i], part, partitions);
-    if (words.count > 1) qsort(words.at, words.count, sizeof *words.at, compare_words);
-    for (size_t i = 0, same; i < words.count; i += same, records++) {
-        for (same = 1; i + same < words.count; same++)
-            if (!slice_equal(words.at[i], words.at[i + same])) break;
-        print_count(&bytes, words.at[i], same);
+    char text[4];
+    for (size_t i = 0; i < count; i++) count_words(&counts, inputs[i]);
+    order_names(ranks);
+    for (size_t i = 0; i < VOCABULARY; i++) {
+        struct slice word = name_of(ranks[i], text);
+        if (counts.of[ranks[i]] == 0 || partition_of(word, partitions) != part) continue;
+        print_count(&bytes, word, counts.of[ranks[i]]);
+        records++;
     }
-    free(words.at);
     finish(crypto, &bytes, bytes.count, records, output);
 }

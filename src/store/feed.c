@@ -15,6 +15,12 @@ static int compare(const struct log_feed *feed, const struct id *node, const str
     return order != 0 ? order : boot_compare(&feed->boot, boot);
 }
 
+static bool is_feed(const struct log_feed *feed, const struct id *node, const struct boot *boot)
+{
+    return boot->random == feed->boot.random && boot->counter == feed->boot.counter &&
+           id_equal(&feed->node, node);
+}
+
 /* The first feed that is not before (node, boot). */
 static size_t lower_bound(const struct feeds *feeds, const struct id *node, const struct boot *boot)
 {
@@ -71,9 +77,10 @@ struct log_feed *feeds_seek(const struct feeds *feeds, size_t *cursor, const str
                             const struct boot *boot)
 {
     size_t at = *cursor;
-    if (at >= feeds->count || compare(feeds->items[at], node, boot) != 0)
+    if (at >= feeds->count || !is_feed(feeds->items[at], node, boot)) {
         at = lower_bound(feeds, node, boot);
-    if (at == feeds->count || compare(feeds->items[at], node, boot) != 0) return NULL;
+        if (at == feeds->count || !is_feed(feeds->items[at], node, boot)) return NULL;
+    }
     *cursor = at + 1;
     return feeds->items[at];
 }

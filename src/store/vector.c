@@ -90,7 +90,7 @@ static size_t collect(const struct feeds *feeds, const struct msg_log_vector *ve
 {
     for (size_t i = 0; i < feeds->count; i++) {
         struct log_feed *feed = feeds->items[i];
-        feed->reply = vector->complete ? batch_behind(feed, 0) : feed->batches_count;
+        feed->reply = vector->complete && feed->base == 0 ? 0 : feed->batches_count;
     }
     const struct msg_feed_position *position = vector->feeds.at;
     size_t cursor = 0;
