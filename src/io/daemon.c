@@ -326,6 +326,7 @@ static bool open_node(struct daemon *daemon, const struct address *joins, size_t
     config.scrub_every = options->scrub_every;
     config.details_kept = options->details_kept;
     config.pin_length = options->pin_length;
+    config.evict_after = options->evict_after;
     config.slots = options->slots != 0 ? options->slots : (uint16_t)uv_available_parallelism();
     randombytes_buf(&config.seed, sizeof config.seed);
     daemon->node = node_open(&config, loop_now());

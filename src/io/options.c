@@ -37,6 +37,8 @@ static const char help[] =
     "                              will want it (1h)\n"
     "      --keep DUR              an ended job's tasks, their logs, and the input of a failed or\n"
     "                              killed one stay so long (10m)\n"
+    "      --evict-after DUR       a member that is dead for so long is given up when most of the\n"
+    "                              flock see it so, and returns as a newcomer (24h)\n"
     "      --prefetch SIZE         of map outputs are fetched ahead for reduces to come; 0: none "
     "(1G)\n"
     "      --http off              no HTTP in this version\n"
@@ -73,6 +75,7 @@ enum {
     OPTION_SCRUB,
     OPTION_KEEP,
     OPTION_PIN,
+    OPTION_EVICT_AFTER,
     OPTION_PREFETCH,
     OPTION_HTTP,
     OPTION_PROFILE,
@@ -100,6 +103,7 @@ static const struct option table[] = {
     {"scrub", required_argument, NULL, OPTION_SCRUB},
     {"keep", required_argument, NULL, OPTION_KEEP},
     {"pin", required_argument, NULL, OPTION_PIN},
+    {"evict-after", required_argument, NULL, OPTION_EVICT_AFTER},
     {"prefetch", required_argument, NULL, OPTION_PREFETCH},
     {"http", required_argument, NULL, OPTION_HTTP},
     {"profile", required_argument, NULL, OPTION_PROFILE},
@@ -304,14 +308,18 @@ static enum options_verdict set_format(struct options *options, const char *valu
     return wrong("--log-format %.20s: one of logfmt, json", value);
 }
 
-enum { DURATION_COUNT_MAX = 100000 }; /* of days: 270 years */
+enum {
+    DURATION_COUNT_MAX = 100000
+}; /* of days: 270 years */
 
 static enum options_verdict take_duration(const char *option, const char *value, duration *taken)
 {
     static const struct {
         const char *unit;
         duration length;
-    } units[] = {{"s", SECOND}, {"m", 60 * SECOND}, {"h", 3600 * (duration)SECOND},
+    } units[] = {{"s", SECOND},
+                 {"m", 60 * SECOND},
+                 {"h", 3600 * (duration)SECOND},
                  {"d", 24 * 3600 * (duration)SECOND}};
     char *end;
     unsigned long count = *value >= '0' && *value <= '9' ? strtoul(value, &end, 10) : 0;
@@ -410,6 +418,7 @@ static enum options_verdict take_one(struct options *options, int option)
     case OPTION_KEEP: return take_duration("--keep", optarg, &options->details_kept);
     case OPTION_SCRUB: return take_duration("--scrub", optarg, &options->scrub_every);
     case OPTION_PIN: return take_duration("--pin", optarg, &options->pin_length);
+    case OPTION_EVICT_AFTER: return take_duration("--evict-after", optarg, &options->evict_after);
     case OPTION_PREFETCH: return set_prefetch(options, optarg);
     case OPTION_HTTP: return check_http(optarg);
     case OPTION_PROFILE: return set_profile(options, optarg);
@@ -435,6 +444,16 @@ bool options_is_setting(const char *name)
     return false;
 }
 
+/* Who is only slow, or restarts, must not be given up. */
+static enum options_verdict check_eviction(const struct options *options)
+{
+    duration least = node_evict_least(options->profile);
+    if (options->evict_after == 0 || options->evict_after >= least) return OPTIONS_RUN;
+    return wrong("--evict-after: at least %llds with this --profile: twice as long as it may take "
+                 "to find that a member is dead",
+                 (long long)(least / SECOND));
+}
+
 enum options_verdict options_parse(int count, char *arguments[], struct options *options)
 {
     *options = (struct options){.profile = PROFILE_LAN, .level = TRACE_INFO};
@@ -451,7 +470,7 @@ enum options_verdict options_parse(int count, char *arguments[], struct options 
         enum options_verdict verdict = take_one(options, option);
         if (verdict != OPTIONS_RUN) return verdict;
     }
-    if (optind == count) return OPTIONS_RUN;
+    if (optind == count) return check_eviction(options);
     return wrong("'%.40s' is not an option; members to join through come after --join",
                  arguments[optind]);
 }

@@ -31,6 +31,7 @@ struct options {
     duration scrub_every; /* 0: the node's default */
     duration pin_length;  /* 0: the node's default */
     duration details_kept; /* 0: the node's default */
+    duration evict_after;  /* 0: the node's default */
     enum node_profile profile;
     struct msg_tag tags[OPTIONS_TAGS_MAX]; /* by key */
     size_t tags_count;

@@ -1,6 +1,7 @@
 /* Who is dead for good: off the roster by the voice of most of it, or by hand.
  *
- *   dead for so long (a day)  -> the first of the living in line asks the others: evict_ask
+ *   dead for so long (a day, or as --evict-after says)
+ *                             -> the first of the living in line asks the others: evict_ask
  *   dead to them, too         -> evict_agree
  *   more than half of the roster agree, the asker included -> an `evicted` entry
  *   mrctl forget              -> the same entry, without asking
@@ -37,12 +38,20 @@ static duration look_every(const struct node *node)
     return every < (duration)LOOK_MOST_S * SECOND ? every : (duration)LOOK_MOST_S * SECOND;
 }
 
-/* Since when it is not among the living, as we know; INSTANT_NEVER: it is. */
+/* Since when it is not among the living, as we know; INSTANT_NEVER: it is. The membership forgets
+ * the dead after a day (gossip.h): then what we have noted counts. */
 static instant gone_since(const struct node *node, const struct id *id)
 {
     const struct member *member = members_find(&node->gossip.members, id);
-    if (member == NULL) return node->started;
+    const struct roster_item *item = map_get(&node->roster, id);
+    if (member == NULL) return item != NULL && item->gone != 0 ? item->gone : node->started;
     return member_is_living(member) ? INSTANT_NEVER : member->since;
+}
+
+void evict_changed(struct node *node, const struct member *member)
+{
+    struct roster_item *item = map_get(&node->roster, &member->fact->id);
+    if (item != NULL) item->gone = member_is_living(member) ? 0 : member->since;
 }
 
 static bool is_long_gone(const struct node *node, const struct id *id, duration least)

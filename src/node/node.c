@@ -37,6 +37,14 @@ static duration profile_period(enum node_profile profile)
     return SECOND;
 }
 
+duration node_evict_least(enum node_profile profile)
+{
+    enum {
+        PERIODS = 48
+    };
+    return PERIODS * profile_period(profile);
+}
+
 void node_fail(struct node *node, enum error error, const char *what)
 {
     if (error == ERROR_NONE || node->fatal != ERROR_NONE) return;
@@ -198,6 +206,7 @@ void node_changed(struct node *node, const struct member *member, unsigned befor
         holders_changed(node);
     }
     standing_changed(node, member, before);
+    evict_changed(node, member);
     if (node->actions == NULL || id_equal(&member->fact->id, &node->id)) return;
     if (!member_is_living(member)) keeper_forget_member(node, &member->fact->id);
     if (member->state == MEMBER_DEAD) links_doubt(node, &member->fact->id);

@@ -49,6 +49,10 @@ struct node_config {
     struct trace trace;
 };
 
+/* The least evict_after that makes sense: twice the longest suspicion (membership/suspicion.c) in a
+ * flock of a hundred. */
+duration node_evict_least(enum node_profile profile);
+
 /* Makes a node. Returns NULL when out of memory. Next: node_load for all that the disk holds, then
  * node_start. */
 struct node *node_open(const struct node_config *config, instant now);

@@ -40,6 +40,8 @@ void evict_message(struct node *node, struct link *link, const struct wire_messa
 /* We hold what somebody of the roster held: if we were evicted, we say that we know. */
 void evict_caught_up(struct node *node);
 void evict_tick(struct node *node);
+/* A member's state is another one. */
+void evict_changed(struct node *node, const struct member *member);
 
 /* final.c */
 /* An `ended` of this job was folded. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What stays after a job's end, and for how long; and that what is free waits for who is away (LONG=1: that takes minutes). Three
-# nodes on loopback, --keep 5s.
+# What stays after a job's end, and for how long; that what is free waits for who is away, and that who is away for long is given
+# up (LONG=1: both take minutes). Three nodes on loopback, --keep 5s.
 . "$(dirname "$0")/../lib/flock.sh"
 flock_begin retention
 for n in 1 2 3; do flock_start $n --keep 5s || not_ok "node $n starts"; done
@@ -46,4 +46,17 @@ away() { [ "$(blocks 12 200)" = 0 ]; }
 check "for a minute" wait_for 120 away
 flock_start 3 --keep 5s || not_ok "node 3 starts again"
 check "who comes back lets go, too" wait_for 60 none
+
+# ---- who is dead for longer than --evict-after is given up, and comes back as a newcomer ----
+for n in 1 2 3; do flock_kill $n; done
+for n in 1 2 3; do flock_start $n --evict-after 24s || not_ok "node $n starts again"; done
+check "three nodes find each other again" flock_whole 3
+flock_kill 3
+start=$SECONDS
+tells() { ctl events | grep "$1" | grep -q node3; }
+check "a dead member is given up" wait_for 90 tells 'evicted'
+check "not before --evict-after" [ $((SECONDS - start)) -ge 24 ]
+flock_start 3 --evict-after 24s || not_ok "node 3 comes back"
+check "it says that it knows" wait_for 60 eval 'ctl events | grep -q "returned: it knows of 1"'
+check "and is a member" flock_whole 3
 flock_end

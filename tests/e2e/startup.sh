@@ -17,6 +17,13 @@ line "a second mrnode on one directory" 1 'use' -d "$DIR/node1" --listen 127.0.0
 line "a taken port" 1 'in use' -d "$DIR/x" --listen "${ADDR[1]}" --key-file "$DIR/cluster.key"
 line "an unknown flag" 2 'slots' -d "$DIR/x" --slotz 3
 line "a bad number" 2 'slots' -d "$DIR/x" --slots many
+line "an eviction sooner than a death is known" 2 'evict-after: at least 48s' -d "$DIR/x" --evict-after 47s
+line "the same of slow probes" 2 'evict-after: at least 240s' -d "$DIR/x" --evict-after 239s --profile wan
+line "no duration" 2 'evict-after takes a duration' -d "$DIR/x" --evict-after soon
+check "the shortest is taken" "$BUILD/mrnode" --check -d "$DIR/y" --listen 127.0.0.1:0 --key-file "$DIR/cluster.key" --evict-after 24s --profile local
+printf '[mrnode]\nevict-after = 5s\n' >"$DIR/mr.conf"
+check "it may stand in a file" eval 'cd "$DIR" && ! "$BUILD/mrnode" --check -d "$DIR/y" --listen 127.0.0.1:0 2>"$DIR/err"; grep -q "evict-after: at least" "$DIR/err"'
+rm "$DIR/mr.conf"
 line "a bad tag" 2 'KEY=VALUE' -d "$DIR/x" --tag rack
 line "a tag twice" 2 'twice' -d "$DIR/x" --tag a=1 --tag b=2 --tag a=3
 line "a bad address" 2 'listen' -d "$DIR/x" --listen nonsense

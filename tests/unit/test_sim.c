@@ -14,7 +14,7 @@
 
 enum {
     NODES = 5,
-    SEEDS = 10,        /* a run takes some 10 ms */
+    SEEDS = 10,         /* a run takes some 10 ms */
     CANARY_SEEDS = 150, /* within which a planted bug must show */
 };
 
@@ -218,6 +218,30 @@ static void each_allocation_of_a_start_may_fail(void **state)
     }
 }
 
+/* The membership forgets the dead after a day. Who is to be given up after 26 hours and comes back
+ * after 25 and a half is on the roster all the time; who stays away is not. */
+static void who_is_forgotten_by_the_membership_is_given_up_no_sooner(void **state)
+{
+    static const char *const away[] = {"25h", "40h"};
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct plan plan;
+        struct sim_result result;
+        char text[256], reason[SCN_REASON_SIZE];
+        snprintf(text, sizeof text,
+                 "[flock]\nnodes = 3\nevict = 26h\nheal = %s\n[jobs]\n"
+                 "2s node=1 maps=1 reduces=0 command=wordcount\n[faults]\n"
+                 "3h kill host=2 for=%s\n",
+                 i == 0 ? "29h" : "44h", away[i]);
+        plan_init(&plan);
+        if (!scn_read(&plan, text, reason)) fail_msg("%s", reason);
+        struct sim_options options = {.seed = 1, .plan = &plan};
+        assert_true(holds(&options, &result));
+        assert_int_equal(result.evictions, i);
+        plan_deinit(&plan);
+    }
+}
+
 static void flocks_of_many_sizes_hold(void **state)
 {
     (void)state;
@@ -258,7 +282,8 @@ static void histories_of_datasets_lose_and_leave_nothing(void **state)
 {
     (void)state;
     /* The first two lost a block: a surplus copy went on the word of a look at the others a minute
-     * ago. In the third a rotten block was forgotten when nobody wanted it, and then wanted again. */
+     * ago. In the third a rotten block was forgotten when nobody wanted it, and then wanted again.
+     */
     static const uint64_t former[] = {3114, 4099, 16037};
     for (uint64_t i = 1; i <= 2 * SEEDS + 3; i++) {
         uint64_t seed = i > 2 * SEEDS ? former[i - 2 * SEEDS - 1] : i;
@@ -300,6 +325,7 @@ int main(void)
         cmocka_unit_test(a_planted_bug_is_made_small),
         cmocka_unit_test(poison_takes_no_more_nodes_than_prove_it),
         cmocka_unit_test(each_allocation_of_a_start_may_fail),
+        cmocka_unit_test(who_is_forgotten_by_the_membership_is_given_up_no_sooner),
         cmocka_unit_test(flocks_of_many_sizes_hold),
         cmocka_unit_test(a_hostile_author_changes_nothing),
         cmocka_unit_test(histories_of_datasets_lose_and_leave_nothing),
