@@ -438,12 +438,12 @@ static void on_looked(struct verify *verify, enum error error);
 /* It is here: are its bytes, too? False when there is no memory to find out. */
 static bool look_at_input(struct worker *worker, struct worker_input *input)
 {
+    blocks_pin(input->block); /* release_inputs unpins it, whatever comes */
     struct looking *looking = calloc(1, sizeof *looking);
     if (looking == NULL) {
         input_missing(worker, &input->input.block.digest, ERROR_MEMORY);
         return false;
     }
-    blocks_pin(input->block);
     input->looking = looking;
     looking->input = input;
     looking->verify.done = on_looked;

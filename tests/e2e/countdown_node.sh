@@ -110,6 +110,8 @@ ALL="memory files disk processes network"
 for calls in ${ONLY:-$ALL}; do SHORT=1 countdown "first start: $calls" "$calls" life "$DIR/empty"; done
 # What can not be taken to be written must not leave a gap in the log.
 UNDER=$(under mrnode persist_write) EVERY=1 countdown "alone: what is to be written" memory life "$DIR/template"
+# A task that cannot begin gives back what it holds, and no more.
+UNDER=$(under mrnode ask_more) EVERY=1 countdown "alone: what a task begins with" memory life "$DIR/template"
 for calls in ${ONLY:-$ALL}; do countdown "alone: $calls" "$calls" life "$DIR/template"; done
 N=2
 rm -rf "$DIR/node1" "$DIR/node2"

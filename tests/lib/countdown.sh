@@ -6,7 +6,8 @@
 #   countdown NAME CALLS CMD...    CMD again and again, the next call failing each time, until none is left; CMD says by its
 #                                  status whether all was well. One line "ok"/"not ok" for all of them; sets POINTS.
 #
-# under PROGRAM FUNCTION           its addresses, for UNDER: only what is called below it.
+# under PROGRAM FUNCTION           its addresses, for UNDER: only what is called below it (nothing, where the compiler has made it
+#                                  part of another)
 #
 # EVERY=k: one call stack in k; DEPTH=d: of a stack its d innermost frames. NTH=1: the n-th call instead of each stack. MANY=1: many stacks in one run.
 POINTS_MAX=20000
@@ -30,7 +31,9 @@ failing() { # program, command...
 }
 
 under() {
-  nm -S "$BUILD/$1" | awk -v name="$2" '$4 == name {print $1, $2}' | while read -r at size; do printf '%x-%x\n' $((16#$at)) $((16#$at + 16#$size + 1)); done
+  local at='' size=''
+  read -r at size < <(nm -S "$BUILD/$1" | awk -v name="$2" '$4 == name {print $1, $2}')
+  if [ -n "$size" ]; then printf '%x-%x\n' $((16#$at)) $((16#$at + 16#$size + 1)); else echo 1-1; fi
 }
 
 # What no program may say, whatever it is that failed.
