@@ -5,7 +5,9 @@
  * invariants must hold, and everything must come to its end; the node has stopped, saying why,
  * and started again, or has done without. That nothing leaks is asserted where a node closes.
  *
- * Modules by themselves have their own countdowns in their own tests. */
+ * Modules by themselves have their own countdowns in their own tests, whole programs in
+ * tests/e2e/countdown.sh. STRIDE: every how many points (default 1; make asan, which takes twenty
+ * times as long, says 10). */
 #include "sim/scn.h"
 
 #include <setjmp.h>
@@ -13,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -20,6 +23,13 @@ enum {
     SEED = 2,           /* even: the log is cut as often as may be */
     POINTS_MAX = 20000, /* far above what this life takes */
 };
+
+static unsigned stride(void)
+{
+    const char *text = getenv("STRIDE");
+    unsigned long every = text == NULL ? 1 : strtoul(text, NULL, 10);
+    return every < 1 || every > 100 ? 1 : (unsigned)every;
+}
 
 static const char life[] = "[flock]\nnodes = 3\nheal = 14s\ncrypto = plain\nprofile = local\n"
                            "[jobs]\n"
@@ -56,11 +66,12 @@ static void every_allocation_of_a_node_may_fail(void **state)
     for (unsigned host = 0; host < 2; host++) {
         unsigned nth = 1;
         struct sim_result result = {.starved = 1};
-        for (; result.starved > 0; nth++) {
+        for (; result.starved > 0; nth += stride()) {
             assert_true(nth < POINTS_MAX);
             live("no-memory", host, nth, "", &result);
         }
-        print_message("node %u: each of %u allocations failed, one a run\n", host, nth - 2);
+        print_message("node %u: of %u allocations every %u. failed, one a run\n", host,
+                      nth - 1 - stride(), stride());
         assert_true(nth > 500);
     }
 }
@@ -70,11 +81,12 @@ static void every_operation_of_its_disk_may_fail(void **state)
     (void)state;
     unsigned nth = 1;
     struct sim_result result = {.disk_errors = 1};
-    for (; result.disk_errors > 0; nth++) {
+    for (; result.disk_errors > 0; nth += stride()) {
         assert_true(nth < POINTS_MAX);
         live("disk-error", 1, nth, "", &result);
     }
-    print_message("each of %u writes and syncs failed, one a run\n", nth - 2);
+    print_message("of %u writes and syncs every %u. failed, one a run\n", nth - 1 - stride(),
+                  stride());
     assert_true(nth > 50); /* what is small needs few writes of its own */
 }
 
@@ -83,11 +95,12 @@ static void its_disk_may_be_full_at_any_time(void **state)
     (void)state;
     unsigned nth = 1;
     struct sim_result result = {.disks_full = 1};
-    for (; result.disks_full > 0; nth++) {
+    for (; result.disks_full > 0; nth += stride()) {
         assert_true(nth < POINTS_MAX);
         live("disk-full", 1, nth, " for=13s", &result);
     }
-    print_message("full at each of %u syncs, and until the end\n", nth - 2);
+    print_message("full at every %u. of %u syncs, and until the end\n", stride(),
+                  nth - 1 - stride());
     assert_true(nth > 50);
 }
 
