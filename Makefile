@@ -136,6 +136,7 @@ check-all: ## the long suites: the same under ASan and UBSan, threads under TSan
 	@PAIRS=10000000 tests/e2e/memory.sh
 	@FILES=100000 tests/e2e/datasets.sh
 	@LONG=1 tests/e2e/retention.sh
+	@LONG=1 tests/e2e/blocks.sh
 	@$(MAKE) -s fuzz T=60
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer

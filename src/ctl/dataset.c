@@ -425,6 +425,20 @@ static bool may_keep(const struct dataset_plan *plan)
     return plan->may_keep && !is_shared && (plan->files == NULL || plan->files->count == 0);
 }
 
+/* What can be read once only goes to a peer that has room, as far as it knows now. */
+static int knock(struct making *making)
+{
+    const struct inputs *inputs = making->plan->inputs;
+    bool is_once = false;
+    for (size_t i = 0; i < inputs->count; i++) {
+        const struct input *input = &inputs->items[i];
+        bool is_read = input->kind == INPUT_FILE || input->kind == INPUT_STDIN;
+        is_once = is_once || (is_read && !input->is_rereadable);
+    }
+    if (!is_once || making->has_consumed) return EXIT_OK;
+    return upload_knock(&making->upload);
+}
+
 static int try_once(struct making *making, struct dataset *dataset)
 {
     const struct words *files = making->plan->files;
@@ -438,6 +452,7 @@ static int try_once(struct making *making, struct dataset *dataset)
     if (making->plan->visit != NULL) upload_start_dry(&making->upload);
     else if (may_keep(making->plan)) upload_keep(&making->upload, making->session);
     else code = upload_start(&making->upload, making->session);
+    if (code == EXIT_OK && making->upload.connection != NULL) code = knock(making);
     if (code == EXIT_OK) code = send_inputs(making, dataset);
     for (size_t i = 0; files != NULL && i < files->count && code == EXIT_OK; i++)
         code = send_file(making, files->items[i], &dataset->files[i]);

@@ -229,6 +229,18 @@ int upload_finish(struct upload *upload)
     return code;
 }
 
+int upload_knock(struct upload *upload)
+{
+    struct msg_block_ref nothing;
+    assert(upload->count == 0 && !upload->is_open);
+    int code = upload_end(upload, &nothing);
+    if (code == EXIT_OK) code = upload_finish(upload);
+    struct msg_unstore unstore = {nothing.digest};
+    if (code == EXIT_OK) code = send_message(upload, &wire_unstore, &unstore);
+    if (code == EXIT_OK) upload->count = upload->confirmed = 0;
+    return code;
+}
+
 void upload_forget_at(const struct session *session, const char *peer,
                       const struct msg_block_ref *blocks, size_t count)
 {

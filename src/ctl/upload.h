@@ -57,6 +57,9 @@ int upload_end(struct upload *upload, struct msg_block_ref *block);
 int upload_keep_alive(struct upload *upload);
 /* One whole block. */
 int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref *block);
+/* Before all else: has the peer room? An empty block is stored, and forgotten again. EXIT_OK,
+ * UPLOAD_FULL, errors as above. */
+int upload_knock(struct upload *upload);
 /* Waits until the peer has confirmed all. Errors as above. */
 int upload_finish(struct upload *upload);
 

@@ -14,12 +14,12 @@ rate() { awk -v m="$MIB" -v a="$1" -v b="$2" 'BEGIN {printf "%7.2f s %8.1f MB/s\
 start=$(now); cp "$DIR/text" "$DIR/copy"; sync -f "$DIR/copy"; stop=$(now)
 printf 'cp and fsync            %s\n' "$(rate "$start" "$stop")"
 floor=$(awk -v a="$start" -v b="$stop" 'BEGIN {print b - a}')
-for r in 1 3; do
+for r in 1 2 3; do
   start=$(now); ctl put -q "$DIR/text" "text-$r" --replicas $r || exit 1; stop=$(now)
   printf 'put, %d cop%s              %s, %s times cp\n' $r "$([ $r = 1 ] && echo y || echo ies)" "$(rate "$start" "$stop")" \
     "$(awk -v a="$start" -v b="$stop" -v f="$floor" 'BEGIN {printf "%.1f", (b - a) / f}')"
 done
-ctl rm text-1 >/dev/null
+ctl rm text-1 text-2 >/dev/null
 
 victim=$NODES
 bytes=$(find "$DIR/node$victim/blocks" -type f -size +100k -printf '%s\n' | awk '{s += $1} END {print s + 0}')
