@@ -96,8 +96,10 @@ static void carry_out(struct loop *loop, const struct action *action)
 static void carry_out_all(struct loop *loop)
 {
     struct actions *actions = &loop->actions;
+    if (loop->streams != NULL) streams_cork(loop->streams);
     for (size_t i = 0; i < actions->count && loop->state != LOOP_STOPPED; i++)
         carry_out(loop, &actions->items[i]);
+    if (loop->streams != NULL) streams_uncork(loop->streams);
 }
 
 /* Pages beyond the first MiB go back to the kernel. */

@@ -26,6 +26,7 @@ enum {
     CLOSING_TIMEOUT = 1 * SECOND, /* of goodbyes, when the node goes */
     SWEEP_MS = 250,               /* deadlines are kept to this */
     READ_SIZE = 64 << 10,         /* libuv's own suggestion */
+    CORKED_SIZE = 8 << 10,        /* what is larger goes by itself */
     KEEPALIVE_S = 600, /* for mrctl on a machine that vanished: gossip tells of peers. Every 30 s,
                           on 15 streams, they were half as many bytes as all gossip */
 };
@@ -45,6 +46,8 @@ struct streams {
     size_t shaking_count; /* inbound ones */
     bool is_closing;
     bool has_waiting; /* a connection that could not be accepted for want of memory */
+    bool is_corked;
+    struct stream *corked; /* streams that may have something to send, the last one first */
     char buffer[READ_SIZE];
 };
 
@@ -199,12 +202,73 @@ static void outgoing_send(struct outgoing *outgoing)
     stream->unsent_size += outgoing->size;
 }
 
+/* What was gathered goes out. */
+static void flush(struct stream *stream)
+{
+    struct outgoing *outgoing = stream->corked;
+    stream->corked = NULL;
+    if (outgoing == NULL) return;
+    stream->unsent_size -= outgoing->size;
+    if (stream->state == STREAM_CLOSED) free(outgoing);
+    else outgoing_send(outgoing);
+}
+
+/* False: no memory, and the stream is closed. */
+static bool make_corked(struct stream *stream, size_t size)
+{
+    if (stream->corked != NULL && CORKED_SIZE - stream->corked->size < size) flush(stream);
+    if (stream->state == STREAM_CLOSED) return false;
+    if (stream->corked == NULL) {
+        stream->corked = outgoing_new(stream, CORKED_SIZE);
+        if (stream->corked == NULL) return false;
+        stream->corked->size = 0;
+    }
+    if (stream->is_corked) return true;
+    stream->is_corked = true;
+    stream->next_corked = stream->streams->corked;
+    stream->streams->corked = stream;
+    return true;
+}
+
+static void gather(struct stream *stream, struct slice record)
+{
+    size_t size = channel_sealed_size(record.count);
+    if (!make_corked(stream, size)) return;
+    channel_send(stream->channel, record, stream->corked->bytes + stream->corked->size);
+    stream->corked->size += size;
+    stream->unsent_size += size;
+}
+
 static void send_sealed(struct stream *stream, struct slice record)
 {
-    struct outgoing *outgoing = outgoing_new(stream, channel_sealed_size(record.count));
+    size_t size = channel_sealed_size(record.count);
+    if (stream->streams->is_corked && size <= CORKED_SIZE) {
+        gather(stream, record);
+        return;
+    }
+    flush(stream);
+    struct outgoing *outgoing = stream->state == STREAM_CLOSED ? NULL : outgoing_new(stream, size);
     if (outgoing == NULL) return;
     channel_send(stream->channel, record, outgoing->bytes);
     outgoing_send(outgoing);
+}
+
+void streams_cork(struct streams *streams)
+{
+    assert(!streams->is_corked);
+    streams->is_corked = true;
+}
+
+/* Streams that were closed meanwhile are still there: libuv lets go of them later. */
+void streams_uncork(struct streams *streams)
+{
+    streams->is_corked = false;
+    while (streams->corked != NULL) {
+        struct stream *stream = streams->corked;
+        streams->corked = stream->next_corked;
+        stream->is_corked = false;
+        flush(stream);
+    }
 }
 
 void stream_send(struct stream *stream, struct slice record)
@@ -234,6 +298,7 @@ static void end_within(struct stream *stream, duration timeout)
     if (stream->state < STREAM_OPEN) close_quietly(stream);
     if (stream->state == STREAM_OPEN && stream->flow == STREAM_PAUSED) stream_resume(stream);
     if (stream->state == STREAM_OPEN) send_sealed(stream, slice_of("", 0));
+    flush(stream);
     if (stream->state != STREAM_OPEN) return;
     move_to(stream, STREAM_ENDING);
     stream_set_deadline(stream, loop_now() + timeout);

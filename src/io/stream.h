@@ -17,6 +17,7 @@
 #include <uv.h>
 
 struct loop;
+struct outgoing;
 struct stream;
 struct streams;
 
@@ -67,12 +68,19 @@ struct stream {
     void *context;                  /* the user's */
     struct address address;         /* of the other side's socket */
     size_t unsent_size;
+    struct outgoing *corked;        /* records of this step, to be sent as one */
+    struct stream *next_corked;
+    bool is_corked;                 /* in the list of streams that may have such */
     instant deadline;               /* closed with TIMEOUT then; INSTANT_NEVER */
     bool is_inbound;
     bool is_delivering;             /* a record is with the user now */
     bool has_goodbye;               /* the peer said it */
 };
 
+/* Between the two, records are gathered, and go out together, a write for each stream: what is said
+ * in one step reaches a peer in one piece, and takes one of its commits. */
+void streams_cork(struct streams *streams);
+void streams_uncork(struct streams *streams);
 /* So many of the keys that identity borrows hold from now on: for handshakes that begin. */
 void streams_set_keys(struct streams *streams, size_t count);
 /* All streams of a node. Copies identity (it borrows what that borrows). Takes the listening
