@@ -253,6 +253,12 @@ void session_ask(struct session *session, const struct wire_schema *schema, void
         session->is_broken = true;
 }
 
+bool session_tell(struct session *session, const struct wire_schema *schema, void *fields)
+{
+    session_ask(session, schema, fields, SESSION_PATIENCE);
+    return !session->is_broken;
+}
+
 /* The peer says no. Its code is an exit code of ours. */
 static int refusal(struct session *session, const struct msg_say_error *say)
 {

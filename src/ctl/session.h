@@ -37,6 +37,10 @@ void session_ask(struct session *session, const struct wire_schema *schema, void
  * nothing on stderr but "peer X gone, asking Y". */
 int session_reply(struct session *session, unsigned expects, struct wire_message *reply);
 
+/* Sends a request whose answer nobody waits for. False: the peer is gone, as
+ * far as we know; then it is to be asked for like any other. */
+bool session_tell(struct session *session, const struct wire_schema *schema, void *fields);
+
 /* Both, and says on stderr what went wrong. */
 int session_call(struct session *session, const struct wire_schema *schema, void *fields,
                  unsigned expects, struct wire_message *reply);

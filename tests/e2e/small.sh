@@ -71,8 +71,8 @@ at_node 1 run -q -m 'head -c 40000000 /dev/zero | tr "\0" "\n"' -r 'tail -n 1 >/
 check "and small again after a large one" [ "$(resident)" -lt "${RSS_LIMIT:-6144}" ]
 kill -9 $before
 check "killed while it waits: a job is done all the same" prints "$(sum in)" at_node 1 run -q -m cat -i in --retries 1
-after=$(pids "${PID[1]}")
-check "by another" [ -n "$after" -a "$after" != "$before" ]
+another() { at_node 1 run -q -m cat -i in >/dev/null; after=$(pids "${PID[1]}"); [ -n "$after" ] && [ "$after" != "$before" ]; }
+check "and soon there is another that waits" wait_for 10 another
 kill -STOP $after
 stuck=$(at_node 1 submit -q -m cat -i in)
 sleep 0.3
