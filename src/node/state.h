@@ -433,7 +433,7 @@ struct node {
 struct roster_item {
     struct id id;
     uint64_t agreed;           /* the round in which it last agreed to an eviction: evict.c */
-    instant gone;              /* since when it is not among the living; 0: it is, as far as known */
+    instant gone;              /* since when it is not among the living; 0: it is, as we know */
     uint32_t flaps;            /* how often it was held dead and came back, of late: standing.c */
     instant flapped;           /* the last time */
     struct slice tags;         /* a packed `tagged`, ours to free; empty: it has none (tags.c) */
