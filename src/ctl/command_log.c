@@ -1,13 +1,16 @@
 /* log, events: the replicated log's entries in total order. -f goes on with what comes; what came
- * late, from the other side of a healed partition, is printed when it comes. When the peer dies
- * another one goes on from the same positions; it may not have heard yet of what the first one told
- * (feeds, the job itself), so positions that it doesn't know are kept for when it does. */
+ * late, from the other side of a healed partition, is printed when it comes. events has also what
+ * the peer saw become of members (node/sightings.c), where the log's clock stood then. When the
+ * peer dies another one goes on from the same positions; it may not have heard yet of what the
+ * first one told (feeds, the job itself), so positions that it doesn't know are kept for when it
+ * does. */
 #include "ctl/commands.h"
 
 #include "ctl/clock.h"
 #include "ctl/exits.h"
 #include "ctl/json.h"
 #include "ctl/notice.h"
+#include "wire/kinds.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -17,6 +20,14 @@ enum {
     POSITIONS_MAX = 65536, /* as ask_log */
     LOOK_EVERY_MS = 250,
     UNKNOWN_LIMIT = 30 * SECOND, /* after a fail-over, for the log to bring the job there */
+    SIGHTINGS_MAX = 128,         /* as say_sightings */
+    LINE_SIZE = 512,
+};
+
+/* What the peer saw, as a line of its own. */
+struct sighting {
+    uint64_t time;
+    char text[LINE_SIZE];
 };
 
 struct reading {
@@ -25,6 +36,15 @@ struct reading {
     struct msg_feed_position *behind;
     bool has_page;    /* a peer has answered: the job exists */
     instant answered; /* the last one */
+    /* of events, of all jobs: */
+    bool has_sightings;
+    struct id seer;
+    char seer_name[65];
+    uint64_t seen;       /* the peer's sightings up to here have come */
+    uint64_t seen_time;  /* of the last one that was printed */
+    unsigned seen_moves; /* of the session, when they were last asked for */
+    struct sighting sightings[SIGHTINGS_MAX]; /* not printed yet */
+    size_t sightings_count;
 };
 
 static void print_json(const struct msg_log_line *line)
@@ -43,6 +63,86 @@ static void print_json(const struct msg_log_line *line)
     json_close(&json, '}');
     json_end(&json);
 }
+
+/* ---- what the peer saw ---- */
+
+static void clean_name(struct slice name, char text[65])
+{
+    size_t count = name.count < 64 ? name.count : 64;
+    for (size_t i = 0; i < count; i++)
+        text[i] = name.at[i] >= ' ' && name.at[i] < 0x7f ? (char)name.at[i] : '?';
+    text[count] = '\0';
+}
+
+static void print_sighting(const struct reading *reading, const struct sighting *sighting)
+{
+    struct json json;
+    char node[ID_TEXT_SIZE];
+    if (reading->options->output != OUTPUT_JSON) {
+        printf("%8llu %-12s %s\n", (unsigned long long)sighting->time, reading->seer_name,
+               sighting->text);
+        return;
+    }
+    json_begin_line(&json, stdout);
+    json_open(&json, '{');
+    json_field_number(&json, "time", sighting->time);
+    json_field_text(&json, "node", id_text(&reading->seer, node));
+    json_field_text(&json, "node_name", reading->seer_name);
+    json_field_number(&json, "kind", 0);
+    json_field_text(&json, "text", sighting->text);
+    json_close(&json, '}');
+    json_end(&json);
+}
+
+/* Those from before this time. */
+static void print_sightings(struct reading *reading, uint64_t time)
+{
+    size_t count = 0;
+    while (count < reading->sightings_count && reading->sightings[count].time < time) {
+        reading->seen_time = reading->sightings[count].time;
+        print_sighting(reading, &reading->sightings[count++]);
+    }
+    reading->sightings_count -= count;
+    memmove(reading->sightings, reading->sightings + count,
+            reading->sightings_count * sizeof *reading->sightings);
+}
+
+static void tell_sighting(const struct msg_sighting_row *row, char text[LINE_SIZE])
+{
+    char id[ID_SHORT_SIZE], name[65], was[32] = "";
+    clean_name(row->node_name, name);
+    if (row->before != 0) snprintf(was, sizeof was, " (was %s)", member_state_text(row->before));
+    snprintf(text, LINE_SIZE, "saw %s %s %s%s: %s", name, id_short(&row->node, id),
+             member_state_text(row->state), was, cause_text(row->cause));
+}
+
+/* Asks for what is new. Of another peer than before: what it saw since. */
+static int read_sightings(struct session *session, struct reading *reading)
+{
+    struct wire_message reply;
+    bool has_moved = session_moves(session) != reading->seen_moves;
+    struct msg_ask_sightings ask = {.behind = has_moved ? 0 : reading->seen};
+    session_ask(session, &wire_ask_sightings, &ask, SESSION_PATIENCE);
+    int code = session_reply(session, MSG_say_sightings, &reply);
+    if (code != EXIT_OK) return session_complain(session, code);
+    const struct msg_say_sightings *say = reply.fields;
+    const struct msg_sighting_row *rows = say->rows.at;
+    has_moved = has_moved || session_moves(session) != reading->seen_moves;
+    for (uint32_t i = 0; i < say->rows.count; i++) {
+        bool is_old = has_moved && rows[i].time <= reading->seen_time;
+        if (is_old || reading->sightings_count == SIGHTINGS_MAX) continue;
+        struct sighting *sighting = &reading->sightings[reading->sightings_count++];
+        sighting->time = rows[i].time;
+        tell_sighting(&rows[i], sighting->text);
+    }
+    reading->seer = say->node;
+    clean_name(say->node_name, reading->seer_name);
+    reading->seen = say->last;
+    reading->seen_moves = session_moves(session);
+    return EXIT_OK;
+}
+
+/* ---- the log ---- */
 
 static void print_line(const struct reading *reading, const struct msg_log_line *line)
 {
@@ -104,7 +204,10 @@ static int read_page(struct session *session, struct reading *reading, bool *has
     reading->answered = clock_now();
     const struct msg_say_log *say = reply.fields;
     const struct msg_log_line *lines = say->lines.at;
-    for (uint32_t i = 0; i < say->lines.count; i++) print_line(reading, &lines[i]);
+    for (uint32_t i = 0; i < say->lines.count; i++) {
+        print_sightings(reading, lines[i].stamp.time);
+        print_line(reading, &lines[i]);
+    }
     advance(reading, &say->behind);
     *has_more = say->more;
     return EXIT_OK;
@@ -114,8 +217,10 @@ static int read_all(struct session *session, struct reading *reading)
 {
     bool has_more = true;
     for (;;) {
-        int code = read_page(session, reading, &has_more);
+        int code = reading->has_sightings ? read_sightings(session, reading) : EXIT_OK;
+        if (code == EXIT_OK) code = read_page(session, reading, &has_more);
         if (code != EXIT_OK) return code;
+        if (!has_more) print_sightings(reading, UINT64_MAX);
         bool is_written = fflush(stdout) == 0 && ferror(stdout) == 0;
         if (!is_written) return commands_flush();
         if (has_more) continue;
@@ -130,15 +235,19 @@ static int read_all(struct session *session, struct reading *reading)
 static int show(const struct options *options, bool events_only)
 {
     struct session *session;
-    struct reading reading = {.options = options};
-    reading.behind = calloc(POSITIONS_MAX, sizeof *reading.behind);
-    if (reading.behind == NULL) notice_no_memory();
-    reading.ask.events_only = events_only;
-    if (options->job != NULL) reading.ask.job = slice_string(options->job);
+    struct reading *reading = calloc(1, sizeof *reading);
+    if (reading == NULL) notice_no_memory();
+    reading->options = options;
+    reading->has_sightings = events_only && options->job == NULL;
+    reading->behind = calloc(POSITIONS_MAX, sizeof *reading->behind);
+    if (reading->behind == NULL) notice_no_memory();
+    reading->ask.events_only = events_only;
+    if (options->job != NULL) reading->ask.job = slice_string(options->job);
     int code = session_open(&session, options);
-    if (code == EXIT_OK) code = read_all(session, &reading);
+    if (code == EXIT_OK) code = read_all(session, reading);
     session_close(session);
-    free(reading.behind);
+    free(reading->behind);
+    free(reading);
     return code;
 }
 

@@ -8,9 +8,10 @@
  *                 (else fetched)                    (or PATIENCE is over)
  *
  * An answer pins nothing: a look is no promise. */
+#include "node/manifests.h"
+#include "node/smalls.h"
 #include "node/state.h"
 #include "node/tally.h"
-#include "node/smalls.h"
 
 #include <string.h>
 

@@ -154,6 +154,7 @@ void control_request(struct node *node, struct link *link, const struct wire_mes
     case MSG_ask_key_drop: keyring_asked(node, stream, message); break;
     case MSG_ask_tail: logs_ask_tail(node, stream, message->fields); break;
     case MSG_ask_times: times_answer(node, stream, message->fields); break;
+    case MSG_ask_sightings: sightings_answer(node, stream, message->fields); break;
     case MSG_ask_logs: logs_answer(node, stream, message->fields); break;
     case MSG_ask_counters: answers_counters(node, stream, message->fields); break;
     case MSG_ask_final: final_answer(node, stream, message->fields); break;

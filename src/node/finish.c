@@ -14,6 +14,7 @@
 
 #include "node/holders.h"
 #include "node/locality.h"
+#include "node/manifests.h"
 #include "node/shared.h"
 #include "node/smalls.h"
 #include "node/state.h"

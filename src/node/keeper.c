@@ -15,10 +15,11 @@
 #include "node/holders.h"
 #include "node/ids.h"
 #include "node/logs.h"
+#include "node/manifests.h"
 #include "node/scrub.h"
+#include "node/smalls.h"
 #include "node/state.h"
 #include "node/surplus.h"
-#include "node/smalls.h"
 
 #include <string.h>
 

@@ -6,6 +6,8 @@
  * The group's name begins with a comma: no program can report such a counter. */
 #include "node/locality.h"
 
+#include "node/manifests.h"
+
 #include "tasks/counts.h"
 
 #include <string.h>

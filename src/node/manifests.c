@@ -10,6 +10,8 @@
  *     ^-----------'  failed: again in a second      '--> ABSENT, damaged: fetched again */
 #include "node/smalls.h"
 
+#include "node/manifests.h"
+
 #include <string.h>
 
 enum {

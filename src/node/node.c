@@ -8,12 +8,13 @@
 #include "node/freed.h"
 #include "node/holders.h"
 #include "node/logs.h"
+#include "node/manifests.h"
 #include "node/scrub.h"
+#include "node/smalls.h"
 #include "node/state.h"
 #include "node/surplus.h"
-#include "node/tally.h"
-#include "node/smalls.h"
 #include "node/tags.h"
+#include "node/tally.h"
 
 #include "base/hash.h"
 
@@ -219,6 +220,7 @@ void node_changed(struct node *node, const struct member *member, unsigned befor
 
 static void on_changed(void *context, const struct member *member, unsigned before)
 {
+    sightings_note(context, member, before);
     node_changed(context, member, before);
 }
 

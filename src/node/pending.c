@@ -11,8 +11,9 @@
  *
  * A client that lost its peer asks another one with the same id: the same job, the same naming. */
 #include "node/holders.h"
-#include "node/state.h"
+#include "node/manifests.h"
 #include "node/smalls.h"
+#include "node/state.h"
 
 #include <assert.h>
 #include <stdio.h>

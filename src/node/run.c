@@ -3,6 +3,7 @@
  * the attempt; nothing from the node but its name. */
 #include "node/run.h"
 
+#include "node/manifests.h"
 #include "node/smalls.h"
 
 #include "base/hash.h"

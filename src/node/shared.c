@@ -7,6 +7,7 @@
 #include "node/shared.h"
 
 #include "node/finish.h"
+#include "node/manifests.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -10,6 +10,7 @@
 #include "node/node.h"
 #include "node/progress.h"
 #include "node/room.h"
+#include "node/sightings.h"
 #include "store/log.h"
 #include "store/names.h"
 #include "store/flock.h"
@@ -399,6 +400,7 @@ struct node {
 
     struct work *works;
     struct progress_question questions[PROGRESS_QUESTIONS_MAX];
+    struct sightings sightings;
     struct running *running; /* running_max of them */
     size_t running_max;      /* a few beyond the slots */
     size_t running_end;      /* those behind are free */
@@ -521,22 +523,6 @@ void replicas_vector(struct node *node, struct link *link, const struct msg_log_
 void replicas_batch(struct node *node, struct link *link, const struct msg_log_batch *batch);
 void replicas_persisted(struct node *node, uint64_t token);
 void replicas_ask(struct node *node, struct link *link, bool wants_reply);
-
-/* manifests.c */
-const struct msg_manifest *manifests_get(struct node *node, const struct msg_block_ref *block);
-/* Not a block, but a range of a file that all nodes share. */
-bool manifests_is_range(const struct msg_manifest_block *block);
-bool manifests_has_shared(struct node *node, const struct msg_block_ref *ref);
-/* What is said of this file of a manifest that is here; NULL: nothing. */
-const struct msg_shared_file *manifests_shared(struct node *node, const struct msg_block_ref *ref,
-                                               uint32_t file);
-void manifests_read(struct node *node, const struct digest *digest, struct slice bytes);
-void manifests_failed(struct node *node, const struct digest *digest);
-void manifests_tick(struct node *node);
-/* Its blocks are to be released (keeper_release) once it is here. */
-void manifests_release(struct node *node, const struct digest *digest, instant seen);
-void manifests_sweep(struct node *node);
-void manifests_close(struct node *node);
 
 /* keeper.c */
 struct block *keeper_find(const struct node *node, const struct digest *digest);

@@ -1,6 +1,7 @@
 /* What people are told of a task that failed, without asking: the command, the node, how it ended,
  * which part of the input it had, its last words; and of one that cannot go on for now, why, and
  * what would help. */
+#include "node/manifests.h"
 #include "node/state.h"
 
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 /* What a job that does not end waits for (mrctl explain --pending): a line for each task that is
  * neither done nor known to run well, and before them one of the slots there are. Read off the fold
  * and the members as this node sees them, now; so the lines have no stamp. */
+#include "node/manifests.h"
 #include "node/state.h"
 
 #include <stdio.h>

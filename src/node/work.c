@@ -12,6 +12,7 @@
 #include "node/finish.h"
 #include "node/locality.h"
 #include "node/logs.h"
+#include "node/manifests.h"
 #include "node/prefetch.h"
 #include "node/run.h"
 #include "node/shared.h"

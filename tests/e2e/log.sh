@@ -14,7 +14,7 @@ follow() { # name, args... : in the background; its pid in FOLLOWER
   "$BUILD/mrctl" -n "${ADDR[3]}" "$@" >"$DIR/$name" 2>"$DIR/$name.err" </dev/null &
   FOLLOWER=$!
 }
-entries() { jq -r '"\(.node) \(.boot) \(.sequence)"' "$1"; }
+entries() { jq -r 'select(.kind != 0) | "\(.node) \(.boot) \(.sequence)"' "$1"; }
 has() { grep -q -- "$2" "$DIR/$1"; }
 
 # ---- a closed pipe, with nothing to come ----
@@ -55,6 +55,7 @@ check "log -f goes on at node 3" wait_for 20 has all.err "gone, asking ${ADDR[3]
 check "log -f --job too" wait_for 20 has job.err "gone, asking ${ADDR[3]}"
 check "events -f too" wait_for 20 has events.err "gone, asking ${ADDR[3]}"
 put_there() { AT=${ADDR[3]} ctl put -q "$0" alone --replicas 1 --overwrite; }
+check "and what that one sees of the others, with the reason" wait_for 30 has events 'saw node1 .* dead (was .*): .'
 check "node 3, alone, takes a dataset" wait_for 20 put_there
 check "log -f tells of it" wait_for 20 has all 'named{name=."alone'
 check "events -f too" wait_for 20 has events 'named{name=."alone'
@@ -73,6 +74,9 @@ check "log -f has told all that is in the log" wait_for 20 whole
 once() { [ -s "$DIR/$1" ] && [ -z "$(entries "$DIR/$1" | sort | uniq -d)" ]; }
 check "and each entry once" once all
 check "so has events -f" once events
+saw() { jq -cR 'fromjson? | select(.kind == 0)' "$DIR/events"; }
+check "and what a peer saw" [ -z "$(saw | sort | uniq -d)" ]
+check "events shows it without -f, too, and log does not" eval 'AT=${ADDR[3]} ctl events | grep -q "node3 *saw node2 .* alive" && ! AT=${ADDR[3]} ctl log | grep -q " saw "'
 check "an entry of the job stands once too" [ -z "$(sort "$DIR/job" | uniq -d)" ]
 lines() { [ "$(jq -cR 'fromjson | select(has("text"))' "$DIR/all" | wc -l)" = "$(wc -l <"$DIR/all")" ]; }
 check "an object a line" lines
