@@ -24,7 +24,7 @@ enum {
 /* ---- encode ---- */
 
 /* Where the next count bytes go; NULL: nowhere. */
-static uint8_t *next(struct writer *writer, size_t count)
+static inline uint8_t *next(struct writer *writer, size_t count)
 {
     writer->written += count;
     if (count > writer->left) {
@@ -44,7 +44,7 @@ static inline void put(struct writer *writer, const void *bytes, size_t count)
     if (at != NULL && count > 0) memcpy(at, bytes, count);
 }
 
-static void put_number(struct writer *writer, uint64_t value)
+static void put_long_number(struct writer *writer, uint64_t value)
 {
     size_t count = 1;
     for (uint64_t rest = value >> 7; rest > 0; rest >>= 7) count++;
@@ -54,7 +54,13 @@ static void put_number(struct writer *writer, uint64_t value)
     *at = (uint8_t)value;
 }
 
-static void put_word(struct writer *writer, uint64_t value)
+static inline void put_number(struct writer *writer, uint64_t value)
+{
+    if (value > 0x7f) put_long_number(writer, value);
+    else put(writer, &(uint8_t){(uint8_t)value}, 1); /* most are */
+}
+
+static inline void put_word(struct writer *writer, uint64_t value)
 {
     uint8_t *at = next(writer, 8);
     if (at != NULL) little_put64(at, value);
@@ -78,25 +84,26 @@ static void put_bytes(struct writer *writer, const struct slice *bytes, uint32_t
     put(writer, bytes->at, bytes->count);
 }
 
+static void put_items(struct writer *writer, const struct wire_schema *schema, const uint8_t *item,
+                      uint32_t count);
+
 static void put_list(struct writer *writer, const struct list *list, const struct wire_field *field)
 {
     assert(list->count <= field->max);
-    const uint8_t *item = list->at;
     put_number(writer, list->count);
-    for (uint32_t i = 0; i < list->count; i++, item += field->record->struct_size)
-        wire_encode(field->record, item, writer);
+    put_items(writer, field->record, list->at, list->count);
 }
 
-static void put_field(struct writer *writer, const struct wire_field *field, const void *at)
+static inline void put_field(struct writer *writer, const struct wire_field *field, const void *at)
 {
     const struct boot *boot = at;
     switch (field->kind) {
     case WIRE_flag:
     case WIRE_u8: put(writer, &(uint8_t){(uint8_t)schema_load(field->kind, at)}, 1); break;
     case WIRE_u16:
-    case WIRE_u32:
-    case WIRE_u64: put_number(writer, schema_load(field->kind, at)); break;
-    case WIRE_word: put_word(writer, schema_load(field->kind, at)); break;
+    case WIRE_u32: put_number(writer, schema_load(field->kind, at)); break;
+    case WIRE_u64: put_number(writer, schema_load(WIRE_u64, at)); break;
+    case WIRE_word: put_word(writer, schema_load(WIRE_word, at)); break;
     case WIRE_id: put(writer, at, sizeof(struct id)); break;
     case WIRE_digest: put(writer, at, sizeof(struct digest)); break;
     case WIRE_address: put_address(writer, at); break;
@@ -105,16 +112,24 @@ static void put_field(struct writer *writer, const struct wire_field *field, con
         put_word(writer, boot->random);
         break;
     case WIRE_bytes: put_bytes(writer, at, field->max); break;
-    case WIRE_item: wire_encode(field->record, at, writer); break;
+    case WIRE_item: put_items(writer, field->record, at, 1); break;
     case WIRE_list: put_list(writer, at, field); break;
     }
 }
 
+/* So many structs of this schema, one behind the other. */
+static void put_items(struct writer *writer, const struct wire_schema *schema, const uint8_t *item,
+                      uint32_t count)
+{
+    const struct wire_field *fields = schema->fields(), *end = fields + schema->fields_count;
+    for (; count > 0; count--, item += schema->struct_size)
+        for (const struct wire_field *field = fields; field < end; field++)
+            put_field(writer, field, item + field->offset);
+}
+
 bool wire_encode(const struct wire_schema *schema, const void *message, struct writer *writer)
 {
-    const struct wire_field *fields = schema->fields();
-    for (size_t i = 0; i < schema->fields_count; i++)
-        put_field(writer, &fields[i], (const uint8_t *)message + fields[i].offset);
+    put_items(writer, schema, message, 1);
     return !writer->is_full;
 }
 
@@ -149,7 +164,7 @@ struct slice wire_pack_arena(const struct wire_schema *schema, const void *messa
 static const char *const cut_short = "cut short";
 
 /* The next count bytes, or NULL when there are not so many. Never NULL for count 0. */
-static const uint8_t *take(struct slice *input, size_t count)
+static inline const uint8_t *take(struct slice *input, size_t count)
 {
     static const uint8_t nothing[1];
     if (count > input->count) return NULL;
@@ -160,13 +175,8 @@ static const uint8_t *take(struct slice *input, size_t count)
     return bytes;
 }
 
-static const char *take_number(struct slice *input, uint64_t *value)
+static const char *take_long_number(struct slice *input, uint64_t *value)
 {
-    if (input->count > 0 && input->at[0] <= 0x7f) { /* most are */
-        *value = input->at[0];
-        *input = slice_of(input->at + 1, input->count - 1);
-        return NULL;
-    }
     uint64_t number = 0;
     for (size_t i = 0; i < NUMBER_SIZE_MAX; i++) {
         if (i == input->count) return cut_short;
@@ -182,7 +192,15 @@ static const char *take_number(struct slice *input, uint64_t *value)
     return "number too large";
 }
 
-static const char *take_integer(struct slice *input, enum wire_kind kind, void *at)
+static inline const char *take_number(struct slice *input, uint64_t *value)
+{
+    if (input->count == 0 || input->at[0] > 0x7f) return take_long_number(input, value);
+    *value = input->at[0]; /* most are */
+    *input = slice_of(input->at + 1, input->count - 1);
+    return NULL;
+}
+
+static inline const char *take_integer(struct slice *input, enum wire_kind kind, void *at)
 {
     uint64_t value;
     if (kind == WIRE_flag || kind == WIRE_u8) {
@@ -195,7 +213,7 @@ static const char *take_integer(struct slice *input, enum wire_kind kind, void *
     return schema_store(kind, at, value) ? NULL : "number too large";
 }
 
-static const char *take_word(struct slice *input, uint64_t *value)
+static inline const char *take_word(struct slice *input, uint64_t *value)
 {
     const uint8_t *bytes = take(input, 8);
     if (bytes == NULL) return cut_short;
@@ -203,7 +221,7 @@ static const char *take_word(struct slice *input, uint64_t *value)
     return NULL;
 }
 
-static const char *take_raw(struct slice *input, void *at, size_t count)
+static inline const char *take_raw(struct slice *input, void *at, size_t count)
 {
     const uint8_t *bytes = take(input, count);
     if (bytes == NULL) return cut_short;
@@ -246,8 +264,8 @@ static const char *take_bytes(struct slice *input, struct slice *bytes, uint32_t
     return NULL;
 }
 
-static const char *take_fields(struct slice *input, const struct wire_schema *schema, void *message,
-                               struct arena *arena);
+static const char *take_items(struct slice *input, const struct wire_schema *schema, uint8_t *item,
+                              uint64_t count, struct arena *arena);
 
 static const char *take_list(struct slice *input, const struct wire_field *field, struct list *list,
                              struct arena *arena)
@@ -264,47 +282,48 @@ static const char *take_list(struct slice *input, const struct wire_field *field
     uint8_t *item = arena_take(arena, size);
     if (item == NULL) return "larger than the memory for it";
     list->at = memset(item, 0, size);
-    for (uint64_t i = 0; i < count && reason == NULL; i++, item += record->struct_size)
-        reason = take_fields(input, record, item, arena);
-    return reason;
+    return take_items(input, record, item, count, arena);
 }
 
-static const char *take_field(struct slice *input, const struct wire_field *field, void *at,
-                              struct arena *arena)
+static inline const char *take_field(struct slice *input, const struct wire_field *field, void *at,
+                                     struct arena *arena)
 {
     switch (field->kind) {
     case WIRE_flag:
     case WIRE_u8:
     case WIRE_u16:
-    case WIRE_u32:
-    case WIRE_u64: return take_integer(input, field->kind, at);
+    case WIRE_u32: return take_integer(input, field->kind, at);
+    case WIRE_u64: return take_number(input, at);
     case WIRE_word: return take_word(input, at);
     case WIRE_id: return take_raw(input, at, sizeof(struct id));
     case WIRE_digest: return take_raw(input, at, sizeof(struct digest));
     case WIRE_address: return take_address(input, at);
     case WIRE_boot: return take_boot(input, at);
     case WIRE_bytes: return take_bytes(input, at, field->max);
-    case WIRE_item: return take_fields(input, field->record, at, arena);
+    case WIRE_item: return take_items(input, field->record, at, 1, arena);
     case WIRE_list: return take_list(input, field, at, arena);
     }
     return "field of an unknown kind";
 }
 
-static const char *take_fields(struct slice *input, const struct wire_schema *schema, void *message,
-                               struct arena *arena)
+/* So many structs of this schema, one behind the other. */
+static const char *take_items(struct slice *input, const struct wire_schema *schema, uint8_t *item,
+                              uint64_t count, struct arena *arena)
 {
-    const struct wire_field *fields = schema->fields();
-    const char *reason = NULL;
-    for (size_t i = 0; i < schema->fields_count && reason == NULL; i++)
-        reason = take_field(input, &fields[i], (uint8_t *)message + fields[i].offset, arena);
-    return reason;
+    const struct wire_field *fields = schema->fields(), *end = fields + schema->fields_count;
+    for (; count > 0; count--, item += schema->struct_size)
+        for (const struct wire_field *field = fields; field < end; field++) {
+            const char *reason = take_field(input, field, item + field->offset, arena);
+            if (reason != NULL) return reason;
+        }
+    return NULL;
 }
 
 const char *wire_decode(const struct wire_schema *schema, void *message, struct slice *input,
                         struct arena *arena)
 {
     memset(message, 0, schema->struct_size);
-    return take_fields(input, schema, message, arena);
+    return take_items(input, schema, message, 1, arena);
 }
 
 const char *wire_decode_all(const struct wire_schema *schema, void *message, struct slice input,
