@@ -89,11 +89,13 @@ static void state(struct node *node, struct statement *statement, const struct l
 {
     size_t size = sizeof *statement->at;
     if (feeds->count > statement->capacity) {
-        void *moved = memory_resize(&node->memory, statement->at, statement->capacity * size,
-                                    feeds->count * size);
+        size_t larger = 2 * statement->capacity; /* there will be more: each boot is a feed */
+        if (larger < feeds->count) larger = feeds->count;
+        void *moved =
+            memory_resize(&node->memory, statement->at, statement->capacity * size, larger * size);
         if (moved == NULL) return;
         statement->at = moved;
-        statement->capacity = feeds->count;
+        statement->capacity = larger;
     }
     statement->count = feeds->count;
     if (feeds->count > 0) memcpy(statement->at, feeds->at, feeds->count * size);

@@ -200,6 +200,7 @@ static void save_peer(struct node *node, const struct member *member)
 void node_changed(struct node *node, const struct member *member, unsigned before)
 {
     bool was_living = before == MEMBER_ALIVE || before == MEMBER_SUSPECT;
+    node->members_revision++;
     node->is_living_stale = true;
     node->is_work_wanted = true;
     if (was_living != member_is_living(member)) {

@@ -241,6 +241,7 @@ struct work {
     struct msg_block_ref differing; /* the manifest of outputs that should be equal and are not */
     uint64_t *prefetched;           /* a bit per map: its parts have been ordered; prefetch.c */
     struct pace pace[2];            /* by enum task_kind; progress.c */
+    uint64_t mourned; /* work.c: what was true when all who made its maps' outputs lived */
     instant lost_since; /* since when a block of its input can be had from nobody; 0 = it can */
 };
 
@@ -406,7 +407,7 @@ struct node {
     size_t running_end;      /* those behind are free */
     uint64_t token_next;
     instant work_next;
-    uint64_t work_revision; /* of jobs when work was last done */
+    uint64_t members_revision; /* grows with every change of a member's state */
     bool is_work_wanted;
     bool may_author; /* it has what a peer had, or there is nobody to have it from: heard.c */
     instant author_deadline;

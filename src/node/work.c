@@ -367,14 +367,18 @@ static void bury(struct node *node)
 
 /* Map outputs live where they were made: those of the dead are gone, and are made again if a reduce
  * still needs them. */
-static void mourn_outputs(struct node *node, const struct work *work)
+static void mourn_outputs(struct node *node, struct work *work)
 {
     const struct job *job = work->job;
+    uint64_t now = 1 + node->jobs.revision + node->members_revision; /* both only grow */
+    if (work->mourned == now) return;
+    work->mourned = now; /* unless somebody does not live */
     if (job->spec.reduces == 0 || job->done_count[TASK_REDUCE] == job->spec.reduces) return;
     for (uint32_t i = 0; i < job->spec.maps; i++) {
         const struct attempt *attempt = task_committed(&job->tasks[TASK_MAP][i]);
         if (attempt == NULL) continue;
         instant since = dead_since(node, &attempt->claim.node);
+        if (since != INSTANT_NEVER) work->mourned = 0;
         if (since > node->now || keeper_has(node, &attempt->output.digest)) continue;
         if (!node_is_turn(node, &attempt->claim.node, sizeof attempt->claim.node, since)) continue;
         struct msg_lost lost = {.job = job->id,
