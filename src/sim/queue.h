@@ -46,7 +46,6 @@ enum {
 
 struct happening {
     instant at;
-    uint64_t sequence;
     enum happening_kind kind;
     uint32_t host; /* whose; UINT32_MAX = nobody's */
     uint32_t life; /* dropped when the host is in another one; LIFE_ANY = never */
@@ -56,7 +55,14 @@ struct happening {
     size_t size;
 };
 
+struct queued {
+    instant at;
+    uint64_t sequence;
+    size_t slot; /* of the happening, in items */
+};
+
 struct queue {
+    struct queued *heap;
     struct happening *items;
     size_t count;
     size_t capacity;
@@ -64,7 +70,7 @@ struct queue {
 };
 
 void queue_deinit(struct queue *queue);
-/* Takes over happening.bytes; sets its sequence. */
+/* Takes over happening.bytes. */
 void queue_push(struct queue *queue, struct happening happening);
 /* The next one; false when there is none. Its bytes become the caller's. */
 bool queue_pop(struct queue *queue, struct happening *happening);

@@ -266,7 +266,7 @@ static void check_living(struct picking *picking)
     uint64_t living = 1; /* 0: no ranks yet */
     for (size_t i = 0; i < picking->nodes_count; i++) {
         const struct id *id = &picking->nodes[i].id;
-        if (!picking->nodes[i].is_suspect) living += hash64(id->bytes, sizeof id->bytes, 0);
+        if (!picking->nodes[i].is_suspect) living += hash64_id(id->bytes);
     }
     if (living == state->living) return;
     state->living = living;
