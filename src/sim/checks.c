@@ -49,7 +49,8 @@ void checks_init(struct world *world, uint32_t jobs)
     checks->jobs_count = jobs;
     checks->hosts = calloc(world->plan.nodes, sizeof *checks->hosts);
     checks->finals = calloc(jobs + 1, sizeof *checks->finals);
-    assert(checks->hosts != NULL && checks->finals != NULL);
+    checks->ends = calloc(jobs + 1, sizeof *checks->ends);
+    assert(checks->hosts != NULL && checks->finals != NULL && checks->ends != NULL);
     for (uint32_t i = 0; i < world->plan.nodes; i++) {
         checks->hosts[i].ends = calloc(jobs + 1, sizeof *checks->hosts[i].ends);
         checks->hosts[i].holds = calloc(jobs + 1, sizeof *checks->hosts[i].holds);
@@ -76,6 +77,9 @@ void checks_deinit(struct world *world)
         free(checks->hosts[i].looked);
     }
     free(checks->hosts);
+    for (uint32_t i = 0; i < checks->jobs_count; i++) free(checks->ends[i].at);
+    free(checks->ends);
+    free(checks->conflicts);
     free(checks->finals);
     free(checks->identities);
 }
@@ -189,6 +193,31 @@ static bool may_replace(const struct host *host, const struct seen_end *old, con
     return stamp_compare(&job->ended, &old->stamp) <= 0;
 }
 
+static void remember_end(struct seen_ends *ends, const struct seen_end *end)
+{
+    for (size_t i = 0; i < ends->count; i++)
+        if (stamp_equal(&ends->at[i].stamp, &end->stamp)) return;
+    if (ends->count == ends->capacity) {
+        ends->capacity = 2 * ends->capacity + 4;
+        ends->at = realloc(ends->at, ends->capacity * sizeof *ends->at);
+        assert(ends->at != NULL);
+    }
+    ends->at[ends->count++] = *end;
+}
+
+bool checks_is_outweighed(const struct world *world, const struct host *host,
+                          const struct sim_job *job, enum job_outcome told)
+{
+    const struct seen_ends *ends = &world->checks.ends[job->index];
+    bool is_any = false;
+    for (size_t i = 0; i < ends->count; i++) {
+        if (ends->at[i].outcome != told) continue;
+        if (!flock_is_late(node_flock(host->node), &ends->at[i].stamp)) return false;
+        is_any = true;
+    }
+    return is_any;
+}
+
 static void check_ends(struct world *world, struct host *host)
 {
     const struct jobs *jobs = node_jobs(host->node);
@@ -202,6 +231,8 @@ static void check_ends(struct world *world, struct host *host)
                            is_ended ? job_outcome_text(job->outcome) : "not ended");
         if (!is_ended) continue;
         bool is_new = seen->outcome == JOB_RUNNING;
+        if (is_new || !stamp_equal(&seen->stamp, &job->ended))
+            remember_end(&world->checks.ends[i], &(struct seen_end){job->outcome, job->ended});
         *seen = (struct seen_end){job->outcome, job->ended};
         if (!is_new) continue;
         queue_push(&world->queue, (struct happening){.at = world->now + GONE_AFTER,
@@ -212,13 +243,64 @@ static void check_ends(struct world *world, struct host *host)
     }
 }
 
-/* Two operators forgot each other's side of a partition: one of them did not stand. */
-static bool has_void_eviction(const struct host *host)
+/* Two operators forgot each other's side of a partition, and one of them did not stand: what his
+ * side had called final was the word of somebody who is late now, and the other side's is not. */
+static bool is_of_mutual(const struct flock *flock, const struct conflict *conflict)
 {
-    const struct flock *flock = node_flock(host->node);
+    if (flock_is_late(flock, &conflict->then.stamp) == flock_is_late(flock, &conflict->now.stamp))
+        return false;
     for (size_t i = 0; i < flock->evictions_count; i++)
         if (flock->evictions[i].is_void) return true;
     return false;
+}
+
+static void object(struct world *world, const struct conflict *conflict)
+{
+    const struct seen_final *then = &conflict->then;
+    world_violated(world, conflict->host, "S2",
+                   "%s was final (%s) at n%u at %lld us, and is %s%s (final at %lld us)",
+                   world->jobs[conflict->job].name, job_outcome_text(then->outcome), then->host,
+                   (long long)then->at, job_outcome_text(conflict->now.outcome),
+                   stamp_equal(&then->stamp, &conflict->now.stamp) ? "" : " by another end",
+                   (long long)conflict->at);
+}
+
+/* Somewhere in the flock; not everybody need know of it. */
+static bool has_evictions(const struct world *world)
+{
+    for (uint32_t i = 0; i < world->hosts_count; i++) {
+        const struct node *node = world->hosts[i].node;
+        if (node != NULL && node_flock(node)->evictions_count > 0) return true;
+    }
+    return false;
+}
+
+/* Of mutual evictions neither side need know yet that the other's is there, and which stands. */
+static void judge_later(struct world *world, const struct conflict *conflict)
+{
+    struct checks *checks = &world->checks;
+    for (size_t i = 0; i < checks->conflicts_count; i++)
+        if (checks->conflicts[i].job == conflict->job &&
+            stamp_equal(&checks->conflicts[i].now.stamp, &conflict->now.stamp))
+            return;
+    if (checks->conflicts_count == checks->conflicts_capacity) {
+        checks->conflicts_capacity = 2 * checks->conflicts_capacity + 4;
+        checks->conflicts =
+            realloc(checks->conflicts, checks->conflicts_capacity * sizeof *checks->conflicts);
+        assert(checks->conflicts != NULL);
+    }
+    checks->conflicts[checks->conflicts_count++] = *conflict;
+}
+
+void checks_conflicts(struct world *world)
+{
+    const struct checks *checks = &world->checks;
+    uint32_t i = 0;
+    while (i < world->hosts_count && world->hosts[i].node == NULL) i++;
+    if (i == world->hosts_count) return;
+    for (size_t c = 0; c < checks->conflicts_count; c++)
+        if (!is_of_mutual(node_flock(world->hosts[i].node), &checks->conflicts[c]))
+            object(world, &checks->conflicts[c]);
 }
 
 /* What is final: one result, everywhere and for ever. */
@@ -240,11 +322,9 @@ static void check_finals(struct world *world, struct host *host)
         if (stamp_equal(&seen->stamp, &job->ended) && seen->outcome == job->outcome &&
             digest_equal(&seen->manifest, &job->manifest.digest))
             continue;
-        if (has_void_eviction(host)) continue;
-        world_violated(world, host->index, "S2", "%s was final (%s) at n%u at %lld us, and is %s%s",
-                       world->jobs[i].name, job_outcome_text(seen->outcome), seen->host,
-                       (long long)seen->at, job_outcome_text(job->outcome),
-                       stamp_equal(&seen->stamp, &job->ended) ? "" : " by another end");
+        struct conflict conflict = {i, host->index, world->now, *seen, {job->outcome, job->ended}};
+        if (has_evictions(world)) judge_later(world, &conflict);
+        else object(world, &conflict);
     }
 }
 

@@ -17,6 +17,12 @@ struct seen_end {
     struct msg_stamp stamp;
 };
 
+/* All ends that a node ever took for a job's. */
+struct seen_ends {
+    struct seen_end *at; /* owned */
+    size_t count, capacity;
+};
+
 /* What the first node that called a job's result final said it was. */
 struct seen_final {
     bool is_said;
@@ -25,6 +31,14 @@ struct seen_final {
     enum job_outcome outcome;
     struct msg_stamp stamp;
     struct digest manifest;
+};
+
+/* Two results of a job that were both called final. */
+struct conflict {
+    uint32_t job, host;
+    instant at;
+    struct seen_final then;
+    struct seen_end now;
 };
 
 /* What a host has of a feed; zeros: its end is cut. */
@@ -51,7 +65,10 @@ struct checks {
     struct id *identities; /* all that there are (S7) */
     size_t identities_count, identities_capacity;
     struct host_checks *hosts;
-    struct seen_final *finals; /* per job */
+    struct seen_final *finals;  /* per job */
+    struct seen_ends *ends;     /* per job */
+    struct conflict *conflicts; /* while somebody is evicted: explained at the end, or not */
+    size_t conflicts_count, conflicts_capacity;
     uint32_t jobs_count;
 };
 
@@ -65,6 +82,12 @@ void checks_step(struct world *world, struct host *host);
 /* It is about to crash; it has loaded what its disk held. */
 void checks_crashing(struct world *world, struct host *host, enum crash_kind kind);
 void checks_loaded(struct world *world, struct host *host);
+/* All hold the same log: what was final twice, was that the doing of two operators? */
+void checks_conflicts(struct world *world);
+/* A client was told that the job ended so, and it ended worse at this node: was every such end that
+ * anybody took for the job's the word of somebody evicted? */
+bool checks_is_outweighed(const struct world *world, const struct host *host,
+                          const struct sim_job *job, enum job_outcome told);
 /* A client was told that so many disks hold its job: is it true? */
 void checks_acknowledged(struct world *world, const struct sim_job *job);
 /* HAPPEN_GONE: nothing of the job runs here any more. */

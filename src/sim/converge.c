@@ -205,8 +205,7 @@ static void final_job(struct world *world, const struct sim_job *job, const stru
                        job->acks);
         return;
     }
-    bool has_evictions = node_flock(host->node)->evictions_count > 0;
-    if (here->outcome != job->told && here->outcome > job->told && !has_evictions)
+    if (here->outcome > job->told && !checks_is_outweighed(world, host, job, job->told))
         world_violated(world, host->index, "S2", "a client was told %s of %s, which is %s here",
                        job_outcome_text(job->told), job->name, job_outcome_text(here->outcome));
     if (first == NULL || first->node == NULL) return;
@@ -286,6 +285,7 @@ static void final_output(struct world *world, const struct sim_job *job)
 
 void converge_final(struct world *world)
 {
+    checks_conflicts(world);
     for (uint32_t i = 0; i < world->jobs_count; i++) {
         const struct sim_job *job = &world->jobs[i];
         const struct job *here = NULL;
