@@ -144,7 +144,7 @@ ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-f
 asan: ## make test, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tests/deps.sh test
 	@$(MAKE) -s -j2 BUILD=build-asan OPT=-O1 SANITIZE="$(ASAN)" everything
-	@ASAN_OPTIONS=detect_leaks=1 RSS_LIMIT=2000000 STRIDE=10 tests/run.sh -b build-asan unit sim e2e
+	@ASAN_OPTIONS=detect_leaks=1 RSS_LIMIT=2000000 STRIDE=50 tests/run.sh -b build-asan unit sim e2e
 
 tsan: ## the daemon's threads under ThreadSanitizer
 	@tests/deps.sh test

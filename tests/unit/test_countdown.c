@@ -7,7 +7,7 @@
  *
  * Modules by themselves have their own countdowns in their own tests, whole programs in
  * tests/e2e/countdown.sh. STRIDE: every how many points (default 1; make asan, which takes twenty
- * times as long, says 10). */
+ * times as long, says 50). */
 #include "sim/scn.h"
 
 #include <setjmp.h>
