@@ -320,7 +320,8 @@ static int cut_input(struct plan *plan, struct job_draft *draft)
                                 .inputs = &inputs,
                                 .split_size = options->split_size,
                                 .files = &options->files,
-                                .records = options->records};
+                                .records = options->records,
+                                .is_shuffled = draft->spec.reduces > 0};
     plan->inputs = &inputs;
     plan->copies = calloc(inputs.count + 1, sizeof *plan->copies);
     if (plan->copies == NULL) notice_no_memory();

@@ -12,6 +12,7 @@
 #include "ctl/ranges.h"
 #include "ctl/splitter.h"
 #include "ctl/upload.h"
+#include "wire/kinds.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,7 +27,6 @@
 enum {
     READ_SIZE = 256 * 1024,
     TRIES_MAX = 5,        /* uploads of the same bytes, each after the loss of a peer */
-    BLOCKS_MAX = 1000000, /* as many maps as a job may have */
     QUIET_MS = 15 * 1000, /* of a pipe: then the peer is told that we are still here */
     FILES_MAX = 65536,    /* as msg_manifest allows */
     PACKED_ABOVE = 1000,  /* files: with more, a task each would cost more than its work */
@@ -74,8 +74,10 @@ static int add_block(struct making *making, const struct msg_manifest_block *blo
                                       .block = *block};
         plan->visit(plan->context, &split);
     }
-    if (making->count == BLOCKS_MAX) {
-        notice_line("more than %d blocks; choose a larger --split", (int)BLOCKS_MAX);
+    size_t blocks_max = plan->is_shuffled ? JOB_MAPS_SHUFFLED_MAX : JOB_MAPS_MAX;
+    if (making->count == blocks_max) {
+        notice_line("more than %zu blocks%s; choose a larger --split", blocks_max,
+                    plan->is_shuffled ? ", the most that a job with reduces takes" : "");
         return EXIT_USAGE;
     }
     if (making->count == making->capacity) {

@@ -23,6 +23,7 @@ struct dataset_plan {
     const char *records;       /* as --records; NULL: lines */
     const char *tree;          /* the directory whose files the inputs are; NULL: none */
     const struct words *files; /* of the job (-f): stored whole; NULL: none */
+    bool is_shuffled;          /* for a job with reduces */
     bool may_keep;             /* small, it may go with the submission instead */
 };
 

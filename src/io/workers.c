@@ -35,8 +35,8 @@
 #include <sys/mman.h>
 
 enum {
-    WORKER_ARENA_SIZE =
-        64 << 20,            /* 100,000 inputs with their holders and paths; reserved, not used */
+    WORKER_ARENA_SIZE = 128 << 20, /* JOB_MAPS_SHUFFLED_MAX inputs with holders and paths; reserved,
+                                      not used */
     WORKER_FETCHES_MAX = 16, /* of one attempt at once: twice what really runs in parallel */
     WORKERS_INHERITED_MAX = 64,
     WORKERS_KNOWN_MAX = 2048, /* twice as many as there may be slots: the ending ones, too */

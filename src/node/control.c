@@ -34,7 +34,9 @@ static void say_ok(struct node *node, uint64_t stream, uint64_t request, const c
 
 static const char *spec_trouble(const struct msg_job_spec *spec)
 {
-    if (spec->maps == 0 || spec->maps > 1000000) return "a job has 1 to 1,000,000 maps";
+    if (spec->maps == 0 || spec->maps > JOB_MAPS_MAX) return "a job has 1 to 1,000,000 maps";
+    if (spec->reduces > 0 && spec->maps > JOB_MAPS_SHUFFLED_MAX)
+        return "a job with reduces has at most 100,000 maps: choose a larger --split";
     if (spec->reduces > JOB_REDUCES_MAX) return "a job has at most 1,024 reduces (-R)";
     if (spec->mapper.count == 0) return "a job needs a mapper (-m)";
     if (spec->name.count == 0) return "a job needs a name";

@@ -101,6 +101,13 @@ enum partition_kind {
 /* Reduces of one job: the index of a map's output must fit a fetch_reply (io/partitioned.h). */
 enum { JOB_REDUCES_MAX = 1024 };
 
+/* Maps of a job, and of one with reduces: each of these is told of every map's output, where it is
+ * and what, some 600 bytes at the node that runs it (io/workers.c). */
+enum {
+    JOB_MAPS_MAX = 1000000,
+    JOB_MAPS_SHUFFLED_MAX = 100000
+};
+
 /* msg_fetch: all of a block, not a part of a partitioned one. */
 #define PART_WHOLE UINT32_MAX
 

@@ -73,6 +73,13 @@ run -m cat -i "path:$S/link"
 check "by another name, too" refused $? "hidden from tasks"
 chmod 600 "$DIR/cluster.key"; rm "$S/link"
 
+# ---- more maps than a reduce can be told of ----
+seq 100001 >"$S/many"
+ctl run -q -m cat -r cat -i "path:$S/many" --split 1 2>"$DIR/err"
+check "100,001 maps before a reduce: exit 2" [ $? = 2 ]
+check "it says how many may be, and what to do" eval 'says "more than 100000 blocks" && says "choose a larger --split"'
+rm "$S/many"
+
 # ---- missing at one node ----
 if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
   listen=127.0.0.1:$(free_port)
