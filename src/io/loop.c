@@ -159,6 +159,7 @@ static bool can_wait(const struct event *event)
     case EVENT_BLOCK_STORED:
     case EVENT_BLOCK_CHECKED:
     case EVENT_BLOCK_UNWANTED:
+    case EVENT_TASK_STARTED:
     case EVENT_BLOCK_FAILED: return true;
     case EVENT_TASK_FINISHED:
         return event->task_finished.result->log.count == 0; /* static: workers_run */
@@ -170,7 +171,6 @@ static bool can_wait(const struct event *event)
     case EVENT_STREAM_RECORD:
     case EVENT_PERSISTED:
     case EVENT_BLOCK_READ:
-    case EVENT_TASK_STARTED:
     case EVENT_TAIL_READ:
     case EVENT_KEYS_READ:
     case EVENT_LEAVE: return false;

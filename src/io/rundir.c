@@ -255,6 +255,30 @@ static enum error make_commands(const struct rundir *rundir)
     return error;
 }
 
+bool rundir_is_light(const struct rundir *rundir)
+{
+    size_t size = strlen(rundir->directory);
+    return is_carried(rundir) && rundir->files_count == 0 && rundir->shared.path.count == 0 &&
+           strncmp(rundir->commands, rundir->directory, size) == 0 &&
+           wire_packed_size(&wire_task_spec, &rundir->spec) < SPEC_SENT_MAX / 2;
+}
+
+/* The rest of it, when the directories are there. */
+static void fill(struct rundir *rundir)
+{
+    write_inputs(rundir);
+    if (rundir->outcome == 0) fill_inputs(rundir);
+    for (size_t i = 0; i < rundir->files_count && rundir->outcome == 0; i++)
+        put_file(rundir, &rundir->files[i]);
+    if (rundir->outcome == 0) write_spec(rundir);
+}
+
+void rundir_pack(struct rundir *rundir)
+{
+    assert(rundir_is_light(rundir));
+    fill(rundir);
+}
+
 void rundir_prepare(struct rundir *rundir)
 {
     /* Passed by the commands' user on the way to its own, where that lies inside. */
@@ -263,11 +287,7 @@ void rundir_prepare(struct rundir *rundir)
         error = file_error(errno);
     if (error == ERROR_NONE) error = make_commands(rundir);
     if (error != ERROR_NONE) fail_disk(rundir, "scratch", error);
-    write_inputs(rundir);
-    if (rundir->outcome == 0) fill_inputs(rundir);
-    for (size_t i = 0; i < rundir->files_count && rundir->outcome == 0; i++)
-        put_file(rundir, &rundir->files[i]);
-    if (rundir->outcome == 0) write_spec(rundir);
+    fill(rundir);
 }
 
 /* ---- after ---- */

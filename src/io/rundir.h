@@ -58,6 +58,10 @@ struct rundir {
     struct slice small;
 };
 
+/* Nothing of it needs to be on a disk but its directories. */
+bool rundir_is_light(const struct rundir *rundir);
+/* Instead of rundir_prepare, of one that is light and whose directories are there: never blocks. */
+void rundir_pack(struct rundir *rundir);
 /* Makes the directory, the commands' with the job's files in it, and the spec. */
 void rundir_prepare(struct rundir *rundir);
 /* After a result that says DONE, and is not small: looks at the output. */

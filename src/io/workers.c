@@ -23,6 +23,7 @@
 #include "io/loop.h"
 #include "io/prefetch.h"
 #include "io/rundir.h"
+#include "io/spare.h"
 #include "mapreduce/process.h"
 #include "io/verify.h"
 #include "wire/seal.h"
@@ -77,6 +78,7 @@ struct worker {
     uint64_t token;
     enum worker_state state;
     bool is_killed;
+    bool makes_spare; /* while it is CLEANING */
     const char *label;
     char directory[FILE_PATH_MAX];
     char commands[FILE_PATH_MAX];
@@ -101,6 +103,7 @@ struct workers {
     size_t inherited_count;
     struct helpers *helpers;
     struct briefs *briefs;
+    struct spare spare;
 };
 
 static void start_chore(struct worker *worker, void (*run)(struct chore *),
@@ -143,11 +146,13 @@ static void run_clean(struct chore *chore)
 {
     struct worker *worker = (struct worker *)chore;
     rundir_remove(&worker->rundir);
+    if (worker->makes_spare) spare_make(&worker->workers->spare, worker->rundir.user != 0);
 }
 
 static void done_clean(struct chore *chore)
 {
     struct worker *worker = (struct worker *)chore;
+    if (worker->makes_spare) spare_end(&worker->workers->spare);
     worker_unlink(worker);
     munmap(worker->reserve, WORKER_ARENA_SIZE);
     free(worker);
@@ -176,6 +181,7 @@ static void finish(struct worker *worker)
     /* Here, and not readable: worse than not here. */
     if (result.outcome == OUTCOME_INPUT_MISSING) blocks_drop(loop->blocks, &rundir->missing);
     release_inputs(worker);
+    worker->makes_spare = spare_begin(&worker->workers->spare);
     start_chore(worker, run_clean, done_clean);
     loop_feed(loop, &event);
 }
@@ -205,6 +211,8 @@ static void place_output(struct worker *worker)
     place->done = on_placed;
     blocks_place(worker->workers->loop->blocks, place);
 }
+
+static void run_nothing(struct chore *chore) { (void)chore; }
 
 static void done_nothing(struct chore *chore) { finish((struct worker *)chore); }
 
@@ -314,6 +322,7 @@ static void feed_started(struct worker *worker)
     loop_feed(worker->workers->loop, &event);
 }
 
+/* Perhaps from within a step: then what follows is told later. */
 static void start_process(struct worker *worker)
 {
     const char *why;
@@ -322,7 +331,7 @@ static void start_process(struct worker *worker)
     if (worker->helper == NULL) {
         worker->rundir.outcome = OUTCOME_NOT_STARTED;
         snprintf(worker->rundir.text, sizeof worker->rundir.text, "%s", why);
-        finish(worker);
+        start_chore(worker, run_nothing, done_nothing);
         return;
     }
     move_to(worker, WORKER_RUNNING);
@@ -347,8 +356,6 @@ static void done_prepare(struct chore *chore)
 }
 
 /* ---- inputs ---- */
-
-static void run_nothing(struct chore *chore) { (void)chore; }
 
 /* While FETCHING: no more of it. The end is told by way of a worker thread, since this may be
  * within a step. */
@@ -429,6 +436,12 @@ static void prepare(struct worker *worker)
         return;
     }
     move_to(worker, WORKER_PREPARING);
+    if (rundir_is_light(&worker->rundir) &&
+        spare_use(&worker->workers->spare, worker->directory)) {
+        rundir_pack(&worker->rundir);
+        start_process(worker);
+        return;
+    }
     start_chore(worker, run_prepare, done_prepare);
 }
 
@@ -652,6 +665,7 @@ enum error workers_open(struct loop *loop, struct workers **out)
     workers->loop = loop;
     workers->inherited_count = process_children(workers->inherited, WORKERS_INHERITED_MAX);
     *out = workers;
+    if (!spare_init(&workers->spare, blocks_directory(loop->blocks))) return ERROR_INVALID;
     enum error error = helpers_open(loop, &workers->helpers);
     return error == ERROR_NONE ? briefs_open(loop, workers->helpers, &workers->briefs) : error;
 }

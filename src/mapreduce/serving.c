@@ -30,6 +30,7 @@ enum {
     OUTPUT_MAX = 16384,      /* as task_brief_result and task_ended */
     BRIEF_MAX = 24 << 10,    /* a task_brief_result, and its size before it */
     ARENA_SIZE = 64 << 10,
+    KEPT_MAX = 1 << 20, /* of the allocator, for the next attempt: a brief one's buffers */
 };
 
 struct serving {
@@ -159,7 +160,7 @@ static void wait_again(void)
     sigset_t all;
     sigfillset(&all);
     (void)sigprocmask(SIG_UNBLOCK, &all, NULL);
-    (void)malloc_trim(0); /* nothing is kept of what a large one took */
+    if (mallinfo2().arena > KEPT_MAX) (void)malloc_trim(0);
 }
 
 static bool serve_attempt(struct serving *serving, const struct msg_task_assign *ask)
