@@ -155,10 +155,9 @@ const char *claims_take(struct gossip *gossip, instant now, const struct msg_mem
     }
     enum members_verdict verdict =
         members_apply(&gossip->members, now, &checked, is_own, gossip->prng);
-    if (verdict != MEMBERS_WON && verdict != MEMBERS_EQUAL) return NULL;
-    struct member *member = members_find(&gossip->members, &claim->node);
-    if (source->is_testimony && claim->state == MEMBER_SUSPECT)
-        suspects_testify(gossip, member, source->sender);
+    bool is_held = verdict == MEMBERS_WON || verdict == MEMBERS_EQUAL;
+    if (is_held && source->is_testimony && claim->state == MEMBER_SUSPECT)
+        suspects_testify(gossip, members_find(&gossip->members, &claim->node), source->sender);
     return NULL;
 }
 

@@ -570,32 +570,37 @@ static void end_pin(struct node *node, struct block *block)
     if (block->marks > block->marks_before && block->uploads == 0) block->pinned_until = node->now;
 }
 
-static void settle_wanted(struct node *node, struct block *block)
+/* True: it is short. */
+static bool settle_wanted(struct node *node, struct block *block)
 {
     struct msg_block_ref ref = {block->digest, block->size};
-    if (!is_short(node, block)) surplus_consider(node, block);
-    else if (block->is_here || smalls_find(node, &block->digest) != NULL)
+    if (!is_short(node, block)) {
+        surplus_consider(node, block);
+        return false;
+    }
+    if (block->is_here || smalls_find(node, &block->digest) != NULL)
         keeper_want(node, &ref, block->replicas, true, NULL);
     else if (node->now - block->asked >= ASK_AGAIN && node_has_room(node)) {
         block->asked = node->now;
         keeper_fetch(node, block);
     }
+    return true;
 }
 
-static void settle(struct node *node, struct block *block, bool may_drop)
+/* True: it is looked at again soon. */
+static bool settle(struct node *node, struct block *block, bool may_drop)
 {
     end_pin(node, block);
     if (block->is_marked) {
         freed_forget(block);
-        settle_wanted(node, block);
-        return;
+        return settle_wanted(node, block);
     }
     block->is_missed = false;
     bool may_go = may_drop && block->is_here && freed_may_go(node, block);
-    if (!may_go || block->pinned_until > node->now) return;
+    if (!may_go || block->pinned_until > node->now) return false;
     if (!node_has_room(node)) {
         node->sweep_wanted = true; /* many at once: the next sweep goes on */
-        return;
+        return false;
     }
     block->is_list = false;
     block->uploads = 0;
@@ -605,6 +610,7 @@ static void settle(struct node *node, struct block *block, bool may_drop)
     node_count(node, METRIC_blocks_dropped);
     freed_forget(block);
     keeper_drop(node, block);
+    return false;
 }
 
 /* Forgets blocks that are neither here nor of interest, so that the table is bounded by what is
@@ -652,8 +658,7 @@ void keeper_tick(struct node *node)
     smalls_sweep(node);
     cursor = 0;
     while ((block = map_next(&node->blocks, &cursor)) != NULL) {
-        settle(node, block, may_drop);
-        if (is_short(node, block))
+        if (settle(node, block, may_drop))
             node->sweep_next = instant_min(node->sweep_next, node->now + ASK_AGAIN);
     }
     forget_strangers(node);

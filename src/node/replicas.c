@@ -84,11 +84,12 @@ void replicas_vector(struct node *node, struct link *link, const struct msg_log_
         if (vector->wants_reply) replicas_ask(node, link, false);
         return;
     }
-    bool is_cut_off = compaction_offer(node, link, vector);
+    bool is_same = log_is_same(node->log, vector); /* as most are */
+    bool is_cut_off = !is_same && compaction_offer(node, link, vector);
     struct giving giving = {node, link};
-    bool is_all = log_missing(node->log, vector, give, &giving);
+    bool is_all = is_same || log_missing(node->log, vector, give, &giving);
     /* Our own vector tells them the next page, and brings what we lack. */
-    bool is_behind = log_is_behind(node->log, vector);
+    bool is_behind = !is_same && log_is_behind(node->log, vector);
     /* It holds now what we hold, whatever its last ping said, and that may be long ago. */
     struct member *member = members_find(&node->gossip.members, &link->peer);
     if (is_all && !is_behind && !is_cut_off && member != NULL)

@@ -75,8 +75,7 @@ struct link {
     struct boot boot;
     struct address address;
     instant asked; /* when we last asked for log repair */
-    uint64_t
-        task_memory; /* of the peer, as it said; UINT64_MAX: no limit; 0: it has not (room.c) */
+    uint64_t task_memory; /* of the peer, as it said; UINT64_MAX: none; 0: it has not: room.c */
     struct link *next;
 };
 
@@ -241,7 +240,7 @@ struct work {
     struct msg_block_ref differing; /* the manifest of outputs that should be equal and are not */
     uint64_t *prefetched;           /* a bit per map: its parts have been ordered; prefetch.c */
     struct pace pace[2];            /* by enum task_kind; progress.c */
-    uint64_t mourned; /* work.c: what was true when all who made its maps' outputs lived */
+    uint64_t mourned; /* of jobs and members, when all who made its outputs lived: work.c */
     instant lost_since; /* since when a block of its input can be had from nobody; 0 = it can */
 };
 

@@ -141,6 +141,7 @@ bool feeds_missing(const struct feeds *feeds, const struct msg_log_vector *vecto
 bool feeds_walk(const struct feeds *feeds, const struct msg_log_vector *vector, struct arena *arena,
                 bool (*visit)(void *context, const struct stamped *entry), void *context);
 bool feeds_is_behind(const struct feeds *feeds, const struct msg_log_vector *vector);
+bool feeds_is_same(const struct feeds *feeds, const struct msg_log_vector *vector);
 bool feeds_has_durable(const struct feeds *feeds, const struct msg_feed_position *positions,
                        size_t count);
 

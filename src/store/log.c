@@ -345,6 +345,11 @@ bool log_is_behind(const struct log *log, const struct msg_log_vector *vector)
     return feeds_is_behind(&log->feeds, vector);
 }
 
+bool log_is_same(const struct log *log, const struct msg_log_vector *vector)
+{
+    return feeds_is_same(&log->feeds, vector);
+}
+
 uint64_t log_have(const struct log *log, const struct id *node, const struct boot *boot)
 {
     const struct log_feed *feed = feeds_find(&log->feeds, node, boot);

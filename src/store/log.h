@@ -137,6 +137,8 @@ bool log_walk(const struct log *log, const struct msg_log_vector *vector, struct
               bool (*visit)(void *context, const struct stamped *entry), void *context);
 /* True when the vector has something that we lack (and would take: frozen feeds do not count). */
 bool log_is_behind(const struct log *log, const struct msg_log_vector *vector);
+/* True when the vector is complete, and says of each feed what we hold: neither lacks anything. */
+bool log_is_same(const struct log *log, const struct msg_log_vector *vector);
 
 /* ---- compaction: cut.c says what may be cut, compact.c does it; snapshot.c hands the cut on,
  * adopt.c takes it over ---- */

@@ -42,6 +42,18 @@ bool feeds_is_behind(const struct feeds *feeds, const struct msg_log_vector *vec
     return false;
 }
 
+bool feeds_is_same(const struct feeds *feeds, const struct msg_log_vector *vector)
+{
+    const struct msg_feed_position *said = vector->feeds.at;
+    if (!vector->complete || vector->feeds.count != feeds->count) return false;
+    for (size_t i = 0; i < feeds->count; i++) {
+        const struct log_feed *feed = feeds->items[i];
+        if (said[i].have != feed->have || !boot_equal(&said[i].boot, &feed->boot)) return false;
+        if (!id_equal(&said[i].node, &feed->node)) return false;
+    }
+    return true;
+}
+
 bool feeds_has_durable(const struct feeds *feeds, const struct msg_feed_position *positions,
                        size_t count)
 {
