@@ -131,7 +131,7 @@ static void a_planted_bug_is_made_small(void **state)
         struct shrunk shrunk;
         options.canary = canaries[i];
         plan_make(&plan, &options);
-        while (!shrink_plan(&plan, 20, &shrunk) && options.seed < CANARY_SEEDS) {
+        while (!shrink_plan(&plan, 200, &shrunk) && options.seed < CANARY_SEEDS) {
             plan_deinit(&plan);
             options.seed++;
             plan_make(&plan, &options);
