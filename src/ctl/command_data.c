@@ -193,36 +193,35 @@ int mrctl_head(const struct options *options)
 
 /* ---- ls ---- */
 
-static void list_name(const struct options *options, struct json *json, struct table *table,
-                      const struct msg_name_row *row)
+/* What a listing tells of a dataset beside its name. */
+struct listing {
+    const char *const *header;
+    void (*fields)(struct json *json, const struct msg_name_row *row);
+    void (*cells)(struct table *table, const struct msg_name_row *row);
+};
+
+static void list_row(const struct listing *listing, const struct options *options,
+                     struct json *json, struct table *table, const struct msg_name_row *row)
 {
-    char size[QUANTITY_TEXT_SIZE];
     if (options->output == OUTPUT_NAME) {
         printf("%.*s\n", (int)row->name.count, (const char *)row->name.at);
     } else if (options->output == OUTPUT_JSON) {
         json_open(json, '{');
         json_field_bytes(json, "name", row->name);
         json_field_number(json, "size", row->size);
-        json_field_number(json, "blocks", row->blocks);
-        json_field_number(json, "replicas_wanted", row->replicas_wanted);
-        json_field_number(json, "replicas_min", row->replicas_min);
-        json_field_bool(json, "conflict", row->is_conflict);
+        listing->fields(json, row);
         json_close(json, '}');
     } else {
+        char size[QUANTITY_TEXT_SIZE];
         table_bytes(table, row->name);
         table_cell(table, "%s", quantity_size_text(row->size, size));
-        table_cell(table, "%u", row->blocks);
-        table_cell(table, "%u/%u", row->replicas_min, row->replicas_wanted);
-        table_cell(table, "%s", row->is_conflict ? "conflict" : "");
+        listing->cells(table, row);
     }
 }
 
-typedef void list_row(const struct options *options, struct json *json, struct table *table,
-                      const struct msg_name_row *row);
-
 /* Every page of names that start with prefix. */
 static int list_pages(struct session *session, const struct options *options, struct json *json,
-                      struct table *table, list_row *list)
+                      struct table *table, const struct listing *listing)
 {
     char after[256] = "";
     const char *prefix = options->arguments.count > 0 ? options->arguments.items[0] : "";
@@ -235,7 +234,8 @@ static int list_pages(struct session *session, const struct options *options, st
         if (code != EXIT_OK) return code;
         const struct msg_say_names *say = reply.fields;
         const struct msg_name_row *rows = say->names.at;
-        for (uint32_t i = 0; i < say->names.count; i++) list(options, json, table, &rows[i]);
+        for (uint32_t i = 0; i < say->names.count; i++)
+            list_row(listing, options, json, table, &rows[i]);
         if (!say->more || say->names.count == 0) return EXIT_OK;
         struct slice last = rows[say->names.count - 1].name;
         size_t count = last.count < sizeof after - 1 ? last.count : sizeof after - 1;
@@ -245,14 +245,14 @@ static int list_pages(struct session *session, const struct options *options, st
 }
 
 static int show_rows(struct session *session, const struct options *options,
-                     const char *const *header, list_row *list)
+                     const struct listing *listing)
 {
     struct table table;
     struct json json;
-    table_init(&table, header);
+    table_init(&table, listing->header);
     json_begin(&json, stdout);
     if (options->output == OUTPUT_JSON) json_open(&json, '[');
-    int code = list_pages(session, options, &json, &table, list);
+    int code = list_pages(session, options, &json, &table, listing);
     if (options->output == OUTPUT_JSON) {
         json_close(&json, ']');
         json_end(&json);
@@ -263,43 +263,53 @@ static int show_rows(struct session *session, const struct options *options,
     return code;
 }
 
+static void name_fields(struct json *json, const struct msg_name_row *row)
+{
+    json_field_number(json, "blocks", row->blocks);
+    json_field_number(json, "replicas_wanted", row->replicas_wanted);
+    json_field_number(json, "replicas_min", row->replicas_min);
+    json_field_bool(json, "conflict", row->is_conflict);
+}
+
+static void name_cells(struct table *table, const struct msg_name_row *row)
+{
+    table_cell(table, "%u", row->blocks);
+    table_cell(table, "%u/%u", row->replicas_min, row->replicas_wanted);
+    table_cell(table, "%s", row->is_conflict ? "conflict" : "");
+}
+
 static int show_names(struct session *session, const struct options *options, bool *is_over)
 {
     static const char *const header[] = {"NAME", ">SIZE", ">BLOCKS", ">COPIES", "NOTE", NULL};
+    static const struct listing names = {header, name_fields, name_cells};
     *is_over = false;
-    return show_rows(session, options, header, list_name);
+    return show_rows(session, options, &names);
 }
 
 /* ---- du ---- */
 
-/* `total`: of all copies that are there now, by the block with the fewest. */
-static void list_use(const struct options *options, struct json *json, struct table *table,
-                     const struct msg_name_row *row)
+/* Of all copies that are there now, by the block with the fewest. */
+static uint64_t use_of(const struct msg_name_row *row) { return row->size * row->replicas_min; }
+
+static void use_fields(struct json *json, const struct msg_name_row *row)
 {
-    char size[QUANTITY_TEXT_SIZE], total[QUANTITY_TEXT_SIZE];
-    uint64_t all = row->size * row->replicas_min;
-    if (options->output == OUTPUT_NAME) {
-        printf("%.*s\n", (int)row->name.count, (const char *)row->name.at);
-    } else if (options->output == OUTPUT_JSON) {
-        json_open(json, '{');
-        json_field_bytes(json, "name", row->name);
-        json_field_number(json, "size", row->size);
-        json_field_number(json, "copies", row->replicas_min);
-        json_field_number(json, "total", all);
-        json_close(json, '}');
-    } else {
-        table_bytes(table, row->name);
-        table_cell(table, "%s", quantity_size_text(row->size, size));
-        table_cell(table, "%u", row->replicas_min);
-        table_cell(table, "%s", quantity_size_text(all, total));
-    }
+    json_field_number(json, "copies", row->replicas_min);
+    json_field_number(json, "total", use_of(row));
+}
+
+static void use_cells(struct table *table, const struct msg_name_row *row)
+{
+    char total[QUANTITY_TEXT_SIZE];
+    table_cell(table, "%u", row->replicas_min);
+    table_cell(table, "%s", quantity_size_text(use_of(row), total));
 }
 
 static int show_use(struct session *session, const struct options *options, bool *is_over)
 {
     static const char *const header[] = {"NAME", ">SIZE", ">COPIES", ">TOTAL", NULL};
+    static const struct listing use = {header, use_fields, use_cells};
     *is_over = false;
-    return show_rows(session, options, header, list_use);
+    return show_rows(session, options, &use);
 }
 
 int mrctl_du(const struct options *options)
