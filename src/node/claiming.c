@@ -350,8 +350,7 @@ static void claim_by_lottery(struct node *node, struct turn *turn)
 {
     bool is_kept_for_any = false;
     for (struct work *work = node->works; work != NULL; work = work->next) {
-        work->is_wanting =
-            is_claimable(work) && job_wants(work->job) && room_ever(node, work->job);
+        work->is_wanting = is_claimable(work) && job_wants(work->job) && room_ever(node, work->job);
         is_kept_for_any =
             is_kept_for_any || (work->is_wanting && room_is_kept_for(node, work->job));
     }
@@ -423,7 +422,7 @@ void claiming_tick(struct node *node)
     struct turn turn = {.slots_free = node->slots - work_slots_taken(node)};
     bool is_closed = node->is_leaving || node->is_draining || !node->may_author;
     if (is_closed || node->storage_waits != ERROR_NONE) return;
-    turn.nodes = node_living(node, &turn.nodes_count);
+    turn.nodes = living_nodes(node, &turn.nodes_count);
     fill_bundles(node, &turn);
     if (turn.slots_free == 0 || defers(node, &turn)) return;
     claim_copies(node, &turn, STRAGGLER_SILENT, turn.slots_free);

@@ -94,7 +94,7 @@ static const struct id *candidate(struct node *node)
         if (id_equal(&at->id, &node->id)) continue;
         if (!is_long_gone(node, &at->id, evict_after(node))) continue;
         instant since = gone_since(node, &at->id) + evict_after(node);
-        if (!node_is_turn(node, &at->id, sizeof at->id, since)) continue;
+        if (!living_is_turn(node, &at->id, sizeof at->id, since)) continue;
         if (found == NULL || id_compare(&at->id, found) < 0) found = &at->id;
     }
     return found;
@@ -122,7 +122,7 @@ static void ask_all(struct node *node)
 {
     size_t count;
     struct msg_evict_ask ask = {.node = node->evict_candidate};
-    const struct schedule_node *living = node_living(node, &count);
+    const struct schedule_node *living = living_nodes(node, &count);
     for (size_t i = 0; i < count && node_has_room(node); i++) {
         if (id_equal(&living[i].id, &node->id)) continue;
         struct link *link = links_need(node, &living[i].id); /* or it is asked the next time */

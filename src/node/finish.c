@@ -75,7 +75,7 @@ static bool fail_tick(struct node *node, struct work *work)
         for (uint32_t i = 0; i < count; i++) {
             if (job->tasks[kind][i].failures < job->spec.retries) continue;
             if (work->failed_since == 0) work->failed_since = node->now;
-            if (node_is_turn(node, &job->id, sizeof job->id, work->failed_since))
+            if (living_is_turn(node, &job->id, sizeof job->id, work->failed_since))
                 append_failed_end(node, job, (enum task_kind)kind, i);
             return true;
         }
@@ -123,7 +123,7 @@ static bool poison_tick(struct node *node, struct work *work)
             size_t count = poison_victims(&node->jobs, task, victims, POISON_DEATHS);
             if (count < POISON_DEATHS) continue;
             if (work->failed_since == 0) work->failed_since = node->now;
-            if (node_is_turn(node, &job->id, sizeof job->id, work->failed_since))
+            if (living_is_turn(node, &job->id, sizeof job->id, work->failed_since))
                 append_poison_end(node, job, (enum task_kind)kind, i, victims, count);
             return true;
         }
@@ -201,7 +201,7 @@ static void input_tick(struct node *node, struct work *work)
     }
     if (work->lost_since == 0) work->lost_since = node->now;
     instant since = work->lost_since + INPUT_PATIENCE;
-    if (!node_is_turn(node, &job->id, sizeof job->id, since)) return;
+    if (!living_is_turn(node, &job->id, sizeof job->id, since)) return;
     char digest[DIGEST_TEXT_SIZE], text[256];
     snprintf(text, sizeof text, "block %.12s of its input is held by no living node: put it again",
              digest_text(&block->digest, digest));
@@ -457,7 +457,7 @@ void finish_tick(struct node *node, struct work *work)
     }
     if (work->complete_since == 0) work->complete_since = node->now;
     instant since = work->complete_since + LAST_FIRST;
-    if (!work->is_ours && !node_is_turn(node, &job->id, sizeof job->id, since)) {
+    if (!work->is_ours && !living_is_turn(node, &job->id, sizeof job->id, since)) {
         if (since > node->now) node->work_next = instant_min(node->work_next, since);
         return;
     }

@@ -161,7 +161,7 @@ size_t heard_disks(const struct node *node, const struct msg_stamp *entry)
     for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;) {
         size_t place = 0;
         bool has = durable_in(&heard->said, &place, &entry->node, &entry->boot) >= entry->sequence;
-        count += has && node_is_living(node, &heard->id);
+        count += has && living_has(node, &heard->id);
     }
     return count;
 }
@@ -294,7 +294,7 @@ bool heard_has(const struct node *node, const struct id *peer, const struct msg_
  */
 static bool stays(const struct node *node, const struct id *id)
 {
-    return node_is_living(node, id) && !flock_has_left(&node->flock, id);
+    return living_has(node, id) && !flock_has_left(&node->flock, id);
 }
 
 /* Who stays holds what it says itself: all other feeds. */

@@ -44,7 +44,7 @@ size_t holders_wanted(struct node *node, const struct block *block, uint8_t repl
                       struct id wanted[COPIES_MAX])
 {
     size_t living_count;
-    const struct schedule_node *living = node_living(node, &living_count);
+    const struct schedule_node *living = living_nodes(node, &living_count);
     struct asking asking = {node, block};
     return placement_first(&block->digest, sizeof block->digest, living, living_count, may_hold,
                            &asking, wanted, replicas < COPIES_MAX ? replicas : COPIES_MAX);
@@ -54,7 +54,7 @@ size_t holders_possible(const struct node *node, uint8_t replicas)
 {
     size_t living = members_living_count(&node->gossip.members), full = 0;
     for (size_t i = 0; i < node->fulls_count; i++)
-        full += node->fulls[i].until > node->now && node_is_living(node, &node->fulls[i].id);
+        full += node->fulls[i].until > node->now && living_has(node, &node->fulls[i].id);
     size_t possible = living > full ? living - full : 1;
     size_t most = replicas < COPIES_MAX ? replicas : COPIES_MAX;
     return possible < most ? possible : most;

@@ -178,7 +178,7 @@ static struct list sources_of(struct node *node, const struct block *block, cons
 {
     size_t holders_count;
     const struct msg_block_holder *holders =
-        node_holders(node, &block->digest, first, &holders_count);
+        living_holders(node, &block->digest, first, &holders_count);
     struct msg_block_holder *sources =
         arena_take(&node->actions->arena, HOLDERS_MAX * sizeof *sources);
     if (holders == NULL || sources == NULL) return (struct list){NULL, 0};

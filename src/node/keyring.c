@@ -174,7 +174,7 @@ static void send_with(struct node *node, size_t at)
 static void ask_for(struct node *node, const struct digest *fingerprint)
 {
     size_t count;
-    const struct schedule_node *living = node_living(node, &count);
+    const struct schedule_node *living = living_nodes(node, &count);
     struct msg_key_ask ask = {.fingerprint = *fingerprint};
     if (node->now - node->keyring.asked < ASK_EVERY) return;
     node->keyring.asked = node->now;
@@ -207,7 +207,7 @@ static void follow(struct node *node)
 static bool all_hold(struct node *node, const struct digest *fingerprint)
 {
     size_t count;
-    const struct schedule_node *living = node_living(node, &count);
+    const struct schedule_node *living = living_nodes(node, &count);
     for (size_t i = 0; i < count; i++) {
         const struct roster_item *item = map_get(&node->roster, &living[i].id);
         if (item == NULL || !digest_equal(&item->key, fingerprint)) return false;
@@ -228,7 +228,7 @@ static void advance(struct node *node)
     }
     bool has_sent = !stamp_is_none(&item->sends) && stamp_compare(&item->sends, &item->changed) > 0;
     if (has_sent || !all_hold(node, &item->fingerprint)) return;
-    if (!node_is_turn(node, &item->fingerprint, sizeof item->fingerprint, item->since)) return;
+    if (!living_is_turn(node, &item->fingerprint, sizeof item->fingerprint, item->since)) return;
     struct msg_keyed keyed = {.act = KEY_SENDS, .fingerprint = item->fingerprint};
     (void)!node_append(node, &wire_keyed, &keyed, NULL);
 }

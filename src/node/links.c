@@ -314,7 +314,7 @@ static size_t place_of_self(const struct node *node, const struct schedule_node 
 size_t links_near(struct node *node, struct id near[LINKS_NEAR_MAX])
 {
     size_t count, filled = 0;
-    const struct schedule_node *living = node_living(node, &count);
+    const struct schedule_node *living = living_nodes(node, &count);
     size_t self_at = place_of_self(node, living, count);
     if (self_at == count) return 0;
     bool is_small = count <= LINKS_NEAR_MAX + 1;
@@ -349,7 +349,7 @@ static bool is_ours_to_connect(struct node *node, size_t self_at, size_t at, siz
 static void mesh_tick(struct node *node)
 {
     size_t count;
-    const struct schedule_node *living = node_living(node, &count);
+    const struct schedule_node *living = living_nodes(node, &count);
     size_t self_at = place_of_self(node, living, count);
     for (size_t at = 0; at < count; at++) {
         if (at == self_at || links_to(node, &living[at].id) != NULL) continue;

@@ -52,32 +52,32 @@ static void rebuild_living(struct node *node)
     node->is_living_stale = false;
 }
 
-const struct schedule_node *node_living(struct node *node, size_t *count)
+const struct schedule_node *living_nodes(struct node *node, size_t *count)
 {
     if (node->is_living_stale) rebuild_living(node);
     *count = node->living_count;
     return node->living;
 }
 
-bool node_is_living(const struct node *node, const struct id *id)
+bool living_has(const struct node *node, const struct id *id)
 {
     const struct member *member = members_find(&node->gossip.members, id);
     return member != NULL && member_is_living(member);
 }
 
-const struct msg_block_holder *node_holders(struct node *node, const struct digest *digest,
-                                            const struct id *first, size_t *count)
+const struct msg_block_holder *living_holders(struct node *node, const struct digest *digest,
+                                              const struct id *first, size_t *count)
 {
     *count = 0;
     size_t living_count;
-    const struct schedule_node *living = node_living(node, &living_count);
+    const struct schedule_node *living = living_nodes(node, &living_count);
     struct arena *arena = &node->actions->arena;
     struct schedule_node *order = arena_take(arena, living_count * sizeof *order);
     struct msg_block_holder *holders = arena_take(arena, HOLDERS_MAX * sizeof *holders);
     if (order == NULL || holders == NULL) return NULL;
     memcpy(order, living, living_count * sizeof *order);
     placement_order(digest, sizeof *digest, order, living_count);
-    if (first != NULL && node_is_living(node, first) && !id_equal(first, &node->id)) {
+    if (first != NULL && living_has(node, first) && !id_equal(first, &node->id)) {
         const struct member *member = members_find(&node->gossip.members, first);
         holders[(*count)++] = (struct msg_block_holder){member->fact->id, member->fact->address};
     }
@@ -90,10 +90,10 @@ const struct msg_block_holder *node_holders(struct node *node, const struct dige
     return holders;
 }
 
-bool node_is_turn(struct node *node, const void *key, size_t key_size, instant since)
+bool living_is_turn(struct node *node, const void *key, size_t key_size, instant since)
 {
     size_t count;
-    const struct schedule_node *living = node_living(node, &count);
+    const struct schedule_node *living = living_nodes(node, &count);
     size_t rank = placement_rank(key, key_size, living, count, &node->id);
     return node->now - since >= (duration)rank * TURN;
 }

@@ -18,7 +18,7 @@ static size_t find_own(struct node *node, struct work *work, uint32_t *own, size
     size_t count;
     size_t cpus = work->job->terms.cpus == 0 ? 1 : work->job->terms.cpus;
     size_t slots = node->slots / cpus > 0 ? node->slots / cpus : 1;
-    const struct schedule_node *nodes = node_living(node, &count);
+    const struct schedule_node *nodes = living_nodes(node, &count);
     return schedule_prefers(work->job, &work->schedule, &node->id, nodes, count, own,
                             slots < max ? slots : max);
 }

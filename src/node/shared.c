@@ -72,7 +72,7 @@ static void collect(const struct job *job, const struct msg_manifest *manifest,
 static bool have_all_tried(struct node *node, const struct witnesses *witnesses)
 {
     size_t count;
-    const struct schedule_node *living = node_living(node, &count);
+    const struct schedule_node *living = living_nodes(node, &count);
     if (witnesses->count == sizeof witnesses->nodes / sizeof *witnesses->nodes) return true;
     for (size_t i = 0; i < count; i++) {
         size_t at = 0;
@@ -118,7 +118,7 @@ bool shared_tick(struct node *node, struct work *work)
     if (witnesses->last == NULL || !have_all_tried(node, witnesses)) return false;
     if (!finish_is_majority(node)) return false;
     if (work->failed_since == 0) work->failed_since = node->now;
-    if (node_is_turn(node, &job->id, sizeof job->id, work->failed_since))
+    if (living_is_turn(node, &job->id, sizeof job->id, work->failed_since))
         append_end(node, job, witnesses);
     return true;
 }

@@ -444,24 +444,24 @@ struct roster_item {
     struct msg_stamp key_held; /* the entry */
 };
 
-/* node.c; node_living and what is computed from it: living.c */
+/* node.c; living_nodes and what is computed from it: living.c */
 void node_fail(struct node *node, enum error error, const char *what);
 static inline void node_count(struct node *node, enum metric metric) { node->metrics[metric]++; }
 /* The step can still take many actions: what can wait for the next one asks first, so that a
  * hundred thousand blocks are worked off over many steps. */
 bool node_has_room(const struct node *node);
 /* The living, by id; self is among them. Borrowed until members change. */
-const struct schedule_node *node_living(struct node *node, size_t *count);
-bool node_is_living(const struct node *node, const struct id *id);
+const struct schedule_node *living_nodes(struct node *node, size_t *count);
+bool living_has(const struct node *node, const struct id *id);
 /* Addresses of the living in rendezvous order for this digest, self left out; up to HOLDERS_MAX, in
  * the step's arena. */
-const struct msg_block_holder *node_holders(struct node *node, const struct digest *digest,
-                                            const struct id *first, size_t *count);
+const struct msg_block_holder *living_holders(struct node *node, const struct digest *digest,
+                                              const struct id *first, size_t *count);
 /* What the wall clock shows now, counted on from the start: only ever shown to people. */
 uint64_t node_wall_ms(const struct node *node);
 /* The n-th in this order acts n seconds later than the first: who writes what anyone might write.
  */
-bool node_is_turn(struct node *node, const void *key, size_t key_size, instant since);
+bool living_is_turn(struct node *node, const void *key, size_t key_size, instant since);
 /* Appends and remembers that the step must commit. */
 enum error node_append(struct node *node, const struct wire_schema *schema, const void *message,
                        struct msg_stamp *stamp);

@@ -61,7 +61,7 @@ void waiting_text(struct node *node, const struct job *job, enum task_kind kind,
     count_slots(node, &slots, &closed);
     if (owner != NULL)
         snprintf(text, size, "running as attempt %u%s", owner->number,
-                 node_is_living(node, &owner->claim.node) ? "" : "; its node does not answer");
+                 living_has(node, &owner->claim.node) ? "" : "; its node does not answer");
     else if (kind == TASK_REDUCE && job->done_count[TASK_MAP] < job->spec.maps)
         snprintf(text, size, "waits for the maps: %u of %u are done", job->done_count[TASK_MAP],
                  job->spec.maps);

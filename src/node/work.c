@@ -111,7 +111,7 @@ static enum cause why_stop(struct node *node, const struct running *running)
         return CAUSE_ASKED;
     if (!task_is_rival_lost(task, &running->claim)) return CAUSE_NONE;
     const struct attempt *owner = task_owner(task);
-    return owner != NULL && node_is_living(node, &owner->claim.node) ? CAUSE_RIVAL : CAUSE_NONE;
+    return owner != NULL && living_has(node, &owner->claim.node) ? CAUSE_RIVAL : CAUSE_NONE;
 }
 
 static void stop_losers(struct node *node)
@@ -341,7 +341,7 @@ static instant dead_since(const struct node *node, const struct id *id)
 static void bury_one(struct node *node, const struct id *id, const struct boot *boot, instant since)
 {
     if (jobs_owned_by(&node->jobs, id, boot) == 0) return;
-    if (!node_is_turn(node, id, sizeof *id, since)) return;
+    if (!living_is_turn(node, id, sizeof *id, since)) return;
     const struct member *member = members_find(&node->gossip.members, id);
     struct msg_dead dead = {.node = *id,
                             .boot = *boot,
@@ -380,7 +380,8 @@ static void mourn_outputs(struct node *node, struct work *work)
         instant since = dead_since(node, &attempt->claim.node);
         if (since != INSTANT_NEVER) work->mourned = 0;
         if (since > node->now || keeper_has(node, &attempt->output.digest)) continue;
-        if (!node_is_turn(node, &attempt->claim.node, sizeof attempt->claim.node, since)) continue;
+        if (!living_is_turn(node, &attempt->claim.node, sizeof attempt->claim.node, since))
+            continue;
         struct msg_lost lost = {.job = job->id,
                                 .done = attempt->done,
                                 .kind = TASK_MAP,
