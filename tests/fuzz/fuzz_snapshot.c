@@ -9,39 +9,23 @@
  *
  * What must hold: what is refused changes neither log nor state nor clock; what was persisted loads
  * to the same log and the same state; without a lie the victim ends in step. */
-#include "base/prng.h"
-#include "store/feed.h"
-#include "store/log.h"
-#include "tasks/jobs.h"
-#include "wire/plain.h"
-
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
-
-enum {
-    SCRATCH_SIZE = 24 << 20,
-    BUDGET = 64 << 20,
-    STEPS_MAX = 200,
-};
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
 static void require(bool holds)
 {
     if (!holds) abort();
 }
 
-struct replica {
-    struct memory memory, jobs_memory;
-    struct arena scratch;
-    struct crypto_pair pair;
-    struct id id;
-    struct boot boot;
-    struct log *log;
-    struct jobs jobs;
-    struct storage *disk;
-    uint64_t token;
+#define REQUIRE(condition) require(condition)
+#include "tests/lib/replica_lab.h"
+
+enum {
+    STEPS_MAX = 200,
 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
 struct bench {
     struct replica peer, victim;
@@ -51,118 +35,25 @@ struct bench {
 
 static const struct id anyone = {{1}};
 
-/* ---- ports ---- */
-
-static void on_entry(void *context, const struct stamped *entry)
-{
-    struct replica *replica = context;
-    require(jobs_apply(&replica->jobs, entry) == ERROR_NONE);
-}
-
-static void on_persist(void *context, uint64_t token, const struct storage_put *puts, size_t count)
-{
-    struct replica *replica = context;
-    require(token == ++replica->token);
-    require(storage_write(replica->disk, puts, count) == ERROR_NONE);
-}
-
-static void on_spread(void *context, const struct msg_log_batch *batch, const struct id *author,
-                      const struct id *from)
-{
-    (void)context, (void)batch, (void)author, (void)from;
-}
-
-static void on_usurped(void *context, const struct boot *boot) { (void)context, (void)boot; }
-
-static enum log_fate judge(void *context, const struct msg_entry *entry, struct msg_stamp *needs)
-{
-    const struct replica *replica = context;
-    struct id id;
-    if ((entry->kind != MSG_claim && entry->kind != MSG_done) || entry->body.count < sizeof id)
-        return LOG_KEPT;
-    memcpy(id.bytes, entry->body.at, sizeof id.bytes);
-    const struct job *job = jobs_find(&replica->jobs, &id);
-    if (job == NULL || job->outcome == JOB_RUNNING) return LOG_WAITS;
-    *needs = job->ended;
-    return LOG_DROPPED;
-}
-
-/* ---- life ---- */
-
-static enum error load_pair(void *context, struct slice key, struct slice value)
-{
-    struct replica *replica = context;
-    arena_reset(&replica->scratch);
-    require(log_load(replica->log, key, value, &replica->scratch) == NULL);
-    return ERROR_NONE;
-}
-
-static void boot(struct replica *replica)
-{
-    replica->boot.counter++;
-    replica->token = 0;
-    struct log_config config = {
-        .crypto = &crypto_plain,
-        .pair = &replica->pair,
-        .id = replica->id,
-        .boot = replica->boot,
-        .ports = {replica, on_entry, on_persist, on_spread, on_usurped},
-    };
-    jobs_init(&replica->jobs, &replica->jobs_memory);
-    replica->log = log_open(&config, &replica->memory);
-    require(replica->log != NULL);
-    require(storage_each(replica->disk, slice_string(""), load_pair, replica) == ERROR_NONE);
-}
-
-static void stop(struct replica *replica)
-{
-    log_close(replica->log);
-    jobs_deinit(&replica->jobs);
-    require(replica->memory.used == 0 && replica->jobs_memory.used == 0);
-}
-
-static void replica_open(struct replica *replica, uint64_t number, uint8_t *scratch)
-{
-    *replica = (struct replica){.token = 0};
-    memory_init(&replica->memory, BUDGET);
-    memory_init(&replica->jobs_memory, BUDGET);
-    arena_init(&replica->scratch, scratch, SCRATCH_SIZE);
-    plain_pair(number, &replica->pair);
-    replica->id = crypto_node_id(&crypto_plain, &replica->pair.public);
-    require(storage_memory_open(&replica->disk) == ERROR_NONE);
-    boot(replica);
-}
-
-static void replica_close(struct replica *replica)
-{
-    stop(replica);
-    storage_close(replica->disk);
-}
-
-static uint64_t state_of(const struct replica *replica) { return jobs_digest(&replica->jobs); }
-
 /* Everything is on the disk, and comes back from there. */
 static void restart(struct replica *replica)
 {
-    uint64_t log = log_digest(replica->log), state = state_of(replica);
-    stop(replica);
-    boot(replica);
-    require(log_digest(replica->log) == log && state_of(replica) == state);
+    uint64_t log = log_digest(replica->log), state = replica_state(replica);
+    replica_restart(replica);
+    require(log_digest(replica->log) == log && replica_state(replica) == state);
 }
 
 /* ---- what they write ---- */
 
-static void say(struct replica *replica, const struct wire_schema *schema, const void *message,
-                struct msg_stamp *stamp)
+static void write_one(struct replica *replica, const struct wire_schema *schema,
+                      const void *message)
 {
-    arena_reset(&replica->scratch);
-    require(log_append(replica->log, schema, message, stamp) == ERROR_NONE);
-    require(log_commit(replica->log, &replica->scratch) == ERROR_NONE);
+    (void)say(replica, schema, message);
+    commit(replica);
 }
 
 static void write_entry(struct replica *replica, unsigned what, uint8_t argument)
 {
-    struct msg_stamp stamp;
     struct id id = {{0x55, argument % 8}};
     struct msg_task_range range = {TASK_MAP, argument / 8 % 4, 1};
     struct msg_job job = {.job = id, .spec = {.name = slice_string("j"), .maps = 4}};
@@ -171,23 +62,19 @@ static void write_entry(struct replica *replica, unsigned what, uint8_t argument
     struct msg_ended ended = {.job = id, .outcome = JOB_DONE};
     done.claim.boot = replica->boot;
     done.claim.sequence = done.claim.time = 1 + argument / 32;
-    if (what == 0) say(replica, &wire_job, &job, &stamp);
-    else if (what == 1) say(replica, &wire_claim, &claim, &stamp);
-    else if (what == 2) say(replica, &wire_done, &done, &stamp);
-    else say(replica, &wire_ended, &ended, &stamp);
+    if (what == 0) write_one(replica, &wire_job, &job);
+    else if (what == 1) write_one(replica, &wire_claim, &claim);
+    else if (what == 2) write_one(replica, &wire_done, &done);
+    else write_one(replica, &wire_ended, &ended);
 }
 
 static void cut(struct replica *replica)
 {
-    struct log_judge by = {replica, judge, 1 + replica->jobs.revision};
-    struct log_pass pass = {.entries_max = 1000, .is_new = true};
-    require(storage_sync(replica->disk) == ERROR_NONE);
-    log_persisted(replica->log, replica->token);
-    uint64_t log = log_digest(replica->log), state = state_of(replica);
-    arena_reset(&replica->scratch);
-    (void)log_cut(replica->log, &by, &pass, &replica->scratch);
-    (void)log_prune(replica->log, &by, 100, &replica->scratch);
-    require(log_digest(replica->log) == log && state_of(replica) == state);
+    replica_sync(replica);
+    uint64_t log = log_digest(replica->log), state = replica_state(replica);
+    (void)replica_cut(replica);
+    (void)replica_prune(replica);
+    require(log_digest(replica->log) == log && replica_state(replica) == state);
 }
 
 /* ---- between them ---- */
@@ -241,7 +128,7 @@ static enum log_page take(struct bench *bench, struct slice packed, uint64_t *fi
     struct replica *to = &bench->victim;
     struct wire_message message;
     const char *reason;
-    uint64_t log = log_digest(to->log), state = state_of(to), clock = log_clock(to->log);
+    uint64_t log = log_digest(to->log), state = replica_state(to), clock = log_clock(to->log);
     arena_reset(&to->scratch);
     if (wire_unpack(&packed, &message, &to->scratch) != NULL || message.type != MSG_log_snapshot)
         return LOG_PAGE_IGNORED;
@@ -250,7 +137,8 @@ static enum log_page take(struct bench *bench, struct slice packed, uint64_t *fi
     require((news == LOG_PAGE_REFUSED) == (reason != NULL) && reason != log_memory);
     require(log_clock(to->log) <= LOG_TIME_MAX);
     if (news != LOG_PAGE_LAST)
-        require(log_digest(to->log) == log && state_of(to) == state && log_clock(to->log) == clock);
+        require(log_digest(to->log) == log && replica_state(to) == state &&
+                log_clock(to->log) == clock);
     return news;
 }
 
@@ -302,12 +190,12 @@ static void step(struct bench *bench, uint8_t what, uint8_t argument)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
-    static uint8_t scratch[2][SCRATCH_SIZE] __attribute__((aligned(16)));
+    static uint8_t scratch[2][LAB_SCRATCH_SIZE] __attribute__((aligned(16)));
     static struct bench bench;
     uint64_t first;
     bench.is_lied_to = false;
-    replica_open(&bench.peer, 1, scratch[0]);
-    replica_open(&bench.victim, 2, scratch[1]);
+    replica_init(&bench.peer, 1, scratch[0]);
+    replica_init(&bench.victim, 2, scratch[1]);
     for (size_t steps = 0; count >= 2 && bytes[0] != 255 && steps < STEPS_MAX; steps++) {
         step(&bench, bytes[0], bytes[1]);
         bytes += 2;
@@ -323,9 +211,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     (void)pull(&bench.victim, &bench.peer);
     if (!bench.is_lied_to) {
         require(log_digest(bench.peer.log) == log_digest(bench.victim.log));
-        require(state_of(&bench.peer) == state_of(&bench.victim));
+        require(replica_state(&bench.peer) == replica_state(&bench.victim));
     }
-    replica_close(&bench.peer);
-    replica_close(&bench.victim);
+    replica_deinit(&bench.peer);
+    replica_deinit(&bench.victim);
     return 0;
 }

@@ -228,7 +228,7 @@ static void a_cut_without_scratch_changes_nothing(void **state)
     for (size_t size = 0; cut == 0; size += 64) {
         assert_true(size < 1 << 20);
         struct arena small;
-        struct log_pass pass = {.entries_max = PASS_MAX, .is_new = true};
+        struct log_pass pass = {.entries_max = LAB_PASS_MAX, .is_new = true};
         arena_init(&small, a->scratch.base, size);
         cut = log_cut(a->log, &judge, &pass, &small);
         assert_true(replica_state(a) == before && log_digest(a->log) == log);
@@ -248,7 +248,7 @@ static void what_was_spared_is_not_looked_at_again(void **state)
     replica_sync(a);
     (void)replica_cut(a);
     struct log_judge judge = {a, lab_judge, 1 + a->jobs.revision};
-    struct log_pass first = {.entries_max = PASS_MAX}, second = first, third = first;
+    struct log_pass first = {.entries_max = LAB_PASS_MAX}, second = first, third = first;
     assert_int_equal(log_cut(a->log, &judge, &first, &a->scratch), 0);
     assert_int_equal(log_cut(a->log, &judge, &second, &a->scratch), 0);
     assert_true(first.looked_at > 0);
