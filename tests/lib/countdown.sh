@@ -10,6 +10,8 @@
 #                                  part of another)
 #
 # EVERY=k: one call stack in k; DEPTH=d: of a stack its d innermost frames. NTH=1: the n-th call instead of each stack. MANY=1: many stacks in one run.
+#
+# Under AddressSanitizer memory is its own, and never fails here; all else does.
 POINTS_MAX=20000
 countdown_begin() {
   SHIM=$BUILD/lib/failing.so
@@ -20,7 +22,7 @@ countdown_begin() {
 
 # The environment of this run's failure in PROGRAM, into FAILING.
 failing_environment() {
-  FAILING=(env "FAILING_IN=$1" "FAILING_CALLS=$CALLS" "FAILING_HIT=$DIR/hit" "FAILING_EVERY=${EVERY:-1}" "LD_PRELOAD=$SHIM"
+  FAILING=(env "FAILING_IN=$1" "FAILING_CALLS=$CALLS" "FAILING_HIT=$DIR/hit" "FAILING_EVERY=${EVERY:-1}" "LD_PRELOAD=$ASAN_LIBRARY $SHIM"
     "FAILING_DEPTH=${DEPTH:-12}"
     ${UNDER:+FAILING_UNDER=$UNDER} ${MANY:+FAILING_MANY=1} ${LAST:+FAILING_LAST=1} ${POINT:+FAILING_NTH=$POINT} ${SEEN:+FAILING_SEEN=$SEEN})
 }
