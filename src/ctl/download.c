@@ -38,6 +38,7 @@ struct download {
     int (*take)(void *context, struct slice bytes); /* instead of fd; NULL: to fd */
     void *context;
     bool has_written;
+    uint64_t offset;     /* in the dataset, of the next block */
     bool is_closed;      /* the reader hung up, or has what he wanted: done, quietly */
     uint64_t lines_left; /* of head; 0: all */
     struct connection *pool[POOL_MAX];
@@ -305,32 +306,39 @@ static int put_page(struct download *download, const struct msg_say_dataset *pag
                    ? put_bytes(download, download->memory, (size_t)block->size)
                    : put_spool(download, block->size);
         ++*next;
+        *missing = (struct msg_block_ref){.size = 0};
+        download->offset += block->size;
     }
     return code;
 }
 
-static int give_up(const struct download *download, uint32_t index,
+static int give_up(const struct download *download, const char *name, uint32_t index,
                    const struct msg_block_ref *missing)
 {
     char text[DIGEST_TEXT_SIZE];
     digest_text(&missing->digest, text);
-    notice_line("block %u (%.16s) cannot be had: %s; see: mrctl members", index, text,
-                download->why);
+    notice_line(
+        "%s: its bytes %llu to %llu (block %u, %.16s) cannot be had: %s; a member that is dead "
+        "may have them: see: mrctl members",
+        name, (unsigned long long)download->offset,
+        (unsigned long long)(download->offset + missing->size), index, text, download->why);
     return download->has_written ? EXIT_PARTIAL : EXIT_NO_PEER;
 }
 
 static int put_all(struct download *download, const char *name)
 {
     uint32_t next = 0, count = 1;
+    struct msg_block_ref missing = {0};
     instant limit = clock_now() + RETRY_LIMIT;
     while (next < count && !download->is_closed) {
         struct msg_ask_dataset ask = {.name = slice_string(name), .first = next};
         struct wire_message reply;
         int code =
             session_call(download->session, &wire_ask_dataset, &ask, MSG_say_dataset, &reply);
+        if (code == EXIT_TIMED_OUT && missing.size > 0)
+            (void)give_up(download, name, next, &missing);
         if (code != EXIT_OK) return download->has_written ? EXIT_PARTIAL : code;
         const struct msg_say_dataset *page = reply.fields;
-        struct msg_block_ref missing = {0};
         uint32_t before = next;
         count = page->blocks_count;
         code = put_page(download, page, &next, &missing);
@@ -340,9 +348,10 @@ static int put_all(struct download *download, const char *name)
         instant now = clock_now();
         if (now >= session_connections(download->session)->deadline) {
             notice_line("timed out (--timeout)");
+            (void)give_up(download, name, next, &missing);
             return EXIT_TIMED_OUT;
         }
-        if (now >= limit) return give_up(download, next, &missing);
+        if (now >= limit) return give_up(download, name, next, &missing);
         clock_sleep(RETRY_PAUSE);
     }
     return EXIT_OK;

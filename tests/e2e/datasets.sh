@@ -101,4 +101,11 @@ check "the same bytes are put again" ctl put -q "$DIR/again" second --split 64K
 flock_kill 1
 check "and there when the node that took them dies" whole second "$DIR/again"
 check "the rot is told" grep -q "event=rot" "$DIR/2.err"
+
+# ---- bytes that nobody has: which ones, of what ----
+first=$(head -c 65541 "$DIR/again" | b2sum -l 256 | cut -c 1-64) # its first block stays
+find "$DIR/node2/blocks" -type f -size +60k ! -name "$first" -delete
+ctl cat second --timeout 3s >"$DIR/out" 2>"$DIR/err"
+check "what can't be had is named: the dataset, the bytes, what to do" eval 'grep -qE "second: its bytes 65541 to [0-9]+ \(block 1, [0-9a-f]+\) cannot be had: .*: see: mrctl members" "$DIR/err"'
+check "all before them is written, and no byte more" eval 'cmp -s "$DIR/out" <(head -c 65541 "$DIR/again")'
 flock_end
