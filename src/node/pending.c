@@ -105,21 +105,35 @@ enum progress {
 
 /* Nobody has it; or nobody else takes a copy of it. */
 static void say_missing(struct node *node, const struct pending *pending, uint64_t request,
-                        const struct digest *digest)
+                        const struct digest *digest, const char *what)
 {
     char text[DIGEST_TEXT_SIZE];
     size_t copies = keeper_copies(node, digest);
     if (copies > 0)
         control_error(node, pending->stream, request, CODE_PARTIAL,
-                      "block %.12s of the input is on %zu node%s, and no other has taken a copy "
+                      "block %.12s of the input%s is on %zu node%s, and no other has taken a copy "
                       "for %d s: see mrctl members, or try again",
-                      digest_text(digest, text), copies, copies == 1 ? "" : "s",
+                      digest_text(digest, text), what, copies, copies == 1 ? "" : "s",
                       (int)(BLOCKS_PATIENCE / SECOND));
     else
         control_error(node, pending->stream, request, CODE_PARTIAL,
-                      "block %.12s of the input can be had from no living node: put the input "
-                      "again",
-                      digest_text(digest, text));
+                      "block %.12s of the input%s can be had from no living node: a member that is "
+                      "dead may have it (see mrctl members); or put the input again",
+                      digest_text(digest, text), what);
+}
+
+/* Which bytes of which input that is: " (bytes 0 to 4096 of numbers)". */
+static const char *where_of(const struct msg_manifest *manifest, uint32_t index, char text[512])
+{
+    const struct msg_manifest_block *block =
+        (const struct msg_manifest_block *)manifest->blocks.at + index;
+    struct slice name = {0};
+    if (block->file < manifest->files.count)
+        name = ((const struct msg_text *)manifest->files.at)[block->file].text;
+    snprintf(text, 512, " (bytes %llu to %llu of %.*s)", (unsigned long long)block->offset,
+             (unsigned long long)(block->offset + block->block.size),
+             name.count < 400 ? (int)name.count : 400, (const char *)name.at);
+    return text;
 }
 
 static bool block_is_safe(struct node *node, const struct msg_block_ref *block, uint8_t needed,
@@ -160,7 +174,7 @@ static enum progress blocks_progress(struct node *node, struct pending *pending,
     const struct msg_manifest *manifest = manifests_get(node, ref);
     if (manifest == NULL) {
         if (!is_late && !keeper_is_lost(node, &ref->digest)) return PROGRESS_WAITS;
-        say_missing(node, pending, request, &ref->digest);
+        say_missing(node, pending, request, &ref->digest, "");
         return PROGRESS_OVER;
     }
     if (maps > 0 && manifest->blocks.count != maps) {
@@ -177,7 +191,8 @@ static enum progress blocks_progress(struct node *node, struct pending *pending,
             continue;
         }
         if (!is_late && !keeper_is_lost(node, &blocks[i].block.digest)) continue;
-        say_missing(node, pending, request, &blocks[i].block.digest);
+        char where[512];
+        say_missing(node, pending, request, &blocks[i].block.digest, where_of(manifest, i, where));
         return PROGRESS_OVER;
     }
     if (safe > pending->safe) { /* gigabytes may take long: while they come, all is well */

@@ -174,6 +174,23 @@ static const char *remedy(enum cause cause)
     return "it is tried again";
 }
 
+/* A map's input that nobody living gives: which bytes of what that is. */
+static void say_missing(struct node *node, const struct job *job, uint32_t index,
+                        struct telling *telling)
+{
+    const struct msg_manifest *manifest = manifests_get(node, &job->spec.manifest);
+    const char *dataset = input_name(node, job);
+    if (manifest == NULL || index >= manifest->blocks.count) return;
+    const struct msg_manifest_block *block =
+        (const struct msg_manifest_block *)manifest->blocks.at + index;
+    say(telling, "; its input is bytes %llu to %llu of ", (unsigned long long)block->offset,
+        (unsigned long long)(block->offset + block->block.size));
+    if (block->file < manifest->files.count)
+        say_slice(telling, ((const struct msg_text *)manifest->files.at)[block->file].text, 300);
+    if (dataset != NULL) say(telling, " (dataset %s)", dataset);
+    say(telling, ": a member that is dead may have them, see mrctl members");
+}
+
 /* All is done but the copies that make the output safe. */
 static struct slice say_commit(struct node *node, const struct job *job)
 {
@@ -221,6 +238,8 @@ struct slice telling_trouble(struct node *node, const struct job *job)
             if (line == 0) say(&telling, "%s", cause_text(attempt->end_cause));
             else say_slice(&telling, attempt->log, line);
             say(&telling, ": %s", remedy(attempt->end_cause));
+            if (kind == TASK_MAP && attempt->end_cause == CAUSE_INPUT_MISSING)
+                say_missing(node, job, i, &telling);
             return slice_of(telling.text, telling.used);
         }
     }

@@ -108,4 +108,10 @@ find "$DIR/node2/blocks" -type f -size +60k ! -name "$first" -delete
 ctl cat second --timeout 3s >"$DIR/out" 2>"$DIR/err"
 check "what can't be had is named: the dataset, the bytes, what to do" eval 'grep -qE "second: its bytes 65541 to [0-9]+ \(block 1, [0-9a-f]+\) cannot be had: .*: see: mrctl members" "$DIR/err"'
 check "all before them is written, and no byte more" eval 'cmp -s "$DIR/out" <(head -c 65541 "$DIR/again")'
+ctl put -q "$DIR/again" third --split 32K
+rm "$DIR"/node2/blocks/*/"$(head -c 32774 "$DIR/again" | b2sum -l 256 | cut -c 1-64)"
+ctl run -m cat -i data:third >/dev/null 2>"$DIR/err" &
+waiter=$!
+check "and by a job that waits for them" wait_for 20 says 'waits; on node2: .*its input is bytes 0 to 32774 of .*/again (dataset third)'
+kill $waiter; wait $waiter 2>/dev/null
 flock_end
