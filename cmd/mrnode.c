@@ -60,14 +60,15 @@ static bool wants_help(int count, char *arguments[])
 int main(int count, char *arguments[])
 {
     static struct config config; /* words of it become options */
+    static char **words;
     struct options options;
     if (!wants_help(count, arguments)) {
         if (!config_read(&config, "mrnode", options_is_setting)) {
             fprintf(stderr, "mrnode: %s\n", config.why);
             return EXIT_USAGE;
         }
-        arguments = with_config(&config, &count, arguments);
-        if (arguments == NULL) {
+        arguments = words = with_config(&config, &count, arguments);
+        if (words == NULL) {
             fputs("mrnode: out of memory\n", stderr);
             return 1;
         }
