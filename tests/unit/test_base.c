@@ -22,7 +22,9 @@ struct object {
     bool is_in;
 };
 
-enum { OBJECTS = 300 };
+enum {
+    OBJECTS = 300
+};
 
 /* The map against the is_in marks of the objects. */
 static void assert_map_is_model(const struct map *map, struct object *objects)
@@ -304,9 +306,9 @@ static void addresses_print_as_people_write_them(void **state)
 {
     (void)state;
     static const char *const same[] = {
-        "1.2.3.4:7437",      "0.0.0.0:0",          "255.255.255.255:65535", "[::]:0",
-        "[::1]:7437",        "[1::]:1",            "[fe80::1:2:3:4]:80",    "[1:0:2:3:4:5:6:7]:1",
-        "[1::2:0:0:3:4]:1",  "[2001:db8::1]:443",  "[1:2:3:4:5:6:7:8]:1",   "[0:1::]:1",
+        "1.2.3.4:7437",     "0.0.0.0:0",         "255.255.255.255:65535", "[::]:0",
+        "[::1]:7437",       "[1::]:1",           "[fe80::1:2:3:4]:80",    "[1:0:2:3:4:5:6:7]:1",
+        "[1::2:0:0:3:4]:1", "[2001:db8::1]:443", "[1:2:3:4:5:6:7:8]:1",   "[0:1::]:1",
     };
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         struct address address;
@@ -320,12 +322,29 @@ static void what_is_no_address_is_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "",                  "1.2.3.4",          "1.2.3:1",          "1.2.3.4:65536",
-        "1.2.3.256:1",       "01.2.3.4:1",       "1.2.3.4:1 ",       " 1.2.3.4:1",
-        "1.2.3.4:",          "1.2.3.4:-1",       "host:1",           "[::1]",
-        "[::1:1",            "::1:7437",         "[1::2::3]:1",      "[1:2:3:4:5:6:7]:1",
-        "[12345::]:1",       "[1:2:3:4:5:6:7:8:9]:1", "[:1]:1",      "[1:]:1",
-        "[g::]:1",           "[1:2:3:4:5:6:7:8::]:1", "[::1:2:3:4:5:6:7:8]:1",
+        "",
+        "1.2.3.4",
+        "1.2.3:1",
+        "1.2.3.4:65536",
+        "1.2.3.256:1",
+        "01.2.3.4:1",
+        "1.2.3.4:1 ",
+        " 1.2.3.4:1",
+        "1.2.3.4:",
+        "1.2.3.4:-1",
+        "host:1",
+        "[::1]",
+        "[::1:1",
+        "::1:7437",
+        "[1::2::3]:1",
+        "[1:2:3:4:5:6:7]:1",
+        "[12345::]:1",
+        "[1:2:3:4:5:6:7:8:9]:1",
+        "[:1]:1",
+        "[1:]:1",
+        "[g::]:1",
+        "[1:2:3:4:5:6:7:8::]:1",
+        "[::1:2:3:4:5:6:7:8]:1",
         "[1:2:3:4:5:6:7:8::1:2:3:4:5:6:7:8:9:a:b:c:d:e:f]:1",
     };
     struct address address;
@@ -348,7 +367,9 @@ static void slices_sort_as_bytes_do(void **state)
 {
     (void)state;
     static const char *const sorted[] = {"", "A", "AA", "B", "a", "ab", "b", "\xff"};
-    enum { COUNT = sizeof sorted / sizeof *sorted };
+    enum {
+        COUNT = sizeof sorted / sizeof *sorted
+    };
     for (int i = 0; i < COUNT; i++) {
         for (int j = 0; j < COUNT; j++) {
             struct slice a = slice_string(sorted[i]), b = slice_string(sorted[j]);
@@ -377,11 +398,24 @@ static void rendezvous_moves_only_what_the_lost_node_had(void **state)
     assert_in_range(moved, 60, 140);
 }
 
+static void an_id_hashes_as_its_bytes(void **state)
+{
+    (void)state;
+    struct prng prng;
+    prng_init(&prng, 1);
+    for (int i = 0; i < 1000; i++) {
+        uint8_t bytes[16];
+        prng_fill(&prng, bytes, sizeof bytes);
+        assert_true(hash64_id(bytes) == hash64(bytes, sizeof bytes, 0));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(map_agrees_with_a_model_under_random_adds_and_removes),
         cmocka_unit_test(map_is_unchanged_when_memory_ends),
+        cmocka_unit_test(an_id_hashes_as_its_bytes),
         cmocka_unit_test(map_order_depends_on_history_alone),
         cmocka_unit_test(arena_pieces_are_aligned_apart_and_within),
         cmocka_unit_test(memory_fails_at_the_countdown_and_only_then),

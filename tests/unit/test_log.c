@@ -42,10 +42,10 @@ struct peer {
     struct boot boot;
     struct log *log;
     struct storage *disk;
-    uint64_t token;  /* the last one written to the disk */
+    uint64_t token; /* the last one written to the disk */
     struct progress feeds[FEEDS_MAX];
     size_t feeds_count;
-    uint64_t fold;   /* a state that does not depend on order */
+    uint64_t fold; /* a state that does not depend on order */
     unsigned entries, persists, spreads, usurped;
 };
 
@@ -524,6 +524,43 @@ static void durability_is_told_once(void **state)
     flock_close(flock);
 }
 
+/* In any order: vectors of honest nodes are in that of the feeds, a liar's need not be. */
+static void a_vector_is_compared_in_any_order(void **state)
+{
+    (void)state;
+    static uint8_t bytes[FEEDS_MAX * 64] __attribute__((aligned(16)));
+    struct flock *flock = flock_open(3, 8);
+    const struct peer *peer = &flock->peers[0];
+    struct arena arena;
+    struct msg_log_vector vector;
+    arena_init(&arena, bytes, sizeof bytes);
+    for (size_t i = 0; i < 3; i++) {
+        append(&flock->peers[i], i);
+        commit(&flock->peers[i]);
+    }
+    repair_all(flock);
+    assert_true(log_vector_fill(peer->log, false, &vector, &arena));
+    struct msg_feed_position *said = vector.feeds.at, first = said[0];
+    assert_int_equal(vector.feeds.count, 3);
+    assert_true(log_is_same(peer->log, &vector));
+    assert_false(log_is_behind(peer->log, &vector));
+    said[1].have++; /* more than we hold */
+    assert_false(log_is_same(peer->log, &vector));
+    assert_true(log_is_behind(peer->log, &vector));
+    said[1].have--;
+    log_persisted(peer->log, UINT64_MAX);
+    assert_true(log_has_durable(peer->log, said, 3));
+    said[0] = said[2];
+    said[2] = first;
+    assert_false(log_is_same(peer->log, &vector));
+    assert_false(log_is_behind(peer->log, &vector));
+    assert_true(log_has_durable(peer->log, said, 3));
+    said[2].have++;
+    assert_true(log_is_behind(peer->log, &vector));
+    assert_false(log_has_durable(peer->log, said, 3));
+    flock_close(flock);
+}
+
 /* ---- out of memory ---- */
 
 /* Tries until there is memory; what failed must have changed nothing. */
@@ -667,6 +704,7 @@ int main(void)
         cmocka_unit_test(what_is_too_large_for_one_batch_becomes_several),
         cmocka_unit_test(an_entry_over_its_cap_is_refused),
         cmocka_unit_test(durability_is_told_once),
+        cmocka_unit_test(a_vector_is_compared_in_any_order),
         cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(without_memory_it_does_not_open),
         cmocka_unit_test(without_scratch_nothing_is_half_done),
