@@ -42,7 +42,7 @@ WRONG=
 wrong() { WRONG="$WRONG $*;"; }
 
 # libuv itself aborts when it cannot make its threads or its own pipes; that is no silent corruption.
-is_libuvs() { grep -qE '^[0-9a-f]+ [a-z_0-9]+ ((libc|ld-linux)[^ ]* )*libuv' "$DIR/hit"; }
+is_libuvs() { grep -qE '^[0-9a-f]+ [a-z_0-9]+ ((libc|ld-linux|libasan)[^ ]* )*libuv' "$DIR/hit"; }
 
 # How the node ended that was not killed by us. 2: a configuration that cannot be read.
 judge() {
