@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_USAGE = 2 };
+enum {
+    EXIT_USAGE = 2
+};
 
 static bool is_given(int count, char *arguments[], const char *name)
 {
@@ -26,26 +28,38 @@ static bool is_given(int count, char *arguments[], const char *name)
     return false;
 }
 
-/* The files' flags and the command line's in one array; both live as long as the process. NULL: no
- * memory. */
-static char **with_config(const struct config *config, int *count, char *arguments[])
+/* The command line, behind what the files say. */
+struct words {
+    char **at; /* ours */
+    int own;   /* so many behind the first are ours, too */
+    int count;
+};
+
+static void words_free(struct words *words)
 {
-    char **all = calloc((size_t)*count + config->count + 1, sizeof *all);
-    int used = 0;
-    if (all == NULL) return NULL;
-    all[used++] = arguments[0];
+    for (int i = 0; i < words->own; i++) free(words->at[1 + i]);
+    free(words->at);
+}
+
+/* The files' flags and the command line's in one array. False: no memory. */
+static bool with_config(const struct config *config, int count, char *arguments[],
+                        struct words *words)
+{
+    words->at = calloc((size_t)count + config->count + 1, sizeof *words->at);
+    if (words->at == NULL) return false;
+    words->at[words->count++] = arguments[0];
     for (size_t i = 0; i < config->count; i++) {
         const struct config_value *value = &config->values[i];
-        if (is_given(*count, arguments, value->name)) continue;
+        if (is_given(count, arguments, value->name)) continue;
         size_t size = strlen(value->name) + strlen(value->value) + 4;
         char *word = malloc(size);
-        if (word == NULL) return NULL;
+        if (word == NULL) return false;
         snprintf(word, size, "--%s=%s", value->name, value->value);
-        all[used++] = word;
+        words->at[words->count++] = word;
+        words->own++;
     }
-    for (int i = 1; i < *count; i++) all[used++] = arguments[i];
-    *count = used;
-    return all;
+    for (int i = 1; i < count; i++) words->at[words->count++] = arguments[i];
+    return true;
 }
 
 static bool wants_help(int count, char *arguments[])
@@ -57,22 +71,9 @@ static bool wants_help(int count, char *arguments[])
     return false;
 }
 
-int main(int count, char *arguments[])
+static int run(int count, char *arguments[])
 {
-    static struct config config; /* words of it become options */
-    static char **words;
     struct options options;
-    if (!wants_help(count, arguments)) {
-        if (!config_read(&config, "mrnode", options_is_setting)) {
-            fprintf(stderr, "mrnode: %s\n", config.why);
-            return EXIT_USAGE;
-        }
-        arguments = words = with_config(&config, &count, arguments);
-        if (words == NULL) {
-            fputs("mrnode: out of memory\n", stderr);
-            return 1;
-        }
-    }
     switch (options_parse(count, arguments, &options)) {
     case OPTIONS_RUN:
         if (options.checked_store != NULL) return check_store(options.checked_store);
@@ -81,4 +82,20 @@ int main(int count, char *arguments[])
     case OPTIONS_WRONG: return EXIT_USAGE;
     }
     return EXIT_USAGE;
+}
+
+int main(int count, char *arguments[])
+{
+    static struct config config; /* large */
+    struct words words = {0};
+    if (wants_help(count, arguments)) return run(count, arguments);
+    if (!config_read(&config, "mrnode", options_is_setting)) {
+        fprintf(stderr, "mrnode: %s\n", config.why);
+        return EXIT_USAGE;
+    }
+    bool has_memory = with_config(&config, count, arguments, &words);
+    if (!has_memory) fputs("mrnode: out of memory\n", stderr);
+    int code = has_memory ? run(words.count, words.at) : 1;
+    words_free(&words);
+    return code;
 }
