@@ -38,6 +38,7 @@ enum {
     FILES_MAX = 65536,
     CPU_GRACE = 60,  /* seconds over the timeout: the timeout should be what is told */
     NESTED_MAX = 16, /* directories on the way down to something hidden */
+    SPARE_FRESH = 5 * SECOND, /* a path that appears is seen by all attempts after that */
 };
 
 /* ---- Landlock's numbers ---- */
@@ -172,10 +173,9 @@ static void allow_system_path(const struct rules *rules, const char *path)
     if (lstat(path, &status) == 0 && !S_ISLNK(status.st_mode)) allow_system(rules, path, 0);
 }
 
-static void allow_all(const struct rules *rules, const char *directory)
+static void allow_common(const struct rules *rules)
 {
     const struct confine *confine = rules->confine;
-    allow(rules, directory, rules->known);
     for (size_t i = 0; i < sizeof system_paths / sizeof *system_paths; i++)
         allow_system_path(rules, system_paths[i]);
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
@@ -186,18 +186,44 @@ static void allow_all(const struct rules *rules, const char *directory)
         allow(rules, confine->writable.at[i], rules->known);
 }
 
-static enum error make_ruleset(struct confine *confine, const char *directory)
+/* Without the attempt's own directory; -1: errno. */
+static int make_ruleset(const struct confine *confine, int version)
 {
-    int version = landlock_version();
-    if (version < 1) return confine->mode == CONFINE_STRICT ? ERROR_SYSTEM : ERROR_NONE;
     struct ruleset_attributes attributes = {.access_files = rights_known(version)};
     if (version >= 6) attributes.scoped = SCOPE_ABSTRACT_SOCKET | SCOPE_SIGNAL;
     /* An older kernel takes a longer structure when what it does not know is zero. */
-    confine->ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
+    struct rules rules = {confine, ruleset, attributes.access_files};
+    if (ruleset >= 0) allow_common(&rules);
+    return ruleset;
+}
+
+static void drop_spare(struct confine *confine)
+{
+    if (confine->spare >= 0) close(confine->spare);
+    confine->spare = -1;
+}
+
+static enum error take_ruleset(struct confine *confine, const char *directory, instant now)
+{
+    int version = landlock_version();
+    if (version < 1) return confine->mode == CONFINE_STRICT ? ERROR_SYSTEM : ERROR_NONE;
+    if (now - confine->spare_made >= SPARE_FRESH) drop_spare(confine);
+    confine->ruleset = confine->spare >= 0 ? confine->spare : make_ruleset(confine, version);
+    confine->spare = -1;
     if (confine->ruleset < 0) return ERROR_SYSTEM;
-    struct rules rules = {confine, confine->ruleset, attributes.access_files};
-    allow_all(&rules, directory);
+    struct rules rules = {confine, confine->ruleset, rights_known(version)};
+    allow(&rules, directory, rules.known);
     return ERROR_NONE;
+}
+
+void confine_prepare(struct confine *confine, instant now)
+{
+    int version = landlock_version();
+    drop_spare(confine);
+    if (confine->mode == CONFINE_OFF || version < 1) return;
+    confine->spare = make_ruleset(confine, version);
+    confine->spare_made = now;
 }
 
 /* ---- limits ---- */
@@ -242,17 +268,18 @@ static void reckon_limits(struct confine *confine, const struct confine_ask *ask
 
 void confine_init(struct confine *confine)
 {
-    *confine = (struct confine){.mode = CONFINE_AUTO, .ruleset = -1};
+    *confine = (struct confine){.mode = CONFINE_AUTO, .ruleset = -1, .spare = -1};
 }
 
-enum error confine_begin(struct confine *confine, const struct confine_ask *ask, const char **what)
+enum error confine_begin(struct confine *confine, const struct confine_ask *ask, instant now,
+                         const char **what)
 {
     *what = "a directory of the task's user";
     if (confine->user != 0 && chown(ask->directory, confine->user, confine->user) != 0)
         return ERROR_SYSTEM;
     reckon_limits(confine, ask);
     *what = "confinement by Landlock";
-    return confine->mode == CONFINE_OFF ? ERROR_NONE : make_ruleset(confine, ask->directory);
+    return confine->mode == CONFINE_OFF ? ERROR_NONE : take_ruleset(confine, ask->directory, now);
 }
 
 void confine_end(struct confine *confine)

@@ -4,6 +4,7 @@
 #define MAPREDUCE_CONFINE_H
 
 #include "base/error.h"
+#include "base/time.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,6 +37,8 @@ struct confine {
 
     /* What it came to: of confine_begin. */
     int ruleset; /* Landlock's; -1 = none */
+    int spare;   /* of confine_prepare: one that lacks the attempt's directory alone; -1 = none */
+    instant spare_made;
     struct {
         int resource;
         struct rlimit limit;
@@ -58,9 +61,13 @@ struct confine_ask {
 void confine_init(struct confine *confine);
 /* Makes the directory the user's, reckons the limits and asks the kernel for a ruleset. SYSTEM:
  * errno and *what say why. Once an attempt; ends with confine_end. */
-enum error confine_begin(struct confine *confine, const struct confine_ask *ask,
+enum error confine_begin(struct confine *confine, const struct confine_ask *ask, instant now,
                          const char **what) MUST_USE;
 void confine_end(struct confine *confine);
+
+/* While nothing is to be done: makes what all attempts have in common, for one that comes soon.
+ * What it found on the disk may change; after some seconds it is made anew. */
+void confine_prepare(struct confine *confine, instant now);
 
 /* In the child, after (v)fork: applies all of the table; nothing here allocates or takes locks.
  * False: errno and failed say why, and the command must not run. */

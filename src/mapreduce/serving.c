@@ -154,13 +154,15 @@ static bool text_of(struct slice bytes, char text[4097])
     return true;
 }
 
-/* What the attempt blocked and took is as it was: a SIGTERM that came too late for it ends us. */
-static void wait_again(void)
+/* What the attempt blocked and took is as it was: a SIGTERM that came too late for it ends us. Its
+ * result has been told: for what is done here nobody waits. */
+static void wait_again(struct serving *serving)
 {
     sigset_t all;
     sigfillset(&all);
     (void)sigprocmask(SIG_UNBLOCK, &all, NULL);
     if (mallinfo2().arena > KEPT_MAX) (void)malloc_trim(0);
+    confine_prepare(serving->confine, watch_now());
 }
 
 static bool serve_attempt(struct serving *serving, const struct msg_task_assign *ask)
@@ -179,7 +181,7 @@ static bool serve_attempt(struct serving *serving, const struct msg_task_assign 
     if (ask->small_max > OUTPUT_MAX || !write_all(serving)) return false;
     serving->confine->user = ask->user;
     bool is_good = task_run(&order, &serving->is_over) == 0;
-    if (!serving->is_over) wait_again();
+    if (!serving->is_over) wait_again(serving);
     return is_good;
 }
 

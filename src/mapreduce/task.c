@@ -194,7 +194,7 @@ static enum error confine_commands(struct attempt *attempt)
     uint64_t memory_max = spec->memory_size >= CONFINE_MEMORY_MIN ? spec->memory_size : 0;
     guard_init(&attempt->guard, memory_max, attempt->directory, attempt->top, watch_now());
     const char *what;
-    if (confine_begin(attempt->confine, &ask, &what) == ERROR_NONE) return ERROR_NONE;
+    if (confine_begin(attempt->confine, &ask, watch_now(), &what) == ERROR_NONE) return ERROR_NONE;
     return trouble_note(&attempt->scratch.trouble, "apply", what);
 }
 

@@ -13,9 +13,13 @@ on() { local n=$1; shift; AT=${ADDR[$n]} ctl "$@"; }
 metric() { on "$1" ping -o json | jq ".metrics.$2"; }
 early=$(ctl submit -q -t 'echo early {}' <"$DIR/args")
 check "a job ends" on 1 wait "$early"
+# A feed's last batch stays: each node says something that is no task's behind its own.
+says() { echo "$1" | on "$1" put -q - "said-by-$1"; }
+says 3
 flock_kill 3
 job=$(ctl submit -q -t 'echo {}' <"$DIR/args")
 check "another one ends, which node 3 has never heard of" on 1 wait "$job"
+for n in 1 2; do says $n; done
 on 1 cat "$job" >"$DIR/before"
 claims() { on "$1" log --job "$2" | grep -c " claim "; }
 check "its tasks are in the log" [ "$(claims 1 "$job")" -gt 0 ]
