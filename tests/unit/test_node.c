@@ -85,29 +85,33 @@ static void a_client_can_not_speak_as_a_peer(void **state)
     lone_node_close(&lone);
 }
 
-/* ---- how far an attempt is ---- */
-
-/* What it answers a peer that asks about an attempt; false: nothing. */
-static bool asked_progress(struct lone_node *lone, const struct msg_progress_ask *ask,
-                           struct msg_progress_told *told)
+/* The answer of this type in the last step's records; NULL: there is none. Stays until the next. */
+static const void *answer_of(const struct lone_node *lone, unsigned type)
 {
     static uint8_t room[1 << 16] __attribute__((aligned(16)));
-    uint8_t record[128];
     struct arena arena;
-    struct writer writer = writer_of(record, sizeof record);
-    assert_true(wire_pack(&wire_progress_ask, ask, &writer));
-    lone_node_record(lone, PEER, slice_of(record, writer.written));
     for (size_t i = 0; i < lone->actions.count; i++) {
         if (lone->actions.items[i].kind != ACTION_STREAM_SEND) continue;
         struct slice bytes = lone->actions.items[i].stream_send.bytes;
         struct wire_message message;
         arena_init(&arena, room, sizeof room);
         assert_null(wire_unpack(&bytes, &message, &arena));
-        if (message.type != MSG_progress_told) continue;
-        *told = *(const struct msg_progress_told *)message.fields;
-        return true;
+        if (message.type == type) return message.fields;
     }
-    return false;
+    return NULL;
+}
+
+/* ---- how far an attempt is ---- */
+
+/* What it answers a peer that asks about an attempt; NULL: nothing. */
+static const struct msg_progress_told *asked_progress(struct lone_node *lone,
+                                                      const struct msg_progress_ask *ask)
+{
+    uint8_t record[128];
+    struct writer writer = writer_of(record, sizeof record);
+    assert_true(wire_pack(&wire_progress_ask, ask, &writer));
+    lone_node_record(lone, PEER, slice_of(record, writer.written));
+    return answer_of(lone, MSG_progress_told);
 }
 
 static void what_does_not_run_here_is_said_not_to(void **state)
@@ -115,11 +119,11 @@ static void what_does_not_run_here_is_said_not_to(void **state)
     (void)state;
     struct lone_node lone;
     struct msg_progress_ask ask = {.kind = 200, .task = UINT32_MAX, .claim = {.time = 7}};
-    struct msg_progress_told told = {.is_running = true};
     lone_node_open(&lone, 1);
     lone_node_stream(&lone, PEER, CHANNEL_PEER, 2);
-    assert_true(asked_progress(&lone, &ask, &told));
-    assert_true(!told.is_running && told.kind == 200 && told.claim.time == 7);
+    const struct msg_progress_told *told = asked_progress(&lone, &ask);
+    assert_non_null(told);
+    assert_true(!told->is_running && told->kind == 200 && told->claim.time == 7);
     assert_int_equal(count_actions(&lone, ACTION_TAIL_READ), 0);
     lone_node_close(&lone);
 }
@@ -155,23 +159,14 @@ static void unasked_answers_about_attempts_change_nothing(void **state)
 /* What the node answers to ask_tags, as one text: "id:key=value,...;". */
 static void asked_tags(struct lone_node *lone, char *text, size_t size)
 {
-    static uint8_t room[1 << 16] __attribute__((aligned(16)));
     uint8_t record[32];
-    struct arena arena;
     struct msg_ask_tags ask = {.request = 7};
     struct writer writer = writer_of(record, sizeof record);
     assert_true(wire_pack(&wire_ask_tags, &ask, &writer));
     lone_node_record(lone, CLIENT, slice_of(record, writer.written));
     text[0] = '\0';
-    for (size_t i = 0; i < lone->actions.count; i++) {
-        if (lone->actions.items[i].kind != ACTION_STREAM_SEND) continue;
-        struct slice bytes = lone->actions.items[i].stream_send.bytes;
-        struct wire_message message;
-        arena_init(&arena, room, sizeof room);
-        assert_null(wire_unpack(&bytes, &message, &arena));
-        if (message.type != MSG_say_tags) continue;
-        wire_print(&wire_say_tags, message.fields, text, size);
-    }
+    const void *answer = answer_of(lone, MSG_say_tags);
+    if (answer != NULL) wire_print(&wire_say_tags, answer, text, size);
 }
 
 static void own_tags_are_told_once_and_to_who_asks(void **state)
