@@ -105,8 +105,7 @@ enum {
     /* Claims of one rumors message: a datagram holds no more, a claim has 40 bytes at least. */
     CLAIMS_MAX = 32,
     LOAD_MAX = 2 * CLAIMS_MAX,
-    CLAIM_SIZE_MAX =
-        128, /* an encoded one has at most: 16 + 18 + 5 + 2 + 19 + 3 + 65, and no more */
+    CLAIM_SIZE_MAX = 128, /* an encoded one: 16 + 18 + 5 + 2 + 19 + 3 + 65 */
     /* Type and count of a rumors message, each one byte: both messages are always accounted for. */
     RUMORS_HEADS_SIZE = 4,
 };

@@ -219,9 +219,9 @@ static enum error take_ruleset(struct confine *confine, const char *directory, i
 
 void confine_prepare(struct confine *confine, instant now)
 {
-    int version = landlock_version();
     drop_spare(confine);
-    if (confine->mode == CONFINE_OFF || version < 1) return;
+    int version = confine->mode == CONFINE_OFF ? 0 : landlock_version();
+    if (version < 1) return;
     confine->spare = make_ruleset(confine, version);
     confine->spare_made = now;
 }

@@ -168,8 +168,7 @@ static void pass_slot(struct node *node, const struct running *running)
 
 void claiming_served(struct node *node, const struct running *running)
 {
-    struct work *work = node->works;
-    while (work != NULL && !id_equal(&work->job->id, &running->job)) work = work->next;
+    struct work *work = work_of(node, &running->job);
     if (work == NULL) return;
     forget_service(node, work);
     if (running->is_brief) size_bundle(node, work, running);

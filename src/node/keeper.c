@@ -8,9 +8,9 @@
  * it, say so); nobody pushes bytes. Confirmations are believed until the member dies, says
  * otherwise, or does not name the block among what it has (tally.c). Who stores bytes may have the
  * only good ones: a copy that lay here before counts for them once it was looked at (confirm_here).
- * A fresh upload and a block
- * that was promised to somebody are pinned for an hour, because what will reference them is still
- * on its way; for some seconds, when the log references them already. */
+ * A fresh upload and a block that was promised to somebody are pinned for an hour, because what
+ * will reference them is still on its way; for some seconds, when the log references them
+ * already. */
 #include "node/freed.h"
 #include "node/holders.h"
 #include "node/ids.h"

@@ -80,13 +80,6 @@ instant progress_objects(void *context, const struct job *job, enum task_kind ki
     return ask(node, job, question);
 }
 
-static struct work *work_of(const struct node *node, const struct id *job)
-{
-    struct work *work = node->works;
-    while (work != NULL && !id_equal(&work->job->id, job)) work = work->next;
-    return work;
-}
-
 void progress_done(struct node *node, const struct running *running, uint64_t elapsed_ms)
 {
     struct work *work = work_of(node, &running->job);

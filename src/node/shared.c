@@ -19,8 +19,7 @@ enum {
 
 void shared_unreadable(struct node *node, const struct running *running)
 {
-    struct work *work = node->works;
-    while (work != NULL && !id_equal(&work->job->id, &running->job)) work = work->next;
+    struct work *work = work_of(node, &running->job);
     if (work != NULL) work->schedule.blind_until = node->now + BLIND;
 }
 

@@ -572,6 +572,8 @@ void keeper_forget_member(struct node *node, const struct id *id);
 void keeper_close(struct node *node);
 
 /* work.c */
+/* The running job as this node works on it; NULL: there is none of this id. */
+struct work *work_of(const struct node *node, const struct id *job);
 void work_entry(struct node *node, const struct stamped *entry);
 void work_tick(struct node *node);
 void work_started(struct node *node, const struct event *event);

@@ -58,6 +58,13 @@ static struct running *running_find(struct node *node, uint64_t token)
     return NULL;
 }
 
+struct work *work_of(const struct node *node, const struct id *job)
+{
+    struct work *work = node->works;
+    while (work != NULL && !id_equal(&work->job->id, job)) work = work->next;
+    return work;
+}
+
 struct running *work_slot(struct node *node)
 {
     size_t at = 0;

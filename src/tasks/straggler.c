@@ -125,12 +125,13 @@ static void consider(struct judging *judging, uint32_t index)
     instant at = due(judging, attempt);
     if (at == INSTANT_NEVER) return;
     at += (duration)rank_of(judging, index, &attempt->claim.node) * STEP;
+    /* Who can make no copy need not know whether there should be one. */
+    if (at <= judging->by->now && judging->picks_count == judging->picks_max) return;
     if (at <= judging->by->now) at = objected(judging, index, attempt);
     if (at > judging->by->now) {
         judging->wake = instant_min(judging->wake, at);
         return;
     }
-    if (judging->picks_count == judging->picks_max) return;
     judging->picks[judging->picks_count++] = (struct schedule_pick){
         .kind = judging->kind,
         .index = index,

@@ -21,7 +21,8 @@ struct crew {
     uint32_t maps;
     instant (*objects)(void *context, const struct job *job, enum task_kind kind, uint32_t index,
                        const struct attempt *attempt);
-    uint32_t spared;       /* objected to, until: */
+    uint32_t asked;  /* how often somebody might have objected */
+    uint32_t spared; /* objected to, until: */
     instant spared_until;
 };
 
@@ -505,6 +506,7 @@ static instant spare_one(void *context, const struct job *job, enum task_kind ki
     struct crew *crew = context;
     assert_ptr_equal(job, job_in(&crew->fold));
     assert_ptr_equal(task_single(&job->tasks[kind][index]), attempt);
+    crew->asked++;
     return index == crew->spared ? crew->spared_until : 0;
 }
 
@@ -529,6 +531,13 @@ static void an_objection_spares_one_and_hides_none(void **state)
                                     picks, 1, &wake),
                      1);
     assert_int_equal(picks[0].index, 5);
+    crew.asked = 0;
+    crew.spared = UINT32_MAX;
+    assert_int_equal(straggler_pick(job_in(&crew.fold), &crew.states[1], STRAGGLER_SLOW, &judge,
+                                    picks, 1, &wake),
+                     1);
+    assert_int_equal(crew.asked, 1); /* not about what there is no place for */
+    crew.spared = 0;
     assert_int_equal(copies(&crew, 1, STRAGGLER_SLOW, late, picks, &wake), 1);
     assert_true(picks[0].index == 5 && wake == late + SECOND);
     assert_int_equal(copies(&crew, 1, STRAGGLER_SLOW, late + SECOND, picks, &wake), 2);
