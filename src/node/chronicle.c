@@ -102,6 +102,17 @@ static void tell_job(const struct node *node, const struct stamped *entry, char 
                              : "");
 }
 
+static void tell_small(const struct node *node, const struct msg_small *small, char *text,
+                       size_t size)
+{
+    char name[65];
+    uint64_t bytes = 0;
+    const struct msg_small_block *blocks = small->blocks.at;
+    for (uint32_t i = 0; i < small->blocks.count; i++) bytes += blocks[i].bytes.count;
+    snprintf(text, size, "small %s: %u blocks, %llu bytes", job_text(node, &small->job, name),
+             small->blocks.count, (unsigned long long)bytes);
+}
+
 static void tell_member(const struct stamped *entry, char *text, size_t size)
 {
     char id[ID_SHORT_SIZE], address[ADDRESS_TEXT_SIZE];
@@ -156,6 +167,7 @@ static void tell(const struct node *node, const struct stamped *entry, char *tex
     case MSG_job:
     case MSG_job_with:
     case MSG_ended: tell_job(node, entry, text, size); break;
+    case MSG_small: tell_small(node, entry->fields, text, size); break;
     case MSG_opened:
     case MSG_joined:
     case MSG_left:
@@ -168,10 +180,11 @@ static void tell(const struct node *node, const struct stamped *entry, char *tex
 
 /* ---- which ---- */
 
+/* What goes with the tasks of a job, once that has ended. */
 static bool is_of_task(unsigned kind)
 {
     return kind == MSG_claim || kind == MSG_done || kind == MSG_failed || kind == MSG_released ||
-           kind == MSG_lost || kind == MSG_counted || kind == MSG_logged;
+           kind == MSG_lost || kind == MSG_counted || kind == MSG_logged || kind == MSG_small;
 }
 
 static bool is_wanted(const struct page *page, const struct stamped *entry)

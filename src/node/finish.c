@@ -433,9 +433,8 @@ static void append_done_end(struct node *node, const struct work *work)
 
 void finish_note(struct node *node, const struct job *job)
 {
-    struct work *work = node->works;
     if (job->done_count[final_kind(job)] + FOLDED_LATE < final_count(job)) return;
-    while (work != NULL && work->job != job) work = work->next;
+    struct work *work = work_of(node, &job->id);
     if (work == NULL) return;
     node_commit(node); /* at once, not in a step of its own */
     work->is_ours = job->done_count[final_kind(job)] == final_count(job);

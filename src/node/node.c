@@ -296,6 +296,7 @@ struct node *node_open(const struct node_config *config, instant now)
              sizeof(struct digest));
     map_init(&node->blocks, &node->memory, offsetof(struct block, digest), sizeof(struct digest));
     smalls_open(node);
+    work_open(node);
     names_init(&node->names, &node->memory);
     jobs_init(&node->jobs, &node->memory);
     node->jobs.flock = &node->flock;

@@ -80,7 +80,7 @@ struct id node_id(const struct node *node);
 bool node_is_alone(const struct node *node);
 /* Order-independent digest of the folded state: equal for nodes with the same entries (invariant
  * S1). */
-uint64_t node_state_digest(const struct node *node);
+uint64_t node_state_digest(struct node *node);
 /* Digest of what entries it holds. */
 uint64_t node_log_digest(const struct node *node);
 /* Its log carries this block, and has no need of a disk's copy yet. */

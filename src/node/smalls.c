@@ -24,10 +24,13 @@ enum {
     ENTRY_SIZE = 48 << 10,        /* of blocks in one entry: below LOG_ENTRY_SIZE_MAX */
 };
 
-/* A job whose entries carry the block. */
+/* A job whose entries carry the block: many jobs may have the same input. */
 struct small_use {
     struct small_use *next;
-    struct id job;
+    struct use_key {
+        struct digest digest;
+        struct id job;
+    } key;
 };
 
 /* What a job has in memory here. */
@@ -42,6 +45,8 @@ void smalls_open(struct node *node)
     struct slice nothing = {(const uint8_t *)"", 0};
     map_init(&node->smalls, &node->memory, offsetof(struct small, digest), sizeof(struct digest));
     map_init(&node->small_jobs, &node->memory, offsetof(struct small_job, job), sizeof(struct id));
+    map_init(&node->small_uses, &node->memory, offsetof(struct small_use, key),
+             sizeof(struct use_key));
     node->crypto->digest(nothing, &node->nothing);
 }
 
@@ -81,16 +86,67 @@ bool smalls_fit(const struct node *node, const struct id *id, size_t size)
     return used + size <= SMALL_JOB_MAX && node->smalls_size + size <= SMALL_NODE_MAX;
 }
 
+/* ---- who uses a block ---- */
+
+static bool use_add(struct node *node, struct small *small, const struct id *id)
+{
+    struct use_key key = {small->digest, *id};
+    if (map_get(&node->small_uses, &key) != NULL) return true;
+    struct small_use *use = memory_take(&node->memory, sizeof *use);
+    if (use == NULL) return false;
+    *use = (struct small_use){small->uses, key};
+    if (map_add(&node->small_uses, use) != ERROR_NONE) {
+        memory_put(&node->memory, use, sizeof *use);
+        return false;
+    }
+    struct small_job *job = job_get(node, id);
+    if (job == NULL) {
+        (void)map_remove(&node->small_uses, &key);
+        memory_put(&node->memory, use, sizeof *use);
+        return false;
+    }
+    small->uses = use;
+    job->count++;
+    job->size += small->size;
+    return true;
+}
+
+static void use_remove(struct node *node, struct small *small, struct small_use **at)
+{
+    struct small_use *use = *at;
+    *at = use->next;
+    (void)map_remove(&node->small_uses, &use->key);
+    job_put(node, &use->key.job, small->size);
+    memory_put(&node->memory, use, sizeof *use);
+}
+
+static bool has_ended(const struct node *node, const struct small_use *use)
+{
+    const struct job *job = jobs_find(&node->jobs, &use->key.job);
+    return job != NULL && job->is_known && job->outcome != JOB_RUNNING;
+}
+
+/* While the latest job's entries carry the block, those of others that have ended need not stay
+ * for it: an input that every job has would else keep them all. True when such may go now. */
+static bool uses_trim(struct node *node, struct small *small)
+{
+    bool is_less = false;
+    struct small_use **at = &small->uses;
+    if (*at != NULL) at = &(*at)->next;
+    while (*at != NULL) {
+        if (has_ended(node, *at)) {
+            use_remove(node, small, at);
+            is_less = true;
+        } else at = &(*at)->next;
+    }
+    return is_less;
+}
+
 /* ---- the table ---- */
 
 static void small_free(struct node *node, struct small *small)
 {
-    while (small->uses != NULL) {
-        struct small_use *use = small->uses;
-        small->uses = use->next;
-        job_put(node, &use->job, small->size);
-        memory_put(&node->memory, use, sizeof *use);
-    }
+    while (small->uses != NULL) use_remove(node, small, &small->uses);
     node->smalls_size -= small->size;
     memory_put(&node->memory, small, sizeof *small + small->size);
 }
@@ -101,6 +157,7 @@ void smalls_close(struct node *node)
     for (struct small *small; (small = map_next(&node->smalls, &cursor)) != NULL;)
         small_free(node, small);
     map_deinit(&node->smalls);
+    map_deinit(&node->small_uses);
     map_deinit(&node->small_jobs);
 }
 
@@ -129,23 +186,6 @@ static struct small *small_new(struct node *node, const struct digest *digest, s
     }
     node->smalls_size += bytes.count;
     return small;
-}
-
-static bool use_add(struct node *node, struct small *small, const struct id *id)
-{
-    for (const struct small_use *use = small->uses; use != NULL; use = use->next)
-        if (id_equal(&use->job, id)) return true;
-    struct small_use *use = memory_take(&node->memory, sizeof *use);
-    struct small_job *job = use == NULL ? NULL : job_get(node, id);
-    if (job == NULL) {
-        memory_put(&node->memory, use, sizeof *use);
-        return false;
-    }
-    *use = (struct small_use){small->uses, *id};
-    small->uses = use;
-    job->count++;
-    job->size += small->size;
-    return true;
 }
 
 static bool take(struct node *node, const struct id *job, struct slice bytes,
@@ -208,10 +248,8 @@ bool smalls_is_safe(const struct node *node, const struct digest *digest)
 
 static bool is_used(const struct node *node, const struct small *small)
 {
-    for (const struct small_use *use = small->uses; use != NULL; use = use->next) {
-        const struct job *job = jobs_find(&node->jobs, &use->job);
-        if (job == NULL || !job->is_known || job->outcome == JOB_RUNNING) return true;
-    }
+    for (const struct small_use *use = small->uses; use != NULL; use = use->next)
+        if (!has_ended(node, use)) return true;
     return false;
 }
 
@@ -230,12 +268,15 @@ void smalls_sweep(struct node *node)
     }; /* a sweep: the table must not change while it is walked */
     struct small *idle[FORGET_MAX];
     size_t count = 0, cursor = 0;
-    for (struct small *small; (small = map_next(&node->smalls, &cursor)) != NULL;)
+    bool is_less = false;
+    for (struct small *small; (small = map_next(&node->smalls, &cursor)) != NULL;) {
+        if (uses_trim(node, small)) is_less = true;
         if (count < FORGET_MAX && may_forget(node, small)) idle[count++] = small;
+    }
     for (size_t i = 0; i < count; i++) {
         (void)map_remove(&node->smalls, &idle[i]->digest);
         small_free(node, idle[i]);
     }
     if (count == FORGET_MAX) node->sweep_wanted = true;
-    if (count > 0) node->ends_count++; /* entries may go that had to stay */
+    if (count > 0 || is_less) node->ends_count++; /* entries may go that had to stay */
 }

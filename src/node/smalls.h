@@ -18,7 +18,7 @@ struct small {
     struct digest digest;
     struct msg_stamp stamp; /* the last entry that brought it */
     instant since;          /* when that came */
-    struct small_use *uses;
+    struct small_use *uses; /* the latest first */
     size_t size;
     uint8_t bytes[];
 };

@@ -212,8 +212,8 @@ struct running {
 
 /* A running job as this node works on it: work.c; its share of the slots: claiming.c. */
 struct work {
+    struct job *job; /* first: node->works_by_job finds it by the job's id */
     struct work *next;
-    struct job *job;
     struct schedule_job schedule;
     bool is_scheduled;     /* schedule is ready */
     instant seen;          /* when the job became known here */
@@ -376,6 +376,7 @@ struct node {
     struct map blocks;
     struct map smalls;     /* struct small by digest: smalls.c */
     struct map small_jobs; /* struct small_job by job */
+    struct map small_uses; /* struct small_use by block and job */
     size_t smalls_size;
     struct digest nothing; /* of the empty block */
     instant sweep_next;
@@ -398,7 +399,8 @@ struct node {
     struct digest scrub_digest; /* that block; zeros: none */
     struct tally tally;
 
-    struct work *works;
+    struct work *works, **works_end; /* in the order of their coming */
+    struct map works_by_job;
     struct progress_question questions[PROGRESS_QUESTIONS_MAX];
     struct sightings sightings;
     struct running *running; /* running_max of them */
@@ -574,6 +576,7 @@ void keeper_close(struct node *node);
 /* work.c */
 /* The running job as this node works on it; NULL: there is none of this id. */
 struct work *work_of(const struct node *node, const struct id *job);
+void work_open(struct node *node);
 void work_entry(struct node *node, const struct stamped *entry);
 void work_tick(struct node *node);
 void work_started(struct node *node, const struct event *event);

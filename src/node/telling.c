@@ -195,8 +195,7 @@ static void say_missing(struct node *node, const struct job *job, uint32_t index
 static struct slice say_commit(struct node *node, const struct job *job)
 {
     struct telling telling = {.size = TROUBLE_SIZE};
-    const struct work *work = node->works;
-    while (work != NULL && work->job != job) work = work->next;
+    const struct work *work = work_of(node, &job->id);
     if (work == NULL || work->complete_since == 0) return job->error;
     if (node->now - work->complete_since < COMMIT_USUAL) return job->error;
     telling.text = arena_take(&node->actions->arena, TROUBLE_SIZE);

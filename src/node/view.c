@@ -15,7 +15,7 @@ bool node_is_alone(const struct node *node)
     return members_living_count(&node->gossip.members) <= 1;
 }
 
-uint64_t node_state_digest(const struct node *node)
+uint64_t node_state_digest(struct node *node)
 {
     uint64_t parts[] = {jobs_digest(&node->jobs), names_digest(&node->names), tags_digest(node),
                         flock_digest(&node->flock), keyring_digest(node)};

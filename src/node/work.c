@@ -60,9 +60,7 @@ static struct running *running_find(struct node *node, uint64_t token)
 
 struct work *work_of(const struct node *node, const struct id *job)
 {
-    struct work *work = node->works;
-    while (work != NULL && !id_equal(&work->job->id, job)) work = work->next;
-    return work;
+    return map_get(&node->works_by_job, job);
 }
 
 struct running *work_slot(struct node *node)
@@ -400,6 +398,13 @@ static void mourn_outputs(struct node *node, struct work *work)
 
 /* ---- jobs that run ---- */
 
+void work_open(struct node *node)
+{
+    node->works_end = &node->works;
+    map_init_behind(&node->works_by_job, &node->memory, offsetof(struct job, id),
+                    sizeof(struct id));
+}
+
 void work_entry(struct node *node, const struct stamped *entry)
 {
     node->is_work_wanted = true;
@@ -409,21 +414,24 @@ void work_entry(struct node *node, const struct stamped *entry)
     if (submitted == NULL) return;
     struct job *job = jobs_find(&node->jobs, submitted);
     if (job == NULL || !job->is_known || job->outcome != JOB_RUNNING) return;
-    struct work **end = &node->works;
-    for (; *end != NULL; end = &(*end)->next)
-        if ((*end)->job == job) return;
+    if (work_of(node, &job->id) != NULL) return;
     struct work *work = memory_take(&node->memory, sizeof *work);
-    if (work == NULL) {
+    if (work != NULL) *work = (struct work){.job = job, .seen = node->now};
+    if (work == NULL || map_add(&node->works_by_job, work) != ERROR_NONE) {
+        memory_put(&node->memory, work, sizeof *work);
         node_fail(node, ERROR_MEMORY, "work");
         return;
     }
-    work->job = job;
-    work->seen = node->now;
-    *end = work;
+    *node->works_end = work;
+    node->works_end = &work->next;
 }
 
-static void work_remove(struct node *node, struct work *work)
+static void work_remove(struct node *node, struct work **at)
 {
+    struct work *work = *at;
+    *at = work->next;
+    if (*at == NULL) node->works_end = at;
+    (void)map_remove(&node->works_by_job, &work->job->id);
     prefetch_over(node, work);
     if (work->is_scheduled) schedule_job_deinit(&work->schedule, work->job, &node->memory);
     memory_put(&node->memory, work->blocks, work->blocks_count * sizeof *work->blocks);
@@ -465,9 +473,8 @@ static void prune(struct node *node)
             at = &work->next;
             continue;
         }
-        *at = work->next;
         keeper_release_job(node, work->job, work->seen);
-        work_remove(node, work);
+        work_remove(node, at);
         node->sweep_wanted = true;
     }
 }
@@ -495,9 +502,6 @@ void work_tick(struct node *node)
 
 void work_close(struct node *node)
 {
-    while (node->works != NULL) {
-        struct work *work = node->works;
-        node->works = work->next;
-        work_remove(node, work);
-    }
+    while (node->works != NULL) work_remove(node, &node->works);
+    map_deinit(&node->works_by_job);
 }

@@ -18,6 +18,7 @@
 #include "tasks/attempt.h"
 
 #include "base/hash.h"
+#include "tasks/changed.h"
 #include "tasks/copy.h"
 #include "tasks/counts.h"
 #include "tasks/logged.h"
@@ -135,8 +136,7 @@ static void enter(struct jobs *jobs, struct attempt *attempt)
     if (is_at_mercy && job->outcome == JOB_RUNNING) owner_link(attempt);
     else owner_unlink(attempt);
     settle(job, attempt->kind, attempt->index);
-    job->revision++;
-    jobs->revision++;
+    job_changed(jobs, job);
 }
 
 /* ---- the mover ---- */
@@ -287,8 +287,7 @@ enum error attempt_lost(struct jobs *jobs, struct job *job, enum task_kind kind,
     mark->stamp = lost->stamp;
     mark->cause = lost->cause;
     job->digest += digest_of_lost(kind, index, mark);
-    job->revision++;
-    jobs->revision++;
+    job_changed(jobs, job);
     for (struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next) {
         if (stamp_is_none(&attempt->done) || !stamp_equal(&attempt->done, &lost->done)) continue;
         leave(attempt);

@@ -2,6 +2,7 @@
 #include "tasks/counts.h"
 
 #include "base/hash.h"
+#include "tasks/changed.h"
 #include "tasks/copy.h"
 
 #include <assert.h>
@@ -39,8 +40,7 @@ enum error counts_apply(struct jobs *jobs, struct job *job, struct task *task,
     count->counted = copy;
     count->size = size;
     job->digest += digest_of(count);
-    job->revision++;
-    jobs->revision++;
+    job_changed(jobs, job);
     return ERROR_NONE;
 }
 
@@ -55,8 +55,7 @@ enum error counts_tally(struct jobs *jobs, struct job *job, const struct msg_sta
     job->tally = copy;
     job->tally_size = size;
     job->tally_stamp = *stamp;
-    job->revision++;
-    jobs->revision++;
+    job_changed(jobs, job);
     return ERROR_NONE;
 }
 

@@ -18,21 +18,25 @@
 
 #include "base/hash.h"
 #include "tasks/attempt.h"
+#include "tasks/changed.h"
 #include "tasks/claims.h"
 #include "tasks/copy.h"
 #include "tasks/counts.h"
 #include "tasks/ends.h"
+#include "tasks/job_names.h"
 #include "tasks/owners.h"
 #include "tasks/pending.h"
 
 #include <assert.h>
 #include <stddef.h>
+#include <string.h>
 
 void jobs_init(struct jobs *jobs, struct memory *memory)
 {
     *jobs = (struct jobs){.memory = memory};
     jobs->all_end = &jobs->all;
     map_init(&jobs->by_id, memory, offsetof(struct job, id), sizeof(struct id));
+    job_names_init(jobs);
     map_init(&jobs->owners, memory, offsetof(struct owner_node, id), sizeof(struct id));
     map_init(&jobs->pending, memory, offsetof(struct pending, stamp), sizeof(struct msg_stamp));
 }
@@ -94,13 +98,15 @@ static enum error job_get(struct jobs *jobs, const struct id *id, struct job **j
     if (*job == NULL) return ERROR_MEMORY;
     (*job)->id = *id;
     (*job)->outcome = JOB_RUNNING;
-    enum error error = map_add(&jobs->by_id, *job);
+    enum error error = job_names_reserve(jobs, jobs->by_id.count + 1);
+    if (error == ERROR_NONE) error = map_add(&jobs->by_id, *job);
     if (error != ERROR_NONE) {
         memory_put(jobs->memory, *job, sizeof **job);
         return error;
     }
     *jobs->all_end = *job;
     jobs->all_end = &(*job)->next;
+    job_changed(jobs, *job);
     return ERROR_NONE;
 }
 
@@ -124,32 +130,9 @@ void jobs_deinit(struct jobs *jobs)
     owners_deinit(jobs);
     map_deinit(&jobs->pending);
     map_deinit(&jobs->by_id);
-    jobs->all = NULL;
+    job_names_deinit(jobs);
+    jobs->all = jobs->stale = NULL;
     jobs->all_end = &jobs->all;
-}
-
-static void job_changed(struct jobs *jobs, struct job *job)
-{
-    job->revision++;
-    jobs->revision++;
-}
-
-/* The name for people: what the submitter called it, without bytes that would confuse a
- * terminal or "JOB/m12". */
-static void job_name(struct job *job)
-{
-    size_t count = job->spec.name.count;
-    assert(count < sizeof job->name);
-    if (count == 0) {
-        (void)id_short(&job->id, job->name);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        uint8_t byte = job->spec.name.at[i];
-        bool is_plain = byte >= 0x20 && byte != 0x7f && byte != '/';
-        job->name[i] = is_plain ? (char)byte : '_';
-    }
-    job->name[count] = '\0';
 }
 
 static enum error job_adopt(struct jobs *jobs, struct job *job, const struct msg_stamp *stamp,
@@ -168,8 +151,8 @@ static enum error job_adopt(struct jobs *jobs, struct job *job, const struct msg
     job->terms = *terms;
     job->spec_memory = copy;
     job->spec_memory_size = size;
-    job_name(job);
     if (is_resized && !job->is_trimmed) attempt_recount(job);
+    job_names_set(jobs, job);
     job_changed(jobs, job);
     return ERROR_NONE;
 }
@@ -327,26 +310,6 @@ struct job *jobs_find(const struct jobs *jobs, const struct id *id)
     return map_get(&jobs->by_id, id);
 }
 
-struct job *jobs_find_name(const struct jobs *jobs, struct slice text, size_t *matches)
-{
-    struct job *same = NULL, *longer = NULL;
-    size_t same_count = 0, longer_count = 0;
-    for (struct job *job = jobs->all; job != NULL; job = job->next) {
-        if (!job->is_known) continue;
-        struct slice name = slice_string(job->name);
-        if (slice_equal(name, text)) {
-            same = job;
-            same_count++;
-        } else if (name.count > text.count && slice_equal(slice_of(name.at, text.count), text)) {
-            longer = job;
-            longer_count++;
-        }
-    }
-    *matches = same_count > 0 ? same_count : longer_count;
-    if (*matches != 1) return NULL;
-    return same_count > 0 ? same : longer;
-}
-
 static uint64_t digest_of(const struct job *job)
 {
     uint64_t seed = hash64(&job->id, sizeof job->id, job->outcome);
@@ -361,14 +324,19 @@ static uint64_t digest_of(const struct job *job)
         job->is_known,
         job->is_known ? stamp_hash(&job->stamp) : 0,
         job->digest,
-        pending_digest(job),
     };
     return hash64(words, sizeof words, seed);
 }
 
-uint64_t jobs_digest(const struct jobs *jobs)
+uint64_t jobs_digest(struct jobs *jobs)
 {
-    uint64_t digest = owners_digest(jobs);
-    for (const struct job *job = jobs->all; job != NULL; job = job->next) digest += digest_of(job);
-    return digest;
+    while (jobs->stale != NULL) {
+        struct job *job = jobs->stale;
+        jobs->stale = job->stale_next;
+        job->is_stale = false;
+        jobs->digest -= job->digest_counted;
+        job->digest_counted = digest_of(job);
+        jobs->digest += job->digest_counted;
+    }
+    return jobs->digest + owners_digest(jobs);
 }

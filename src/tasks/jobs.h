@@ -112,7 +112,7 @@ struct job {
                                      not verified */
     uint64_t *busy[2];            /* a bit per task: not done, and owned by one */
     uint32_t tasks_size[2];       /* tasks in memory: those of the largest job entry of this id */
-    uint64_t digest;              /* sum over attempts, losts, counts and logs */
+    uint64_t digest;              /* sum over attempts, losts, counts, logs and what is pending */
     uint64_t logged_size;         /* bytes of logs that are blocks (logged.h) */
     uint32_t done_count[2];       /* tasks with a committed done */
     uint32_t verified_count[2];   /* tasks that are verified, too */
@@ -140,6 +140,10 @@ struct job {
     bool is_trimmed;              /* ended, and its tasks are forgotten: they no longer count */
     int64_t retired;              /* its user's: when it was seen to have ended; 0 = not yet */
     struct pending *pending;      /* entries that name tasks which no job entry has brought yet */
+    struct job *namesake;         /* the next of the same name (job_names.h) */
+    struct job *stale_next;       /* of jobs->stale */
+    bool is_stale;                /* it has changed since digest_counted was */
+    uint64_t digest_counted;      /* what it is in jobs->digest */
 };
 
 struct jobs {
@@ -149,7 +153,10 @@ struct jobs {
     struct job **all_end;
     struct map owners;            /* struct owner_node by id: newest opened boot, dead marks */
     struct map pending;           /* struct pending by stamp: those of all jobs */
+    struct map by_name;           /* the last known one of each name; others behind it */
     uint64_t revision;            /* grows with every change of any job */
+    uint64_t digest;              /* sum over jobs, as they were when it was last asked for */
+    struct job *stale;            /* those that have changed since */
     const struct flock *flock;    /* its user's: who is evicted (borrowed); NULL = nobody */
     int64_t now;                  /* its user's clock: attempts are stamped, nothing reads it */
 };
@@ -185,7 +192,7 @@ uint32_t job_dones_wanted(const struct job *job);
  * has not come. */
 struct job *jobs_find(const struct jobs *jobs, const struct id *id);
 /* The known job whose name is text, or of which text is a prefix no other shares. NULL:
- * *matches says how many there are. */
+ * *matches says how many there are. A whole name is found at once, whatever the number of jobs. */
 struct job *jobs_find_name(const struct jobs *jobs, struct slice text, size_t *matches);
 
 /* spec.maps or spec.reduces; 0 while the job is not known. */
@@ -220,7 +227,7 @@ bool task_is_rival_lost(const struct task *task, const struct msg_stamp *claim);
 uint64_t jobs_owned_by(const struct jobs *jobs, const struct id *node, const struct boot *boot);
 
 /* Order-independent digest of the whole state in normal form. */
-uint64_t jobs_digest(const struct jobs *jobs);
+uint64_t jobs_digest(struct jobs *jobs);
 
 /* Parses "JOB/m12", "JOB/r0", "JOB/m12.1" behind the job's name; attempt 0 = all. False when it
  * is none. */

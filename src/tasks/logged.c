@@ -2,6 +2,7 @@
 #include "tasks/logged.h"
 
 #include "base/hash.h"
+#include "tasks/changed.h"
 
 enum {
     /* Of one job, on the two nodes that hold each log: a thousand full ones, or what one task of a
@@ -35,8 +36,7 @@ enum error logged_apply(struct jobs *jobs, struct job *job, struct task *task,
     logged->log = entry->log;
     job->digest += digest_of(entry, stamp);
     job->logged_size += logged->log.size;
-    job->revision++;
-    jobs->revision++;
+    job_changed(jobs, job);
     return ERROR_NONE;
 }
 

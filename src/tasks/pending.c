@@ -10,6 +10,7 @@
  * A map by stamp keeps duplicates out, because a hundred thousand entries may wait. */
 #include "tasks/pending.h"
 
+#include "tasks/changed.h"
 #include "tasks/claims.h"
 #include "tasks/copy.h"
 
@@ -36,13 +37,15 @@ enum error pending_keep(struct jobs *jobs, struct job *job, const struct stamped
     }
     pending->next = job->pending;
     job->pending = pending;
-    job->revision++;
-    jobs->revision++;
+    job->digest += stamp_hash(&pending->stamp);
+    job_changed(jobs, job);
     return ERROR_NONE;
 }
 
-static void forget(struct jobs *jobs, struct pending *pending)
+static void forget(struct jobs *jobs, struct job *job, struct pending *pending)
 {
+    job->digest -= stamp_hash(&pending->stamp);
+    job_changed(jobs, job);
     void *removed = map_remove(&jobs->pending, &pending->stamp);
     assert(removed == pending);
     put(jobs, pending);
@@ -60,7 +63,7 @@ enum error pending_replay(struct jobs *jobs, struct job *job)
             continue;
         }
         *at = pending->next;
-        forget(jobs, pending);
+        forget(jobs, job, pending);
     }
     return ERROR_NONE;
 }
@@ -70,14 +73,6 @@ void pending_put_all(struct jobs *jobs, struct job *job)
     while (job->pending != NULL) {
         struct pending *pending = job->pending;
         job->pending = pending->next;
-        forget(jobs, pending);
+        forget(jobs, job, pending);
     }
-}
-
-uint64_t pending_digest(const struct job *job)
-{
-    uint64_t digest = 0;
-    for (const struct pending *pending = job->pending; pending != NULL; pending = pending->next)
-        digest += stamp_hash(&pending->stamp);
-    return digest;
 }

@@ -18,7 +18,4 @@ enum error pending_keep(struct jobs *jobs, struct job *job, const struct stamped
 enum error pending_replay(struct jobs *jobs, struct job *job) MUST_USE;
 void pending_put_all(struct jobs *jobs, struct job *job);
 
-/* Order-independent digest of what is kept for the job. */
-uint64_t pending_digest(const struct job *job);
-
 #endif

@@ -16,6 +16,12 @@ check "a job ends" on 1 wait "$early"
 # A feed's last batch stays: each node says something that is no task's behind its own.
 says() { echo "$1" | on "$1" put -q - "said-by-$1"; }
 says 3
+# One input that many jobs have, again and again: it stays in the log for the latest alone.
+same=$(ctl submit -q -m cat -i "$DIR/args")
+check "another one ends, with a small input" on 1 wait "$same"
+touch "$DIR/again"
+while [ -e "$DIR/again" ]; do ctl submit -q -m cat -i "$DIR/args" >/dev/null; sleep 2; done &
+again=$!
 flock_kill 3
 job=$(ctl submit -q -t 'echo {}' <"$DIR/args")
 check "another one ends, which node 3 has never heard of" on 1 wait "$job"
@@ -23,8 +29,12 @@ for n in 1 2; do says $n; done
 on 1 cat "$job" >"$DIR/before"
 claims() { on "$1" log --job "$2" | grep -c " claim "; }
 check "its tasks are in the log" [ "$(claims 1 "$job")" -gt 0 ]
-is_cut() { [ "$(metric "$1" log_cut)" -gt 0 ] && [ "$(claims "$1" "$job")" = 0 ] && [ "$(claims "$1" "$early")" = 0 ]; }
+carried() { on "$1" log --job "$2" | grep -c " small $2: "; }
+check "an input is in the log" [ "$(carried 1 "$same")" -gt 0 ]
+is_cut() { [ "$(carried "$1" "$same")" = 0 ] && [ "$(metric "$1" log_cut)" -gt 0 ] && [ "$(claims "$1" "$job")" = 0 ] && [ "$(claims "$1" "$early")" = 0 ]; }
 for n in 1 2; do check "they leave the log of node $n" wait_for 75 is_cut $n; done
+rm "$DIR/again"
+wait $again
 check "that it was submitted and ended stays" [ "$(on 1 log --job "$job" | grep -cE " (job|ended) $job: ")" = 2 ]
 agree() { [ "$(for n in "$@"; do metric "$n" state_digest; done | sort -u | wc -l)" = 1 ]; }
 flock_start 3

@@ -139,7 +139,7 @@ static inline void replica_deinit(struct replica *replica)
     storage_close(replica->disk);
 }
 
-static inline uint64_t replica_state(const struct replica *replica)
+static inline uint64_t replica_state(struct replica *replica)
 {
     return jobs_digest(&replica->jobs);
 }

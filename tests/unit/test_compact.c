@@ -281,7 +281,7 @@ static bool expect(void *context, const struct stamped *entry)
     return true;
 }
 
-static void look(struct replica *model, const struct replica *replica)
+static void look(struct replica *model, struct replica *replica)
 {
     struct expected expected = {.replica = replica};
     struct msg_log_vector nothing = {.complete = true};

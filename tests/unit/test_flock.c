@@ -110,7 +110,7 @@ static void apply(struct fold *fold, struct item *item)
     assert_int_equal(jobs_apply(&fold->jobs, &entry), ERROR_NONE);
 }
 
-static uint64_t digest(const struct fold *fold)
+static uint64_t digest(struct fold *fold)
 {
     return flock_digest(&fold->flock) + 3 * jobs_digest(&fold->jobs);
 }

@@ -455,6 +455,34 @@ static void names_are_fit_to_be_shown(void **state)
     fold_deinit(&fold);
 }
 
+/* A lesser job entry gives another name. */
+static void jobs_of_one_name_are_told_apart_when_one_is_renamed(void **state)
+{
+    (void)state;
+    for (int renamed = 0; renamed < 3; renamed++) {
+        struct fold fold;
+        size_t matches;
+        fold_init(&fold);
+        struct item item = job_item(stamp_at(2, 1, 9), 0, 1, 1);
+        item.as.job.spec.name = slice_string("same");
+        for (int i = 0; i < 3; i++) {
+            item.as.job.job.bytes[5] = (uint8_t)i;
+            fold_apply(&fold, item);
+        }
+        assert_null(named(&fold, "same", &matches));
+        assert_int_equal(matches, 3);
+        item.stamp = stamp_at(2, 1, 4);
+        item.as.job.spec.name = slice_string("other");
+        item.as.job.job.bytes[5] = (uint8_t)renamed;
+        fold_apply(&fold, item);
+        assert_null(named(&fold, "same", &matches));
+        assert_int_equal(matches, 2);
+        assert_int_equal(named(&fold, "other", &matches)->id.bytes[5], renamed);
+        assert_int_equal(named(&fold, "o", &matches)->id.bytes[5], renamed);
+        fold_deinit(&fold);
+    }
+}
+
 static void task_names_parse(void **state)
 {
     (void)state;
@@ -739,6 +767,7 @@ int main(void)
         cmocka_unit_test(every_change_moves_the_revisions),
         cmocka_unit_test(jobs_are_found_by_name_and_unique_prefix),
         cmocka_unit_test(names_are_fit_to_be_shown),
+        cmocka_unit_test(jobs_of_one_name_are_told_apart_when_one_is_renamed),
         cmocka_unit_test(task_names_parse),
         cmocka_unit_test(the_spec_is_a_copy),
         cmocka_unit_test(every_failing_allocation_is_an_error_and_leaks_nothing),
