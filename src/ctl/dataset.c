@@ -43,6 +43,7 @@ struct making {
     uint64_t total;
     uint8_t *buffer; /* READ_SIZE */
     struct msg_manifest_block *blocks;
+    size_t *sent; /* of each block: which of the upload's it is; SIZE_MAX: none of them */
     size_t count;
     size_t capacity;
     struct msg_text *files; /* names of inputs in which a block begins */
@@ -66,7 +67,7 @@ struct making {
 
 /* ---- blocks ---- */
 
-static int add_block(struct making *making, const struct msg_manifest_block *block)
+static int add_block(struct making *making, const struct msg_manifest_block *block, size_t sent)
 {
     const struct dataset_plan *plan = making->plan;
     if (plan->visit != NULL) {
@@ -83,8 +84,10 @@ static int add_block(struct making *making, const struct msg_manifest_block *blo
     if (making->count == making->capacity) {
         making->capacity = making->capacity == 0 ? 64 : 2 * making->capacity;
         making->blocks = realloc(making->blocks, making->capacity * sizeof *making->blocks);
-        if (making->blocks == NULL) notice_no_memory();
+        making->sent = realloc(making->sent, making->capacity * sizeof *making->sent);
+        if (making->blocks == NULL || making->sent == NULL) notice_no_memory();
     }
+    making->sent[making->count] = sent;
     making->blocks[making->count++] = *block;
     making->size += block->block.size;
     return EXIT_OK;
@@ -110,7 +113,7 @@ static int end_block(struct making *making)
 {
     struct msg_manifest_block block = {.file = making->file, .offset = making->offset};
     int code = upload_end(&making->upload, &block.block);
-    return code == EXIT_OK ? add_block(making, &block) : code;
+    return code == EXIT_OK ? add_block(making, &block, making->upload.count - 1) : code;
 }
 
 /* *offset: of these bytes in their input. */
@@ -224,7 +227,7 @@ static int cut_shared(struct making *making, int fd, const struct msg_shared_fil
             return EXIT_USAGE;
         }
         range.block.size = (uint64_t)size;
-        code = add_block(making, &range);
+        code = add_block(making, &range, SIZE_MAX);
         range.offset += (uint64_t)size;
     }
     return code;
@@ -323,7 +326,7 @@ static int add_dataset(struct making *making, const struct input *input, size_t 
         for (uint32_t i = 0; i < say->blocks.count && code == EXIT_OK; i++) {
             struct msg_manifest_block block = blocks[i].block;
             block.file = making->files_count - 1;
-            code = add_block(making, &block);
+            code = add_block(making, &block, SIZE_MAX);
         }
         if (code != EXIT_OK) return code;
         first += say->blocks.count;
@@ -352,8 +355,20 @@ static int use_dataset(struct dataset *dataset, struct session *session, const s
 
 /* ---- the whole ---- */
 
+/* The peer has named what it stored. */
+static int finish_blocks(struct making *making)
+{
+    int code = upload_finish(&making->upload);
+    for (size_t i = 0; i < making->count && code == EXIT_OK; i++)
+        if (making->sent[i] != SIZE_MAX)
+            making->blocks[i].block = making->upload.blocks[making->sent[i]];
+    return code;
+}
+
 static int send_manifest(struct making *making, struct dataset *dataset)
 {
+    int finished = finish_blocks(making);
+    if (finished != EXIT_OK) return finished;
     struct msg_manifest manifest = {
         .files = {making->files, making->files_count},
         .blocks = {making->blocks, (uint32_t)making->count},
@@ -441,6 +456,16 @@ static int knock(struct making *making)
     return upload_knock(&making->upload);
 }
 
+/* What came behind the blocks of inputs: the manifest, when there is one of ours, and the files. */
+static void name_stored(const struct making *making, struct dataset *dataset, size_t first)
+{
+    const struct words *files = making->plan->files;
+    if (making->upload.is_kept) return; /* they have their names */
+    if (dataset->is_owned) dataset->manifest = making->upload.blocks[first - 1];
+    for (size_t i = 0; files != NULL && i < files->count; i++)
+        dataset->files[i] = making->upload.blocks[first + i];
+}
+
 static int try_once(struct making *making, struct dataset *dataset)
 {
     const struct words *files = making->plan->files;
@@ -456,9 +481,11 @@ static int try_once(struct making *making, struct dataset *dataset)
     else code = upload_start(&making->upload, making->session);
     if (code == EXIT_OK && making->upload.connection != NULL) code = knock(making);
     if (code == EXIT_OK) code = send_inputs(making, dataset);
+    size_t first = making->upload.count;
     for (size_t i = 0; files != NULL && i < files->count && code == EXIT_OK; i++)
         code = send_file(making, files->items[i], &dataset->files[i]);
     if (code == EXIT_OK) code = upload_finish(&making->upload);
+    if (code == EXIT_OK && making->plan->visit == NULL) name_stored(making, dataset, first);
     progress_clear(&making->progress);
     if (code != EXIT_OK) {
         if (code != UPLOAD_GONE) upload_forget(&making->upload, making->session);
@@ -583,6 +610,7 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
     free(making.shared);
     free(making.tree);
     free(making.blocks);
+    free(making.sent);
     if (code != EXIT_OK) dataset_deinit(dataset);
     return code;
 }

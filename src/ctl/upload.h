@@ -3,6 +3,7 @@
 #ifndef CTL_UPLOAD_H
 #define CTL_UPLOAD_H
 
+#include "base/hash.h"
 #include "ctl/session.h"
 #include "wire/seal.h"
 
@@ -18,11 +19,12 @@ struct upload {
     bool is_kept;
     uint8_t *kept; /* the bytes of all of them, the open one's last */
     size_t kept_size;
-    struct seal_hasher hasher; /* of the open block */
+    struct seal_hasher hasher; /* of the open block, unless it is sent */
+    struct hash_stream check;  /* of the open block, when it is */
     uint64_t block_size;       /* of the open block */
     bool is_open;
     bool is_dry;                  /* nothing is sent: only what the blocks would be is found out */
-    struct msg_block_ref *blocks; /* sent, in order */
+    struct msg_block_ref *blocks; /* sent, in order; digests of those that are confirmed */
     size_t count;
     size_t capacity;
     size_t confirmed;              /* of them, by the peer */
@@ -49,8 +51,8 @@ bool upload_take(struct upload *upload, struct msg_small_block **blocks, size_t 
 /* Adds bytes to the open block, beginning one when none is open. EXIT_OK, UPLOAD_GONE,
  * EXIT_TIMED_OUT; EXIT_JOB_FAILED when the peer can't store it (said). */
 int upload_bytes(struct upload *upload, struct slice bytes);
-/* Ends the open block (begins and ends an empty one when none is open). *block: what it is. Errors
- * as above. */
+/* Ends the open block (begins and ends an empty one when none is open). *block: what it is; its
+ * digest is zero until the peer has confirmed it (blocks[count - 1] now). Errors as above. */
 int upload_end(struct upload *upload, struct msg_block_ref *block);
 /* An empty chunk, when the input keeps us waiting: the peer ends a stream that is silent for a
  * minute. */

@@ -1,9 +1,9 @@
 /* The bulk server (serve.h). One request at a time on a stream, in order:
  *
  *   IDLE -- fetch --> OPENING -> READING <-> DRAINING -> IDLE        reply, chunks
- *   IDLE -- store --> STORING -- store_end --> IDLE                  chunks, stored
+ *   IDLE -- store --> STORING -- store_check --> IDLE                chunks, stored
  *                        |                 \-> WAITING -> IDLE       too many are being made
- * durable \ disk full: stored (FULL), then SWALLOWING until store_end -> IDLE
+ * durable \ disk full: stored (FULL), then SWALLOWING until store_check -> IDLE
  *
  * What was stored is a deposit until it is a block: fsync takes as long as the bytes took to come,
  * so the next one comes meanwhile. Answers are in the order of the deposits.
@@ -460,6 +460,12 @@ static void finish_store(struct serving *serving, uint64_t size)
     sink_finish(last_deposit(serving)->sink, true);
 }
 
+static void check_store(struct serving *serving, const struct msg_store_check *end)
+{
+    if (serving->state == SERVING_STORING) sink_expect(last_deposit(serving)->sink, end->check);
+    finish_store(serving, end->size);
+}
+
 /* ---- messages ---- */
 
 static bool is_storing(const struct serving *serving)
@@ -478,6 +484,8 @@ static void on_message(struct serving *serving, const struct wire_message *messa
         on_chunk(serving, ((const struct msg_chunk *)message->fields)->bytes);
     else if (message->type == MSG_store_end && is_storing(serving))
         finish_store(serving, ((const struct msg_store_end *)message->fields)->size);
+    else if (message->type == MSG_store_check && is_storing(serving))
+        check_store(serving, message->fields);
     else give_up(serving, ERROR_INVALID, "a bulk message out of turn");
 }
 

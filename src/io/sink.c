@@ -48,6 +48,8 @@ struct sink {
     bool is_last;     /* this turn of the worker closes the file */
     bool is_durable;
     bool uses_reserve;
+    bool has_expected; /* an upload, and its XXH3 is known */
+    uint64_t expected;
     size_t filling_count, writing_count;
     uint8_t *filling, *writing;
 
@@ -115,6 +117,7 @@ static enum error hash(struct sink *sink, struct slice bytes)
 {
     if (sink->pieces_count == 0) {
         seal_hasher_update(&sink->hasher, bytes);
+        hash_stream_update(&sink->check, bytes.at, bytes.count);
         return ERROR_NONE;
     }
     enum error error = check_pieces(sink);
@@ -136,6 +139,8 @@ static enum error finish_file(struct sink *sink)
 {
     enum error error = check_pieces(sink);
     if (error == ERROR_NONE && sink->piece < sink->pieces_count) error = ERROR_CORRUPT;
+    if (sink->has_expected && hash_stream_final(&sink->check) != sink->expected)
+        error = ERROR_CORRUPT;
     if (error == ERROR_NONE && sink->pieces_count == 0)
         seal_hasher_final(&sink->hasher, &sink->digest);
     if (error == ERROR_NONE && sink->is_durable &&
@@ -246,6 +251,13 @@ bool sink_write(struct sink *sink, struct slice bytes)
 bool sink_has_room(const struct sink *sink) { return !sink->is_awaited; }
 
 void sink_use_reserve(struct sink *sink) { sink->uses_reserve = true; }
+
+void sink_expect(struct sink *sink, uint64_t check)
+{
+    assert(sink->state == SINK_FILLS && sink->pieces_count == 0);
+    sink->has_expected = true;
+    sink->expected = check;
+}
 
 void sink_finish(struct sink *sink, bool is_durable)
 {

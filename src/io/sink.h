@@ -40,6 +40,8 @@ void sink_use_reserve(struct sink *sink);
 bool sink_write(struct sink *sink, struct slice bytes);
 /* Did sink_write say so last, or ready since? */
 bool sink_has_room(const struct sink *sink);
+/* Of an upload: the XXH3 of all its bytes; others end with CORRUPT. Before sink_finish. */
+void sink_expect(struct sink *sink, uint64_t check);
 /* No more bytes; ended follows. is_durable: fsynced, and made read-only to say so. */
 void sink_finish(struct sink *sink, bool is_durable);
 /* The owner has lost interest: nothing follows, the file is deleted, the sink frees itself. */

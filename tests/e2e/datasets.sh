@@ -21,6 +21,12 @@ seq 1 300000 >"$DIR/numbers"
 check "standard input" eval 'ctl put - stdin --split 256K <"$DIR/numbers"'
 check "comes back as it was" whole stdin "$DIR/numbers"
 
+# Bytes that change in the sender's memory, behind its checksum: the node does not take them, and they are sent again.
+: >"$DIR/flip"
+check "a byte changes on its way" env ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0" FLIPSEND="$DIR/flip" LD_PRELOAD="$BUILD/lib/flipsend.so" "$BUILD/mrctl" -n "$(at)" put "$DIR/numbers" flipped --split 256K
+check "it did" [ ! -e "$DIR/flip" ]
+check "what is stored is what was meant" whole flipped "$DIR/numbers"
+
 # Blocks are made durable while the next ones come; who dies amid that leaves no half a block.
 check "hundreds of blocks in one upload" ctl put "$DIR/numbers" many --split 4K
 check "come back as they were" whole many "$DIR/numbers"

@@ -6,6 +6,7 @@
  * A fake job is `cat`: its output is its input's manifest under the job's name. It runs for one second. A trap is a file
  * DIR/trap-MESSAGE-PEER: the first message of this kind ends the peer without an answer. */
 #include "base/error.h"
+#include "base/hash.h"
 #include "ctl/commands.h"
 #include "ctl/exits.h"
 #include "ctl/keys.h"
@@ -294,9 +295,10 @@ static void unname(struct client *client, const struct msg_ask_unname *ask)
         refuse(client, ask->request, EXIT_NOT_FOUND, "no such dataset");
 }
 
-static void store_end(struct client *client)
+static void store_check(struct client *client, const struct msg_store_check *end)
 {
     char path[PATH_SIZE];
+    if (end->size != client->upload_size || end->check != hash64(client->upload, client->upload_size, 0)) abort();
     struct msg_stored reply = {.block = {.size = client->upload_size}};
     crypto_sodium.digest(slice_of(client->upload, client->upload_size), &reply.block.digest);
     put_file(block_path(path, &reply.block.digest), slice_of(client->upload, client->upload_size));
@@ -365,7 +367,7 @@ static void answer_client(struct peer *peer, struct client *client, const struct
     }
     case MSG_store: break;
     case MSG_chunk: take_chunk(client, ((const struct msg_chunk *)fields)->bytes); break;
-    case MSG_store_end: store_end(client); break;
+    case MSG_store_check: store_check(client, fields); break;
     case MSG_fetch: fetch(client, fields, is_trapped(peer, "damage")); break;
     default: abort();
     }
@@ -785,7 +787,7 @@ static void an_upload_begins_again_at_another_peer(void **state)
     (void)state;
     char path[PATH_SIZE];
     const char *text = input_file(path, "e", 1000);
-    trap("store_end", 0);
+    trap("store_check", 0);
     mrctl(-1, "run", "-m", "cat", "--split", "4K", "-f", path, "-i", path, NULL);
     expect(EXIT_OK);
     assert_string_equal(last.out, text);
@@ -800,7 +802,7 @@ static void an_upload_of_a_pipe_does_not(void **state)
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], "hello\n", 6), 6);
     close(ends[1]);
-    trap("store_end", 0);
+    trap("store_check", 0);
     mrctl(ends[0], "run", "-m", "cat", "-f", path, NULL);
     close(ends[0]);
     expect(EXIT_NO_PEER);

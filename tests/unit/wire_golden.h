@@ -628,6 +628,7 @@ static const struct golden goldens[] = {
      "bb88d890b8f9c9916a01acadc6850d165ec060fa9bb32b117797fedbf2da7f0552ab95e50fce01931b908307"
      "ffffffff0f8f01817b4c38385aa3089b8ab1b51f3ba30a072ffb04b50ff9a4cd89e5f00f1582e883b301e2a2"
      "f5b6a3b10f1d33795f39303763203672686937706c6c2d6a686c62786478355f322071"},
+    {"store_check", 0x3c62a9a79bbf14da, "fcf092013a1c85efecddd906"},
 };
 
 #endif
