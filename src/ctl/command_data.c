@@ -219,9 +219,9 @@ static void list_row(const struct listing *listing, const struct options *option
     }
 }
 
-/* Every page of names that start with prefix. */
+/* Every page of names that start with prefix. *count: of them. */
 static int list_pages(struct session *session, const struct options *options, struct json *json,
-                      struct table *table, const struct listing *listing)
+                      struct table *table, const struct listing *listing, size_t *count)
 {
     char after[256] = "";
     const char *prefix = options->arguments.count > 0 ? options->arguments.items[0] : "";
@@ -236,11 +236,12 @@ static int list_pages(struct session *session, const struct options *options, st
         const struct msg_name_row *rows = say->names.at;
         for (uint32_t i = 0; i < say->names.count; i++)
             list_row(listing, options, json, table, &rows[i]);
+        *count += say->names.count;
         if (!say->more || say->names.count == 0) return EXIT_OK;
         struct slice last = rows[say->names.count - 1].name;
-        size_t count = last.count < sizeof after - 1 ? last.count : sizeof after - 1;
-        memcpy(after, last.at, count);
-        after[count] = '\0';
+        size_t size = last.count < sizeof after - 1 ? last.count : sizeof after - 1;
+        memcpy(after, last.at, size);
+        after[size] = '\0';
     }
 }
 
@@ -252,15 +253,21 @@ static int show_rows(struct session *session, const struct options *options,
     table_init(&table, listing->header);
     json_begin(&json, stdout);
     if (options->output == OUTPUT_JSON) json_open(&json, '[');
-    int code = list_pages(session, options, &json, &table, listing);
+    size_t count = 0;
+    int code = list_pages(session, options, &json, &table, listing, &count);
+    /* Who watches may wait for it to come. */
+    bool is_asked_for = options->arguments.count > 0 && !options->is_watch;
+    bool is_absent = code == EXIT_OK && count == 0 && is_asked_for;
     if (options->output == OUTPUT_JSON) {
         json_close(&json, ']');
         json_end(&json);
-    } else if (options->output != OUTPUT_NAME && code == EXIT_OK) {
+    } else if (options->output != OUTPUT_NAME && code == EXIT_OK && !is_absent) {
         table_print(&table, stdout);
     }
     table_deinit(&table);
-    return code;
+    if (!is_absent) return code;
+    notice_line("no dataset's name begins with %s; see: mrctl ls", options->arguments.items[0]);
+    return EXIT_NOT_FOUND;
 }
 
 static void name_fields(struct json *json, const struct msg_name_row *row)

@@ -30,6 +30,8 @@ enum {
     QUIET_MS = 15 * 1000, /* of a pipe: then the peer is told that we are still here */
     FILES_MAX = 65536,    /* as msg_manifest allows */
     PACKED_ABOVE = 1000,  /* files: with more, a task each would cost more than its work */
+    TREE_MAX = 1048576,   /* files of a directory, as msg_tree_manifest */
+    TREE_FILE_SIZE = 12,  /* in that list, beside its path: the size, and the length of the path */
     FULL_PEERS_MAX = 16,  /* so many without room: the others have none, either */
 };
 
@@ -563,6 +565,22 @@ static int recover(struct making *making)
     return code;
 }
 
+/* What a dataset's list can't hold is told before anything is sent. */
+static int check_tree(const struct dataset_plan *plan)
+{
+    const struct inputs *inputs = plan->inputs;
+    uint64_t size = 0;
+    if (plan->tree == NULL) return EXIT_OK;
+    for (size_t i = 0; i < inputs->count; i++)
+        size += strlen(inputs->items[i].name) - strlen(plan->tree) + TREE_FILE_SIZE;
+    if (inputs->count <= TREE_MAX && size <= LIST_SIZE_MAX / 2) return EXIT_OK;
+    notice_line("%s has %zu files, whose names take %llu bytes: a dataset lists %d files and %d "
+                "MiB of names; put the directories in it one by one, or a tar of it",
+                plan->tree, inputs->count, (unsigned long long)size, (int)TREE_MAX,
+                (int)(LIST_SIZE_MAX / 2 >> 20));
+    return EXIT_USAGE;
+}
+
 int dataset_make(struct dataset *dataset, struct session *session, const struct dataset_plan *plan)
 {
     const struct inputs *inputs = plan->inputs;
@@ -574,6 +592,8 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
         notice_line("--records takes lines, fixed:N or file, not %s", records);
         return EXIT_USAGE;
     }
+    int fits = check_tree(plan);
+    if (fits != EXIT_OK) return fits;
     making.is_packing = making.records == RECORDS_LINES && inputs->count > PACKED_ABOVE;
     if (making.is_packing && !session_options(session)->is_quiet)
         notice_line("%zu files: small ones share blocks, and MR_INPUT names the first; --records "

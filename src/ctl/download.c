@@ -43,7 +43,8 @@ struct download {
     uint64_t lines_left; /* of head; 0: all */
     struct connection *pool[POOL_MAX];
     unsigned pool_next;         /* the slot to reuse */
-    uint8_t *memory;            /* DOWNLOAD_BLOCK_MAX */
+    uint8_t *memory;            /* for a block; larger ones are spooled */
+    size_t memory_size;
     int spool;                  /* -1 until needed */
     struct holder bad[BAD_MAX]; /* a ring: holders that lately did not answer */
     unsigned bad_next;
@@ -125,7 +126,7 @@ static int spool_open(void)
 static bool keep(struct download *download, const struct msg_block_ref *block, uint64_t at,
                  struct slice bytes)
 {
-    if (block->size <= DOWNLOAD_BLOCK_MAX) {
+    if (block->size <= download->memory_size) {
         memcpy(download->memory + at, bytes.at, bytes.count);
         return true;
     }
@@ -302,7 +303,7 @@ static int put_page(struct download *download, const struct msg_say_dataset *pag
         *missing = *block;
         if (fetched == FETCHED_NO_ROOM) return EXIT_JOB_FAILED;
         if (fetched != FETCHED_OK) return EXIT_NO_PEER;
-        code = block->size <= DOWNLOAD_BLOCK_MAX
+        code = block->size <= download->memory_size
                    ? put_bytes(download, download->memory, (size_t)block->size)
                    : put_spool(download, block->size);
         ++*next;
@@ -372,13 +373,21 @@ int download_dataset(struct session *session, const char *name, int fd)
     return download_lines(session, name, fd, 0);
 }
 
+static void make_room(struct download *download, size_t size)
+{
+    if (size <= download->memory_size) return;
+    free(download->memory);
+    download->memory = malloc(size);
+    if (download->memory == NULL) notice_no_memory();
+    download->memory_size = size;
+}
+
 struct download *download_open(struct session *session)
 {
     struct download *download = calloc(1, sizeof *download);
     if (download == NULL) notice_no_memory();
     *download = (struct download){.session = session, .fd = -1, .spool = -1};
-    download->memory = malloc(DOWNLOAD_BLOCK_MAX);
-    if (download->memory == NULL) notice_no_memory();
+    make_room(download, DOWNLOAD_BLOCK_MAX);
     return download;
 }
 
@@ -395,7 +404,9 @@ bool download_block(struct download *download, const struct msg_dataset_block *i
                     struct slice *bytes)
 {
     const struct msg_block_ref *block = &item->block.block;
-    if (block->size > DOWNLOAD_BLOCK_MAX || fetch_any(download, item) != FETCHED_OK) return false;
+    if (block->size > LIST_SIZE_MAX) return false;
+    make_room(download, (size_t)block->size);
+    if (fetch_any(download, item) != FETCHED_OK) return false;
     *bytes = slice_of(download->memory, (size_t)block->size);
     return true;
 }

@@ -24,7 +24,7 @@ int download_lines(struct session *session, const char *name, int fd, uint64_t l
 int download_to(struct session *session, const char *name, void *context,
                 int (*take)(void *context, struct slice bytes));
 
-/* Single blocks of at most DOWNLOAD_BLOCK_MAX: for what is no dataset. */
+/* Single blocks of at most LIST_SIZE_MAX, in memory: for what is no dataset. */
 struct download *download_open(struct session *session);
 void download_close(struct download *download);
 /* Its bytes, verified; borrowed until the next call. False: nobody gives it, now. */

@@ -98,8 +98,7 @@ int tree_read(struct tree *tree, struct session *session, const char *name)
     int code = dataset_find(session, name, &row);
     if (code == EXIT_NOT_FOUND) notice_line("no dataset is named %s; see: mrctl ls", name);
     if (code != EXIT_OK) return code;
-    const struct msg_block_ref list = row.manifest;     /* row is of the reply */
-    if (list.size > DOWNLOAD_BLOCK_MAX) return EXIT_OK; /* of so many blocks there is no tree */
+    const struct msg_block_ref list = row.manifest; /* row is of the reply */
     struct download *download = download_open(session);
     struct slice bytes = {0};
     code = fetch_list(session, download, &list, &bytes);
@@ -134,6 +133,8 @@ struct unpacking {
     const struct tree *tree;
     const char *target; /* for people */
     int root;
+    int directory;      /* of the file before; -1 */
+    struct slice above; /* its path */
     size_t next;
     int fd; /* of the file before; -1 */
     uint64_t left;
@@ -146,30 +147,46 @@ static int cannot(const struct unpacking *unpacking, struct slice path)
     return EXIT_JOB_FAILED;
 }
 
-/* The file, all directories above it made; -1 with errno. */
-static int open_below(int root, struct slice path)
+/* The directory of that path below root, made where it is not; -1 with errno. */
+static int open_directory(int root, struct slice path)
 {
     int above = dup(root);
     char component[COMPONENT_MAX + 1];
-    for (size_t at = 0; above >= 0;) {
+    for (size_t at = 0; above >= 0 && at < path.count;) {
         const uint8_t *slash = memchr(path.at + at, '/', path.count - at);
         size_t count = slash == NULL ? path.count - at : (size_t)(slash - (path.at + at));
         memcpy(component, path.at + at, count);
         component[count] = '\0';
-        if (slash != NULL && mkdirat(above, component, 0777) != 0 && errno != EEXIST) break;
-        int flags = slash != NULL ? O_RDONLY | O_DIRECTORY : O_WRONLY | O_CREAT | O_EXCL;
-        int inner = openat(above, component, flags | O_NOFOLLOW | O_CLOEXEC, 0666);
+        bool is_there = mkdirat(above, component, 0777) == 0 || errno == EEXIST;
+        int inner = !is_there
+                        ? -1
+                        : openat(above, component, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         int number = errno;
         close(above);
         errno = number;
-        if (slash == NULL || inner < 0) return inner;
         above = inner;
         at += count + 1;
     }
-    int number = errno;
-    if (above >= 0) close(above);
-    errno = number;
-    return -1;
+    return above;
+}
+
+/* A new file, all directories above it made; -1 with errno. The next one is often beside it. */
+static int open_below(struct unpacking *unpacking, struct slice path)
+{
+    char name[COMPONENT_MAX + 1];
+    const uint8_t *slash = memrchr(path.at, '/', path.count);
+    struct slice above = slice_of(path.at, slash == NULL ? 0 : (size_t)(slash - path.at));
+    size_t start = slash == NULL ? 0 : above.count + 1;
+    memcpy(name, path.at + start, path.count - start);
+    name[path.count - start] = '\0';
+    if (unpacking->directory < 0 || !slice_equal(above, unpacking->above)) {
+        if (unpacking->directory >= 0) close(unpacking->directory);
+        unpacking->directory = open_directory(unpacking->root, above);
+        unpacking->above = above;
+    }
+    if (unpacking->directory < 0) return -1;
+    int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    return openat(unpacking->directory, name, flags, 0666);
 }
 
 static int close_file(struct unpacking *unpacking)
@@ -188,7 +205,7 @@ static int go_on(struct unpacking *unpacking)
         code = close_file(unpacking);
         if (code != EXIT_OK || unpacking->next == unpacking->tree->count) return code;
         const struct msg_tree_file *file = &unpacking->tree->files[unpacking->next++];
-        unpacking->fd = open_below(unpacking->root, file->path);
+        unpacking->fd = open_below(unpacking, file->path);
         if (unpacking->fd < 0) return cannot(unpacking, file->path);
         unpacking->left = file->size;
     }
@@ -235,7 +252,7 @@ static int check_names(const struct tree *tree, const char *name)
 int tree_get(const struct tree *tree, struct session *session, const char *name, const char *target)
 {
     char *temporary = NULL;
-    struct unpacking unpacking = {.tree = tree, .target = target, .fd = -1};
+    struct unpacking unpacking = {.tree = tree, .target = target, .directory = -1, .fd = -1};
     int code = check_names(tree, name);
     if (code != EXIT_OK) return code;
     if (asprintf(&temporary, "%s.tmp", target) < 0) notice_no_memory();
@@ -252,6 +269,7 @@ int tree_get(const struct tree *tree, struct session *session, const char *name,
         code = EXIT_JOB_FAILED;
     }
     if (unpacking.fd >= 0) close(unpacking.fd);
+    if (unpacking.directory >= 0) close(unpacking.directory);
     close(unpacking.root);
     if (code == EXIT_OK && rename(temporary, target) != 0) {
         notice_line("%s: %s", target, strerror(errno));

@@ -16,7 +16,6 @@
 
 enum {
     RETRY = SECOND,
-    MANIFEST_SIZE_MAX = 64 << 20, /* a million blocks of 60 bytes: the cap of messages.def */
 };
 
 static struct manifest *find(struct node *node, const struct digest *digest)
@@ -27,7 +26,7 @@ static struct manifest *find(struct node *node, const struct digest *digest)
 static void start(struct node *node, struct manifest *manifest)
 {
     if (manifest->state != MANIFEST_ABSENT || node->now < manifest->retry) return;
-    if (manifest->block.size > MANIFEST_SIZE_MAX) return;
+    if (manifest->block.size > LIST_SIZE_MAX) return;
     bool is_here = keeper_has(node, &manifest->digest);
     size_t holders_count = 0;
     const struct msg_block_holder *holders = NULL;

@@ -108,6 +108,12 @@ enum {
     JOB_MAPS_SHUFFLED_MAX = 100000
 };
 
+/* A list of blocks or of files (MSG_manifest, ...) as it is stored: a million blocks of 60 bytes.
+ * Nobody reads a longer one. */
+enum {
+    LIST_SIZE_MAX = 64 << 20
+};
+
 /* msg_fetch: all of a block, not a part of a partitioned one. */
 #define PART_WHOLE UINT32_MAX
 

@@ -85,12 +85,25 @@ check "$FILES tiny files come back, though they share blocks" eval 'ctl get tiny
 check "a job reads it as any other dataset" eval '[ "$(ctl run -q -m cat -i data:dir | wc -c)" = "$(cat "$DIR"/dir/b/c/large "$DIR"/dir/b/small "$DIR"/dir/z/..odd | wc -c)" ]'
 check "a file stays a file" eval 'ctl get numbers "$DIR/numbers.back" 2>/dev/null || ctl get many "$DIR/numbers.back" && cmp -s "$DIR/numbers" "$DIR/numbers.back"'
 
+# The list of a directory's files is longer than a block that is held in memory: 2,600 names of 3,500 bytes.
+deep=$(printf 'd%.0s' {1..240}); deep=$deep/$deep/$deep/$deep/$deep/$deep/$deep; deep=$deep/$deep
+mkdir -p "$DIR/wide/$deep"
+(cd "$DIR/wide/$deep" && seq 2600 | sed "s/\$/$(printf 'n%.0s' {1..120})/" | xargs touch && echo last >z)
+check "a directory whose names take 9 MB" ctl put -q "$DIR/wide" wide
+check "comes back as one" eval 'ctl get wide "$DIR/wide.back" && diff -r "$DIR/wide" "$DIR/wide.back"'
+
 # ---- head, du ----
 check "head: ten lines" eval '[ "$(ctl head stdin)" = "$(seq 1 10)" ]'
 check "head --lines 100000: over several blocks" eval 'ctl head stdin --lines 100000 | cmp -s - <(seq 1 100000)'
 check "head of fewer lines: all" eval '[ "$(ctl head one)" = "one record" ]'
 ctl head absent >/dev/null 2>&1
 check "head of what is not there: exit 4" [ $? = 4 ]
+for command in ls du; do
+  check "$command of what is not there: exit 4, and why" eval 'exits 4 $command absent && says "no dataset.s name begins with absent; see: mrctl ls"'
+  check "$command -o json: exit 4, an empty array" eval '[ "$(ctl $command absent -o json 2>/dev/null; echo $?)" = "[]
+4" ]'
+  check "$command of the beginning of names" eval 'ctl $command t | grep -q tiny'
+done
 check "du: size and total of the copies" eval '[ "$(ctl du stdin -o json | jq -c ".[0] | [.size, .copies, .total]")" = "[1988895,2,3977790]" ]'
 
 # ---- bytes whose only copies are rotten, put again: a copy that is there by name alone is none ----
