@@ -200,7 +200,7 @@ static void see_own(struct node *node)
 {
     struct msg_stamp stamps[FLOCK_RETURNS_MAX];
     node->evict_seen = node->flock.evictions_revision;
-    node->is_final_stale = true;
+    final_reconsider(node);
     /* A newcomer whose flock was forgotten is a flock of its own. */
     if (node->is_newcomer && flock_count(&node->flock) <= 1) heard_caught_up(node);
     if (unanswered(node, stamps) == 0) {

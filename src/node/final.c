@@ -53,7 +53,10 @@ void final_ended(struct node *node, const struct id *id)
     add(node, job);
 }
 
-/* Those for which there was no memory when they ended, or when the disk was read. */
+void final_reconsider(struct node *node) { node->unfinal_again = node->now; }
+
+/* Those for which there was no memory when they ended, or when the disk was read, and those of
+ * which another end counts since somebody was evicted or has returned. */
 static void gather(struct node *node)
 {
     if (node->now < node->unfinal_again) return;

@@ -91,6 +91,8 @@ size_t node_running_count(const struct node *node);
 struct memory *node_memory(struct node *node);
 /* The job has ended, and nothing that anybody may still say can change how (final.c). */
 bool node_is_final(const struct node *node, const struct id *job);
+/* Whether it is, or who keeps it from being so: a line for people. */
+void node_final_text(const struct node *node, const struct id *job, char *text, size_t size);
 /* How often it has called one so; only ever grows. */
 uint64_t node_finals(const struct node *node);
 /* A counter, by its place in metrics.def. */

@@ -46,6 +46,8 @@ void evict_changed(struct node *node, const struct member *member);
 /* final.c */
 /* An `ended` of this job was folded. */
 void final_ended(struct node *node, const struct id *id);
+/* Evictions or returns were folded: other ends may count, and late ones. */
+void final_reconsider(struct node *node);
 void final_persisted(struct node *node, uint64_t token);
 void final_tick(struct node *node);
 instant final_deadline(const struct node *node);

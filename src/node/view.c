@@ -1,12 +1,14 @@
 /* What drivers, the laboratory's checks and tests may see of a node: questions without effect, and
  * the counters that a driver adds to. */
 #include "node/smalls.h"
+#include "node/stability.h"
 #include "node/state.h"
 #include "node/tags.h"
 
 #include "base/hash.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 struct id node_id(const struct node *node) { return node->id; }
 
@@ -39,6 +41,12 @@ bool node_is_final(const struct node *node, const struct id *job)
 {
     const struct job *found = jobs_find(&node->jobs, job);
     return found != NULL && found->is_final;
+}
+void node_final_text(const struct node *node, const struct id *job, char *text, size_t size)
+{
+    const struct job *found = jobs_find(&node->jobs, job);
+    snprintf(text, size, "unknown");
+    if (found != NULL) final_text(node, found, text, size);
 }
 uint64_t node_finals(const struct node *node) { return node->metrics[METRIC_jobs_final]; }
 const struct flock *node_flock(const struct node *node) { return &node->flock; }

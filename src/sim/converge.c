@@ -111,7 +111,9 @@ static const char *missing_finals(struct world *world, char *text, size_t size)
                                flock_is_late(node_flock(host->node), &job->ended)))
             job = job->next;
         if (job == NULL) continue;
-        snprintf(text, size, "n%u does not call the result of %s final", i, job->name);
+        char why[128];
+        node_final_text(host->node, &job->id, why, sizeof why);
+        snprintf(text, size, "n%u calls %s %s", i, job->name, why);
         return "L2";
     }
     return NULL;
