@@ -24,57 +24,64 @@ void map_deinit(struct map *map)
     map->slots_count = map->count = 0;
 }
 
-static const void *key_of(const struct map *map, const void *object)
+static inline const void *key_of(const struct map *map, const void *object)
 {
     const uint8_t *holder = object;
     if (map->is_key_behind) memcpy(&holder, object, sizeof holder);
     return holder + map->key_offset;
 }
 
-static size_t home(const struct map *map, const void *key)
+static inline uint64_t hash_of(const struct map *map, const void *key)
 {
-    uint64_t hash = map->key_size == 16 ? hash64_id(key) : hash64(key, map->key_size, 0);
-    return (size_t)hash & (map->slots_count - 1);
+    return map->key_size == 16 ? hash64_id(key) : hash64(key, map->key_size, 0);
 }
 
-/* Keys are ids and digests nearly always: words, and no call. */
-static bool is_same(const void *a, const void *b, size_t size)
+/* Keys are ids and digests nearly always: words, and no call, which would cost the loop around it
+ * more than the words do. */
+static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t size)
 {
-    const uint8_t *x = a, *y = b;
-    for (; size >= 8; size -= 8, x += 8, y += 8) {
+    for (; size >= 8; size -= 8, a += 8, b += 8) {
         uint64_t left, right;
-        memcpy(&left, x, 8);
-        memcpy(&right, y, 8);
+        memcpy(&left, a, sizeof left);
+        memcpy(&right, b, sizeof right);
         if (left != right) return false;
     }
-    return size == 0 || memcmp(x, y, size) == 0;
+    while (size > 0 && *a == *b) size--, a++, b++;
+    return size == 0;
 }
 
 /* The slot that holds key, or the free slot where it would go. */
-static size_t find(const struct map *map, const void *key)
+static inline struct map_slot *find(const struct map *map, const void *key, uint64_t hash)
 {
-    size_t at = home(map, key);
-    while (map->slots[at] != NULL && !is_same(key_of(map, map->slots[at]), key, map->key_size))
-        at = (at + 1) & (map->slots_count - 1);
-    return at;
+    size_t mask = map->slots_count - 1;
+    for (size_t at = (size_t)hash & mask;; at = (at + 1) & mask) {
+        struct map_slot *slot = &map->slots[at];
+        if (slot->object == NULL) return slot;
+        if (slot->hash == hash && is_same(key_of(map, slot->object), key, map->key_size))
+            return slot;
+    }
 }
 
 void *map_get(const struct map *map, const void *key)
 {
-    return map->slots_count == 0 ? NULL : map->slots[find(map, key)];
+    return map->count == 0 ? NULL : find(map, key, hash_of(map, key))->object;
 }
 
 static enum error grow(struct map *map, size_t slots_count)
 {
-    struct map larger = *map;
-    larger.slots_count = slots_count;
-    larger.slots = memory_take(map->memory, larger.slots_count * sizeof *larger.slots);
-    if (larger.slots == NULL) return ERROR_MEMORY;
-    for (size_t i = 0; i < map->slots_count; i++)
-        if (map->slots[i] != NULL)
-            larger.slots[find(&larger, key_of(map, map->slots[i]))] = map->slots[i];
-    memory_put(map->memory, map->slots, map->slots_count * sizeof *map->slots);
-    *map = larger;
+    size_t mask = slots_count - 1;
+    struct map_slot *slots = memory_take(map->memory, slots_count * sizeof *slots);
+    if (slots == NULL) return ERROR_MEMORY;
+    for (size_t i = 0; i < map->slots_count; i++) {
+        const struct map_slot *slot = &map->slots[i];
+        if (slot->object == NULL) continue;
+        size_t at = (size_t)slot->hash & mask;
+        while (slots[at].object != NULL) at = (at + 1) & mask;
+        slots[at] = *slot;
+    }
+    memory_put(map->memory, map->slots, map->slots_count * sizeof *slots);
+    map->slots = slots;
+    map->slots_count = slots_count;
     return ERROR_NONE;
 }
 
@@ -91,28 +98,30 @@ enum error map_add(struct map *map, void *object)
         enum error error = grow(map, map->slots_count == 0 ? 16 : 2 * map->slots_count);
         if (error != ERROR_NONE) return error;
     }
-    size_t at = find(map, key_of(map, object));
-    assert(map->slots[at] == NULL);
-    map->slots[at] = object;
+    const void *key = key_of(map, object);
+    uint64_t hash = hash_of(map, key);
+    struct map_slot *slot = find(map, key, hash);
+    assert(slot->object == NULL);
+    *slot = (struct map_slot){object, hash};
     map->count++;
     return ERROR_NONE;
 }
 
 void *map_remove(struct map *map, const void *key)
 {
-    if (map->slots_count == 0) return NULL;
-    size_t hole = find(map, key);
-    void *object = map->slots[hole];
+    if (map->count == 0) return NULL;
+    struct map_slot *slots = map->slots, *hole = find(map, key, hash_of(map, key));
+    void *object = hole->object;
     if (object == NULL) return NULL;
     size_t mask = map->slots_count - 1;
-    for (size_t at = (hole + 1) & mask; map->slots[at] != NULL; at = (at + 1) & mask) {
-        size_t wanted = home(map, key_of(map, map->slots[at]));
+    for (size_t at = (size_t)(hole - slots + 1) & mask; slots[at].object != NULL;
+         at = (at + 1) & mask) {
         /* It may fill the hole unless its home lies cyclically in (hole, at]. */
-        if (((at - wanted) & mask) < ((at - hole) & mask)) continue;
-        map->slots[hole] = map->slots[at];
-        hole = at;
+        if (((at - slots[at].hash) & mask) < ((at - (size_t)(hole - slots)) & mask)) continue;
+        *hole = slots[at];
+        hole = &slots[at];
     }
-    map->slots[hole] = NULL;
+    hole->object = NULL;
     map->count--;
     return object;
 }
@@ -120,7 +129,7 @@ void *map_remove(struct map *map, const void *key)
 void *map_next(const struct map *map, size_t *cursor)
 {
     while (*cursor < map->slots_count) {
-        void *object = map->slots[(*cursor)++];
+        void *object = map->slots[(*cursor)++].object;
         if (object != NULL) return object;
     }
     return NULL;

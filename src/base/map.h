@@ -10,10 +10,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* The hash beside the object: who passes by looks at no object but the one that it wants. */
+struct map_slot {
+    void *object; /* NULL = free */
+    uint64_t hash;
+};
 
 struct map {
     struct memory *memory;
-    void **slots; /* a power of two of them; NULL = free */
+    struct map_slot *slots; /* a power of two of them */
     size_t slots_count;
     size_t count;
     size_t key_offset;
