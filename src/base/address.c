@@ -3,25 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-struct address address_ipv4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port)
-{
-    struct address address = {.ip = {[10] = 0xff, [11] = 0xff, a, b, c, d}, .port = port};
-    return address;
-}
-
-bool address_is_ipv4(const struct address *address)
-{
-    return memcmp(address->ip, mapped_prefix, sizeof mapped_prefix) == 0;
-}
-
-bool address_is_none(const struct address *address)
-{
-    static const struct address none;
-    return memcmp(address->ip, none.ip, sizeof none.ip) == 0;
-}
-
 bool address_is_loopback(const struct address *address)
 {
     static const uint8_t one[16] = {[15] = 1};

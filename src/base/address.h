@@ -16,15 +16,28 @@ enum {
     ADDRESS_TEXT_SIZE = 56
 }; /* [eight groups]:65535 and a NUL, with room */
 
-struct address address_ipv4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port);
+static inline struct address address_ipv4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port)
+{
+    return (struct address){.ip = {[10] = 0xff, [11] = 0xff, a, b, c, d}, .port = port};
+}
 
 static inline bool address_equal(const struct address *a, const struct address *b)
 {
     return memcmp(a->ip, b->ip, sizeof a->ip) == 0 && a->port == b->port;
 }
 
-bool address_is_ipv4(const struct address *address);
-bool address_is_none(const struct address *address);
+static inline bool address_is_ipv4(const struct address *address)
+{
+    static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(address->ip, mapped_prefix, sizeof mapped_prefix) == 0;
+}
+
+static inline bool address_is_none(const struct address *address)
+{
+    static const uint8_t none[16];
+    return memcmp(address->ip, none, sizeof none) == 0;
+}
+
 /* 127.0.0.0/8 or ::1. */
 bool address_is_loopback(const struct address *address);
 

@@ -44,7 +44,7 @@ static inline void put(struct writer *writer, const void *bytes, size_t count)
     if (at != NULL && count > 0) memcpy(at, bytes, count);
 }
 
-static void put_long_number(struct writer *writer, uint64_t value)
+static inline void put_long_number(struct writer *writer, uint64_t value)
 {
     size_t count = 1;
     for (uint64_t rest = value >> 7; rest > 0; rest >>= 7) count++;
@@ -66,7 +66,7 @@ static inline void put_word(struct writer *writer, uint64_t value)
     if (at != NULL) little_put64(at, value);
 }
 
-static void put_address(struct writer *writer, const struct address *address)
+static inline void put_address(struct writer *writer, const struct address *address)
 {
     uint8_t size = sizeof address->ip;
     if (address_is_ipv4(address)) size = 4;
@@ -77,7 +77,7 @@ static void put_address(struct writer *writer, const struct address *address)
     put(writer, port, sizeof port);
 }
 
-static void put_bytes(struct writer *writer, const struct slice *bytes, uint32_t max)
+static inline void put_bytes(struct writer *writer, const struct slice *bytes, uint32_t max)
 {
     assert(bytes->count <= max);
     put_number(writer, bytes->count);
@@ -112,19 +112,35 @@ static inline void put_field(struct writer *writer, const struct wire_field *fie
         put_word(writer, boot->random);
         break;
     case WIRE_bytes: put_bytes(writer, at, field->max); break;
-    case WIRE_item: put_items(writer, field->record, at, 1); break;
-    case WIRE_list: put_list(writer, at, field); break;
+    case WIRE_item:
+    case WIRE_list: break;
     }
+}
+
+/* What holds others. By value: the writer of the loop below, whose address nobody gets, stays in
+ * registers. */
+static struct writer put_nested(struct writer writer, const struct wire_field *field,
+                                const void *at)
+{
+    if (field->kind == WIRE_item) put_items(&writer, field->record, at, 1);
+    else put_list(&writer, at, field);
+    return writer;
 }
 
 /* So many structs of this schema, one behind the other. */
 static void put_items(struct writer *writer, const struct wire_schema *schema, const uint8_t *item,
                       uint32_t count)
 {
+    if (count == 0) return;
+    struct writer own = *writer;
     const struct wire_field *fields = schema->fields(), *end = fields + schema->fields_count;
     for (; count > 0; count--, item += schema->struct_size)
-        for (const struct wire_field *field = fields; field < end; field++)
-            put_field(writer, field, item + field->offset);
+        for (const struct wire_field *field = fields; field < end; field++) {
+            const uint8_t *at = item + field->offset;
+            if (field->kind >= WIRE_item) own = put_nested(own, field, at);
+            else put_field(&own, field, at);
+        }
+    *writer = own;
 }
 
 bool wire_encode(const struct wire_schema *schema, const void *message, struct writer *writer)
@@ -175,7 +191,7 @@ static inline const uint8_t *take(struct slice *input, size_t count)
     return bytes;
 }
 
-static const char *take_long_number(struct slice *input, uint64_t *value)
+static inline const char *take_long_number(struct slice *input, uint64_t *value)
 {
     uint64_t number = 0;
     for (size_t i = 0; i < NUMBER_SIZE_MAX; i++) {
@@ -229,13 +245,13 @@ static inline const char *take_raw(struct slice *input, void *at, size_t count)
     return NULL;
 }
 
-static const char *take_boot(struct slice *input, struct boot *boot)
+static inline const char *take_boot(struct slice *input, struct boot *boot)
 {
     const char *reason = take_number(input, &boot->counter);
     return reason != NULL ? reason : take_word(input, &boot->random);
 }
 
-static const char *take_address(struct slice *input, struct address *address)
+static inline const char *take_address(struct slice *input, struct address *address)
 {
     const uint8_t *size = take(input, 1);
     if (size == NULL) return cut_short;
@@ -252,7 +268,7 @@ static const char *take_address(struct slice *input, struct address *address)
     return address_is_none(address) ? "no address in 16 bytes" : NULL;
 }
 
-static const char *take_bytes(struct slice *input, struct slice *bytes, uint32_t max)
+static inline const char *take_bytes(struct slice *input, struct slice *bytes, uint32_t max)
 {
     uint64_t count;
     const char *reason = take_number(input, &count);
@@ -285,8 +301,7 @@ static const char *take_list(struct slice *input, const struct wire_field *field
     return take_items(input, record, item, count, arena);
 }
 
-static inline const char *take_field(struct slice *input, const struct wire_field *field, void *at,
-                                     struct arena *arena)
+static inline const char *take_field(struct slice *input, const struct wire_field *field, void *at)
 {
     switch (field->kind) {
     case WIRE_flag:
@@ -300,22 +315,39 @@ static inline const char *take_field(struct slice *input, const struct wire_fiel
     case WIRE_address: return take_address(input, at);
     case WIRE_boot: return take_boot(input, at);
     case WIRE_bytes: return take_bytes(input, at, field->max);
-    case WIRE_item: return take_items(input, field->record, at, 1, arena);
-    case WIRE_list: return take_list(input, field, at, arena);
+    case WIRE_item:
+    case WIRE_list: break;
     }
     return "field of an unknown kind";
+}
+
+/* What holds others. */
+static const char *take_nested(struct slice *input, const struct wire_field *field, void *at,
+                               struct arena *arena)
+{
+    return field->kind == WIRE_item ? take_items(input, field->record, at, 1, arena)
+                                    : take_list(input, field, at, arena);
 }
 
 /* So many structs of this schema, one behind the other. */
 static const char *take_items(struct slice *input, const struct wire_schema *schema, uint8_t *item,
                               uint64_t count, struct arena *arena)
 {
+    struct slice own = *input; /* nobody gets its address: it stays in registers */
     const struct wire_field *fields = schema->fields(), *end = fields + schema->fields_count;
     for (; count > 0; count--, item += schema->struct_size)
         for (const struct wire_field *field = fields; field < end; field++) {
-            const char *reason = take_field(input, field, item + field->offset, arena);
+            const char *reason;
+            if (field->kind >= WIRE_item) {
+                struct slice rest = own;
+                reason = take_nested(&rest, field, item + field->offset, arena);
+                own = rest;
+            } else {
+                reason = take_field(&own, field, item + field->offset);
+            }
             if (reason != NULL) return reason;
         }
+    *input = own;
     return NULL;
 }
 
