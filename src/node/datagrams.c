@@ -14,9 +14,9 @@
 enum {
     CONTACTS_MAX = 16384, /* as many as members */
     CHALLENGE_EVERY =
-        200 * MILLISECOND, /* a lost challenge is repeated at the next datagram after this */
+        200 * MILLISECOND,    /* a lost challenge is repeated at the next datagram after this */
     REFUSAL_AGE = 5 * SECOND, /* older news of a closed port says little of now */
-    REMIND_EVERY = SECOND, /* so often a former boot hears, at most, that it is one */
+    REMIND_EVERY = SECOND,    /* so often a former boot hears, at most, that it is one */
 };
 
 /* Bytes that only we and those with the key can know, and they don't guess them. */
@@ -99,10 +99,11 @@ static void contact_close(struct node *node, struct contact *contact)
     memory_put(&node->memory, contact, sizeof *contact);
 }
 
-/* The contact of this id, made anew when its boot is a later one. NULL: no memory or table full. */
-static struct contact *contact_at(struct node *node, const struct id *id, const struct boot *boot)
+/* The contact of this id, made anew when its boot is a later one; `contact` is what the table has
+ * for it. NULL: no memory or table full. */
+static struct contact *contact_for(struct node *node, struct contact *contact, const struct id *id,
+                                   const struct boot *boot)
 {
-    struct contact *contact = map_get(&node->contacts, id);
     if (contact != NULL && boot_compare(&contact->boot, boot) < 0) {
         map_remove(&node->contacts, id);
         contact_close(node, contact);
@@ -162,10 +163,12 @@ static void deliver(struct node *node, struct contact *contact, const struct add
 }
 
 /* Proves ourselves; who is not proven here either is challenged by the same datagram. */
-static void answer_challenge(struct node *node, struct contact *contact,
-                             const struct address *from, const struct msg_challenge *challenge)
+static void answer_challenge(struct node *node, struct contact *contact, const struct address *from,
+                             const struct msg_challenge *challenge)
 {
-    enum { SIZE_MAX_OF_BOTH = 32 };
+    enum {
+        SIZE_MAX_OF_BOTH = 32
+    };
     uint8_t bytes[SIZE_MAX_OF_BOTH];
     struct writer writer = writer_of(bytes, sizeof bytes);
     struct msg_challenge_reply reply = {.token = challenge->token};
@@ -195,11 +198,15 @@ static void take_proof(struct node *node, struct contact *contact, const struct 
     drop_held(node, contact);
 }
 
-/* A payload that is a challenge or its answer is handled here; everything else is gossip's. */
+/* A payload that is a challenge or its answer is handled here; everything else is gossip's, and its
+ * first byte, the type, says so. */
 static bool take_handshake(struct node *node, struct contact *contact, const struct address *from,
                            struct slice payload)
 {
     struct wire_message message;
+    _Static_assert(MSG_challenge < 0x80 && MSG_challenge_reply < 0x80, "a type of one byte");
+    if (payload.count == 0) return false;
+    if (payload.at[0] != MSG_challenge && payload.at[0] != MSG_challenge_reply) return false;
     if (wire_unpack(&payload, &message, &node->actions->arena) != NULL) return false;
     if (message.type == MSG_challenge) answer_challenge(node, contact, from, message.fields);
     if (message.type == MSG_challenge_reply) {
@@ -228,16 +235,17 @@ static const struct frame_key *key_by_id(const struct node *node, uint32_t key_i
     return NULL;
 }
 
-/* Opens the seal. Returns the counter to raise, or -1; *payload borrows from the step's arena. */
+/* Opens the seal. Returns the counter to raise, or -1; *payload borrows from the step's arena,
+ * *known is the sender's contact, if there is one. */
 static int open_datagram(struct node *node, const struct address *from, struct slice bytes,
-                         struct frame_header *header, struct slice *payload)
+                         struct frame_header *header, struct slice *payload, struct contact **known)
 {
     if (frame_peek(bytes, header) != NULL) return METRIC_datagrams_refused_form;
     const struct frame_key *key = key_by_id(node, header->key_id);
     if (key == NULL) return METRIC_datagrams_refused_key;
     if (id_equal(&header->sender, &node->id) && boot_equal(&header->boot, &node->boot))
         return METRIC_datagrams_own;
-    struct contact *contact = map_get(&node->contacts, &header->sender);
+    struct contact *contact = *known = map_get(&node->contacts, &header->sender);
     struct crypto_key subkey;
     bool is_same =
         contact != NULL && boot_equal(&header->boot, &contact->boot) && key == &node->keys[0];
@@ -257,12 +265,13 @@ void datagrams_receive(struct node *node, const struct address *from, struct sli
     node_count(node, METRIC_datagrams_received);
     struct frame_header header;
     struct slice payload;
-    int refused = open_datagram(node, from, bytes, &header, &payload);
+    struct contact *contact = NULL;
+    int refused = open_datagram(node, from, bytes, &header, &payload, &contact);
     if (refused >= 0) {
         node_count(node, (enum metric)refused);
         return;
     }
-    struct contact *contact = contact_at(node, &header.sender, &header.boot);
+    contact = contact_for(node, contact, &header.sender, &header.boot);
     if (contact == NULL) {
         node_count(node, METRIC_contacts_refused);
         return;
@@ -282,7 +291,7 @@ void datagrams_receive(struct node *node, const struct address *from, struct sli
 
 void datagrams_proven(struct node *node, const struct id *id, const struct boot *boot)
 {
-    struct contact *contact = contact_at(node, id, boot);
+    struct contact *contact = contact_for(node, map_get(&node->contacts, id), id, boot);
     if (contact == NULL || !boot_equal(&contact->boot, boot)) return;
     contact->is_proven = true;
     contact->token = 0;
