@@ -51,7 +51,7 @@ $(BUILD)/libmapreduce.a: $(call object,$(MAPREDUCE) $(BASE) $(WIRE))
 $(BUILD)/mrctl: $(call object,cmd/mrctl.c $(CTL) $(MAPREDUCE) $(BASE) $(WIRE))
 	$(CC) $(LDFLAGS) $^ -o $@ -lsodium -lzstd -linih
 
-$(BUILD)/mrsim: $(call object,$(wildcard cmd/mrsim*.c) $(SIM) $(filter-out %_lmdb.c,$(CORE)))
+$(BUILD)/mrsim: $(call object,$(wildcard cmd/mrsim*.c) $(SIM) $(filter-out %_lmdb.c %_journal.c,$(CORE)))
 	$(CC) $(LDFLAGS) $^ -o $@ -lsodium
 
 $(BUILD)/mrtask: $(call object,cmd/mrtask.c $(MAPREDUCE) $(BASE) $(WIRE))

@@ -1,5 +1,6 @@
 /* Unlike a start (log.c), this verifies every signature: who asks suspects the disk, and has time.
- * Nothing is changed; the storage's lock keeps it from a directory that a node runs on. */
+ * Nothing is changed, but that what the journal has goes into the tree, as at a start; the
+ * storage's lock keeps it from a directory that a node runs on. */
 #include "io/check.h"
 
 #include "io/file.h"
@@ -120,7 +121,7 @@ int check_store(const char *directory)
         return 1;
     }
     arena_init(&check.scratch, memory, CHECK_SCRATCH_SIZE);
-    enum error error = storage_lmdb_open(path, &storage);
+    enum error error = storage_journal_open(path, &storage);
     if (error == ERROR_NONE) {
         error = read_all(&check, storage);
         storage_close(storage);

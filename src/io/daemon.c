@@ -195,7 +195,7 @@ static bool open_storage(struct daemon *daemon)
     if (!file_path(path, "%s/log", daemon->directory))
         return complain(daemon, "the path is too long");
     enum error error = file_make_directory(path, 0700);
-    if (error == ERROR_NONE) error = storage_lmdb_open(path, &daemon->storage);
+    if (error == ERROR_NONE) error = storage_journal_open(path, &daemon->storage);
     if (error != ERROR_NONE)
         return complain(daemon, "the log in %.900s: %s%s%s", path, error_text(error),
                         semicolon(error), error_hint(error));

@@ -9,7 +9,8 @@
  *
  * Full or read-only disk: the batch is kept and tried again every second, in order, since nothing
  * of it was written. The node is told once, and lives on without acknowledging anything; the next
- * EVENT_PERSISTED tells it that there is room again. Any other error is the end of this boot: after
+ * EVENT_PERSISTED tells it that there is room again. While nothing comes, the storage gets time to
+ * settle (storage.h). Any other error is the end of this boot: after
  * a failed fsync nobody knows what is on the disk, and it is never tried again. */
 #include "io/persist.h"
 
@@ -21,8 +22,11 @@
 #include <unistd.h>
 
 enum {
-    PERSIST_PENDING_MAX = 512 << 20
-}; /* a disk this far behind is not going to catch up */
+    PERSIST_PENDING_MAX = 512 << 20, /* a disk this far behind is not going to catch up */
+    PERSIST_OWES_MUCH = 50,          /* percent */
+    PERSIST_REST_MS = 500,           /* nothing came for so long: nobody waits just now */
+    PERSIST_BREATH_MS = 5,
+};
 
 struct batch {
     struct storage_put *puts; /* slices point into bytes once it is handed over; offsets before */
@@ -54,7 +58,7 @@ struct persist {
     struct batch batches[2];
     struct batch *gathering; /* the loop's */
     struct batch *writing;   /* the thread's while BUSY */
-    bool has_gap; /* something could not be taken: nor is what comes behind it */
+    bool has_gap;            /* something could not be taken: nor is what comes behind it */
 };
 
 /* ---- the thread ---- */
@@ -98,14 +102,34 @@ static enum error commit(struct persist *persist)
     }
 }
 
+/* With the mutex held, which it lets go meanwhile: until there is a batch; false: at the end. While
+ * there is none the storage gets time to settle: soon when it owes much, for a sync would have to
+ * do it otherwise. What fails there is told by the next commit. */
+static bool await_batch(struct persist *persist)
+{
+    bool has_tried = false;
+    while (persist->state != PERSIST_BUSY && !persist->is_ending) {
+        unsigned owes = has_tried ? 0 : storage_owes(persist->storage);
+        if (owes == 0) {
+            uv_cond_wait(&persist->wake, &persist->mutex);
+            continue;
+        }
+        uint64_t pause_ms = owes < PERSIST_OWES_MUCH ? PERSIST_REST_MS : PERSIST_BREATH_MS;
+        if (uv_cond_timedwait(&persist->wake, &persist->mutex, pause_ms * 1000000) == 0) continue;
+        if (persist->state == PERSIST_BUSY || persist->is_ending) continue;
+        uv_mutex_unlock(&persist->mutex);
+        has_tried = true;
+        (void)!storage_settle(persist->storage);
+        uv_mutex_lock(&persist->mutex);
+    }
+    return persist->state == PERSIST_BUSY;
+}
+
 static void run(void *context)
 {
     struct persist *persist = context;
     uv_mutex_lock(&persist->mutex);
-    for (;;) {
-        while (persist->state != PERSIST_BUSY && !persist->is_ending)
-            uv_cond_wait(&persist->wake, &persist->mutex);
-        if (persist->state != PERSIST_BUSY) break;
+    while (await_batch(persist)) {
         uv_mutex_unlock(&persist->mutex);
         enum error error = commit(persist);
         uv_mutex_lock(&persist->mutex);

@@ -35,6 +35,8 @@ struct storage_methods {
                        enum error (*visit)(void *context, struct slice key, struct slice value),
                        void *context);
     void (*close)(struct storage *storage);
+    enum error (*settle)(struct storage *storage);   /* NULL: it never owes anything */
+    unsigned (*owes)(const struct storage *storage); /* NULL as well */
 };
 
 struct storage {
@@ -44,8 +46,9 @@ struct storage {
 /* All puts or none, in order. Copies. Durable after the next storage_sync, perhaps before; after
  * a crash, what is there is what was written up to some point at or behind the last sync. FULL,
  * MEMORY: none was written, and later calls may succeed. IO and all others: as for storage_sync. */
-MUST_USE static inline enum error storage_write(struct storage *storage,
-                                                const struct storage_put *puts, size_t count)
+MUST_USE
+static inline enum error storage_write(struct storage *storage, const struct storage_put *puts,
+                                       size_t count)
 {
     return storage->methods->write(storage, puts, count);
 }
@@ -53,7 +56,8 @@ MUST_USE static inline enum error storage_write(struct storage *storage,
 /* fsync. FULL, MEMORY, DENIED (read-only): nothing was lost, and a later sync may succeed.
  * After any other error what was written since the last sync may be gone, here and on the disk:
  * the storage answers all later calls with the same error. Never is a failed fsync tried again. */
-MUST_USE static inline enum error storage_sync(struct storage *storage)
+MUST_USE
+static inline enum error storage_sync(struct storage *storage)
 {
     return storage->methods->sync(storage);
 }
@@ -61,12 +65,28 @@ MUST_USE static inline enum error storage_sync(struct storage *storage)
 /* Visits every pair whose key starts with prefix, in key order, unsynced writes included; stops at
  * the first error and returns it. key and value are valid during the visit, which must not use the
  * storage. CORRUPT: a damaged value (it was not visited). */
-MUST_USE static inline enum error
-storage_each(struct storage *storage, struct slice prefix,
-             enum error (*visit)(void *context, struct slice key, struct slice value),
-             void *context)
+MUST_USE
+static inline enum error storage_each(struct storage *storage, struct slice prefix,
+                                      enum error (*visit)(void *context, struct slice key,
+                                                          struct slice value),
+                                      void *context)
 {
     return storage->methods->each(storage, prefix, visit, context);
+}
+
+/* Durable writes are brought to where they stay, so that the next ones find room; not needed, but
+ * better done while nobody waits. Errors as of storage_sync: what was synced is safe in any case.
+ */
+MUST_USE
+static inline enum error storage_settle(struct storage *storage)
+{
+    return storage->methods->settle == NULL ? ERROR_NONE : storage->methods->settle(storage);
+}
+
+/* What storage_settle would do, in percent of what makes a sync do it by itself; 0: nothing. */
+static inline unsigned storage_owes(const struct storage *storage)
+{
+    return storage->methods->owes == NULL ? 0 : storage->methods->owes(storage);
 }
 
 /* Closes. What was not synced may be lost. Frees the storage. */
@@ -76,6 +96,10 @@ static inline void storage_close(struct storage *storage) { storage->methods->cl
  * grows its map by itself. BUSY: another process has it. VERSION, CORRUPT, IO, FULL, DENIED,
  * NOT_FOUND (no parent), MEMORY, SYSTEM. */
 enum error storage_lmdb_open(const char *directory, struct storage **storage) MUST_USE;
+
+/* The same behind a journal, a file of a MiB in the same directory: a sync is one write and one
+ * flush. What a crash left in it is played into the tree. Errors are the same. */
+enum error storage_journal_open(const char *directory, struct storage **storage) MUST_USE;
 
 /* A disk in memory. MEMORY. */
 enum error storage_memory_open(struct storage **storage) MUST_USE;

@@ -39,8 +39,9 @@
 enum {
     MAP_SIZE_FIRST = 64 << 20, /* doubles when full; only address space, so generous */
     QUEUE_SIZE_MAX = 16 << 20, /* then write commits by itself; far below LMDB's own limit */
+    QUEUE_SIZE_KEPT = 256 << 10,
     CHECKSUM_SIZE = 8,
-    DELETED = -1,              /* value size of a deletion in the queue */
+    DELETED = -1, /* value size of a deletion in the queue */
 };
 
 /* What precedes each put in the queue; key and value follow. */
@@ -53,11 +54,11 @@ struct storage_lmdb {
     struct storage storage;
     MDB_env *env;
     MDB_dbi database;
-    int directory;      /* held open for its lock; -1 = none */
-    uint8_t *queue;     /* queued puts not committed, one behind the other */
+    int directory;  /* held open for its lock; -1 = none */
+    uint8_t *queue; /* queued puts not committed, one behind the other */
     size_t queue_size;
     size_t queue_capacity;
-    enum error failed;  /* why this storage is of no use any more; NONE */
+    enum error failed; /* why this storage is of no use any more; NONE */
 };
 
 static const char format_key[] = "!format";
@@ -146,6 +147,16 @@ static void queue_put(struct storage_lmdb *lmdb, const struct storage_put *put)
     if (!is_deletion) queue_bytes(lmdb, put->value.at, put->value.count);
 }
 
+/* What a burst took goes back. */
+static void queue_clear(struct storage_lmdb *lmdb)
+{
+    lmdb->queue_size = 0;
+    if (lmdb->queue_capacity <= QUEUE_SIZE_KEPT) return;
+    free(lmdb->queue);
+    lmdb->queue = NULL;
+    lmdb->queue_capacity = 0;
+}
+
 /* Takes the put at *at and moves behind it. */
 static struct storage_put queue_take(const struct storage_lmdb *lmdb, size_t *at)
 {
@@ -209,7 +220,9 @@ static int grow_map(struct storage_lmdb *lmdb)
  * it wanted. */
 static int disk_code(const struct storage_lmdb *lmdb, int code)
 {
-    enum { TREE_SIZE = 1 << 20 }; /* the pages above the values, generously */
+    enum {
+        TREE_SIZE = 1 << 20
+    }; /* the pages above the values, generously */
     struct stat file;
     int descriptor;
     if (code != EIO || mdb_env_get_fd(lmdb->env, &descriptor) != MDB_SUCCESS) return code;
@@ -230,7 +243,7 @@ static enum error lmdb_sync(struct storage *storage)
         if (code == MDB_SUCCESS) code = commit(lmdb);
     }
     enum error error = error_of(disk_code(lmdb, code));
-    if (error == ERROR_NONE) lmdb->queue_size = 0;
+    if (error == ERROR_NONE) queue_clear(lmdb);
     else if (error != ERROR_FULL && error != ERROR_MEMORY && error != ERROR_DENIED)
         lmdb->failed = error;
     return error;

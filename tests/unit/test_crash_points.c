@@ -1,13 +1,14 @@
 /* Power cuts at every storage operation. An author commits COMMITS batches, each synced before it
- * counts as acknowledged, with a new boot now and then; every file operation that LMDB makes on
- * the way is recorded (this program's pwrite, fdatasync, ... stand before the library's). Then, for
- * every point between two operations, the file is made as a power cut there may leave it:
+ * counts as acknowledged, with a new boot now and then; every file operation that the storage makes
+ * on the way is recorded (this program's pwrite, fdatasync, ... stand before the library's): of
+ * LMDB alone, and of LMDB behind a journal, which is another file. Then, for every point between
+ * two operations, the files are made as a power cut there may leave them:
  *
  *   lost       nothing since the last sync reached the disk
  *   torn       all of it did, and a part of the operation that was under way
  *   reordered  any subset of it did
  *
- * Each file must open, hold every acknowledged entry and nothing else than a prefix of what was
+ * They must open, hold every acknowledged entry and nothing else than a prefix of what was
  * written, and no feed at a boot above the stored counter (S4, S5); and it must go on from there.
  * The disk in memory is cut the same three ways, by its own means (storage.h). Then the author
  * comes back from old copies of its directory, to a peer that has seen all: no number of a feed
@@ -39,33 +40,45 @@ enum {
     MEMORY_BUDGET = 64 << 20,
 };
 
-/* ---- what LMDB does to its file ---- */
+/* ---- what a storage does to its files ---- */
+
+enum {
+    FILES = 2
+};
+static const char *const file_names[FILES] = {"data.mdb", "journal"};
 
 struct operation {
+    unsigned file;
     uint64_t offset;
     size_t size; /* 0: a sync */
     uint8_t *bytes;
     bool is_synced;     /* written through a descriptor that syncs */
+    bool is_durable;    /* while the points are gone through: it is on the disk for sure */
     uint32_t committed; /* acknowledged commits when it began */
 };
 
 static struct operation *operations;
 static size_t operations_count;
 static bool is_recording;
-static ino_t recorded;
+static ino_t recorded[FILES];
+static unsigned found; /* the file that is_recorded was about */
 static uint32_t committed;
 
 static bool is_recorded(int file)
 {
     struct stat stat;
-    return is_recording && fstat(file, &stat) == 0 && stat.st_ino == recorded;
+    if (!is_recording || fstat(file, &stat) != 0) return false;
+    for (found = 0; found < FILES; found++)
+        if (stat.st_ino == recorded[found]) return true;
+    return false;
 }
 
 static void record(int file, const void *bytes, size_t size, uint64_t offset)
 {
     assert_true(operations_count < OPERATIONS_MAX);
     struct operation *operation = &operations[operations_count++];
-    *operation = (struct operation){.offset = offset, .size = size, .committed = committed};
+    *operation =
+        (struct operation){.file = found, .offset = offset, .size = size, .committed = committed};
     operation->is_synced = size == 0 || (fcntl(file, F_GETFL) & O_DSYNC) != 0;
     if (size == 0) return;
     operation->bytes = malloc(size);
@@ -290,7 +303,9 @@ static void image_copy(struct image *to, const struct image *from)
 
 static struct image image_new(void)
 {
-    enum { CAPACITY = 32 << 20 };
+    enum {
+        CAPACITY = 32 << 20
+    };
     struct image image = {calloc(1, CAPACITY), 0, CAPACITY};
     assert_non_null(image.bytes);
     return image;
@@ -314,31 +329,58 @@ static void image_store(const struct image *image, const char *path)
     close(file);
 }
 
-enum variant { LOST, TORN, REORDERED, VARIANTS };
+enum variant {
+    LOST,
+    TORN,
+    REORDERED,
+    VARIANTS
+};
 
-/* The file as it is after a cut just when operation `at` began. durable: as of operation
- * `synced`, the first one that is not sure to be on the disk. */
-static void image_cut(struct image *image, const struct image *durable, size_t synced, size_t at,
-                      enum variant variant, struct prng *prng)
+/* The files as they are after a cut just when operation `at` began. durable: with what is sure to
+ * be on the disk. */
+static void image_cut(struct image images[FILES], const struct image durable[FILES], size_t from,
+                      size_t at, enum variant variant, struct prng *prng)
 {
-    image_copy(image, durable);
-    for (size_t i = synced; i < at && variant != LOST; i++) {
+    for (unsigned i = 0; i < FILES; i++) image_copy(&images[i], &durable[i]);
+    for (size_t i = from; i < at && variant != LOST; i++) {
         const struct operation *operation = &operations[i];
+        if (operation->is_durable || operation->size == 0) continue;
         if (variant == REORDERED && prng_below(prng, 2) == 0) continue;
-        image_write(image, operation->offset, operation->bytes, operation->size);
+        image_write(&images[operation->file], operation->offset, operation->bytes, operation->size);
     }
     const struct operation *last = &operations[at];
     if (variant == TORN && last->size > 0)
-        image_write(image, last->offset, last->bytes, (size_t)prng_below(prng, last->size));
+        image_write(&images[last->file], last->offset, last->bytes,
+                    (size_t)prng_below(prng, last->size));
 }
 
-static void check_image(const char *directory, const struct image *image, uint32_t acknowledged)
+/* A sync of a file, or a write that syncs: what was written to it is on the disk. */
+static void image_settle(struct image durable[FILES], size_t *from, size_t at)
+{
+    const struct operation *sync = &operations[at];
+    for (size_t i = *from; i <= at; i++) {
+        struct operation *operation = &operations[i];
+        if (operation->file != sync->file || operation->is_durable) continue;
+        assert_true(sync->size == 0 || i == at); /* a meta page goes out only over synced data */
+        image_write(&durable[operation->file], operation->offset, operation->bytes,
+                    operation->size);
+        operation->is_durable = true;
+    }
+    while (*from <= at && operations[*from].is_durable) ++*from;
+}
+
+typedef enum error opener(const char *directory, struct storage **storage);
+
+static void check_image(opener *open_storage, const char *directory,
+                        const struct image images[FILES], uint32_t acknowledged)
 {
     char path[128];
     struct storage *disk;
-    snprintf(path, sizeof path, "%s/data.mdb", directory);
-    image_store(image, path);
-    assert_int_equal(storage_lmdb_open(directory, &disk), ERROR_NONE);
+    for (unsigned i = 0; i < FILES; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, file_names[i]);
+        if (images[i].size > 0) image_store(&images[i], path);
+    }
+    assert_int_equal(open_storage(directory, &disk), ERROR_NONE);
     uint64_t held = check_disk(disk);
     assert_true(held >= acknowledged);
     assert_true(held <= acknowledged + 1u);
@@ -354,11 +396,12 @@ static size_t stride(void)
 
 static void remove_directory(const char *directory)
 {
+    static const char *const names[] = {"data.mdb", "lock.mdb", "journal"};
     char path[128];
-    snprintf(path, sizeof path, "%s/data.mdb", directory);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/lock.mdb", directory);
-    unlink(path);
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, names[i]);
+        unlink(path);
+    }
     rmdir(directory);
 }
 
@@ -369,64 +412,70 @@ static void make_directory(char directory[64])
     assert_non_null(mkdtemp(directory));
 }
 
-/* Records the history; before: the file as it was when the recording began. */
-static void record_history(const char *directory, struct image *before)
+/* Records the history; before: the files as they were when the recording began. */
+static void record_history(opener *open_storage, const char *directory, struct image before[FILES])
 {
     char path[128];
     struct author author;
     struct storage *disk;
     struct stat stat_of;
-    assert_int_equal(storage_lmdb_open(directory, &disk), ERROR_NONE);
-    snprintf(path, sizeof path, "%s/data.mdb", directory);
-    image_load(before, path);
-    assert_int_equal(stat(path, &stat_of), 0);
-    recorded = stat_of.st_ino;
+    assert_int_equal(open_storage(directory, &disk), ERROR_NONE);
+    for (unsigned i = 0; i < FILES; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, file_names[i]);
+        recorded[i] = 0;
+        if (stat(path, &stat_of) != 0) continue;
+        image_load(&before[i], path);
+        recorded[i] = stat_of.st_ino;
+    }
     author_init(&author, disk);
+    operations_count = 0;
     is_recording = true;
     write_history(&author);
     is_recording = false;
     storage_close(disk);
 }
 
-static void every_cut_of_the_file_is_survived(void **state)
+static void survive_every_cut(opener *open_storage, const char *name)
 {
-    (void)state;
     char directory[64];
     struct prng prng;
-    struct image durable = image_new(), cut = image_new();
+    struct image durable[FILES], cut[FILES];
+    for (unsigned i = 0; i < FILES; i++) durable[i] = image_new(), cut[i] = image_new();
     operations = calloc(OPERATIONS_MAX, sizeof *operations);
     assert_non_null(operations);
     make_directory(directory);
     prng_init(&prng, 1);
-    record_history(directory, &durable);
-    size_t synced = 0, points[VARIANTS] = {0};
+    record_history(open_storage, directory, durable);
+    size_t from = 0, points[VARIANTS] = {0};
     for (size_t at = 0; at < operations_count; at++) {
         const struct operation *operation = &operations[at];
         for (unsigned variant = 0; variant < VARIANTS; variant++) {
             if ((at + variant) % stride() != 0) continue;
-            image_cut(&cut, &durable, synced, at, (enum variant)variant, &prng);
-            check_image(directory, &cut, operation->committed);
+            image_cut(cut, durable, from, at, (enum variant)variant, &prng);
+            check_image(open_storage, directory, cut, operation->committed);
             points[variant]++;
         }
-        if (operation->size == 0) {
-            for (; synced < at; synced++)
-                image_write(&durable, operations[synced].offset, operations[synced].bytes,
-                            operations[synced].size);
-            synced = at + 1;
-        } else if (operation->is_synced) {
-            assert_int_equal(synced, at); /* a meta page goes out only over synced data */
-            image_write(&durable, operation->offset, operation->bytes, operation->size);
-            synced = at + 1;
-        }
+        if (operation->size == 0 || operation->is_synced) image_settle(durable, &from, at);
     }
-    print_message("LMDB: %zu operations of %d commits; cuts: %zu lost, %zu torn, %zu reordered\n",
-                  operations_count, COMMITS, points[LOST], points[TORN], points[REORDERED]);
-    assert_true(operations_count > 3 * COMMITS);
+    print_message("%s: %zu operations of %d commits; cuts: %zu lost, %zu torn, %zu reordered\n",
+                  name, operations_count, COMMITS, points[LOST], points[TORN], points[REORDERED]);
+    assert_true(operations_count >= 2 * COMMITS);
     for (size_t i = 0; i < operations_count; i++) free(operations[i].bytes);
     free(operations);
-    free(durable.bytes);
-    free(cut.bytes);
+    for (unsigned i = 0; i < FILES; i++) free(durable[i].bytes), free(cut[i].bytes);
     remove_directory(directory);
+}
+
+static void every_cut_of_the_file_is_survived(void **state)
+{
+    (void)state;
+    survive_every_cut(storage_lmdb_open, "LMDB");
+}
+
+static void every_cut_of_a_journal_and_its_tree_is_survived(void **state)
+{
+    (void)state;
+    survive_every_cut(storage_journal_open, "a journal and LMDB");
 }
 
 /* ---- the disk in memory ---- */
@@ -491,7 +540,9 @@ static void cut_course(const struct storage *base, uint64_t before, size_t at, e
 static void every_cut_of_the_disk_in_memory_is_survived(void **state)
 {
     (void)state;
-    enum { CHOICES = 4 };
+    enum {
+        CHOICES = 4
+    };
     struct prng prng;
     struct storage *base;
     size_t points[STORAGE_CUTS] = {0}, number = 0, operations_made = 0;
@@ -576,7 +627,10 @@ static void return_from(struct storage *copy, struct author *peer, struct prng *
 static void an_old_copy_uses_no_number_again(void **state)
 {
     (void)state;
-    enum { COPY_EVERY = 25, COPIES = COMMITS / COPY_EVERY };
+    enum {
+        COPY_EVERY = 25,
+        COPIES = COMMITS / COPY_EVERY
+    };
     struct storage *disk, *peers_disk, *copies[COPIES];
     struct author author, peer;
     struct prng prng;
@@ -619,6 +673,7 @@ int main(void)
     arena_init(&scratch, scratch_bytes, sizeof scratch_bytes);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cut_of_the_file_is_survived),
+        cmocka_unit_test(every_cut_of_a_journal_and_its_tree_is_survived),
         cmocka_unit_test(every_cut_of_the_disk_in_memory_is_survived),
         cmocka_unit_test(an_old_copy_uses_no_number_again),
     };

@@ -1,6 +1,7 @@
-/* One suite over both disks: LMDB in a directory made for it, and the laboratory's. Then what is
- * particular: a real file damaged, cut short or of another version; a disk in memory that loses
- * what was not synced, fails when told, and is copied. */
+/* One suite over all disks: LMDB in a directory made for it, the same behind a journal, and the
+ * laboratory's. Then what is particular: a real file damaged, cut short or of another version; a
+ * journal that a crash left, torn, damaged or with leftovers; a disk in memory that loses what was
+ * not synced, fails when told, and is copied. */
 #include "base/prng.h"
 #include "store/storage.h"
 
@@ -26,14 +27,16 @@ enum {
 struct disk {
     struct storage *storage;
     char directory[64]; /* empty: in memory */
+    bool has_journal;
 };
 
 static void disk_open(struct disk *disk)
 {
     if (disk->directory[0] == '\0')
         assert_int_equal(storage_memory_open(&disk->storage), ERROR_NONE);
-    else
-        assert_int_equal(storage_lmdb_open(disk->directory, &disk->storage), ERROR_NONE);
+    else if (disk->has_journal)
+        assert_int_equal(storage_journal_open(disk->directory, &disk->storage), ERROR_NONE);
+    else assert_int_equal(storage_lmdb_open(disk->directory, &disk->storage), ERROR_NONE);
 }
 
 static int memory_setup(void **state)
@@ -44,15 +47,22 @@ static int memory_setup(void **state)
     return 0;
 }
 
-static int lmdb_setup(void **state)
+static int directory_setup(void **state, bool has_journal)
 {
     struct disk *disk = calloc(1, sizeof *disk);
-    (void)snprintf(disk->directory, sizeof disk->directory, "/tmp/test-storage-XXXXXX");
+    disk->has_journal = has_journal;
+    bool is_shared = access("/dev/shm", W_OK) == 0; /* quicker; nobody cuts the power */
+    (void)snprintf(disk->directory, sizeof disk->directory, "%s/test-storage-XXXXXX",
+                   is_shared ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(disk->directory));
     disk_open(disk);
     *state = disk;
     return 0;
 }
+
+static int lmdb_setup(void **state) { return directory_setup(state, false); }
+
+static int journal_setup(void **state) { return directory_setup(state, true); }
 
 static void path_of(const struct disk *disk, const char *file, char path[128])
 {
@@ -68,6 +78,8 @@ static int teardown(void **state)
         path_of(disk, "data.mdb", path);
         (void)unlink(path);
         path_of(disk, "lock.mdb", path);
+        (void)unlink(path);
+        path_of(disk, "journal", path);
         (void)unlink(path);
         (void)rmdir(disk->directory);
     }
@@ -103,9 +115,9 @@ struct text {
 static enum error print_pair(void *context, struct slice key, struct slice value)
 {
     struct text *text = context;
-    int written = snprintf(text->at + text->count, sizeof text->at - text->count, "%.*s=%.*s ",
-                           (int)key.count, (const char *)key.at, (int)value.count,
-                           (const char *)value.at);
+    int written =
+        snprintf(text->at + text->count, sizeof text->at - text->count, "%.*s=%.*s ",
+                 (int)key.count, (const char *)key.at, (int)value.count, (const char *)value.at);
     text->count += (size_t)written;
     return ERROR_NONE;
 }
@@ -164,8 +176,12 @@ static void a_write_is_applied_in_order(void **state)
     struct disk *disk = *state;
     struct slice a = slice_string("a"), b = slice_string("b"), none = slice_of(NULL, 0);
     struct storage_put puts[] = {
-        {a, slice_string("1")}, {a, slice_string("2")}, {b, slice_string("3")},
-        {b, none},              {a, none},              {a, slice_string("4")},
+        {a, slice_string("1")},
+        {a, slice_string("2")},
+        {b, slice_string("3")},
+        {b, none},
+        {a, none},
+        {a, slice_string("4")},
     };
     assert_int_equal(storage_write(disk->storage, puts, 6), ERROR_NONE);
     assert_int_equal(storage_write(disk->storage, puts, 0), ERROR_NONE);
@@ -271,7 +287,10 @@ static enum error count_bytes(void *context, struct slice key, struct slice valu
 
 static void the_map_grows_past_its_first_size(void **state)
 {
-    enum { PIECE = 1 << 20, PIECES = 150 };
+    enum {
+        PIECE = 1 << 20,
+        PIECES = 150
+    };
     struct disk *disk = *state;
     uint8_t *piece = malloc(PIECE);
     for (unsigned i = 1; i <= PIECES; i++) {
@@ -363,7 +382,10 @@ static void values_under_exchanged_keys_are_found(void **state)
 /* At every page: refused, or damage found, or (free pages cut off) all there. Never a signal. */
 static void a_file_cut_short_is_survived(void **state)
 {
-    enum { PAGE = 4096, SIZE = 40 * PAGE };
+    enum {
+        PAGE = 4096,
+        SIZE = 40 * PAGE
+    };
     struct disk *disk = *state;
     static uint8_t value[SIZE];
     struct storage_put one = {slice_string("k"), slice_of(value, SIZE)};
@@ -431,7 +453,10 @@ static void limit_files(rlim_t size)
 /* No space for the file: nothing is lost, all is written once there is. */
 static void a_full_disk_is_told_and_recovered_from(void **state)
 {
-    enum { PIECE = 1 << 18, PIECES = 8 };
+    enum {
+        PIECE = 1 << 18,
+        PIECES = 8
+    };
     struct disk *disk = *state;
     static uint8_t piece[PIECE];
     (void)signal(SIGXFSZ, SIG_IGN);
@@ -455,6 +480,302 @@ static void a_full_disk_is_told_and_recovered_from(void **state)
         assert_int_equal(lmdb_setup(state), 0);
         disk = *state;
     }
+}
+
+/* ---- the journal ---- */
+
+static void copy_file(const struct disk *from, const struct disk *to, const char *name)
+{
+    char path[128];
+    static uint8_t bytes[16 << 20];
+    path_of(from, name, path);
+    int file = open(path, O_RDONLY);
+    assert_true(file >= 0);
+    ssize_t size = read(file, bytes, sizeof bytes);
+    assert_in_range(size, 0, sizeof bytes - 1);
+    close(file);
+    path_of(to, name, path);
+    file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(file, bytes, (size_t)size), size);
+    close(file);
+}
+
+/* What a kill -9 now would leave: another directory with the files as they are. */
+static struct disk *after_a_kill(const struct disk *disk)
+{
+    void *state;
+    assert_int_equal(journal_setup(&state), 0);
+    struct disk *copy = state;
+    close_disk(copy);
+    copy_file(disk, copy, "data.mdb");
+    copy_file(disk, copy, "journal");
+    return copy;
+}
+
+static void leave(struct disk *disk)
+{
+    void *state = disk;
+    assert_int_equal(teardown(&state), 0);
+}
+
+static void check_after_a_kill(const struct disk *disk, const char *expected)
+{
+    struct disk *copy = after_a_kill(disk);
+    disk_open(copy);
+    check(copy, "", expected);
+    leave(copy);
+}
+
+static void put_synced(struct disk *disk, const char *key, const char *value)
+{
+    put(disk, key, value);
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+}
+
+/* The byte at this place of the journal, changed. */
+static void spoil(const struct disk *disk, off_t at)
+{
+    char path[128], byte;
+    path_of(disk, "journal", path);
+    int file = open(path, O_RDWR);
+    assert_int_equal(pread(file, &byte, 1, at), 1);
+    byte ^= 0x10;
+    assert_int_equal(pwrite(file, &byte, 1, at), 1);
+    close(file);
+}
+
+static void what_was_synced_survives_a_kill(void **state)
+{
+    struct disk *disk = *state;
+    put_synced(disk, "a", "1");
+    check_after_a_kill(disk, "a=1 ");
+    put_synced(disk, "b", "2");
+    put_synced(disk, "a", NULL);
+    put(disk, "c", "not synced");
+    check_after_a_kill(disk, "b=2 ");
+    put_synced(disk, "d", "");
+    check_after_a_kill(disk, "b=2 c=not synced d= ");
+    assert_int_equal(storage_settle(disk->storage), ERROR_NONE);
+    assert_int_equal(storage_owes(disk->storage), 0);
+    check_after_a_kill(disk, "b=2 c=not synced d= ");
+    put_synced(disk, "b", "3");
+    assert_true(storage_owes(disk->storage) > 0);
+    check_after_a_kill(disk, "b=3 c=not synced d= ");
+}
+
+static enum error add_size(void *context, struct slice key, struct slice value)
+{
+    (void)key;
+    *(size_t *)context += value.count;
+    return ERROR_NONE;
+}
+
+/* Values of many sizes, some larger than the journal; it becomes full a few times. */
+static void a_full_journal_is_settled(void **state)
+{
+    enum {
+        ROUNDS = 600,
+        SIZE_MAX_ = 3 << 20
+    };
+    static const size_t sizes[] = {10, 5000, 100, 60000, 4064, 4096, 3, 1000, 30000, 1};
+    static char value[SIZE_MAX_ + 1];
+    struct disk *disk = *state;
+    unsigned settled = 0, owed = 0;
+    memset(value, 'v', sizeof value);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        size_t size = i % 97 == 50 ? SIZE_MAX_ : sizes[i % 10];
+        struct storage_put pair[] = {{slice_string("big"), slice_of(value, size)},
+                                     {slice_string("round"), slice_of(&i, sizeof i)}};
+        assert_int_equal(storage_write(disk->storage, pair, 2), ERROR_NONE);
+        assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+        settled += storage_owes(disk->storage) < owed;
+        owed = storage_owes(disk->storage);
+        if (i % 13 != 0 && i % 97 != 50) continue;
+        struct disk *copy = after_a_kill(disk);
+        disk_open(copy);
+        size_t bytes = 0;
+        struct slice all = slice_of(NULL, 0);
+        assert_int_equal(storage_each(copy->storage, all, add_size, &bytes), ERROR_NONE);
+        assert_int_equal(bytes, size + sizeof i);
+        leave(copy);
+    }
+    assert_true(settled > 4);
+}
+
+static void a_torn_record_was_never_acknowledged(void **state)
+{
+    enum {
+        BLOCK = 4096
+    };
+    static char value[3 * BLOCK];
+    struct disk *disk = *state;
+    put_synced(disk, "a", "1");
+    memset(value, 'v', sizeof value - 1);
+    put_synced(disk, "b", value);
+    for (off_t at = BLOCK; at < 4 * BLOCK; at += 700) {
+        struct disk *copy = after_a_kill(disk);
+        spoil(copy, at);
+        disk_open(copy);
+        check(copy, "", "a=1 ");
+        put_synced(copy, "c", "3");
+        check_after_a_kill(copy, "a=1 c=3 ");
+        leave(copy);
+    }
+}
+
+static void a_damaged_record_is_found(void **state)
+{
+    struct disk *disk = *state;
+    put_synced(disk, "a", "1");
+    put_synced(disk, "b", "2");
+    put_synced(disk, "c", "3");
+    for (off_t at = 0; at < 40; at += 3) {
+        struct disk *copy = after_a_kill(disk);
+        spoil(copy, 4096 + at);
+        assert_int_equal(storage_journal_open(copy->directory, &copy->storage), ERROR_CORRUPT);
+        assert_null(copy->storage);
+        leave(copy);
+    }
+}
+
+/* Behind a new generation's records lie an older one's: where the new one is torn they show. */
+static void leftovers_are_not_played(void **state)
+{
+    struct disk *disk = *state;
+    put_synced(disk, "a", "old");
+    put_synced(disk, "b", "old");
+    assert_int_equal(storage_settle(disk->storage), ERROR_NONE);
+    put_synced(disk, "b", "new");
+    assert_int_equal(storage_settle(disk->storage), ERROR_NONE);
+    check_after_a_kill(disk, "a=old b=new ");
+    put_synced(disk, "a", "new");
+    check_after_a_kill(disk, "a=new b=new ");
+    struct disk *copy = after_a_kill(disk);
+    spoil(copy, 0);
+    disk_open(copy);
+    check(copy, "", "a=old b=new ");
+    leave(copy);
+}
+
+/* A record that another journal wrote, with the right number at the right place: as a user's
+ * bytes would be, who knows all but the salt. */
+static void a_record_of_another_journal_is_none(void **state)
+{
+    struct disk *disk = *state;
+    void *other_state;
+    assert_int_equal(journal_setup(&other_state), 0);
+    struct disk *other = other_state;
+    put_synced(disk, "a", "1");
+    put_synced(other, "a", "forged");
+    copy_file(other, disk, "journal");
+    check_after_a_kill(disk, "");
+    leave(other);
+}
+
+/* The journal of a younger image of the directory: what lies between is missing. */
+static void a_journal_from_the_future_is_refused(void **state)
+{
+    struct disk *disk = *state;
+    put_synced(disk, "a", "1");
+    assert_int_equal(storage_settle(disk->storage), ERROR_NONE);
+    struct disk *old = after_a_kill(disk);
+    put_synced(disk, "a", "2");
+    assert_int_equal(storage_settle(disk->storage), ERROR_NONE);
+    put_synced(disk, "b", "1");
+    copy_file(disk, old, "journal");
+    assert_int_equal(storage_journal_open(old->directory, &old->storage), ERROR_CORRUPT);
+    leave(old);
+}
+
+/* No room for it: every sync settles, and a full disk is told and recovered from. */
+static void without_room_for_a_journal_there_is_none(void **state)
+{
+    enum {
+        PIECE = 1 << 18
+    };
+    struct disk *disk = *state;
+    char path[128];
+    static uint8_t piece[PIECE];
+    struct storage_put one = {slice_string("piece"), slice_of(piece, PIECE)};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    close_disk(disk);
+    path_of(disk, "journal", path);
+    assert_int_equal(unlink(path), 0);
+    limit_files(200 << 10);
+    disk_open(disk);
+    put_synced(disk, "a", "1");
+    assert_int_equal(storage_owes(disk->storage), 0);
+    assert_int_equal(storage_write(disk->storage, &one, 1), ERROR_NONE);
+    assert_int_equal(storage_sync(disk->storage), ERROR_FULL);
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    assert_int_equal(storage_write(disk->storage, &(struct storage_put){one.key, {NULL, 0}}, 1),
+                     ERROR_NONE);
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    check_after_a_kill(disk, "a=1 ");
+}
+
+static void check_sum_after_a_kill(const struct disk *disk, size_t expected)
+{
+    struct disk *copy = after_a_kill(disk);
+    size_t bytes = 0;
+    struct slice all = slice_of(NULL, 0);
+    limit_files(RLIM_INFINITY);
+    disk_open(copy);
+    assert_int_equal(storage_each(copy->storage, all, add_size, &bytes), ERROR_NONE);
+    assert_int_equal(bytes, expected);
+    leave(copy);
+}
+
+/* The tree's disk is full: the journal goes on until it is full itself; nothing is lost. */
+static void a_full_journal_on_a_full_disk_waits(void **state)
+{
+    enum {
+        SIZE = 50000
+    };
+    struct disk *disk = *state;
+    static uint8_t value[SIZE];
+    char key[16];
+    unsigned count = 0;
+    enum error error = ERROR_NONE;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    limit_files(1 << 20); /* all of the journal's file */
+    for (; error == ERROR_NONE && count < 100; count++) {
+        struct storage_put one = {slice_of(key, (size_t)snprintf(key, sizeof key, "%u", count)),
+                                  slice_of(value, SIZE)};
+        assert_int_equal(storage_write(disk->storage, &one, 1), ERROR_NONE);
+        error = storage_sync(disk->storage);
+    }
+    assert_int_equal(error, ERROR_FULL);
+    assert_true(count > 10);
+    check_sum_after_a_kill(disk, (count - 1) * SIZE); /* the last one was not acknowledged */
+    limit_files(1 << 20);
+    put(disk, "z", "zzz");
+    assert_int_equal(storage_sync(disk->storage), ERROR_FULL);
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    check_sum_after_a_kill(disk, count * SIZE + 3);
+}
+
+/* Settling found no room: so says each sync, though the journal has some, until there is. */
+static void a_full_disk_is_told_before_the_journal_is_full(void **state)
+{
+    enum {
+        SIZE = 50000
+    };
+    struct disk *disk = *state;
+    static uint8_t value[SIZE];
+    struct storage_put one = {slice_string("a"), slice_of(value, SIZE)};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(storage_write(disk->storage, &one, 1), ERROR_NONE);
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    limit_files(16 << 10);
+    assert_int_equal(storage_settle(disk->storage), ERROR_FULL);
+    put(disk, "z", "zzz");
+    assert_int_equal(storage_sync(disk->storage), ERROR_FULL);
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(storage_sync(disk->storage), ERROR_NONE);
+    check_sum_after_a_kill(disk, SIZE + 3);
 }
 
 /* ---- memory ---- */
@@ -484,7 +805,9 @@ static void a_power_cut_loses_unsynced_writes_from_a_point_on(void **state)
 
 /* A history of writes to keys that they share, of many sizes; as[n]: what is there after the
  * first n of them. */
-enum { HISTORY = 12 };
+enum {
+    HISTORY = 12
+};
 
 static void write_history(struct disk *disk, struct text as[HISTORY + 1], unsigned seed)
 {
@@ -608,16 +931,17 @@ static void the_nth_operation_fails(void **state)
 
 #define ON_MEMORY(test) cmocka_unit_test_setup_teardown(test, memory_setup, teardown)
 #define ON_LMDB(test) cmocka_unit_test_setup_teardown(test, lmdb_setup, teardown)
-#define ON_BOTH(test) ON_MEMORY(test), ON_LMDB(test)
+#define ON_JOURNAL(test) cmocka_unit_test_setup_teardown(test, journal_setup, teardown)
+#define ON_ALL(test) ON_MEMORY(test), ON_LMDB(test), ON_JOURNAL(test)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_BOTH(pairs_come_back_in_key_order),
-        ON_BOTH(what_was_synced_is_there_after_a_reopen),
-        ON_BOTH(a_write_is_applied_in_order),
-        ON_BOTH(a_visitor_ends_the_walk),
-        ON_BOTH(any_history_agrees_with_the_model),
+        ON_ALL(pairs_come_back_in_key_order),
+        ON_ALL(what_was_synced_is_there_after_a_reopen),
+        ON_ALL(a_write_is_applied_in_order),
+        ON_ALL(a_visitor_ends_the_walk),
+        ON_ALL(any_history_agrees_with_the_model),
         ON_MEMORY(no_cut_leaves_half_of_anything),
         ON_MEMORY(without_checksums_a_cut_leaves_halves),
         ON_MEMORY(a_rotten_value_is_found),
@@ -630,6 +954,17 @@ int main(void)
         ON_LMDB(a_second_owner_is_refused),
         ON_LMDB(a_full_disk_is_told_and_recovered_from),
         ON_LMDB(a_directory_without_parent_is_refused),
+        ON_JOURNAL(the_map_grows_past_its_first_size),
+        ON_JOURNAL(what_was_synced_survives_a_kill),
+        ON_JOURNAL(a_full_journal_is_settled),
+        ON_JOURNAL(a_torn_record_was_never_acknowledged),
+        ON_JOURNAL(a_damaged_record_is_found),
+        ON_JOURNAL(leftovers_are_not_played),
+        ON_JOURNAL(a_record_of_another_journal_is_none),
+        ON_JOURNAL(a_journal_from_the_future_is_refused),
+        ON_JOURNAL(without_room_for_a_journal_there_is_none),
+        ON_JOURNAL(a_full_journal_on_a_full_disk_waits),
+        ON_JOURNAL(a_full_disk_is_told_before_the_journal_is_full),
         ON_MEMORY(a_power_cut_loses_unsynced_writes_from_a_point_on),
         ON_MEMORY(a_copy_is_an_old_image),
         ON_MEMORY(the_nth_operation_fails),

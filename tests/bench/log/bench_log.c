@@ -219,7 +219,7 @@ static void open_node(struct rig *rig, const char *directory)
     if (port_open(&any, &rig->port) != ERROR_NONE) die("port");
     char log[600];
     snprintf(log, sizeof log, "%s/log", path);
-    if (storage_lmdb_open(log, &rig->storage) != ERROR_NONE) die("storage");
+    if (storage_journal_open(log, &rig->storage) != ERROR_NONE) die("storage");
     if (identity_boot(rig->storage, 0, &rig->self->boot) != ERROR_NONE) die("boot");
     if (loop_open(&rig->loop, &trace) != ERROR_NONE) die("loop");
     rig->self->id = rig->loop.self = crypto_node_id(&crypto_sodium, &rig->pair.public);
