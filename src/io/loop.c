@@ -99,6 +99,7 @@ static void carry_out_all(struct loop *loop)
     if (loop->streams != NULL) streams_cork(loop->streams);
     for (size_t i = 0; i < actions->count && loop->state != LOOP_STOPPED; i++)
         carry_out(loop, &actions->items[i]);
+    if (loop->persist != NULL) persist_begin(loop->persist);
     if (loop->streams != NULL) streams_uncork(loop->streams);
 }
 

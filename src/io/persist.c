@@ -1,7 +1,7 @@
 /* Group commit (persist.h): while the thread is in one fsync, everything that comes is gathered in
  * the other batch; so the load decides the size of a commit, and a single write never waits for
- * company (DeWitt et al. 1984, section 5). What comes of the same round of the loop goes in one
- * commit, too: a batch is handed over when the loop is about to wait.
+ * company (DeWitt et al. 1984, section 5). What comes of one step goes in one commit, too, and is
+ * handed over before the step's messages leave: whom they wake might get our processor.
  *
  *   loop:    puts -> gathering batch         thread:  write, sync
  *                         |   swap when idle     ^
@@ -48,7 +48,6 @@ struct persist {
     struct storage *storage;
     uv_thread_t thread;
     uv_async_t async;
-    uv_prepare_t prepare;
     uv_mutex_t mutex; /* guards state, error, waits and is_ending */
     uv_cond_t wake;
     enum persist_state state;
@@ -259,10 +258,9 @@ void persist_write(struct persist *persist, uint64_t token, const struct storage
     batch->token = token;
 }
 
-static void on_prepare(uv_prepare_t *prepare)
+void persist_begin(struct persist *persist)
 {
-    struct persist *persist = prepare->data;
-    if (persist->gathering->puts_count == 0) return;
+    if (persist->storage == NULL || persist->gathering->puts_count == 0) return;
     uv_mutex_lock(&persist->mutex);
     hand_over(persist);
     uv_mutex_unlock(&persist->mutex);
@@ -281,13 +279,10 @@ enum error persist_open(struct loop *loop, struct storage *storage, struct persi
         free(persist);
         return ERROR_SYSTEM;
     }
-    if (uv_prepare_init(&loop->uv, &persist->prepare) != 0) abort(); /* it only fills in a struct */
-    (void)uv_prepare_start(&persist->prepare, on_prepare);
-    persist->async.data = persist->prepare.data = persist;
+    persist->async.data = persist;
     *out = persist;
     if (uv_thread_create(&persist->thread, run, persist) == 0) return ERROR_NONE;
     uv_close((uv_handle_t *)&persist->async, NULL);
-    uv_close((uv_handle_t *)&persist->prepare, NULL);
     persist->storage = NULL;
     return ERROR_SYSTEM;
 }
@@ -309,7 +304,6 @@ void persist_close(struct persist *persist)
     }
     persist->storage = NULL;
     uv_close((uv_handle_t *)&persist->async, NULL);
-    uv_close((uv_handle_t *)&persist->prepare, NULL);
 }
 
 void persist_free(struct persist *persist)

@@ -21,10 +21,11 @@
 #include "io/fetched.h"
 #include "io/helper.h"
 #include "io/loop.h"
+#include "io/lull.h"
+#include "io/orphans.h"
 #include "io/prefetch.h"
 #include "io/rundir.h"
 #include "io/spare.h"
-#include "mapreduce/process.h"
 #include "io/verify.h"
 #include "wire/seal.h"
 
@@ -38,9 +39,7 @@
 enum {
     WORKER_ARENA_SIZE = 128 << 20, /* JOB_MAPS_SHUFFLED_MAX inputs with holders and paths; reserved,
                                       not used */
-    WORKER_FETCHES_MAX = 16, /* of one attempt at once: twice what really runs in parallel */
-    WORKERS_INHERITED_MAX = 64,
-    WORKERS_KNOWN_MAX = 2048, /* twice as many as there may be slots: the ending ones, too */
+    WORKER_FETCHES_MAX = 16,       /* of one attempt at once: twice what really runs in parallel */
 };
 
 struct worker_input;
@@ -98,12 +97,12 @@ struct worker {
 struct workers {
     struct loop *loop;
     struct worker *first;
-    uint64_t directories;                   /* names given in scratch */
-    pid_t inherited[WORKERS_INHERITED_MAX]; /* children of who became us by exec: not ours to end */
-    size_t inherited_count;
+    uint64_t directories; /* names given in scratch */
+    struct orphans orphans;
     struct helpers *helpers;
     struct briefs *briefs;
     struct spare spare;
+    struct lull lull;
 };
 
 static void start_chore(struct worker *worker, void (*run)(struct chore *),
@@ -158,6 +157,14 @@ static void done_clean(struct chore *chore)
     free(worker);
 }
 
+/* Nobody waits for a directory here. */
+static bool is_idle(const struct workers *workers)
+{
+    const struct worker *worker = workers->first;
+    while (worker != NULL && worker->state == WORKER_CLEANING) worker = worker->next;
+    return worker == NULL;
+}
+
 /* Tells the node, then cleans up. Never from within workers_run and workers_kill. */
 static void finish(struct worker *worker)
 {
@@ -181,9 +188,10 @@ static void finish(struct worker *worker)
     /* Here, and not readable: worse than not here. */
     if (result.outcome == OUTCOME_INPUT_MISSING) blocks_drop(loop->blocks, &rundir->missing);
     release_inputs(worker);
-    worker->makes_spare = spare_begin(&worker->workers->spare);
-    start_chore(worker, run_clean, done_clean);
     loop_feed(loop, &event);
+    worker->makes_spare = spare_begin(&worker->workers->spare);
+    if (!is_idle(worker->workers)) start_chore(worker, run_clean, done_clean);
+    else lull_start(&worker->workers->lull, &worker->chore, run_clean, done_clean);
 }
 
 static void on_placed(struct block_place *place, enum error error)
@@ -213,7 +221,6 @@ static void place_output(struct worker *worker)
 }
 
 static void run_nothing(struct chore *chore) { (void)chore; }
-
 static void done_nothing(struct chore *chore) { finish((struct worker *)chore); }
 
 static void run_collect(struct chore *chore)
@@ -270,16 +277,6 @@ static bool on_told(struct helper_user *user, const struct wire_message *message
     return true;
 }
 
-/* An mrtask that was killed could end nothing: what it had started has fallen to us. */
-static void end_orphans(const struct workers *workers)
-{
-    pid_t known[WORKERS_KNOWN_MAX];
-    size_t count = workers->inherited_count;
-    memcpy(known, workers->inherited, count * sizeof *known);
-    count += helpers_processes(workers->helpers, known + count, WORKERS_KNOWN_MAX - count);
-    if (count < WORKERS_KNOWN_MAX) process_end_strangers(known, count);
-}
-
 static void run_lose(struct chore *chore)
 {
     struct worker *worker = (struct worker *)chore;
@@ -290,7 +287,7 @@ static void on_ended(struct helper_user *user, int64_t status, int signal)
 {
     struct worker *worker = user->context;
     worker->helper = NULL;
-    if (signal != 0) end_orphans(worker->workers);
+    if (signal != 0) orphans_end(&worker->workers->orphans, worker->workers->helpers);
     worker->exit_status = status;
     worker->exit_signal = signal;
     move_to(worker, WORKER_COLLECTING);
@@ -436,8 +433,7 @@ static void prepare(struct worker *worker)
         return;
     }
     move_to(worker, WORKER_PREPARING);
-    if (rundir_is_light(&worker->rundir) &&
-        spare_use(&worker->workers->spare, worker->directory)) {
+    if (rundir_is_light(&worker->rundir) && spare_use(&worker->workers->spare, worker->directory)) {
         rundir_pack(&worker->rundir);
         start_process(worker);
         return;
@@ -636,11 +632,17 @@ void workers_run(struct workers *workers, const struct action *action)
     else stop_fetching(worker, OUTCOME_NOT_STARTED, "too many inputs");
 }
 
-void workers_kill(struct workers *workers, uint64_t token)
+static struct worker *find(const struct workers *workers, uint64_t token)
 {
     struct worker *worker = workers->first;
     while (worker != NULL && (worker->token != token || worker->state == WORKER_CLEANING))
         worker = worker->next;
+    return worker;
+}
+
+void workers_kill(struct workers *workers, uint64_t token)
+{
+    struct worker *worker = find(workers, token);
     if (worker == NULL || worker->is_killed) return;
     worker->is_killed = true;
     if (worker->state == WORKER_FETCHING)
@@ -650,9 +652,7 @@ void workers_kill(struct workers *workers, uint64_t token)
 
 const char *workers_directory(const struct workers *workers, uint64_t token)
 {
-    const struct worker *worker = workers->first;
-    while (worker != NULL && (worker->token != token || worker->state == WORKER_CLEANING))
-        worker = worker->next;
+    const struct worker *worker = find(workers, token);
     return worker == NULL ? NULL : worker->directory;
 }
 
@@ -663,7 +663,8 @@ enum error workers_open(struct loop *loop, struct workers **out)
     struct workers *workers = calloc(1, sizeof *workers);
     if (workers == NULL) return ERROR_MEMORY;
     workers->loop = loop;
-    workers->inherited_count = process_children(workers->inherited, WORKERS_INHERITED_MAX);
+    lull_init(&workers->lull, &loop->uv);
+    orphans_init(&workers->orphans);
     *out = workers;
     if (!spare_init(&workers->spare, blocks_directory(loop->blocks))) return ERROR_INVALID;
     enum error error = helpers_open(loop, &workers->helpers);
@@ -673,6 +674,7 @@ enum error workers_open(struct loop *loop, struct workers **out)
 void workers_close(struct workers *workers)
 {
     if (workers->briefs != NULL) briefs_close(workers->briefs);
+    lull_close(&workers->lull);
     for (struct worker *worker = workers->first; worker != NULL; worker = worker->next) {
         worker->is_killed = true;
         if (worker->state == WORKER_FETCHING)

@@ -17,7 +17,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,12 +32,15 @@ enum {
     OUTPUT_MAX = 16384,      /* as task_brief_result and task_ended */
     BRIEF_MAX = 24 << 10,    /* a task_brief_result, and its size before it */
     ARENA_SIZE = 64 << 10,
-    KEPT_MAX = 1 << 20, /* of the allocator, for the next attempt: a brief one's buffers */
+    KEPT_MAX = 3 << 20,   /* of the allocator, for the next attempt: a brief one's buffers */
+    MAPPED_MIN = 1 << 20, /* larger ones come from the system, and go back at once */
+    LULL_MS = 1000,       /* nothing came for so long: what was kept goes back, too */
 };
 
 struct serving {
     struct confine *confine;
-    bool is_over; /* told to end */
+    bool is_over;   /* told to end */
+    bool has_slack; /* an attempt was done since the allocator gave back what it keeps */
     uint8_t input[BUFFER_SIZE], output[BUFFER_SIZE];
     size_t input_size, output_size;
     _Alignas(16) uint8_t arena[ARENA_SIZE];
@@ -154,6 +159,20 @@ static bool text_of(struct slice bytes, char text[4097])
     return true;
 }
 
+static void trim(struct serving *serving)
+{
+    (void)malloc_trim(0);
+    serving->has_slack = false;
+}
+
+/* Pages that are given back are made anew, and zeroed, for the attempt that comes next: while it
+ * may come at once, they stay. */
+static void await_message(struct serving *serving)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (serving->has_slack && poll(&input, 1, LULL_MS) == 0) trim(serving);
+}
+
 /* What the attempt blocked and took is as it was: a SIGTERM that came too late for it ends us. Its
  * result has been told: for what is done here nobody waits. */
 static void wait_again(struct serving *serving)
@@ -161,7 +180,8 @@ static void wait_again(struct serving *serving)
     sigset_t all;
     sigfillset(&all);
     (void)sigprocmask(SIG_UNBLOCK, &all, NULL);
-    if (mallinfo2().arena > KEPT_MAX) (void)malloc_trim(0);
+    serving->has_slack = true;
+    if (mallinfo2().arena > KEPT_MAX) trim(serving);
     confine_prepare(serving->confine, watch_now());
 }
 
@@ -223,13 +243,16 @@ int serving_run(struct confine *confine)
     /* With the daemon the other end of the socket closes: that ends us, too. */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_MIN);
     struct serving *serving = malloc(sizeof *serving);
     if (serving == NULL) return 1;
     serving->confine = confine;
-    serving->is_over = false;
+    serving->is_over = serving->has_slack = false;
     serving->input_size = serving->output_size = 0;
     int code = 0;
     while (!serving->is_over) {
+        await_message(serving);
         ssize_t count = read(STDIN_FILENO, serving->input + serving->input_size,
                              BUFFER_SIZE - serving->input_size);
         if (count < 0 && errno == EINTR) continue;
