@@ -144,12 +144,12 @@ ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-f
 asan: ## make test, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tests/deps.sh test
 	@$(MAKE) -s -j2 BUILD=build-asan OPT=-O1 SANITIZE="$(ASAN)" everything
-	@ASAN_OPTIONS=detect_leaks=1 RSS_LIMIT=2000000 STRIDE=50 tests/run.sh -b build-asan unit sim e2e
+	@ASAN_OPTIONS=detect_leaks=1 RSS_LIMIT=2000000 STRIDE=50 PATIENCE=4 tests/run.sh -b build-asan unit sim e2e
 
 tsan: ## the daemon's threads under ThreadSanitizer
 	@tests/deps.sh test
 	@$(MAKE) -s -j2 BUILD=build-tsan OPT=-O1 SANITIZE=-fsanitize=thread everything
-	@tests/run.sh -b build-tsan wordcount
+	@PATIENCE=4 tests/run.sh -b build-tsan wordcount
 
 T ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))

@@ -5,6 +5,7 @@
 #
 # Each suite's whole output is in BUILD/test-logs/. A suite's cases are counted from its lines "ok ..." and "not ok ..."
 # (scripts) or from cmocka's own. A suite that dies or runs past its time counts as one failure more. JOBS=1: one at a time.
+# PATIENCE=N: N times as long for each suite, and for whatever it waits for: of programs that a sanitizer makes slow.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=build
@@ -15,6 +16,7 @@ mkdir -p "$logs"
 passed=0 failed=0 skipped=0
 jobs=${JOBS:-$(nproc)}
 seeds=${SEEDS:-200}
+export PATIENCE=${PATIENCE:-1}
 
 report() { # name log status seconds
   local ok bad skip
@@ -43,7 +45,7 @@ report() { # name log status seconds
 # and seconds in LOG.end, and is reported by the next that looks.
 running=()
 suite() { # name seconds command...
-  local name=$1 limit=$2 log
+  local name=$1 limit=$(($2 * PATIENCE)) log
   shift 2
   log=$logs/$(basename "$name").log
   while [ ${#running[@]} -ge "$jobs" ]; do collect; done

@@ -103,7 +103,7 @@ exits() { # code, args...
 says() { grep -q -- "$1" "$DIR/err"; }
 
 wait_for() {
-  local limit=$((SECONDS + $1))
+  local limit=$((SECONDS + $1 * ${PATIENCE:-1}))
   shift
   until "$@" >/dev/null 2>&1; do
     [ $SECONDS -ge $limit ] && return 1
