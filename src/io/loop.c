@@ -99,7 +99,7 @@ static void carry_out_all(struct loop *loop)
     if (loop->streams != NULL) streams_cork(loop->streams);
     for (size_t i = 0; i < actions->count && loop->state != LOOP_STOPPED; i++)
         carry_out(loop, &actions->items[i]);
-    if (loop->persist != NULL) persist_begin(loop->persist);
+    if (loop->persist != NULL && loop->holds == 0) persist_begin(loop->persist);
     if (loop->streams != NULL) streams_uncork(loop->streams);
 }
 
@@ -203,6 +203,14 @@ void loop_feed(struct loop *loop, struct event *event)
     }
     loop->queue_count = 0;
     if (loop->state == LOOP_WAITING) set_timer(loop);
+}
+
+void loop_hold(struct loop *loop) { loop->holds++; }
+
+void loop_release(struct loop *loop)
+{
+    assert(loop->holds > 0);
+    if (--loop->holds == 0 && loop->persist != NULL) persist_begin(loop->persist);
 }
 
 /* ---- signals ---- */

@@ -41,6 +41,7 @@ struct loop {
     struct actions actions;
     struct event *queue;                 /* that came while stepping */
     size_t queue_capacity, queue_count;
+    unsigned holds;                      /* loop_hold without its loop_release */
     unsigned leaves;                     /* SIGTERMs so far */
     struct refusals refusals;
     enum error stop_error;               /* of ACTION_STOP */
@@ -83,5 +84,9 @@ instant loop_now(void);
  * actions are being carried out the event is queued, and must borrow nothing but static text then
  * (asserted by kind). */
 void loop_feed(struct loop *loop, struct event *event);
+/* Between the two, more events follow at once: what their steps write to the log's disk goes there
+ * together. They nest. */
+void loop_hold(struct loop *loop);
+void loop_release(struct loop *loop);
 
 #endif

@@ -1,7 +1,8 @@
 /* Group commit (persist.h): while the thread is in one fsync, everything that comes is gathered in
  * the other batch; so the load decides the size of a commit, and a single write never waits for
- * company (DeWitt et al. 1984, section 5). What comes of one step goes in one commit, too, and is
- * handed over before the step's messages leave: whom they wake might get our processor.
+ * company (DeWitt et al. 1984, section 5). What comes of one step, or of what a stream brought at
+ * once, goes in one commit, too. A step's is handed over before its messages leave: whom they wake
+ * might get our processor.
  *
  *   loop:    puts -> gathering batch         thread:  write, sync
  *                         |   swap when idle     ^

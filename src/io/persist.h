@@ -16,7 +16,7 @@ enum error persist_open(struct loop *loop, struct storage *storage,
  * which is final unless it says FULL or DENIED: then it is tried on. */
 void persist_write(struct persist *persist, uint64_t token, const struct storage_put *puts,
                    size_t count);
-/* What was copied goes to the thread, if that is idle; else when the next step has ended. */
+/* What was copied goes to the thread, if that is idle; else some step's end does that. */
 void persist_begin(struct persist *persist);
 /* Writes what is pending, ends the thread, waiting for it. No event follows. */
 void persist_close(struct persist *persist);

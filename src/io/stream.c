@@ -314,11 +314,13 @@ static void deliver(struct stream *stream)
     struct slice record;
     if (stream->is_delivering) return; /* the loop further up goes on */
     stream->is_delivering = true;
+    loop_hold(stream->streams->loop);
     while (stream->state == STREAM_OPEN && stream->flow == STREAM_FLOWS &&
            channel_next(stream->channel, &record)) {
         if (record.count == 0) stream->has_goodbye = true;
         else if (stream->user != NULL) stream->user->record(stream, record);
     }
+    loop_release(stream->streams->loop);
     stream->is_delivering = false;
 }
 
