@@ -291,13 +291,13 @@ struct image {
 static void image_write(struct image *image, uint64_t offset, const uint8_t *bytes, size_t size)
 {
     assert_true(offset + size <= image->capacity);
-    memcpy(image->bytes + offset, bytes, size);
+    if (size > 0) memcpy(image->bytes + offset, bytes, size);
     if (offset + size > image->size) image->size = offset + size;
 }
 
 static void image_copy(struct image *to, const struct image *from)
 {
-    memcpy(to->bytes, from->bytes, from->size);
+    if (from->size > 0) memcpy(to->bytes, from->bytes, from->size);
     to->size = from->size;
 }
 
