@@ -186,7 +186,7 @@ static void allow_common(const struct rules *rules)
         allow(rules, confine->writable.at[i], rules->known);
 }
 
-/* Without the attempt's own directory; -1: errno. */
+/* Without what is an attempt's own; -1: errno. */
 static int make_ruleset(const struct confine *confine, int version)
 {
     struct ruleset_attributes attributes = {.access_files = rights_known(version)};
@@ -204,7 +204,7 @@ static void drop_spare(struct confine *confine)
     confine->spare = -1;
 }
 
-static enum error take_ruleset(struct confine *confine, const char *directory, instant now)
+static enum error take_ruleset(struct confine *confine, const struct confine_ask *ask, instant now)
 {
     int version = landlock_version();
     if (version < 1) return confine->mode == CONFINE_STRICT ? ERROR_SYSTEM : ERROR_NONE;
@@ -213,7 +213,8 @@ static enum error take_ruleset(struct confine *confine, const char *directory, i
     confine->spare = -1;
     if (confine->ruleset < 0) return ERROR_SYSTEM;
     struct rules rules = {confine, confine->ruleset, rights_known(version)};
-    allow(&rules, directory, rules.known);
+    allow(&rules, ask->directory, rules.known);
+    if (ask->readable != NULL) allow(&rules, ask->readable, ACCESS_READ);
     return ERROR_NONE;
 }
 
@@ -279,7 +280,7 @@ enum error confine_begin(struct confine *confine, const struct confine_ask *ask,
         return ERROR_SYSTEM;
     reckon_limits(confine, ask);
     *what = "confinement by Landlock";
-    return confine->mode == CONFINE_OFF ? ERROR_NONE : take_ruleset(confine, ask->directory, now);
+    return confine->mode == CONFINE_OFF ? ERROR_NONE : take_ruleset(confine, ask, now);
 }
 
 void confine_end(struct confine *confine)

@@ -37,7 +37,7 @@ struct confine {
 
     /* What it came to: of confine_begin. */
     int ruleset; /* Landlock's; -1 = none */
-    int spare;   /* of confine_prepare: one that lacks the attempt's directory alone; -1 = none */
+    int spare;   /* of confine_prepare: one that lacks what is the attempt's own; -1 = none */
     instant spare_made;
     struct {
         int resource;
@@ -50,6 +50,7 @@ struct confine {
 /* What the job asks for. */
 struct confine_ask {
     const char *directory; /* of the attempt's commands: theirs to write */
+    const char *readable;  /* a file that they may read beside; NULL: none */
     uint64_t memory_size;  /* of each process; 0 = no limit */
     uint64_t timeout_ms;   /* 0 = none */
     uint64_t file_size_max;

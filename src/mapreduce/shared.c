@@ -125,12 +125,6 @@ static bool find_name(struct attempt *attempt)
     return count > 0;
 }
 
-static void make_readable(struct attempt *attempt)
-{
-    struct confine_paths *readable = &attempt->confine->readable;
-    if (readable->count < CONFINE_PATHS_MAX) readable->at[readable->count++] = attempt->shared_path;
-}
-
 enum error shared_open(struct attempt *attempt)
 {
     char path[4097];
@@ -143,9 +137,7 @@ enum error shared_open(struct attempt *attempt)
     if (!S_ISREG(status.st_mode)) return refuse(attempt, "it is not a regular file");
     if (is_hidden(attempt, &status)) return refuse(attempt, HIDDEN);
     if (!is_granted(attempt, &status)) return refuse(attempt, CLOSED);
-    if (!is_as_it_was(attempt->shared, &status)) return refuse(attempt, CHANGED);
-    make_readable(attempt);
-    return ERROR_NONE;
+    return is_as_it_was(attempt->shared, &status) ? ERROR_NONE : refuse(attempt, CHANGED);
 }
 
 enum error shared_check(struct attempt *attempt)

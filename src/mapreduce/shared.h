@@ -4,8 +4,8 @@
 
 #include "mapreduce/attempt.h"
 
-/* Opens it as the tasks' user, looks whether it is what the job was submitted with, and makes it
- * readable to the commands. Before confine_begin. ERROR_NOT_FOUND, noted. */
+/* Opens it as the tasks' user, looks whether it is what the job was submitted with, and finds where
+ * it really is (shared_path: the commands may read it there). ERROR_NOT_FOUND, noted. */
 enum error shared_open(struct attempt *attempt) MUST_USE;
 /* Is it still? To be asked when all is read: a file may change while a task reads it. */
 enum error shared_check(struct attempt *attempt) MUST_USE;

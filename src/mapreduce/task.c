@@ -187,6 +187,7 @@ static enum error confine_commands(struct attempt *attempt)
     const struct msg_task_spec *spec = attempt->spec;
     const struct confine_ask ask = {
         .directory = attempt->directory,
+        .readable = attempt->shared != NULL ? attempt->shared_path : NULL,
         .memory_size = spec->memory_size,
         .timeout_ms = spec->timeout_ms,
         .file_size_max = guard_room(attempt->directory),

@@ -12,7 +12,7 @@ TASKS=confined SLOTS=6
 flock_begin misbehave
 MARK=31$$ # seconds that strays sleep: how they are found again
 BAD=$BUILD/lib/badtask
-ELDER= OPEN= # a directory that others may pass
+ELDER= LENT= OPEN= # a directory that others may pass
 # Node 1 becomes mrnode by exec of a shell with a child of its own.
 mkdir "$DIR/bin" && printf '#!/bin/sh\nsleep 300 &\necho $! >"%s"\nexec "%s" "$@"\n' "$DIR/elder" "$BUILD/mrnode" >"$DIR/bin/mrnode"
 chmod +x "$DIR/bin/mrnode"
@@ -28,7 +28,7 @@ clean() {
   local status=$?
   kill "$LISTENER" "$ELDER" 2>/dev/null
   umount "$OPEN/small" 2>/dev/null
-  [ -n "$OPEN" ] && rm -rf "$OPEN"
+  rm -rf ${OPEN:+"$OPEN"} ${LENT:+"$LENT"}
   (exit $status)
   flock_clean
 }
@@ -104,6 +104,17 @@ fi
 run_attempts refused "$(at)" "$DIR/cluster.key"
 check "none of it has happened" [ -z "$(ls -d /tmp/mr-misbehave-$$ /var/tmp/mr-misbehave-$$ /dev/shm/mr-misbehave-$$ /etc/mr-misbehave-$$ "$DIR/precious/new" 2>/dev/null)" ]
 check "the daemon lives" lives "${PID[1]}"
+
+# ---- what another job was lent ----
+
+# Attempts follow each other in one process.
+LENT=$(mktemp -d /var/tmp/mr-lent.XXXXXX)
+chmod 755 "$LENT" && seq 2000 >"$LENT/file" && seq 40 >"$DIR/numbers"
+lent() { ctl run -q -m "cat >/dev/null; head -c 1 $LENT/file >/dev/null 2>&1 && echo read; true" "$@" 2>"$DIR/lent.err" | wc -l; }
+for round in 1 2 3; do
+  check "a file that a job was given, its commands may open, in all of its maps ($round)" [ "$(lent -i "path:$LENT/file" --split 1K)" = 9 ]
+  check "the next job's may not ($round)" [ "$(lent -i "$DIR/numbers" --split 10)" = 0 ]
+done
 
 # ---- the same, where daemon and tasks are one user ----
 
@@ -235,7 +246,8 @@ if [ -n "${OPEN:-}" ] && mkdir "$small" && mount -t tmpfs -o size=48m,mode=755 t
     check "$1 ends" [ $? = 1 ]
     works_on() { [ "$(ctl run -q -m cat -i "$DIR/precious/file")" = kept ]; }
     check "$1: the node works on" wait_for 10 works_on # the room comes back when its directory is deleted
-    check "$1: the room is back" [ "$(df --output=avail -k "$small" | tail -n 1)" -gt 30000 ]
+    has_room() { [ "$(df --output=avail -k "$small" | tail -n 1)" -gt 30000 ]; }
+    check "$1: the room is back" wait_for 10 has_room
   }
   fills "a file that fills the disk" 'cat /dev/zero >big'
   fills "files that fill the disk" 'i=0; while head -c 1000000 /dev/zero >f$i; do i=$((i + 1)); done; sleep 5; exit 1'

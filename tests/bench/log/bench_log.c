@@ -22,11 +22,13 @@
 #include "wire/seal.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -252,6 +254,7 @@ static void open_node(struct rig *rig, const char *directory)
 static void run_node(struct shared *shared, uint32_t index, const char *directory)
 {
     static struct rig rig;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     rig.shared = shared;
     rig.self = &shared->nodes[index];
     rig.index = index;
@@ -288,6 +291,16 @@ static struct shared *share(uint32_t count, uint32_t step)
 
 /* ---- measurements ---- */
 
+/* A node that has ended has said why; nobody waits for it. */
+static void wait_a_little(const struct shared *shared, unsigned us)
+{
+    int status;
+    usleep(us);
+    if (shared->is_over || waitpid(-1, &status, WNOHANG) <= 0) return;
+    if (WIFSIGNALED(status)) fprintf(stderr, "bench_log: signal %d\n", WTERMSIG(status));
+    die("a node has ended");
+}
+
 static void report(const struct shared *shared, const char *what, uint64_t entries, double took)
 {
     uint64_t tasks = entries / 2;
@@ -317,7 +330,7 @@ static void measure_flock(const char *directory, uint32_t count, uint32_t author
     char what[64];
     struct shared *shared = share(count, step);
     for (uint32_t i = 0; i < count; i++) (void)spawn(shared, i, directory);
-    for (bool is_joined = false; !is_joined; usleep(10000)) {
+    for (bool is_joined = false; !is_joined; wait_a_little(shared, 10000)) {
         is_joined = true;
         for (uint32_t i = 0; i < count; i++)
             for (uint32_t a = 0; a < count; a++)
@@ -325,7 +338,7 @@ static void measure_flock(const char *directory, uint32_t count, uint32_t author
     }
     double start = seconds();
     for (uint32_t a = 0; a < authors; a++) shared->nodes[a].wanted = entries / authors;
-    while (!is_everywhere(shared, authors, entries / authors)) usleep(2000);
+    while (!is_everywhere(shared, authors, entries / authors)) wait_a_little(shared, 2000);
     snprintf(what, sizeof what, "flock of %u, %u authors, %u an append", count, authors, step);
     report(shared, what, entries, seconds() - start);
     shared->is_over = true;
@@ -337,11 +350,11 @@ static void measure_newcomer(const char *directory, uint64_t entries)
     struct shared *shared = share(1, 500);
     (void)spawn(shared, 0, directory);
     shared->nodes[0].wanted = entries;
-    while (shared->nodes[0].durable[0] < entries) usleep(2000);
+    while (shared->nodes[0].durable[0] < entries) wait_a_little(shared, 2000);
     shared->count = 2;
     double start = seconds();
     (void)spawn(shared, 1, directory);
-    while (!is_everywhere(shared, 1, entries)) usleep(2000);
+    while (!is_everywhere(shared, 1, entries)) wait_a_little(shared, 2000);
     report(shared, "newcomer in step", entries, seconds() - start);
     shared->is_over = true;
     while (wait(NULL) > 0) continue;
@@ -364,15 +377,15 @@ static void measure_compact(const char *directory, uint32_t count, uint64_t task
     for (uint32_t i = 0; i < count; i++) (void)spawn(shared, i, directory);
     double start = seconds();
     shared->nodes[0].wanted = entries;
-    while (!is_everywhere(shared, 1, entries)) usleep(2000);
+    while (!is_everywhere(shared, 1, entries)) wait_a_little(shared, 2000);
     report(shared, "written, compacting meanwhile", entries, seconds() - start);
     start = seconds();
-    while (!is_compact(shared) && seconds() - start < PATIENCE) usleep(10000);
+    while (!is_compact(shared) && seconds() - start < PATIENCE) wait_a_little(shared, 10000);
     report(shared, "compacted, so much later", entries, seconds() - start);
     start = seconds();
     (void)spawn(shared, shared->count, directory);
     shared->count++;
-    while (!is_everywhere(shared, 1, entries)) usleep(2000);
+    while (!is_everywhere(shared, 1, entries)) wait_a_little(shared, 2000);
     report(shared, "a newcomer behind that", entries, seconds() - start);
     shared->is_over = true;
     while (wait(NULL) > 0) continue;
