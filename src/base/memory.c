@@ -1,8 +1,16 @@
 #include "base/memory.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Pieces up to this size malloc has at hand, hot from who gave them back last; calloc of glibc
+ * takes none of those. A larger one that is new comes as zeros from the system, and costs what is
+ * touched of it. */
+enum {
+    SMALL_MAX = 1024
+};
 
 void *memory_resize(struct memory *memory, void *piece, size_t old_size, size_t new_size)
 {
@@ -16,10 +24,10 @@ void *memory_resize(struct memory *memory, void *piece, size_t old_size, size_t 
         if (memory->fail_after > 0 && --memory->fail_after == 0) return NULL;
         if (new_size - old_size > memory->budget - memory->used) return NULL;
     }
-    /* A large piece that is new comes as zeros from the system, and costs what is touched of it. */
-    uint8_t *moved = piece == NULL ? calloc(1, new_size) : realloc(piece, new_size);
+    bool is_zero = piece == NULL && new_size > SMALL_MAX;
+    uint8_t *moved = is_zero ? calloc(1, new_size) : realloc(piece, new_size);
     if (moved == NULL) return NULL;
-    if (piece != NULL && new_size > old_size) memset(moved + old_size, 0, new_size - old_size);
+    if (!is_zero && new_size > old_size) memset(moved + old_size, 0, new_size - old_size);
     memory->used = memory->used - old_size + new_size;
     return moved;
 }
