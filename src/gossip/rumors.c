@@ -94,8 +94,8 @@ static void told(struct rumors *rumors, struct member *member, uint32_t limit)
 
 uint32_t rumors_limit(size_t known_count)
 {
-    size_t n = known_count < RUMOR_SIZE_MIN ? RUMOR_SIZE_MIN : known_count;
-    uint32_t limit = (RUMOR_LAMBDA * suspicion_log2_milli(n) + 999) / 1000;
+    if (known_count <= RUMOR_SIZE_MIN) return RUMOR_LAMBDA * RUMOR_SIZE_LOG2; /* as most flocks */
+    uint32_t limit = (RUMOR_LAMBDA * suspicion_log2_milli(known_count) + 999) / 1000;
     return limit < RUMOR_QUEUES ? limit : RUMOR_QUEUES - 1;
 }
 
@@ -246,9 +246,10 @@ void rumors_hasten(struct gossip *gossip, instant now)
 
 instant rumors_deadline(const struct gossip *gossip)
 {
+    if (gossip->rumors.count == 0) return INSTANT_NEVER; /* as mostly */
     size_t living_count = members_living_count(&gossip->members);
     bool is_alone = living_count == (member_is_living(gossip->members.self) ? 1 : 0);
-    return gossip->rumors.count == 0 || is_alone ? INSTANT_NEVER : gossip->rumors.spread_next;
+    return is_alone ? INSTANT_NEVER : gossip->rumors.spread_next;
 }
 
 void rumors_tick(struct gossip *gossip, instant now)

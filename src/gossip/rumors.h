@@ -10,12 +10,14 @@ struct gossip;
 
 enum {
     RUMOR_LAMBDA = 4, /* times log2(n) (SWIM, section 4.1); memberlist's RetransmitMult is 4 too */
-    RUMOR_SIZE_MIN = 32, /* n is at least this: who has just come knows few of a flock that may be
-                            large, and a dozen more tellings cost a small one nothing */
-    RUMOR_QUEUES = 64,   /* more than the bound for MEMBERS_MAX, 56 */
-    RUMOR_FANOUT = 3,    /* members told at once when there is news, as memberlist's GossipNodes */
-    RUMOR_SPREADS = 5,   /* times a period, as memberlist's 200 ms of 1 s */
-    RUMOR_HASTE = 20,    /* times a period at most, for deaths: 50 ms of 1 s gather several */
+    /* n is at least 2 to this power: who has just come knows few of a flock that may be large, and
+     * a dozen more tellings cost a small one nothing. */
+    RUMOR_SIZE_LOG2 = 5,
+    RUMOR_SIZE_MIN = 1 << RUMOR_SIZE_LOG2,
+    RUMOR_QUEUES = 64, /* more than the bound for MEMBERS_MAX, 56 */
+    RUMOR_FANOUT = 3,  /* members told at once when there is news, as memberlist's GossipNodes */
+    RUMOR_SPREADS = 5, /* times a period, as memberlist's 200 ms of 1 s */
+    RUMOR_HASTE = 20,  /* times a period at most, for deaths: 50 ms of 1 s gather several */
 };
 
 struct rumor_queue {
