@@ -361,10 +361,12 @@ static void bury(struct node *node)
     size_t cursor = 0;
     for (const struct owner_node *at; (at = map_next(&node->jobs.owners, &cursor)) != NULL;) {
         if (id_equal(&at->id, &node->id)) continue;
-        for (const struct owner *owner = at->owners; owner != NULL; owner = owner->next) {
+        const struct owner *owner = at->owners;
+        while (owner != NULL && owner->attempts == NULL) owner = owner->next;
+        if (owner == NULL) continue;
+        instant since = dead_since(node, &at->id);
+        for (; owner != NULL && since <= node->now; owner = owner->next) {
             if (owner->attempts == NULL) continue;
-            instant since = dead_since(node, &at->id);
-            if (since > node->now) break;
             bury_one(node, &at->id, &owner->boot, since);
         }
     }

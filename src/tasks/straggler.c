@@ -108,8 +108,8 @@ static size_t rank_of(const struct judging *judging, uint32_t index, const struc
         uint32_t index;
     } key = {judging->job->id, judging->kind, index};
     const struct straggler_judge *by = judging->by;
-    size_t rank = placement_rank_below(&key, sizeof key, by->nodes, by->nodes_count, by->self,
-                                       RANK_MAX);
+    size_t rank =
+        placement_rank_below(&key, sizeof key, by->nodes, by->nodes_count, by->self, RANK_MAX);
     const struct schedule_node *other = node_of(judging, owner);
     if (rank == 0 || other == NULL || other->is_suspect) return rank;
     /* The owner may stand before us; it will not claim. */
@@ -124,6 +124,8 @@ static void consider(struct judging *judging, uint32_t index)
     if (id_equal(&attempt->claim.node, judging->by->self)) return;
     instant at = due(judging, attempt);
     if (at == INSTANT_NEVER) return;
+    /* Its turn is later still: another is due before it, whatever its rank. */
+    if (at > judging->by->now && at >= judging->wake) return;
     at += (duration)rank_of(judging, index, &attempt->claim.node) * STEP;
     /* Who can make no copy need not know whether there should be one. */
     if (at <= judging->by->now && judging->picks_count == judging->picks_max) return;
