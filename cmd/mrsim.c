@@ -332,11 +332,12 @@ static uint64_t run_all(const struct settings *settings)
     sums_init(&sums);
     for (uint64_t i = 0; i < settings->seeds + settings->parallel; i++) {
         struct child *child = &children[i % settings->parallel];
-        if (child->pid > 0) {
+        if (child->is_busy) {
             struct sim_result result;
             child_end(child, &result);
-            failed += !judge(settings, child->seed, &result);
-            sums_add(&sums, child->seed, &result, is_twice(settings, child->seed) ? 2 : 1);
+            uint64_t seed = child->order.options.seed;
+            failed += !judge(settings, seed, &result);
+            sums_add(&sums, seed, &result, is_twice(settings, seed) ? 2 : 1);
         }
         if (i >= settings->seeds) continue;
         struct sim_options sim = settings->sim;
@@ -346,6 +347,7 @@ static uint64_t run_all(const struct settings *settings)
             exit(EXIT_VIOLATED);
         }
     }
+    for (unsigned i = 0; i < settings->parallel; i++) child_stop(&children[i]);
     if (settings->wants_marks) sums_print_marks(&sums);
     if (settings->wants_heals) sums_print_heals(&sums);
     if (settings->wants_speed) sums_print_speed(&sums);

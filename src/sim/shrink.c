@@ -29,11 +29,12 @@ static bool fails(struct shrinking *shrinking, const struct plan *plan)
     bool is_twice = is_clock || *shrunk->invariant == '\0';
     for (int i = 0; i < (is_clock ? CLOCK_TRIES : 1); i++) {
         struct sim_options options = {.seed = plan->seed, .plan = plan};
-        struct child child;
+        struct child child = {0}; /* a new one each time: the plan is another */
         struct sim_result result;
         char name[INVARIANT_SIZE];
         if (!child_start(&child, &options, is_twice)) return false;
         child_end(&child, &result);
+        child_stop(&child);
         shrunk->runs++;
         child_invariant(&result, name);
         if (*shrunk->invariant == '\0') memcpy(shrunk->invariant, name, sizeof name);

@@ -1,15 +1,18 @@
 /* The laboratory itself: a seed gives the same run twice, a plan survives being written down, and
  * each planted bug is found within few seeds and made small, so that a quiet night run means
  * something. The stories (tests/sim/FILE.scn) are run by tests/sim/seeds.sh. */
+#include "sim/child.h"
 #include "sim/scn.h"
 #include "sim/shrink.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <cmocka.h>
 
 enum {
@@ -52,6 +55,80 @@ static void other_seeds_give_other_runs(void **state)
     assert_true(holds(&first, &one));
     assert_true(holds(&second, &two));
     assert_int_not_equal(one.digest, two.digest);
+}
+
+/* What the process of `child` says of the run. */
+static void run_in(struct child *child, const struct sim_options *options,
+                   struct sim_result *result)
+{
+    assert_true(child_start(child, options, false));
+    child_end(child, result);
+}
+
+static void a_process_makes_many_runs_and_each_is_what_it_is_alone(void **state)
+{
+    (void)state;
+    struct child child = {0};
+    pid_t first = 0;
+    unsigned others = 0;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct sim_options options = options_of(seed % SEEDS + 1);
+        struct sim_result here, there;
+        run_in(&child, &options, &there);
+        assert_true(there.is_ok && holds(&options, &here));
+        assert_int_equal(here.digest, there.digest);
+        if (first == 0) first = child.pid;
+        others += child.pid != first;
+    }
+    assert_in_range(others, 1, 29); /* a new one after some runs, not after each */
+    child_stop(&child);
+    assert_int_equal(child.pid, 0);
+}
+
+static void a_violation_is_that_of_the_seed_alone(void **state)
+{
+    (void)state;
+    struct child child = {0};
+    struct sim_options sound = options_of(1), bad = options_of(1);
+    struct sim_result here, there;
+    bad.canary = CANARY_STAY_CUT;
+    sim_run(&bad, &here);
+    assert_false(here.is_ok);
+    run_in(&child, &sound, &there);
+    assert_true(there.is_ok);
+    run_in(&child, &bad, &there);
+    assert_string_equal(there.violation, here.violation);
+    run_in(&child, &sound, &there);
+    assert_true(there.is_ok);
+    child_stop(&child);
+}
+
+static void a_process_that_dies_takes_one_run_along_and_says_whose_fault_it_is(void **state)
+{
+    (void)state;
+    struct child child = {0};
+    struct sim_options options = options_of(1);
+    struct sim_result result;
+    siginfo_t info;
+    run_in(&child, &options, &result);
+    assert_true(result.is_ok);
+    /* Between two runs: the next begins in a new one. */
+    kill(child.pid, SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)child.pid, &info, WEXITED | WNOWAIT), 0);
+    run_in(&child, &options, &result);
+    assert_true(result.is_ok);
+    /* In a run, by what ran before: the seed alone is sound. */
+    kill(child.pid, SIGSTOP);
+    assert_int_equal(waitid(P_PID, (id_t)child.pid, &info, WSTOPPED), 0);
+    assert_true(child_start(&child, &options, false));
+    kill(child.pid, SIGKILL);
+    child_end(&child, &result);
+    assert_false(result.is_ok);
+    assert_non_null(strstr(result.violation, "violated assertion: the run ended by signal 9"));
+    assert_non_null(strstr(result.violation, "not in a process of its own"));
+    run_in(&child, &options, &result);
+    assert_true(result.is_ok);
+    child_stop(&child);
 }
 
 /* A plan as the file that it makes. */
@@ -320,6 +397,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_seed_gives_the_same_run),
         cmocka_unit_test(other_seeds_give_other_runs),
+        cmocka_unit_test(a_process_makes_many_runs_and_each_is_what_it_is_alone),
+        cmocka_unit_test(a_violation_is_that_of_the_seed_alone),
+        cmocka_unit_test(a_process_that_dies_takes_one_run_along_and_says_whose_fault_it_is),
         cmocka_unit_test(a_plan_that_is_written_down_is_the_same_run),
         cmocka_unit_test(a_file_that_is_wrong_is_refused_with_its_line),
         cmocka_unit_test(a_planted_bug_is_made_small),
