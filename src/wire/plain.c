@@ -13,9 +13,6 @@ enum {
     PURPOSE_MAX = 64
 }; /* promised in crypto.h */
 
-#define FACTOR                                                                                     \
-    UINT64_C(0x9e3779b97f4a7c15) /* odd, 2^64 by the golden ratio (Knuth, TAOCP 3, 6.4) */
-
 /* count bytes that depend on the word only. */
 static void spread(uint64_t word, uint8_t *out, size_t count)
 {
@@ -40,11 +37,10 @@ static void derive(const struct crypto_key *key, struct slice purpose, struct cr
 static void tag_of(const struct crypto_key *key, const uint8_t nonce[CRYPTO_NONCE_SIZE],
                    struct slice open_part, struct slice plain, uint8_t tag[CRYPTO_TAG_SIZE])
 {
-    uint64_t head[(sizeof key->bytes + CRYPTO_NONCE_SIZE) / sizeof(uint64_t)], word = 4;
+    uint8_t head[sizeof key->bytes + CRYPTO_NONCE_SIZE];
     memcpy(head, key->bytes, sizeof key->bytes);
-    memcpy((uint8_t *)head + sizeof key->bytes, nonce, CRYPTO_NONCE_SIZE);
-    /* As a polynomial: key and nonce are nobody's choice here, so nothing better is needed. */
-    for (size_t i = 0; i < sizeof head / sizeof *head; i++) word = (word ^ head[i]) * FACTOR;
+    memcpy(head + sizeof key->bytes, nonce, CRYPTO_NONCE_SIZE);
+    uint64_t word = hash64(head, sizeof head, 4);
     word = hash64(open_part.at, open_part.count, word);
     word = hash64(plain.at, plain.count, word);
     for (size_t i = 0; i < CRYPTO_TAG_SIZE; i += sizeof word) memcpy(tag + i, &word, sizeof word);
