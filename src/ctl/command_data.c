@@ -71,7 +71,8 @@ static int put_once(struct session *session, const struct options *options,
     code = session_reply(session, MSG_say_ok, &reply);
     bool is_refused = code != EXIT_OK && code != EXIT_TIMED_OUT && code != EXIT_CONFLICT;
     *is_lost = is_refused && strcmp(dataset.peer, session_peer(session)) != 0;
-    if (code != EXIT_OK) dataset_forget(&dataset, session);
+    if (code == EXIT_OK) dataset_used(&dataset, session);
+    else dataset_forget(&dataset, session);
     dataset_deinit(&dataset);
     return code;
 }

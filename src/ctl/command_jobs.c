@@ -125,6 +125,7 @@ static int submit_once(struct session *session, struct submission *submission,
         if (say->acks < options->ack && !options->is_quiet)
             notice_line("only %u node%s %s the job on disk", say->acks, say->acks == 1 ? "" : "s",
                         say->acks == 1 ? "has" : "have");
+        dataset_used(&dataset, session);
     } else {
         bool is_refused =
             code != EXIT_TIMED_OUT && code != EXIT_INTERRUPTED && code != EXIT_CONFLICT;

@@ -10,6 +10,7 @@
 #include "ctl/notice.h"
 #include "ctl/progress.h"
 #include "ctl/ranges.h"
+#include "ctl/rooms.h"
 #include "ctl/splitter.h"
 #include "ctl/upload.h"
 #include "wire/kinds.h"
@@ -21,18 +22,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ROOM_PATIENCE (30 * SECOND) /* when nobody has room: somebody may make some */
-#define ROOM_PAUSE (3 * SECOND)
-
 enum {
     READ_SIZE = 256 * 1024,
-    TRIES_MAX = 5,        /* uploads of the same bytes, each after the loss of a peer */
-    QUIET_MS = 15 * 1000, /* of a pipe: then the peer is told that we are still here */
-    FILES_MAX = 65536,    /* as msg_manifest allows */
-    PACKED_ABOVE = 1000,  /* files: with more, a task each would cost more than its work */
-    TREE_MAX = 1048576,   /* files of a directory, as msg_tree_manifest */
-    TREE_FILE_SIZE = 12,  /* in that list, beside its path: the size, and the length of the path */
-    FULL_PEERS_MAX = 16,  /* so many without room: the others have none, either */
+    TRIES_MAX = 5,         /* uploads of the same bytes, each after the loss of a peer */
+    QUIET_MS = 15 * 1000,  /* of a pipe: then the peer is told that we are still here */
+    FILES_MAX = 65536,     /* as msg_manifest allows */
+    PACKED_ABOVE = 1000,   /* files: with more, a task each would cost more than its work */
+    TREE_MAX = 1048576,    /* files of a directory, as msg_tree_manifest */
+    TREE_FILE_SIZE = 12,   /* in that list, beside its path: the size, and the length of the path */
+    ASK_ABOVE = 1 << 20,   /* what can be read again and is smaller is sent without a question */
+    LEAST_ROOM = 64 << 10, /* a node with less than that is full */
+    MOVES_MAX = 5,         /* to peers that are gone when we come */
 };
 
 /* One try. */
@@ -41,6 +41,7 @@ struct making {
     const struct dataset_plan *plan;
     struct upload upload;
     struct splitter splitter;
+    uint64_t target; /* the splitter's, where there is room */
     struct progress progress;
     uint64_t total;
     uint8_t *buffer; /* READ_SIZE */
@@ -62,9 +63,7 @@ struct making {
     uint64_t offset;
     uint64_t size;
     bool has_consumed; /* bytes were read that can't be read again */
-    char fulls[FULL_PEERS_MAX][CONNECTION_ADDRESS_SIZE]; /* that had no room a moment ago */
-    size_t fulls_count;
-    instant roomless_since; /* when first nobody had; 0 = not so far */
+    struct rooms rooms;
 };
 
 /* ---- blocks ---- */
@@ -118,12 +117,82 @@ static int end_block(struct making *making)
     return code == EXIT_OK ? add_block(making, &block, making->upload.count - 1) : code;
 }
 
+/* ---- room ---- */
+
+static int find_room(struct making *making)
+{
+    return rooms_next(&making->rooms, making->session, making->upload.why, making->has_consumed);
+}
+
+/* The next block goes elsewhere; what is stored stays where it is. */
+static int go_on_elsewhere(struct making *making)
+{
+    int code = upload_finish(&making->upload);
+    for (unsigned i = 0; i < MOVES_MAX; i++) {
+        if (code == EXIT_OK) code = find_room(making);
+        if (code != EXIT_OK || making->upload.is_kept) return code;
+        code = upload_move(&making->upload, making->session);
+        if (code != UPLOAD_GONE) return code;
+        code = EXIT_OK;
+    }
+    return UPLOAD_GONE;
+}
+
+/* The least that is worth a block: a record that can't be cut. */
+static uint64_t least_room(const struct making *making, uint64_t size, bool is_known)
+{
+    uint64_t least = LEAST_ROOM;
+    if (making->records == RECORDS_FIXED) least = making->record_size;
+    if (making->records == RECORDS_FILE && is_known) least = size;
+    return least < size ? least : size;
+}
+
+/* Asks for room until somebody has some; a block is no larger than that. rest: bytes of the input
+ * that are still to be sent; UINT64_MAX: not known. */
+static int find_place(struct making *making, uint64_t rest)
+{
+    bool is_whole = making->records == RECORDS_FILE && rest != UINT64_MAX;
+    uint64_t size = rest < making->target || is_whole ? rest : making->target;
+    uint64_t granted = 0, least = least_room(making, size, rest != UINT64_MAX);
+    making->splitter.target = making->target;
+    if (rest != UINT64_MAX && size < ASK_ABOVE) return EXIT_OK;
+    int code = upload_ask(&making->upload, size, least, &granted);
+    while (code == UPLOAD_FULL) {
+        code = go_on_elsewhere(making);
+        if (code == EXIT_OK) code = upload_ask(&making->upload, size, least, &granted);
+    }
+    if (code == EXIT_OK) making->rooms.roomless_since = 0;
+    if (code != EXIT_OK || granted >= size) return code;
+    if (making->records == RECORDS_FIXED) granted -= granted % making->record_size;
+    making->splitter.target = granted > 0 ? granted : 1;
+    return EXIT_OK;
+}
+
+/* Bytes of the open block. A kept one may find now that there is no room for it. */
+static int send_bytes(struct making *making, struct slice bytes)
+{
+    int code = upload_bytes(&making->upload, bytes);
+    while (code == UPLOAD_FULL && making->upload.is_kept) {
+        code = go_on_elsewhere(making);
+        if (code == EXIT_OK) code = upload_bytes(&making->upload, bytes);
+    }
+    return code;
+}
+
+/* ---- bytes ---- */
+
 /* *offset: of these bytes in their input. */
 static int take_bytes(struct making *making, struct slice bytes, size_t input, uint64_t *offset)
 {
+    const struct input *from = &making->plan->inputs->items[input];
     int code = EXIT_OK;
     while (bytes.count > 0 && code == EXIT_OK) {
         bool ends;
+        if (!making->upload.is_open) {
+            uint64_t rest = from->size > *offset ? from->size - *offset : bytes.count;
+            code = find_place(making, from->is_rereadable ? rest : UINT64_MAX);
+            if (code != EXIT_OK) break;
+        }
         size_t count = splitter_take(&making->splitter, bytes, &ends);
         if (!making->upload.is_open || making->upload.block_size == 0) {
             code = name_file(making, input);
@@ -131,7 +200,7 @@ static int take_bytes(struct making *making, struct slice bytes, size_t input, u
             making->file = making->files_count - 1;
             making->offset = *offset;
         }
-        code = upload_bytes(&making->upload, slice_of(bytes.at, count));
+        code = send_bytes(making, slice_of(bytes.at, count));
         making->ends_line = bytes.at[count - 1] == '\n';
         if (code == EXIT_OK && ends) code = end_block(making);
         *offset += count;
@@ -178,12 +247,8 @@ static int end_input(struct making *making, const struct input *input, uint64_t 
     if (code != EXIT_OK) return code;
     if (!making->upload.is_open) return EXIT_OK;
     if (making->is_packing && making->ends_line) return EXIT_OK; /* no line is glued to another */
-    if (making->upload.block_size > 0) {
-        making->splitter.block_size = 0;
-        return end_block(making);
-    }
-    struct msg_block_ref nothing; /* begun to keep the stream alive: of no use */
-    return upload_end(&making->upload, &nothing);
+    making->splitter.block_size = 0;
+    return end_block(making);
 }
 
 /* Cuts and sends all that the descriptor gives. */
@@ -444,20 +509,6 @@ static bool may_keep(const struct dataset_plan *plan)
     return plan->may_keep && !is_shared && (plan->files == NULL || plan->files->count == 0);
 }
 
-/* What can be read once only goes to a peer that has room, as far as it knows now. */
-static int knock(struct making *making)
-{
-    const struct inputs *inputs = making->plan->inputs;
-    bool is_once = false;
-    for (size_t i = 0; i < inputs->count; i++) {
-        const struct input *input = &inputs->items[i];
-        bool is_read = input->kind == INPUT_FILE || input->kind == INPUT_STDIN;
-        is_once = is_once || (is_read && !input->is_rereadable);
-    }
-    if (!is_once || making->has_consumed) return EXIT_OK;
-    return upload_knock(&making->upload);
-}
-
 /* What came behind the blocks of inputs: the manifest, when there is one of ours, and the files. */
 static void name_stored(const struct making *making, struct dataset *dataset, size_t first)
 {
@@ -476,12 +527,10 @@ static int try_once(struct making *making, struct dataset *dataset)
     making->files_count = making->file = making->shared_count = 0;
     making->named = SIZE_MAX;
     making->offset = making->splitter.block_size = 0;
-    snprintf(dataset->peer, sizeof dataset->peer, "%s", session_peer(making->session));
     int code = EXIT_OK;
     if (making->plan->visit != NULL) upload_start_dry(&making->upload);
     else if (may_keep(making->plan)) upload_keep(&making->upload, making->session);
     else code = upload_start(&making->upload, making->session);
-    if (code == EXIT_OK && making->upload.connection != NULL) code = knock(making);
     if (code == EXIT_OK) code = send_inputs(making, dataset);
     size_t first = making->upload.count;
     for (size_t i = 0; files != NULL && i < files->count && code == EXIT_OK; i++)
@@ -499,53 +548,21 @@ static int try_once(struct making *making, struct dataset *dataset)
     dataset->stored = making->upload.blocks;
     dataset->stored_count = making->upload.count;
     making->upload.blocks = NULL; /* the dataset's now */
+    dataset->legs = calloc(UPLOAD_LEGS_MAX, sizeof *dataset->legs);
+    if (dataset->legs == NULL) notice_no_memory();
+    memcpy(dataset->legs, making->upload.legs, sizeof making->upload.legs);
+    dataset->legs_count = making->upload.legs_count;
+    snprintf(dataset->peer, sizeof dataset->peer, "%s", session_peer(making->session));
     return code;
 }
 
-static bool is_full(const struct making *making, const char *peer)
-{
-    for (size_t i = 0; i < making->fulls_count; i++)
-        if (strcmp(making->fulls[i], peer) == 0) return true;
-    return false;
-}
-
-static int no_room(const struct making *making)
-{
-    if (making->has_consumed) {
-        notice_line("%s; standard input can't be read again for another node: save it to a file",
-                    making->upload.why);
-        return EXIT_JOB_FAILED;
-    }
-    notice_line("no node has room for a block%s", making->fulls_count > 1 ? ":" : "");
-    for (size_t i = 0; i < making->fulls_count; i++)
-        notice_line("  %s has no space left", making->fulls[i]);
-    notice_line("free some space there, or add a node");
-    return EXIT_JOB_FAILED;
-}
-
-/* This peer has no room: does another one? Everything is sent once more. When nobody has, somebody
- * may make some within a while. */
+/* The disk filled amid a block, although there was room before it: everything is sent once more. */
 static int move_on(struct making *making)
 {
-    const char *peer = session_peer(making->session);
-    if (!is_full(making, peer) && making->fulls_count < FULL_PEERS_MAX)
-        snprintf(making->fulls[making->fulls_count++], CONNECTION_ADDRESS_SIZE, "%s", peer);
-    if (making->has_consumed) return no_room(making);
-    int code = session_move(making->session);
-    if (code != EXIT_OK) return session_complain(making->session, code);
-    if (!is_full(making, session_peer(making->session))) return EXIT_OK;
-    instant now = clock_now();
-    if (making->roomless_since == 0) making->roomless_since = now;
-    if (now - making->roomless_since >= ROOM_PATIENCE) return no_room(making);
-    if (now >= session_connections(making->session)->deadline) {
-        notice_line("timed out (--timeout): %s", making->upload.why);
-        return EXIT_TIMED_OUT;
-    }
-    if (now == making->roomless_since && !session_options(making->session)->is_quiet)
-        notice_line("no node has room for a block now; waiting for some");
-    making->fulls_count = 0;
-    clock_sleep(ROOM_PAUSE);
-    return EXIT_OK;
+    if (!making->has_consumed) return find_room(making);
+    notice_line("%s; standard input can't be read again for another node: save it to a file",
+                making->upload.why);
+    return EXIT_JOB_FAILED;
 }
 
 /* The peer died during the upload: is there another one, and can we begin again? */
@@ -611,6 +628,7 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
     uint64_t target = splitter_target(inputs_size(inputs), session_slots(session));
     splitter_init(&making.splitter, plan->split_size != 0 ? plan->split_size : target);
     splitter_set_records(&making.splitter, making.records, making.record_size);
+    making.target = making.splitter.target;
     progress_init(&making.progress, session_options(session)->is_quiet);
     int code = try_once(&making, dataset);
     upload_stop(&making.upload);
@@ -637,12 +655,19 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
 
 void dataset_forget(const struct dataset *dataset, const struct session *session)
 {
-    upload_forget_at(session, dataset->peer, dataset->stored, dataset->stored_count);
+    upload_forget_legs(session, dataset->legs, dataset->legs_count, dataset->stored,
+                       dataset->stored_count);
+}
+
+void dataset_used(const struct dataset *dataset, const struct session *session)
+{
+    upload_used_legs(session, dataset->legs, dataset->legs_count, dataset->stored);
 }
 
 void dataset_deinit(struct dataset *dataset)
 {
     free(dataset->stored);
+    free(dataset->legs);
     free(dataset->files);
     free(dataset->smalls);
     free(dataset->smalls_bytes);

@@ -5,6 +5,7 @@
 
 #include "ctl/inputs.h"
 #include "ctl/session.h"
+#include "ctl/upload.h"
 
 /* One split of what dataset_make would make. */
 struct dataset_split {
@@ -33,9 +34,11 @@ struct dataset {
     uint64_t size;
     bool is_owned;               /* the manifest was made for this use: no name refers to it */
     struct msg_block_ref *files; /* of plan.files, in order; owned */
-    char peer[CONNECTION_ADDRESS_SIZE]; /* which has it all; others may not yet */
-    struct msg_block_ref *stored;       /* there, by us; owned */
+    char peer[CONNECTION_ADDRESS_SIZE]; /* which has the list, and the last of its blocks */
+    struct msg_block_ref *stored; /* by us, where `legs` says; owned */
     size_t stored_count;
+    struct upload_leg *legs; /* owned */
+    size_t legs_count;
     struct msg_small_block *smalls; /* not stored anywhere yet, but to be sent with the job: the
                                        manifest, then its blocks; owned */
     size_t smalls_count;
@@ -50,6 +53,8 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
 void dataset_deinit(struct dataset *dataset);
 /* It is not going to be used after all: what was stored for it may go at once. */
 void dataset_forget(const struct dataset *dataset, const struct session *session);
+/* It is in the log now. */
+void dataset_used(const struct dataset *dataset, const struct session *session);
 
 /* The row of the dataset that answers to exactly this name; what it borrows is valid until the next
  * session_* call. EXIT_OK; EXIT_NOT_FOUND is not said, everything else is. */

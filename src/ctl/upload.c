@@ -7,6 +7,7 @@
 #include "ctl/upload.h"
 
 #include "base/error.h"
+#include "ctl/clock.h"
 #include "ctl/exits.h"
 #include "ctl/notice.h"
 
@@ -18,8 +19,10 @@ enum {
     CHUNK_SIZE = 65536,            /* as msg_chunk allows */
     UNCONFIRMED_MAX = 4,           /* blocks: enough that the stream never waits for one fsync */
     STORED_PATIENCE = 60 * SECOND, /* a slow disk's fsync of a large block */
+    FORGET_LIMIT = 2 * SECOND,     /* for a peer; in vain its blocks are kept for an hour */
     KEPT_MAX = 96 << 10,           /* below what a node lets a job carry in the log */
     KEPT_BLOCK_MAX = 49152,        /* as msg_small_block */
+    KEPT_AHEAD = 1 << 20,          /* room for the rest of an open block */
     KEPT_COUNT_MAX = 1000,         /* as msg_ask_submit_small */
 };
 
@@ -39,11 +42,24 @@ static int gone(struct upload *upload, enum arrival arrival)
     return UPLOAD_GONE;
 }
 
+int upload_move(struct upload *upload, const struct session *session)
+{
+    assert(upload->confirmed == upload->count && !upload->is_open);
+    connection_close(upload->connection);
+    upload->connection = NULL;
+    upload->asks = 0;
+    if (upload->legs_count == UPLOAD_LEGS_MAX) upload->legs_count--;
+    struct upload_leg *leg = &upload->legs[upload->legs_count++];
+    snprintf(leg->address, sizeof leg->address, "%s", session_peer(session));
+    leg->first = upload->count;
+    return gone(upload, connection_open(session_connections(session), leg->address, CHANNEL_BULK,
+                                        &upload->connection, upload->why));
+}
+
 int upload_start(struct upload *upload, const struct session *session)
 {
     *upload = (struct upload){0};
-    return gone(upload, connection_open(session_connections(session), session_peer(session),
-                                        CHANNEL_BULK, &upload->connection, upload->why));
+    return upload_move(upload, session);
 }
 
 void upload_start_dry(struct upload *upload) { *upload = (struct upload){.is_dry = true}; }
@@ -76,20 +92,29 @@ static int begin(struct upload *upload)
     return send_message(upload, &wire_store, &store);
 }
 
-/* Takes one confirmation. */
-static int confirm(struct upload *upload)
+static int no_room(struct upload *upload)
+{
+    snprintf(upload->why, sizeof upload->why, "%s has no space left for a block; free some",
+             connection_address(upload->connection));
+    return UPLOAD_FULL;
+}
+
+/* Takes one answer, to a question or about a block; each kind in the order of what it is to. */
+static int take_answer(struct upload *upload)
 {
     struct wire_message message;
     int code = gone(upload, connection_receive(upload->connection, STORED_PATIENCE, &message));
     if (code != EXIT_OK) return code;
-    if (message.type != MSG_stored) return gone(upload, ARRIVAL_CLOSED);
+    if (message.type == MSG_store_room && upload->asks > 0) {
+        upload->room = *(const struct msg_store_room *)message.fields;
+        upload->asks--;
+        return EXIT_OK;
+    }
+    bool is_due = upload->confirmed < upload->count;
+    if (message.type != MSG_stored || !is_due) return gone(upload, ARRIVAL_CLOSED);
     const struct msg_stored *stored = message.fields;
     struct msg_block_ref *block = &upload->blocks[upload->confirmed++];
-    if (stored->status == ERROR_FULL) {
-        snprintf(upload->why, sizeof upload->why, "%s has no space left for a block; free some",
-                 connection_address(upload->connection));
-        return UPLOAD_FULL;
-    }
+    if (stored->status == ERROR_FULL) return no_room(upload);
     if (stored->status == ERROR_CORRUPT) {
         snprintf(upload->why, sizeof upload->why, "it got other bytes than were sent");
         return UPLOAD_GONE;
@@ -120,7 +145,16 @@ int upload_send(struct upload *upload)
     struct upload kept = *upload;
     uint64_t at = 0;
     if (!upload->is_kept) return EXIT_OK;
+    uint64_t granted, ahead = kept.is_open ? KEPT_AHEAD : 0;
     int code = upload_start(upload, kept.session);
+    if (code == EXIT_OK)
+        code = upload_ask(upload, kept.kept_size + ahead, kept.kept_size + ahead, &granted);
+    if (code == UPLOAD_FULL) { /* nothing is lost */
+        memcpy(kept.why, upload->why, sizeof kept.why);
+        upload_stop(upload);
+        *upload = kept;
+        return code;
+    }
     for (size_t i = 0; i < kept.count && code == EXIT_OK; i++) {
         struct msg_block_ref block;
         code = upload_bytes(upload, slice_of(kept.kept + at, kept.blocks[i].size));
@@ -209,17 +243,33 @@ int upload_end(struct upload *upload, struct msg_block_ref *block)
     if (upload->is_kept) return EXIT_OK;
     code = send_message(upload, &wire_store_check, &end);
     if (upload->is_dry) upload->confirmed = upload->count;
-    if (code == EXIT_OK && upload->count - upload->confirmed > UNCONFIRMED_MAX)
-        code = confirm(upload);
+    while (code == EXIT_OK && upload->count - upload->confirmed > UNCONFIRMED_MAX)
+        code = take_answer(upload);
     return code;
+}
+
+int upload_ask(struct upload *upload, uint64_t size, uint64_t least, uint64_t *granted)
+{
+    const struct msg_store_ask ask = {size, least};
+    *granted = size;
+    if (upload->is_kept || upload->is_dry) return EXIT_OK;
+    assert(!upload->is_open);
+    int code = send_message(upload, &wire_store_ask, &ask);
+    upload->asks++;
+    while (code == EXIT_OK && upload->asks > 0) code = take_answer(upload);
+    if (code != EXIT_OK) return code;
+    *granted = upload->room.size;
+    return upload->room.status == 0 ? EXIT_OK : no_room(upload);
 }
 
 int upload_keep_alive(struct upload *upload)
 {
     static const struct msg_chunk nothing;
-    int code = upload->is_open ? EXIT_OK : begin(upload);
-    if (upload->is_kept) return code;
-    return code == EXIT_OK ? send_message(upload, &wire_chunk, &nothing) : code;
+    static const struct msg_store_ask question; /* for no bytes: there is room for these */
+    if (upload->is_kept) return EXIT_OK;
+    if (upload->is_open) return send_message(upload, &wire_chunk, &nothing);
+    upload->asks++;
+    return send_message(upload, &wire_store_ask, &question);
 }
 
 int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref *block)
@@ -233,47 +283,55 @@ int upload_finish(struct upload *upload)
 {
     int code = EXIT_OK;
     if (upload->is_kept) return EXIT_OK;
-    while (code == EXIT_OK && upload->confirmed < upload->count) code = confirm(upload);
+    while (code == EXIT_OK && upload->confirmed < upload->count) code = take_answer(upload);
     return code;
 }
 
-int upload_knock(struct upload *upload)
-{
-    struct msg_block_ref nothing;
-    assert(upload->count == 0 && !upload->is_open);
-    int code = upload_end(upload, &nothing);
-    if (code == EXIT_OK) code = upload_finish(upload);
-    if (code != EXIT_OK) return code;
-    struct msg_unstore unstore = {upload->blocks[0].digest};
-    code = send_message(upload, &wire_unstore, &unstore);
-    if (code == EXIT_OK) upload->count = upload->confirmed = 0;
-    return code;
-}
-
-void upload_forget_at(const struct session *session, const char *peer,
-                      const struct msg_block_ref *blocks, size_t count)
+static void tell_of_end(const struct session *session, const char *peer, bool is_used,
+                        const struct msg_block_ref *blocks, size_t count)
 {
     struct connection *connection = NULL;
     char why[CONNECTION_WHY_SIZE];
     if (count == 0) return;
-    enum arrival arrival =
-        connection_open(session_connections(session), peer, CHANNEL_BULK, &connection, why);
+    struct connection_config config = *session_connections(session);
+    config.deadline = clock_now() + FORGET_LIMIT; /* the command's may be why we are here */
+    config.cancel_fd = -1;
+    enum arrival arrival = connection_open(&config, peer, CHANNEL_BULK, &connection, why);
     for (size_t i = 0; i < count && arrival == ARRIVAL_OK; i++) {
         struct msg_unstore unstore = {blocks[i].digest};
-        arrival = connection_send(connection, &wire_unstore, &unstore);
+        struct msg_store_used used = {blocks[i].digest};
+        arrival = is_used ? connection_send(connection, &wire_store_used, &used)
+                          : connection_send(connection, &wire_unstore, &unstore);
     }
     connection_close(connection);
 }
 
-/* What is on its way must have arrived first: it would be kept. */
+void upload_forget_legs(const struct session *session, const struct upload_leg *legs,
+                        size_t legs_count, const struct msg_block_ref *blocks, size_t count)
+{
+    for (size_t i = 0; i < legs_count; i++) {
+        size_t end = i + 1 < legs_count ? legs[i + 1].first : count;
+        tell_of_end(session, legs[i].address, false, blocks + legs[i].first, end - legs[i].first);
+    }
+}
+
+void upload_used_legs(const struct session *session, const struct upload_leg *legs,
+                      size_t legs_count, const struct msg_block_ref *blocks)
+{
+    for (size_t i = 0; i + 1 < legs_count; i++)
+        tell_of_end(session, legs[i].address, true, blocks + legs[i].first,
+                    legs[i + 1].first - legs[i].first);
+}
+
+/* What is on its way must have arrived first: it would be kept. Some of it is, when there is no
+ * time left. */
 void upload_forget(struct upload *upload, const struct session *session)
 {
     struct msg_block_ref last;
     int code = upload->connection == NULL ? UPLOAD_GONE : EXIT_OK;
     if (code == EXIT_OK && upload->is_open) code = upload_end(upload, &last);
     while ((code == EXIT_OK || code == UPLOAD_FULL) && upload->confirmed < upload->count)
-        code = confirm(upload);
-    if (code == EXIT_OK || code == UPLOAD_FULL)
-        upload_forget_at(session, connection_address(upload->connection), upload->blocks,
-                         upload->count);
+        code = take_answer(upload);
+    upload_forget_legs(session, upload->legs, upload->legs_count, upload->blocks,
+                       upload->confirmed);
 }

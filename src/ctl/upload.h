@@ -13,6 +13,16 @@
 /* It has no room (why says so): another one may. */
 #define UPLOAD_FULL (-2)
 
+enum {
+    UPLOAD_LEGS_MAX = 16
+};
+
+/* Blocks from the first-th on went to this peer. */
+struct upload_leg {
+    char address[CONNECTION_ADDRESS_SIZE];
+    size_t first;
+};
+
 struct upload {
     struct connection *connection; /* NULL while they are kept */
     const struct session *session;
@@ -27,8 +37,12 @@ struct upload {
     struct msg_block_ref *blocks; /* sent, in order; digests of those that are confirmed */
     size_t count;
     size_t capacity;
-    size_t confirmed;              /* of them, by the peer */
-    uint64_t size;                 /* all bytes sent */
+    size_t confirmed; /* of them, by the peer */
+    uint64_t size;    /* all bytes sent */
+    struct upload_leg legs[UPLOAD_LEGS_MAX];
+    size_t legs_count;
+    size_t asks;                   /* not answered yet */
+    struct msg_store_room room;    /* the last answer */
     char why[CONNECTION_WHY_SIZE]; /* of UPLOAD_GONE */
 };
 
@@ -54,21 +68,27 @@ int upload_bytes(struct upload *upload, struct slice bytes);
 /* Ends the open block (begins and ends an empty one when none is open). *block: what it is; its
  * digest is zero until the peer has confirmed it (blocks[count - 1] now). Errors as above. */
 int upload_end(struct upload *upload, struct msg_block_ref *block);
-/* An empty chunk, when the input keeps us waiting: the peer ends a stream that is silent for a
- * minute. */
+/* Some word, when the input keeps us waiting: the peer ends a stream that is silent for a minute.
+ */
 int upload_keep_alive(struct upload *upload);
 /* One whole block. */
 int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref *block);
-/* Before all else: has the peer room? An empty block is stored, and forgotten again. EXIT_OK,
- * UPLOAD_FULL, errors as above. */
-int upload_knock(struct upload *upload);
+/* Before a block, none being open: is there room for `size` bytes, or for `least`? *granted: for
+ * how many; they will find it. EXIT_OK, UPLOAD_FULL, errors as above. */
+int upload_ask(struct upload *upload, uint64_t size, uint64_t least, uint64_t *granted);
+/* The blocks that follow go to the peer that the session talks to now. All that was sent is
+ * confirmed (upload_finish). Errors as upload_start's. */
+int upload_move(struct upload *upload, const struct session *session);
 /* Waits until the peer has confirmed all. Errors as above. */
 int upload_finish(struct upload *upload);
 
 /* The blocks are not going to be used after all: the peer need not keep them for an hour. Best
  * effort. */
 void upload_forget(struct upload *upload, const struct session *session);
-void upload_forget_at(const struct session *session, const char *peer,
-                      const struct msg_block_ref *blocks, size_t count);
+void upload_forget_legs(const struct session *session, const struct upload_leg *legs,
+                        size_t legs_count, const struct msg_block_ref *blocks, size_t count);
+/* The last peer has written an entry that keeps them: the others need not, by themselves. */
+void upload_used_legs(const struct session *session, const struct upload_leg *legs,
+                      size_t legs_count, const struct msg_block_ref *blocks);
 
 #endif

@@ -4,6 +4,11 @@
  *   IDLE -- store --> STORING -- store_check --> IDLE                chunks, stored
  *                        |                 \-> WAITING -> IDLE       too many are being made
  * durable \ disk full: stored (FULL), then SWALLOWING until store_check -> IDLE
+ *   IDLE -- store_ask --> LOOKING -> IDLE                            store_room
+ *
+ * Who asks before a block, and is told of room, will not find the disk full amid it: the bytes
+ * are promised to it alone, and come out of the disk's reserve (sink.c) should others have been
+ * quicker. So an uploader whose bytes can't be read again goes on elsewhere between two blocks.
  *
  * What was stored is a deposit until it is a block: fsync takes as long as the bytes took to come,
  * so the next one comes meanwhile. Answers are in the order of the deposits.
@@ -32,15 +37,17 @@ enum {
     SERVE_READ_SIZE = 256 << 10, /* a disk read: long enough that seeks do not dominate */
     SERVE_QUEUED_MAX = 1 << 20,  /* unsent bytes at which reading waits */
     DEPOSITS_MAX = 3, /* of a stream: one comes, one is synced, one waits for its directory */
-    SERVE_TIMEOUT = 60 *
-                    SECOND, /* without progress: an uploader may think for a while, not for ever */
+    PROMISE_SLACK = 1 << 20, /* the last line of a block goes beyond what was asked for */
+    SERVE_TIMEOUT =
+        60 * SECOND, /* without progress: an uploader may think for a while, not for ever */
 };
 
 enum serving_state {
     SERVING_IDLE,
-    SERVING_OPENING,    /* a worker looks the bytes up */
-    SERVING_READING,    /* a worker reads the next ones */
-    SERVING_DRAINING,   /* they wait for the network */
+    SERVING_OPENING,  /* a worker looks the bytes up */
+    SERVING_READING,  /* a worker reads the next ones */
+    SERVING_DRAINING, /* they wait for the network */
+    SERVING_LOOKING,  /* a worker looks for room */
     SERVING_STORING,
     SERVING_WAITING,    /* for a deposit to become a block */
     SERVING_SWALLOWING, /* the rest of an upload that failed */
@@ -65,7 +72,7 @@ struct serving {
 
     /* fetch */
     struct msg_fetch wanted;
-    struct block *block;   /* pinned */
+    struct block *block; /* pinned */
     uint64_t block_size;
     struct block_state block_state;
     bool is_partitioned;
@@ -73,7 +80,7 @@ struct serving {
     int file;
     enum error error;
     uint64_t offset, left;
-    uint8_t *index;        /* of a partitioned block; malloc'ed */
+    uint8_t *index; /* of a partitioned block; malloc'ed */
     size_t index_size;
     uint8_t *buffer;
     size_t buffered;
@@ -83,6 +90,9 @@ struct serving {
     size_t deposits_count;
     bool is_settling; /* answering: should the stream end by that, the freeing is settle's */
     uint64_t received;
+    struct msg_store_ask asked;
+    uint64_t room;    /* as the worker found it */
+    uint64_t granted; /* of the loop's promised */
 };
 
 static void read_more(struct serving *serving);
@@ -103,9 +113,17 @@ static void end_request(struct serving *serving)
     serving->state = SERVING_IDLE;
 }
 
+static void use_grant(struct serving *serving, uint64_t count)
+{
+    if (count > serving->granted) count = serving->granted;
+    serving->granted -= count;
+    serving->loop->promised -= count;
+}
+
 static void serving_free(struct serving *serving)
 {
     end_request(serving);
+    use_grant(serving, serving->granted);
     free(serving);
 }
 
@@ -121,7 +139,7 @@ static void become_idle(struct serving *serving)
 static bool is_with_worker(const struct serving *serving)
 {
     return serving->state == SERVING_OPENING || serving->state == SERVING_READING ||
-           serving->is_settling;
+           serving->state == SERVING_LOOKING || serving->is_settling;
 }
 
 /* Those that are complete become blocks all the same. */
@@ -327,7 +345,9 @@ static void settle(struct serving *serving)
         say_stored(serving, error, &block);
     }
     serving->is_settling = false;
-    if (serving->stream == NULL) serving_free(serving);
+    bool is_ours = serving->stream == NULL && !is_with_worker(serving);
+    if (is_ours) serving_free(serving);
+    else if (serving->stream == NULL) return;
     else if (serving->state == SERVING_WAITING && serving->deposits_count < DEPOSITS_MAX)
         become_idle(serving);
     else if (serving->state == SERVING_IDLE && serving->deposits_count == 0)
@@ -398,11 +418,54 @@ static void on_sink_ready(void *context)
 
 static const struct sink_user serve_sink_user = {on_sink_ready, on_sink_ended};
 
-static void unstore(struct serving *serving, const struct msg_unstore *message)
+static void unstore(struct serving *serving, const struct digest *digest, bool is_used)
 {
     struct event event = {.kind = EVENT_BLOCK_UNWANTED};
-    event.block_unwanted.digest = message->digest;
+    event.block_unwanted.digest = *digest;
+    event.block_unwanted.is_used = is_used;
     loop_feed(serving->loop, &event);
+}
+
+static void run_look(struct chore *chore)
+{
+    struct serving *serving = (struct serving *)chore;
+    serving->room = sink_room(blocks_directory(serving->loop->blocks));
+}
+
+static void say_room(struct serving *serving)
+{
+    const struct msg_store_ask *asked = &serving->asked;
+    struct loop *loop = serving->loop;
+    use_grant(serving, serving->granted);
+    uint64_t room = serving->room > loop->promised ? serving->room - loop->promised : 0;
+    struct msg_store_room reply = {.size = asked->size < room ? asked->size : room};
+    if (reply.size < asked->least || (reply.size == 0 && asked->size > 0)) {
+        struct event event = {.kind = EVENT_BLOCK_FAILED};
+        event.block_failed.error = ERROR_FULL;
+        reply = (struct msg_store_room){.status = ERROR_FULL};
+        loop_feed(loop, &event); /* a full disk is left alone for a while */
+    }
+    serving->granted = reply.size;
+    loop->promised += reply.size;
+    bulk_send(serving->stream, &wire_store_room, &reply);
+}
+
+static void done_look(struct chore *chore)
+{
+    struct serving *serving = (struct serving *)chore;
+    if (serving->stream != NULL) say_room(serving); /* still LOOKING: the freeing is ours */
+    serving->state = SERVING_IDLE;
+    if (serving->stream == NULL) serving_free(serving);
+    else become_idle(serving);
+}
+
+static void look_for_room(struct serving *serving, const struct msg_store_ask *ask)
+{
+    serving->asked = *ask;
+    serving->state = SERVING_LOOKING;
+    stream_pause(serving->stream);
+    stream_set_deadline(serving->stream, INSTANT_NEVER);
+    chore_start(&serving->loop->uv, &serving->chore, run_look, done_look);
 }
 
 static struct deposit *last_deposit(const struct serving *serving)
@@ -427,6 +490,7 @@ static void start_store(struct serving *serving)
         give_up(serving, ERROR_MEMORY, "no memory for an upload");
         return;
     }
+    if (serving->granted > 0) sink_promise(deposit->sink, serving->granted + PROMISE_SLACK);
     *(last == NULL ? &serving->deposits : &last->next) = deposit;
     serving->deposits_count++;
     serving->received = 0;
@@ -438,6 +502,7 @@ static void on_chunk(struct serving *serving, struct slice bytes)
 {
     if (serving->state == SERVING_SWALLOWING) return;
     serving->received += bytes.count;
+    use_grant(serving, bytes.count);
     bool has_room = sink_write(last_deposit(serving)->sink, bytes);
     if (!has_room) stream_pause(serving->stream);
     stream_set_deadline(serving->stream, has_room ? loop_now() + SERVE_TIMEOUT : INSTANT_NEVER);
@@ -479,7 +544,11 @@ static void on_message(struct serving *serving, const struct wire_message *messa
     bool is_idle = may_store && serving->deposits_count == 0;
     if (message->type == MSG_fetch && is_idle) start_fetch(serving, message->fields);
     else if (message->type == MSG_store && may_store) start_store(serving);
-    else if (message->type == MSG_unstore && is_idle) unstore(serving, message->fields);
+    else if (message->type == MSG_store_ask && may_store) look_for_room(serving, message->fields);
+    else if (message->type == MSG_unstore && is_idle)
+        unstore(serving, &((const struct msg_unstore *)message->fields)->digest, false);
+    else if (message->type == MSG_store_used && is_idle)
+        unstore(serving, &((const struct msg_store_used *)message->fields)->digest, true);
     else if (message->type == MSG_chunk && is_storing(serving))
         on_chunk(serving, ((const struct msg_chunk *)message->fields)->bytes);
     else if (message->type == MSG_store_end && is_storing(serving))

@@ -77,16 +77,28 @@ static enum error open_file(struct sink *sink)
     return sink->file >= 0 ? ERROR_NONE : file_error(errno);
 }
 
+/* Without the reserve. */
+static uint64_t room_of(const struct statvfs *disk)
+{
+    uint64_t room = (uint64_t)disk->f_bavail * disk->f_frsize;
+    uint64_t reserve = (uint64_t)disk->f_blocks * disk->f_frsize / SINK_RESERVE_SHARE;
+    if (reserve > SINK_RESERVE_MAX) reserve = SINK_RESERVE_MAX;
+    return room > reserve ? room - reserve : 0;
+}
+
 static enum error look_for_room(struct sink *sink)
 {
     struct statvfs disk;
     if (sink->uses_reserve || sink->size < sink->looked) return ERROR_NONE;
     sink->looked = sink->size + SINK_LOOK_EVERY;
     if (fstatvfs(sink->file, &disk) != 0) return ERROR_NONE; /* writing will tell */
-    uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
-    uint64_t reserve = (uint64_t)disk.f_blocks * disk.f_frsize / SINK_RESERVE_SHARE;
-    if (reserve > SINK_RESERVE_MAX) reserve = SINK_RESERVE_MAX;
-    return room > reserve ? ERROR_NONE : ERROR_FULL;
+    return room_of(&disk) > 0 ? ERROR_NONE : ERROR_FULL;
+}
+
+uint64_t sink_room(const char *directory)
+{
+    struct statvfs disk;
+    return statvfs(directory, &disk) == 0 ? room_of(&disk) : UINT64_MAX;
 }
 
 static bool is_piece_right(struct sink *sink)
@@ -251,6 +263,8 @@ bool sink_write(struct sink *sink, struct slice bytes)
 bool sink_has_room(const struct sink *sink) { return !sink->is_awaited; }
 
 void sink_use_reserve(struct sink *sink) { sink->uses_reserve = true; }
+
+void sink_promise(struct sink *sink, uint64_t size) { sink->looked = size; }
 
 void sink_expect(struct sink *sink, uint64_t check)
 {

@@ -35,6 +35,11 @@ struct sink *sink_open(struct loop *loop, const char *path, const struct sink_pi
                        size_t pieces_count, const struct sink_user *user, void *context);
 /* For small blocks that must come even when the disk is nearly full: see sink.c. */
 void sink_use_reserve(struct sink *sink);
+/* For the first `size` bytes room was found already (sink_room). Before sink_write. */
+void sink_promise(struct sink *sink, uint64_t size);
+/* Bytes that blocks may still take of the disk that this directory is on; UINT64_MAX when it can't
+ * be told. Blocking. */
+uint64_t sink_room(const char *directory);
 /* Takes these bytes (copied). False: they are taken, but after the rest of this record no more
  * please before ready. */
 bool sink_write(struct sink *sink, struct slice bytes);

@@ -91,6 +91,7 @@ struct event {
         } block_checked;
         struct {
             struct digest digest;
+            bool is_used; /* no: an entry of the log, not ours, is to keep it from now on */
         } block_unwanted;
         struct {
             uint64_t token;

@@ -406,9 +406,13 @@ void keeper_used(struct node *node, const struct msg_block_ref *ref)
 }
 
 /* The pin of an upload ends, unless somebody has asked for another since. */
-void keeper_unwanted(struct node *node, const struct digest *digest)
+void keeper_unwanted(struct node *node, const struct digest *digest, bool is_used)
 {
     struct block *block = keeper_find(node, digest);
+    if (is_used) {
+        used(node, digest);
+        return;
+    }
     if (block == NULL || block->uploads == 0 || --block->uploads > 0) return;
     if (block->pinned > block->uploaded) return;
     block->pinned_until = node->now;

@@ -625,7 +625,9 @@ static void take_event(struct node *node, const struct event *event)
     case EVENT_BLOCK_CHECKED:
         scrub_checked(node, &event->block_checked.digest, event->block_checked.error);
         break;
-    case EVENT_BLOCK_UNWANTED: keeper_unwanted(node, &event->block_unwanted.digest); break;
+    case EVENT_BLOCK_UNWANTED:
+        keeper_unwanted(node, &event->block_unwanted.digest, event->block_unwanted.is_used);
+        break;
     case EVENT_BLOCK_FAILED:
         keeper_failed(node, &event->block_failed.digest, event->block_failed.error);
         manifests_failed(node, &event->block_failed.digest);

@@ -546,7 +546,7 @@ void keeper_failed(struct node *node, const struct digest *digest, enum error er
 void keeper_uploaded(struct node *node, const struct digest *digest);
 /* Its bytes here are known to be right, as of now. */
 void keeper_looked(struct node *node, const struct digest *digest);
-void keeper_unwanted(struct node *node, const struct digest *digest);
+void keeper_unwanted(struct node *node, const struct digest *digest, bool is_used);
 /* An entry that references this dataset has just been written, for the client that stored it. */
 void keeper_used(struct node *node, const struct msg_block_ref *manifest);
 /* Gets it from whoever has it. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Blocks of datasets on live disks: copies come back after a death and go again after a return; a byte that changes on a disk is
-# found, told and made good, and no job sees it; full disks are left alone, and a put that finds no room leaves nothing.
+# found, told and made good, and no job sees it; full disks are left alone, a put goes on where there is room, or leaves nothing.
 # Four nodes on loopback; the small disks are tmpfs mounts in a mount namespace of the test's own.
 . "$(dirname "$0")/../lib/flock.sh"
 if [ "${MR_BLOCKS_NS:-}" = "" ] && [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
@@ -86,16 +86,22 @@ if [ -n "${MR_BLOCKS_NS:-}" ]; then
   status=$?
   check "a put through the full node: done elsewhere, or refused" eval '[ $status = 0 ] || { [ $status = 1 ] && says "space left"; }'
   [ $status = 0 ] && ctl rm elsewhere
-  # What can't be read again asks for room before it is read; a disk that fills on the way is said, and leaves nothing.
-  fallocate -l "$(($(stat -f -c '%a * %S' "$DIR/node4") - 200000))" "$DIR/node4/filler"
-  cat "$DIR/random" | AT=${ADDR[4]} ctl put - piped --split 1M 2>"$DIR/err"
+  # Who asks for room is told of it before each block: when a disk is full the next block goes to another node, what is stored stays.
+  fallocate -l "$(($(stat -f -c '%a * %S' "$DIR/node4") - 200000))" "$DIR/node4/filler" 2>/dev/null
+  cat "$DIR/random" | AT=${ADDR[4]} ctl put - piped --split 1M --replicas 1 2>"$DIR/err"
   check "standard input through the full node: goes to another one" eval 'ctl cat piped | cmp -s - "$DIR/random"'
   ctl rm piped
-  rm "$DIR/node4/filler"
+  rm -f "$DIR/node4/filler"
+  head -c 80000000 /dev/urandom >"$DIR/large"
+  cat "$DIR/large" | ctl put - spread --split 4M --replicas 1 2>"$DIR/err"
+  check "standard input that is more than any disk holds: exit 0" [ $? = 0 ]
+  check "it went on at another node" says "cannot take it, asking"
+  check "and all of it is there" eval 'ctl cat spread | cmp -s - "$DIR/large"'
+  ctl rm spread
   head -c 150000000 /dev/urandom >"$DIR/too-big"
-  cat "$DIR/too-big" | ctl put - fills --split 4M 2>"$DIR/err"
-  check "standard input that fills the disk on the way: exit 1" [ $? = 1 ]
-  check "says who is full, and what to do" eval 'says "has no space left" && says "save it to a file"'
+  cat "$DIR/too-big" | ctl put - fills --split 4M --timeout 6s 2>"$DIR/err"
+  check "standard input that fits nowhere, and a limit of time: exit 124" [ $? = 124 ]
+  check "says so" says "timed out"
   check "and has no name" eval '! ctl ls -o name | grep -q fills'
   if [ -n "${LONG:-}" ]; then # half a minute until it gives up, and as long until a full disk is asked again: in make check-all
     ctl put "$DIR/too-big" too-big --split 4M 2>"$DIR/err"
@@ -107,6 +113,7 @@ if [ -n "${MR_BLOCKS_NS:-}" ]; then
     ctl rm random
     check "nothing of either is left" wait_for 120 nothing_left
     check "then there is room again: waited for, not refused" ctl put -q "$DIR/random" again --split 2M
+    check "also for a file that is more than any disk holds" eval 'ctl put -q "$DIR/large" spread --split 4M --replicas 1 && ctl cat spread | cmp -s - "$DIR/large"'
   else
     ctl rm random
     check "nothing of either is left" wait_for 120 nothing_left

@@ -366,6 +366,11 @@ static void answer_client(struct peer *peer, struct client *client, const struct
         break;
     }
     case MSG_store: break;
+    case MSG_store_ask: {
+        struct msg_store_room room = {.size = ((const struct msg_store_ask *)fields)->size};
+        say(client, &wire_store_room, &room);
+        break;
+    }
     case MSG_chunk: take_chunk(client, ((const struct msg_chunk *)fields)->bytes); break;
     case MSG_store_check: store_check(client, fields); break;
     case MSG_fetch: fetch(client, fields, is_trapped(peer, "damage")); break;

@@ -629,6 +629,10 @@ static const struct golden goldens[] = {
      "ffffffff0f8f01817b4c38385aa3089b8ab1b51f3ba30a072ffb04b50ff9a4cd89e5f00f1582e883b301e2a2"
      "f5b6a3b10f1d33795f39303763203672686937706c6c2d6a686c62786478355f322071"},
     {"store_check", 0x3c62a9a79bbf14da, "fcf092013a1c85efecddd906"},
+    {"store_ask", 0x72d78f6b0e1f260d, "adbf9a2bffffffffffffffffff01"},
+    {"store_room", 0xa978bac66af73877, "e1eaa5e2af8a8fb9ba6f"},
+    {"store_used", 0xc964d57075a70e14,
+     "e7500290f5b46351a93998ec98331f658f010142098872f4fd023078bbda5a14"},
 };
 
 #endif
