@@ -30,11 +30,14 @@ static enum error judge_records(struct mapper *mapper, const struct records *rec
     if (error != ERROR_INVALID || !records->is_too_large) return error;
     records_too_large(records, &number, &offset);
     *verdict = (struct verdict){.outcome = OUTCOME_OUTPUT_TOO_BIG};
-    snprintf(
-        verdict->text, sizeof verdict->text,
-        "%srecord %llu of its output, from byte %llu of it on, is larger than %d MiB: a record "
-        "ends with a newline, and is sorted whole; print shorter ones, or leave out the reducer",
-        role, (unsigned long long)number, (unsigned long long)offset, RECORD_SIZE_MAX >> 20);
+    const char *more =
+        records->record_max < RECORD_SIZE_MAX ? " give each task more memory (--mem)," : "";
+    snprintf(verdict->text, sizeof verdict->text,
+             "%srecord %llu of its output, from byte %llu of it on, is larger than %zu MiB: a "
+             "record ends with a newline, and is sorted whole; print shorter ones,%s or leave out "
+             "the reducer",
+             role, (unsigned long long)number, (unsigned long long)offset,
+             records->record_max >> 20, more);
     return error;
 }
 
@@ -45,6 +48,7 @@ static enum error combine(struct mapper *mapper, struct merge *merge, struct out
     struct records combined;
     records_init(&combined, &attempt->scratch, &attempt->shuffle.order, NULL, mapper->records.limit,
                  "combined");
+    records_bound(&combined, attempt_memory_size(attempt));
     struct inflow in = {merge_next, merge};
     struct outflow out = {records_take, &combined};
     enum error error = filter_run(attempt, attempt->spec->combiner, false, "combiner", in, out);
@@ -174,9 +178,7 @@ static enum error run_to_records(struct mapper *mapper)
     switch ((enum partition_kind)attempt->spec->partition) {
     case PARTITION_COMMAND: return run_with_partitioner(mapper);
     case PARTITION_SAMPLE: return run_for_sample(mapper);
-    case PARTITION_RANGE:
-        error = read_ranges(mapper);
-        break;
+    case PARTITION_RANGE: error = read_ranges(mapper); break;
     case PARTITION_HASH: break;
     }
     if (error != ERROR_NONE) return error == ERROR_INVALID ? ERROR_NOT_FOUND : error;
@@ -193,6 +195,7 @@ static enum error run_partitioned(struct mapper *mapper)
     partition_init(&mapper->partition, &attempt->memory, order, spec->partitions,
                    attempt->shuffle.fields);
     records_init(&mapper->records, &attempt->scratch, order, &mapper->partition, limit, "runs");
+    records_bound(&mapper->records, attempt_memory_size(attempt));
     enum error error = run_to_records(mapper);
     error = judge_records(mapper, &mapper->records, "", error);
     if (error == ERROR_NONE) error = write_segments(mapper);

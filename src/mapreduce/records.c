@@ -220,6 +220,12 @@ enum error records_take(void *context, struct slice bytes)
     return ERROR_NONE;
 }
 
+void records_bound(struct records *records, size_t memory_size)
+{
+    size_t size = memory_size < RECORD_SIZE_FREE ? RECORD_SIZE_FREE : memory_size;
+    records->record_max = size < RECORD_SIZE_MAX ? size : RECORD_SIZE_MAX;
+}
+
 void records_too_large(const struct records *records, uint64_t *number, uint64_t *offset)
 {
     assert(records->is_too_large);

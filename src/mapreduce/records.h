@@ -19,7 +19,8 @@
 
 enum {
     RECORD_SIZE_MAX =
-        1 << 30 /* is held whole to be sorted; as large as a block of one record may be */
+        1 << 30, /* is held whole to be sorted; as large as a block of one record may be */
+    RECORD_SIZE_FREE = 16 << 20, /* so large it may be however small the memory for sorting is */
 };
 
 struct records {
@@ -34,7 +35,7 @@ struct records {
     size_t open;     /* where the open line starts */
     size_t count;    /* entries, the last one lowest, until sorted */
     size_t line_max; /* of the lines in memory */
-    size_t record_max;     /* RECORD_SIZE_MAX; less in tests */
+    size_t record_max;     /* RECORD_SIZE_MAX, or less: records_bound, tests */
     uint64_t spilled_size; /* bytes and lines before those in memory */
     uint64_t spilled_count;
     bool is_too_large; /* the open line is, and nothing more is taken */
@@ -58,6 +59,8 @@ void records_deinit(struct records *records);
  * ERROR_MEMORY and those of scratch_write. */
 enum error records_take(void *records, struct slice bytes) MUST_USE;
 
+/* Of a task that may use so much memory: a record is no larger than that. Before records_take. */
+void records_bound(struct records *records, size_t memory_size);
 /* After ERROR_INVALID: the number of that record, from 1 on, and where it begins in all the bytes
  * taken. */
 void records_too_large(const struct records *records, uint64_t *number, uint64_t *offset);

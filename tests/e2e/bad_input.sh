@@ -122,6 +122,16 @@ big_blocks() { find "$DIR"/node*/blocks -type f -size +900k; }
 no_big_blocks() { [ -z "$(big_blocks)" ]; }
 check "its blocks are freed on every node" wait_for 60 no_big_blocks
 big_blocks | xargs -r ls -l --time-style=full-iso | sed 's/^/# /'
+# A record is held whole: one that is larger than the memory of a task ends the job, with its place, not the machine's memory.
+{ echo first; cat "$DIR/long"; } >"$DIR/longer"
+run -m cat -r cat -i "$DIR/longer" --mem 32M --split 100M --retries 2
+check "a record larger than --mem: exit 1" [ $? = 1 ]
+check "says which, how large it may be and what to do" \
+  says 'record 2 of its output, from byte 6 of it on, is larger than 32 MiB: .*give each task more memory (--mem)'
+check "and in which file, where" says "read up to byte [0-9]* of $DIR/longer"
+check "each of its attempts counted" says "failed 2 times"
+check "with more memory it is sorted" run -m cat -r cat -i "$DIR/longer" --mem 64M --split 100M
+
 no_scratch() { [ -z "$(find "$DIR"/node*/scratch -mindepth 1 -maxdepth 1 2>/dev/null)" ]; }
 check "no scratch is left" wait_for 10 no_scratch
 check "no task is left" no_tasks_left
