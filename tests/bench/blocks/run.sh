@@ -11,19 +11,34 @@ text "$DIR/text" "$MIB"
 now() { date +%s.%N; }
 rate() { awk -v m="$MIB" -v a="$1" -v b="$2" 'BEGIN {printf "%7.2f s %8.1f MB/s\n", b - a, m * 1.048576 / (b - a)}'; }
 
-start=$(now); cp "$DIR/text" "$DIR/copy"; sync -f "$DIR/copy"; stop=$(now)
-printf 'cp and fsync            %s\n' "$(rate "$start" "$stop")"
-floor=$(awk -v a="$start" -v b="$stop" 'BEGIN {print b - a}')
+# The floor of R copies: R times cp and fsync at once, to the same disk. What they cost in processor time beside that is printed, too:
+# where it is near what the processors have to give in that time, they are the limit.
+processor() { local p; for p in "${PID[@]}"; do cat "/proc/$p/stat"; done | sed 's/.*) //' | awk '{s += $12 + $13} END {print s / 100}'; }
+copy() { cp "$DIR/text" "$1" && sync "$1"; }
 for r in 1 2 3; do
-  start=$(now); ctl put -q "$DIR/text" "text-$r" --replicas $r || exit 1; stop=$(now)
-  printf 'put, %d cop%s              %s, %s times cp\n' $r "$([ $r = 1 ] && echo y || echo ies)" "$(rate "$start" "$stop")" \
-    "$(awk -v a="$start" -v b="$stop" -v f="$floor" 'BEGIN {printf "%.1f", (b - a) / f}')"
+  sed -i "s/^./$r/" "$DIR/text" && sync "$DIR/text" # other blocks than before: none of them is there already
+  start=$(now); copies=()
+  for ((i = 1; i <= r; i++)); do copy "$DIR/copy$i" & copies+=($!); done
+  wait "${copies[@]}"; stop=$(now)
+  rm "$DIR"/copy*
+  printf '%d times cp and fsync     %s\n' $r "$(rate "$start" "$stop")"
+  floor=$(awk -v a="$start" -v b="$stop" 'BEGIN {print b - a}')
+  [ $r = 1 ] && single=$floor
+  before=$(processor); start=$(now)
+  client=$( { TIMEFORMAT='%U %S'; time ctl put -q "$DIR/text" "text-$r" --replicas $r; } 2>&1) || exit 1
+  stop=$(now); after=$(processor)
+  printf 'put, %d cop%s              %s, %s\n' $r "$([ $r = 1 ] && echo y || echo ies)" "$(rate "$start" "$stop")" \
+    "$(awk -v a="$start" -v b="$stop" -v f="$floor" -v c="$client" -v x="$before" -v y="$after" -v n="$(nproc)" 'BEGIN {
+      split(c, t, " "); used = t[1] + t[2] + y - x
+      printf "%.1f times that; processor: mrctl %.2f s, nodes %.2f s, of %.2f s that %d had", (b - a) / f, t[1] + t[2], y - x, n * (b - a), n}')"
 done
+floor=$single
 ctl rm text-1 text-2 >/dev/null
 
 victim=$NODES
-bytes=$(find "$DIR/node$victim/blocks" -type f -size +100k -printf '%s\n' | awk '{s += $1} END {print s + 0}')
-dead=$(find "$DIR/node$victim/blocks" -type f -size +100k -printf '%f\n')
+holders() { find "$DIR"/node*/blocks -name "$1" | wc -l; }
+dead=$(find "$DIR/node$victim/blocks" -type f -size +100k -printf '%f\n' | while read -r block; do [ "$(holders "$block")" = 3 ] && echo "$block"; done)
+bytes=$(for block in $dead; do find "$DIR/node$victim/blocks" -name "$block" -printf '%s\n'; done | awk '{s += $1} END {print s + 0}')
 back() { # every block that the dead one had is on three of the others
   local block
   for block in $dead; do
