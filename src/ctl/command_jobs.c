@@ -199,7 +199,8 @@ int jobs_remove_output(struct session *session, const char *name)
     struct msg_ask_unname ask = {.name = slice_string(name)};
     struct wire_message reply;
     keys_random(&ask.id, sizeof ask.id);
-    /* Who has just given us all of it takes that down, too: what is printed waits for no disk. */
+    /* Who has just given us all of it takes that down, too, before anything that it is asked later:
+     * what is printed waits for no disk. */
     if (session_tell(session, &wire_ask_unname, &ask)) return EXIT_OK;
     int code = session_reply(session, MSG_say_ok, &reply);
     if (code == EXIT_OK || code == EXIT_NOT_FOUND) return EXIT_OK;

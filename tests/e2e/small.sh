@@ -20,6 +20,16 @@ check "a bag" prints "$(printf 'a\nb\n' | cksum)" ctl run -q -t 'echo {}' ::: a 
 check "many blocks" prints "$(sum in)" ctl run -q -m cat --split 30 -i in
 check "nothing in, nothing out" prints "$(printf '' | cksum)" ctl run -q -m @true -i in
 check "no dataset is left" [ -z "$(ctl ls -o name)" ]
+# run tells its peer and goes; what that peer is asked next it answers as one that has heard it.
+gone_at_once() {
+  local i
+  for i in 1 2 3 4 5; do
+    at_node 2 run -q -m cat -i in >"$DIR/printed" && [ -z "$(at_node 2 ls -o name)" ] || return 1
+  done
+}
+check "a result that run printed is not listed any more where run asked" gone_at_once
+none_at() { [ -z "$(at_node "$1" ls -o name)" ]; }
+for n in 1 3; do check "and soon nowhere: node$n" wait_for 5 none_at $n; done
 check "and none of it was ever a block" [ "$(find node*/blocks -type f | wc -l)" = 0 ]
 seq 30000 >large
 check "what is too much for the log becomes blocks" prints "$(sum large)" ctl run -q -m cat -i large
