@@ -255,6 +255,7 @@ static void run_node(struct shared *shared, uint32_t index, const char *director
 {
     static struct rig rig;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)signal(SIGPIPE, SIG_IGN); /* as mrnode does */
     rig.shared = shared;
     rig.self = &shared->nodes[index];
     rig.index = index;
