@@ -180,6 +180,7 @@ static void on_look(uv_timer_t *timer)
         loop_stop(&rig->loop, ERROR_NONE, "over");
         return;
     }
+    loop_hold(&rig->loop); /* as what a stream brings at once */
     uint64_t under_way = log_have(log_of(rig), &self->id, &self->boot) - durable_everywhere(rig);
     for (int steps = 0; steps < 64 && self->written < self->wanted && under_way < WINDOW; steps++) {
         for (uint32_t i = 0; i < rig->shared->step && self->written < self->wanted; i++)
@@ -188,6 +189,7 @@ static void on_look(uv_timer_t *timer)
         struct event event = {.kind = EVENT_TICK};
         loop_feed(&rig->loop, &event);
     }
+    loop_release(&rig->loop);
 }
 
 /* ---- a node ---- */
