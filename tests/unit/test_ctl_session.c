@@ -368,6 +368,7 @@ static void answer_client(struct peer *peer, struct client *client, const struct
     case MSG_store: break;
     case MSG_store_ask: {
         struct msg_store_room room = {.size = ((const struct msg_store_ask *)fields)->size};
+        if (is_trapped(peer, "full")) room = (struct msg_store_room){.status = ERROR_FULL};
         say(client, &wire_store_room, &room);
         break;
     }
@@ -814,12 +815,33 @@ static void an_upload_of_a_pipe_does_not(void **state)
     assert_non_null(strstr(last.err, "can't be read again"));
 }
 
-/* Kept for the submission until there is too much of it: then all of it is uploaded, in order. */
+static void an_upload_of_a_pipe_goes_on_where_there_is_room(void **state)
+{
+    (void)state;
+    int ends[2];
+    char path[PATH_SIZE];
+    input_file(path, "p", 1);
+    mrctl_learns_the_members();
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "hello\n", 6), 6);
+    close(ends[1]);
+    trap("full", 0);
+    mrctl(ends[0], "run", "-m", "cat", "-f", path, NULL);
+    close(ends[0]);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, "hello\n");
+    assert_non_null(strstr(last.err, "cannot take it, asking"));
+}
+
+/* Kept for the submission until there is too much of it: then all of it is uploaded, in order; to
+ * another peer when the first has no room. */
 static void a_pipe_that_grows_is_uploaded_after_all(void **state)
 {
     (void)state;
     enum { SIZE = 120 << 10 };
     int ends[2];
+    mrctl_learns_the_members();
+    trap("full", 0);
     assert_int_equal(pipe(ends), 0);
     struct slice bytes = noise(SIZE, 7);
     for (size_t i = 99; i < SIZE; i += 100) ((uint8_t *)(uintptr_t)bytes.at)[i] = '\n';
@@ -972,6 +994,7 @@ int main(void)
         STORY(a_wait_goes_on_at_another_peer),
         STORY(an_upload_begins_again_at_another_peer),
         STORY(an_upload_of_a_pipe_does_not),
+        STORY(an_upload_of_a_pipe_goes_on_where_there_is_room),
         STORY(a_pipe_that_grows_is_uploaded_after_all),
         STORY(a_submission_is_asked_again),
         STORY(a_damaged_block_is_fetched_elsewhere),
