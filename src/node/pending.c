@@ -195,10 +195,10 @@ static enum progress blocks_progress(struct node *node, struct pending *pending,
         say_missing(node, pending, request, &blocks[i].block.digest, where_of(manifest, i, where));
         return PROGRESS_OVER;
     }
-    if (safe > pending->safe) { /* gigabytes may take long: while they come, all is well */
-        pending->safe = safe;
-        pending->moved = node->now;
-    }
+    /* Gigabytes may take long: while they come, all is well. More than a moment ago, not than ever:
+     * copies that a smaller --replicas makes surplus go meanwhile. */
+    if (safe > pending->safe) pending->moved = node->now;
+    pending->safe = safe;
     return safe == manifest->blocks.count + 1 ? PROGRESS_READY : PROGRESS_WAITS;
 }
 

@@ -551,6 +551,26 @@ static void copies_may_take_long_while_they_come(void **state)
     lone_node_close(&put.lone);
 }
 
+/* Surplus of a smaller --replicas, while others come. */
+static void copies_may_go_while_they_come(void **state)
+{
+    (void)state;
+    static struct slow_put put;
+    put = (struct slow_put){0};
+    slow_put_begin(&put);
+    for (int is_back = 0; is_back < 2; is_back++)
+        for (uint32_t i = 0; i < GIGABYTES - 1; i++) {
+            struct msg_block_held held = {put.blocks[i].digest, true};
+            assert_null(wait_for_error(&put, is_back ? 40 : 1));
+            peer_says(&put.lone, &wire_block_held, &held);
+            assert_null(wait_for_error(&put, 1));
+            held.is_held = false;
+            if (!is_back) peer_says(&put.lone, &wire_block_held, &held);
+        }
+    assert_null(wait_for_error(&put, 40));
+    lone_node_close(&put.lone);
+}
+
 static void who_waits_for_copies_in_vain_hears_how_many_there_are(void **state)
 {
     (void)state;
@@ -583,6 +603,7 @@ int main(void)
         cmocka_unit_test(a_copy_that_went_without_a_word_is_found_missing),
         cmocka_unit_test(every_confirmation_is_a_look_of_its_own),
         cmocka_unit_test(copies_may_take_long_while_they_come),
+        cmocka_unit_test(copies_may_go_while_they_come),
         cmocka_unit_test(who_waits_for_copies_in_vain_hears_how_many_there_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
