@@ -109,6 +109,7 @@ static bool run_many(struct session *session, const char *command, uint32_t task
     int code = upload_start(&upload, session);
     if (code == EXIT_OK) code = upload_block(&upload, slice_of(bytes, size), &ask.spec.manifest);
     if (code == EXIT_OK) code = upload_finish(&upload);
+    if (code == EXIT_OK) ask.spec.manifest = upload.blocks[0];
     upload_stop(&upload);
     free(bytes);
     free(items);
