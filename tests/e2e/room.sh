@@ -10,9 +10,9 @@ for n in 1 2; do flock_start $n --mem 200M || not_ok "node $n starts"; done
 check "two nodes find each other" flock_whole 2
 seq 400 >"$DIR/in"
 mkdir "$DIR/runs"
-# Each task counts those that run beside it on its node.
-count='d=$R/$MR_NODE_NAME; mkdir -p "$d"; : >"$d/$MR_INDEX"; ls "$d" | wc -l; sleep 0.3; ls "$d" | wc -l; rm "$d/$MR_INDEX"'
-most() { ctl run -q -m "$count" -e "R=$DIR/runs" --split 100 -i "$DIR/in" --speculate off "$@" 2>"$DIR/err" | sort -n | tail -n 1; }
+# Each task counts those that run beside it on its node; one that is given up does not stay counted.
+count='d=$R/$MR_NODE_NAME; mkdir -p "$d"; trap "rm -f \"$d/$MR_INDEX\"" EXIT; trap "exit 1" TERM; : >"$d/$MR_INDEX"; ls "$d" | wc -l; sleep 0.3; ls "$d" | wc -l'
+most() { ctl run -q -m "$count" -e "R=$(mktemp -d "$DIR/runs/XXXXXX")" --split 100 -i "$DIR/in" --speculate off "$@" 2>"$DIR/err" | sort -n | tail -n 1; }
 check "80M each: two at once on a node that has 200M" [ "$(most --mem 80M)" = 2 ]
 check "who says nothing is bounded by the slots" [ "$(most)" -gt 2 ]
 check "150M each: one at once" [ "$(most --mem 150M)" = 1 ]

@@ -161,6 +161,7 @@ round() {
   echo "# round $1: SEED=$SEED"
   for ((gust = 0; gust < ${GUSTS:-8}; gust++)); do
     kind=$(printf '%s\n' words again bag | sed -n "$((RANDOM % 3 + 1))p")
+    [ -n "$(living)" ] || stroke_go # all that are left were stopped
     # shellcheck disable=SC2046
     pick $(living)
     submit "$kind" "$PICKED" &
