@@ -84,6 +84,7 @@ if [ -n "${MR_BLOCKS_NS:-}" ]; then
   check "and whole" eval 'ctl cat random | cmp -s - "$DIR/random"'
   AT=${ADDR[4]} ctl put "$DIR/random" elsewhere --split 2M 2>"$DIR/err"
   status=$?
+  [ $status = 0 ] || sed "s/^/# exit $status: /" "$DIR/err"
   check "a put through the full node: done elsewhere, or refused" eval '[ $status = 0 ] || { [ $status = 1 ] && says "space left"; }'
   [ $status = 0 ] && ctl rm elsewhere
   # Who asks for room is told of it before each block: when a disk is full the next block goes to another node, what is stored stays.

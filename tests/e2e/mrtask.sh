@@ -141,7 +141,7 @@ check "no final newline" eval 'run kind=map command=cat partitions=1 input="$TOP
     [ "$(segments "$D" | od -c -A n | tr -d " ")" = "a\nb\n" ] && is records 2'
 head -c 50000000 /dev/zero | tr '\0' 'x' >"$TOP/long"
 printf '\tv\nshort\n' >>"$TOP/long"
-check "a 50 MB line" eval 'run kind=map command=cat partitions=1 input="$TOP/long" memory=1000000 &&
+check "a 50 MB line" eval 'run kind=map command=cat partitions=1 input="$TOP/long" memory=60000000 &&
     is records 2 && segments "$D" >"$TOP/sorted" && head -n 1 "$TOP/sorted" | grep -qx short &&
     tail -n +2 "$TOP/sorted" | cmp - <(head -n 1 "$TOP/long")'
 rm -f "$TOP/long"
