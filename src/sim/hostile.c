@@ -27,7 +27,7 @@ enum {
 
 /* What a node had counted before. */
 struct hostile_witness {
-    uint32_t life; /* of its host; 0: it was not there */
+    uint32_t life; /* of its host; 0: it was not there, or lacked what was forged upon */
     struct log_counters counters;
     uint64_t records_refused;
 };
@@ -72,14 +72,24 @@ static size_t closed_feeds(const struct host *host, struct msg_feed_position fee
     return count;
 }
 
-static void remember(struct world *world, const struct host *host)
+/* Only who holds these feeds can tell that they are contradicted. */
+static bool holds(const struct host *host, const struct id *author,
+                  const struct msg_feed_position feeds[2])
+{
+    const struct log *log = node_log(host->node);
+    return log_have(log, author, &feeds[0].boot) >= feeds[0].have &&
+           log_have(log, author, &feeds[1].boot) >= feeds[1].have;
+}
+
+static void remember(struct world *world, const struct host *host,
+                     const struct msg_feed_position feeds[2])
 {
     world->hostile.host = host->index;
     world->hostile.witnesses = calloc(world->hosts_count, sizeof *world->hostile.witnesses);
     assert(world->hostile.witnesses != NULL);
     for (uint32_t i = 0; i < world->hosts_count; i++) {
         const struct host *other = &world->hosts[i];
-        if (other->node == NULL || other == host) continue;
+        if (other->node == NULL || other == host || !holds(other, &host->id, feeds)) continue;
         world->hostile.witnesses[i] =
             (struct hostile_witness){other->life, *log_counters(node_log(other->node)),
                                      node_metric(other->node, METRIC_records_refused)};
@@ -101,7 +111,7 @@ void hostile_strike(struct world *world, struct host *host)
     struct msg_feed_position feeds[2];
     if (host->state != HOST_UP || world->hostile.witnesses != NULL) return;
     if (closed_feeds(host, feeds) < 2) return;
-    remember(world, host);
+    remember(world, host, feeds);
     struct crypto_pair stranger = stranger_of(world);
     const struct boot boot = {1, 1};
     const struct host *victim = &world->hosts[(host->index + 1) % world->hosts_count];
