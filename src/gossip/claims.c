@@ -53,12 +53,12 @@ void claims_listen(struct gossip *gossip)
     members_listen(&gossip->members, &listener, &gossip->config.trace);
 }
 
-void claims_own(struct gossip *gossip, instant now, const struct msg_member_claim *claim)
+bool claims_own(struct gossip *gossip, instant now, const struct msg_member_claim *claim)
 {
     assert(id_equal(&claim->node, &gossip->config.id));
     enum members_verdict verdict = members_apply(&gossip->members, now, claim, true, gossip->prng);
-    assert(verdict == MEMBERS_WON);
-    (void)verdict;
+    assert(verdict == MEMBERS_WON || verdict == MEMBERS_DROPPED);
+    return verdict == MEMBERS_WON;
 }
 
 bool claims_may_reply(struct gossip *gossip)
@@ -105,7 +105,7 @@ static void refute(struct gossip *gossip, instant now, const struct msg_member_c
     trace_line(&gossip->config.trace, TRACE_INFO,
                "event=refuted state=%s refutations=%u cause=\"%s\"",
                member_state_text(claim->state), own.refutations, cause_text(claim->cause));
-    claims_own(gossip, now, &own);
+    if (!claims_own(gossip, now, &own)) return; /* the next accusation is answered */
     if (claim->state == MEMBER_DEAD) rumors_hasten(gossip, now);
 }
 

@@ -20,8 +20,9 @@ const char *claims_take(struct gossip *gossip, instant now, const struct msg_mem
 void claims_restarted(struct gossip *gossip, instant now, const struct member *member,
                       const struct boot *boot, const struct address *address);
 
-/* Our own claim changes: state, and the boot and refutations that it outranks the former by. */
-void claims_own(struct gossip *gossip, instant now, const struct msg_member_claim *claim);
+/* Our own claim changes: state, and the boot and refutations that it outranks the former by. False:
+ * there is no memory for that, and it is as it was. */
+bool claims_own(struct gossip *gossip, instant now, const struct msg_member_claim *claim);
 
 /* One more datagram out of turn in this period? Two that accuse each other and will not be
  * answered, by a fault or on purpose, must not talk at the speed of the network. Counts it. */

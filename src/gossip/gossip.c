@@ -240,7 +240,8 @@ void gossip_reboot(struct gossip *gossip, instant now, const struct boot *boot)
         claim.state = MEMBER_ALIVE;
         claim.cause = CAUSE_RESTARTED;
     }
-    claims_own(gossip, now, &claim);
+    bool is_held = claims_own(gossip, now, &claim);
+    assert(is_held);
 }
 
 void gossip_forget(struct gossip *gossip, instant now, const struct id *id)
@@ -262,7 +263,7 @@ void gossip_slots(struct gossip *gossip, instant now, uint16_t slots)
     if (claim.refutations >= MEMBER_REFUTATIONS_MAX) return; /* the next boot begins at 0 */
     claim.slots = slots;
     claim.refutations++; /* it outranks what we said before */
-    claims_own(gossip, now, &claim);
+    (void)claims_own(gossip, now, &claim); /* untold: others think that it has those it had */
 }
 
 void gossip_leave(struct gossip *gossip, instant now)
@@ -275,6 +276,7 @@ void gossip_leave(struct gossip *gossip, instant now)
     struct msg_member_claim claim = gossip_self_claim(gossip);
     claim.state = MEMBER_LEFT;
     claim.cause = CAUSE_SAID_GOODBYE;
-    claims_own(gossip, now, &claim);
+    gossip->is_leaving = claims_own(gossip, now, &claim);
+    if (!gossip->is_leaving) return;
     rumors_spread(gossip, now, GOODBYE_FANOUT);
 }

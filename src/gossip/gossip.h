@@ -148,7 +148,8 @@ void gossip_reboot(struct gossip *gossip, instant now, const struct boot *boot);
 void gossip_slots(struct gossip *gossip, instant now, uint16_t slots);
 
 /* Says goodbye: rumours and a few direct datagrams that we left. No probes any more; what is left
- * to say is said until period_deadline. */
+ * to say is said until period_deadline. Without memory nothing is said, and is_leaving stays false:
+ * to be tried again. */
 void gossip_leave(struct gossip *gossip, instant now);
 
 #endif
