@@ -9,6 +9,7 @@ tagged() { [ "$(member "$1" "$2" '.tags | to_entries | map("\(.key)=\(.value)") 
 alone_start() { # N ARGS...: told of nobody; on its former port, if it had one
   local n=$1
   shift
+  : >"$DIR/$n.out" # at once: its former words are not the new one's
   "$BUILD/mrnode" -d "$DIR/node$n" --name "node$n" --listen "${ADDR[$n]:-127.0.0.1:0}" --profile local "$@" \
     >"$DIR/$n.out" 2>>"$DIR/$n.err" </dev/null &
   PID[$n]=$!
