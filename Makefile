@@ -35,6 +35,11 @@ object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 PROGRAMS := mrnode mrctl mrsim mrtask
 BINARIES := $(PROGRAMS:%=$(BUILD)/%)
 
+# On all processors; the makes that this one starts share its jobs.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 .DEFAULT_GOAL := all
 .PHONY: all deps demo test check-all lint format asan tsan fuzz sim bench install help clean tidy unit e2e
 
@@ -51,20 +56,8 @@ $(BUILD)/libmapreduce.a: $(call object,$(MAPREDUCE) $(BASE) $(WIRE))
 $(BUILD)/mrctl: $(call object,cmd/mrctl.c $(CTL) $(MAPREDUCE) $(BASE) $(WIRE))
 	$(CC) $(LDFLAGS) $^ -o $@ -lsodium -lzstd -linih
 
-LABORATORY := $(call object,$(wildcard cmd/mrsim*.c) $(SIM) $(filter-out %_lmdb.c %_journal.c,$(CORE)))
-
-$(BUILD)/mrsim: $(LABORATORY)
+$(BUILD)/mrsim: $(call object,$(wildcard cmd/mrsim*.c) $(SIM) $(filter-out %_lmdb.c %_journal.c,$(CORE)))
 	$(CC) $(LDFLAGS) $^ -o $@ -lsodium
-
-# For runs of hours (make sim): optimised as one whole, a tenth quicker, and a minute of the compiler's.
-WHOLE ?= -O3 -flto=auto
-
-$(BUILD)/whole/mrsim: $(LABORATORY:$(BUILD)/%=$(BUILD)/whole/%)
-	$(CC) $(LDFLAGS) $(WHOLE) $^ -o $@ -lsodium
-
-$(BUILD)/whole/%.o: %.c Makefile
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(WHOLE) -DMR_VERSION='"$(VERSION)"' -MMD -MP -c $< -o $@
 
 $(BUILD)/mrtask: $(call object,cmd/mrtask.c $(MAPREDUCE) $(BASE) $(WIRE))
 	$(CC) $(LDFLAGS) $^ -o $@ -lsodium -lzstd
@@ -120,13 +113,13 @@ deps: ## install the Debian packages that are needed (apt-get, as root or by sud
 
 demo: ## watch five nodes count the words of real text, one of them killed half-way (INPUT=path for your own)
 	@tests/deps.sh demo
-	@$(MAKE) -s -j2 all
+	@$(MAKE) -s all
 	@tests/demo.sh "$(BUILD)" $(INPUT)
 
 # The packages first: the build proper is a second make, which sees what they brought.
 test: ## everything that must hold, in less than 10 minutes; closes with "N passed, N failed"
 	@tests/deps.sh test
-	@$(MAKE) -s -j2 everything
+	@$(MAKE) -s everything
 	@tests/run.sh -b $(BUILD)
 
 everything: all $(UNIT_TESTS) $(HELPERS)
@@ -155,12 +148,12 @@ ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-f
 
 asan: ## make test, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tests/deps.sh test
-	@$(MAKE) -s -j2 BUILD=build-asan OPT=-O1 SANITIZE="$(ASAN)" everything
+	@$(MAKE) -s BUILD=build-asan OPT=-O1 SANITIZE="$(ASAN)" everything
 	@ASAN_OPTIONS=detect_leaks=1 RSS_LIMIT=2000000 STRIDE=50 PATIENCE=4 tests/run.sh -b build-asan unit sim e2e
 
 tsan: ## the daemon's threads under ThreadSanitizer
 	@tests/deps.sh test
-	@$(MAKE) -s -j2 BUILD=build-tsan OPT=-O1 SANITIZE=-fsanitize=thread everything
+	@$(MAKE) -s BUILD=build-tsan OPT=-O1 SANITIZE=-fsanitize=thread everything
 	@PATIENCE=4 tests/run.sh -b build-tsan wordcount
 
 T ?= 60
@@ -168,7 +161,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
 fuzz: ## every fuzzer for T seconds (60)
 	@tests/deps.sh all
-	@$(MAKE) -s -j2 BUILD=build-fuzz CC=clang-14 OPT=-O1 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined" fuzzers
+	@$(MAKE) -s BUILD=build-fuzz CC=clang-14 OPT=-O1 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined" fuzzers
 	@build-fuzz/lib/fuzzseeds build-fuzz/corpus
 	@for f in $(FUZZERS); do echo "$$f"; build-fuzz/fuzz/$$f -max_total_time=$(T) -max_len=4096 -len_control=0 \
 	  -print_final_stats=0 -verbosity=0 build-fuzz/corpus/$$f || exit 1; done
@@ -186,12 +179,12 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libmr.a
 SEED ?= 1
 SEEDS ?= 1
 
-sim: $(BUILD)/whole/mrsim ## run the simulator: SEED=n [SEEDS=count]
-	$(BUILD)/whole/mrsim --seed $(SEED) --seeds $(SEEDS)
+sim: $(BUILD)/mrsim ## run the simulator: SEED=n [SEEDS=count]
+	$(BUILD)/mrsim --seed $(SEED) --seeds $(SEEDS)
 
 bench: ## figures against the peers (no test)
 	@tests/deps.sh bench
-	@$(MAKE) -s -j2 all
+	@$(MAKE) -s all
 	@tests/bench/run.sh "$(BUILD)"
 
 tidy: all ## the style checks alone

@@ -17,4 +17,7 @@ const char *error_text(enum error error);
 /* What the reader of the message can do next; a static string, "" when there is nothing to say. */
 const char *error_hint(enum error error);
 
+/* What errno says of a file or a disk; 0: ERROR_NONE; one that no caller tells apart: other. */
+enum error error_of_errno(int number, enum error other);
+
 #endif

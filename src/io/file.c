@@ -18,21 +18,11 @@
 enum error file_error(int number)
 {
     switch (number) {
-    case 0: return ERROR_NONE;
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG: return ERROR_FULL;
-    case ENOENT:
-    case ENOTDIR: return ERROR_NOT_FOUND;
-    case EACCES:
-    case EPERM:
-    case EROFS: return ERROR_DENIED;
     case EEXIST: return ERROR_EXISTS;
-    case ENOMEM: return ERROR_MEMORY;
     case EMFILE:
     case ENFILE: return ERROR_SYSTEM;
-    default: return ERROR_IO;
     }
+    return error_of_errno(number, ERROR_IO);
 }
 
 bool file_path(char path[FILE_PATH_MAX], const char *format, ...)

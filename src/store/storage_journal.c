@@ -73,21 +73,7 @@ static struct journal *journal_of(struct storage *storage)
     return (struct journal *)(void *)storage;
 }
 
-static enum error error_of(int code)
-{
-    switch (code) {
-    case 0: return ERROR_NONE;
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG: return ERROR_FULL;
-    case EACCES:
-    case EPERM:
-    case EROFS: return ERROR_DENIED;
-    case ENOMEM: return ERROR_MEMORY;
-    case EIO: return ERROR_IO;
-    }
-    return ERROR_SYSTEM;
-}
+static enum error error_of(int code) { return error_of_errno(code, ERROR_SYSTEM); }
 
 /* ---- numbers, little endian ---- */
 

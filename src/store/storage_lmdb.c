@@ -72,28 +72,17 @@ static struct storage_lmdb *lmdb_of(struct storage *storage)
 static enum error error_of(int code)
 {
     switch (code) {
-    case MDB_SUCCESS: return ERROR_NONE;
     case MDB_VERSION_MISMATCH: return ERROR_VERSION;
     case MDB_INVALID:
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INCOMPATIBLE: return ERROR_CORRUPT;
     case MDB_PANIC: return ERROR_IO; /* its meta page could not be written */
-    case MDB_MAP_FULL:
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG: return ERROR_FULL;
-    case EACCES:
-    case EPERM:
-    case EROFS: return ERROR_DENIED;
+    case MDB_MAP_FULL: return ERROR_FULL;
     case EAGAIN:
     case EBUSY: return ERROR_BUSY;
-    case ENOENT:
-    case ENOTDIR: return ERROR_NOT_FOUND;
-    case ENOMEM: return ERROR_MEMORY;
-    case EIO: return ERROR_IO;
     }
-    return ERROR_SYSTEM;
+    return error_of_errno(code, ERROR_SYSTEM);
 }
 
 static uint64_t checksum_of(struct slice key, struct slice value)

@@ -799,18 +799,24 @@ static void an_upload_begins_again_at_another_peer(void **state)
     assert_string_equal(last.out, text);
 }
 
-static void an_upload_of_a_pipe_does_not(void **state)
+/* Hello by a pipe, to a job that has a file: then nothing is kept for the submission. */
+static void mrctl_runs_with_a_pipe(const char *trapped)
 {
-    (void)state;
     int ends[2];
     char path[PATH_SIZE];
-    input_file(path, "p", 1); /* a file of the job's: then nothing is kept for the submission */
+    input_file(path, "p", 1);
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], "hello\n", 6), 6);
     close(ends[1]);
-    trap("store_check", 0);
+    trap(trapped, 0);
     mrctl(ends[0], "run", "-m", "cat", "-f", path, NULL);
     close(ends[0]);
+}
+
+static void an_upload_of_a_pipe_does_not(void **state)
+{
+    (void)state;
+    mrctl_runs_with_a_pipe("store_check");
     expect(EXIT_NO_PEER);
     assert_non_null(strstr(last.err, "can't be read again"));
 }
@@ -818,16 +824,8 @@ static void an_upload_of_a_pipe_does_not(void **state)
 static void an_upload_of_a_pipe_goes_on_where_there_is_room(void **state)
 {
     (void)state;
-    int ends[2];
-    char path[PATH_SIZE];
-    input_file(path, "p", 1);
     mrctl_learns_the_members();
-    assert_int_equal(pipe(ends), 0);
-    assert_int_equal(write(ends[1], "hello\n", 6), 6);
-    close(ends[1]);
-    trap("full", 0);
-    mrctl(ends[0], "run", "-m", "cat", "-f", path, NULL);
-    close(ends[0]);
+    mrctl_runs_with_a_pipe("full");
     expect(EXIT_OK);
     assert_string_equal(last.out, "hello\n");
     assert_non_null(strstr(last.err, "cannot take it, asking"));
