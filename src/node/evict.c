@@ -199,7 +199,7 @@ void evict_caught_up(struct node *node)
 static void see_own(struct node *node)
 {
     struct msg_stamp stamps[FLOCK_RETURNS_MAX];
-    node->evict_seen = node->flock.evictions_revision;
+    node->evict_seen = node->flock.lateness_revision;
     final_reconsider(node);
     /* A newcomer whose flock was forgotten is a flock of its own. */
     if (node->is_newcomer && flock_count(&node->flock) <= 1) heard_caught_up(node);
@@ -218,7 +218,7 @@ static void see_own(struct node *node)
 
 void evict_tick(struct node *node)
 {
-    if (node->evict_seen != node->flock.evictions_revision) see_own(node);
+    if (node->evict_seen != node->flock.lateness_revision) see_own(node);
     if (node->now < node->evict_next) return;
     if (node->may_author && !node->is_leaving) look(node);
     else node->evict_next = node->now + look_every(node);

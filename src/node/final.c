@@ -5,7 +5,8 @@
  * vector is on our disk, too (design, section 7). Why this is enough: who holds a job's `ended`
  * writes no other one (a fold with an outcome ends nothing), and goes on holding it, since it is on
  * its disk. So what could outweigh it was written before, was in that vector, and is here; it has
- * lost, or it is the one that we look at.
+ * lost, or it is the one that we look at. Who was never in step does not know who is on the roster,
+ * so nothing is stable at a newcomer; and what he ends himself meanwhile is late (store/flock.h).
  *
  * Who tells whom: once an `ended` is on our disk all who are linked to us get our whole vector,
  * once a second at most. What did not come (a stream that ended) is asked for, ever more seldom.
@@ -115,10 +116,12 @@ static const struct id *missing_evicted(const struct node *node, const struct ms
     return NULL;
 }
 
-/* Who of the roster has not said yet that the entry is on its disk; NULL: all have. */
+/* Who of the roster has not said yet that the entry is on its disk; NULL: all have. Ourselves, too,
+ * as long as we do not know who is on it. */
 static const struct id *missing(const struct node *node, const struct msg_stamp *entry)
 {
     size_t cursor = 0;
+    if (!flock_was_in_step(&node->flock, &node->id)) return &node->id;
     if (log_durable(node->log, &entry->node, &entry->boot) < entry->sequence) return &node->id;
     for (const struct flock_node *at; (at = flock_next(&node->flock, &cursor)) != NULL;)
         if (!id_equal(&at->id, &node->id) && !heard_has(node, &at->id, entry)) return &at->id;
@@ -196,6 +199,8 @@ void final_text(const struct node *node, const struct job *job, char *text, size
     const struct member *member = id == NULL ? NULL : members_find(&node->gossip.members, id);
     char name[ID_SHORT_SIZE];
     if (id == NULL) snprintf(text, size, "not final yet");
+    else if (!flock_was_in_step(&node->flock, &node->id))
+        snprintf(text, size, "not final yet: this node is new, and has not met the flock");
     else
         snprintf(text, size, "not final yet: %s (%s) has not said that its end is on disk",
                  member != NULL ? member->fact->name : id_short(id, name),

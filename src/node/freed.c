@@ -83,7 +83,7 @@ void freed_tick(struct node *node)
     if (!is_waiting(freed) || node->now < freed->look) return;
     freed->look = node->now + ASK_EVERY / 4;
     if (freed->taken == freed->reached && !take_frontier(node)) return;
-    uint64_t news = 1 + node->heard_revision + node->flock.evictions_revision;
+    uint64_t news = 1 + node->heard_revision + node->flock.lateness_revision;
     bool has_news = freed->seen != news; /* else what was not reached then is not now */
     freed->seen = news;
     if (has_news) heard_settle(node);

@@ -107,9 +107,9 @@ static void fold_naming(struct node *node, const struct stamped *entry)
 static void on_entry(void *context, const struct stamped *entry)
 {
     struct node *node = context;
-    uint64_t evictions = node->flock.evictions_revision;
+    uint64_t lateness = node->flock.lateness_revision;
     node_fail(node, flock_apply(&node->flock, entry), "roster");
-    if (evictions != node->flock.evictions_revision) jobs_reconsider(&node->jobs);
+    if (lateness != node->flock.lateness_revision) jobs_reconsider(&node->jobs);
     node_fail(node, jobs_apply(&node->jobs, entry), "jobs");
     node_fail(node, names_apply(&node->names, entry), "names");
     if (entry->kind == MSG_joined && entry->fields != NULL)

@@ -359,7 +359,7 @@ struct node {
     struct id evict_candidate; /* about whom voices are being collected; zero = nobody */
     uint64_t evict_round;
     size_t evict_voices;
-    uint64_t evict_seen;   /* of flock.evictions_revision */
+    uint64_t evict_seen;   /* of flock.lateness_revision */
     bool is_newcomer;      /* it has never been in step with the flock: heard.c */
     bool is_return_wanted; /* we were evicted, know it, and have not said so */
 

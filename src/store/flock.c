@@ -96,7 +96,7 @@ static void find_return(const struct flock *flock, struct flock_eviction *evicti
 static void conclude(struct flock *flock)
 {
     size_t cursor = 0;
-    flock->evictions_revision++;
+    flock->lateness_revision++;
     for (struct flock_node *node; (node = map_next(&flock->nodes, &cursor)) != NULL;)
         node->is_evicted = false;
     for (size_t i = 0; i < flock->evictions_count; i++) {
@@ -143,7 +143,11 @@ static enum error apply_returned(struct flock *flock, const struct msg_stamp *st
     struct flock_node *node;
     enum error error = node_get(flock, &stamp->node, &node);
     if (error != ERROR_NONE) return error;
-    node->was_in_step = true;
+    if (!node->was_in_step || is_before(stamp, &node->in_step)) {
+        node->was_in_step = true;
+        node->in_step = *stamp;
+        flock->lateness_revision++;
+    }
     if (returned->evictions.count == 0) return ERROR_NONE;
     for (uint32_t i = 0; i < returned->evictions.count; i++) {
         struct flock_return *grown =
@@ -250,6 +254,8 @@ bool flock_has_left(const struct flock *flock, const struct id *id)
 
 bool flock_is_late(const struct flock *flock, const struct msg_stamp *stamp)
 {
+    const struct flock_node *node = map_get(&flock->nodes, &stamp->node);
+    if (node == NULL || !node->was_in_step || is_before(stamp, &node->in_step)) return true;
     return is_late_by(flock, flock->evictions_count, stamp);
 }
 
@@ -261,6 +267,7 @@ uint64_t flock_digest(const struct flock *flock)
         uint64_t words[] = {node->opened.counter, node->opened.random, node->left.counter,
                             node->left.random,    node->has_left,      node->was_in_step};
         digest += hash64(words, sizeof words, hash64(&node->id, sizeof node->id, 7));
+        if (node->was_in_step) digest += stamp_hash(&node->in_step);
     }
     for (size_t i = 0; i < flock->evictions_count; i++) {
         const struct flock_eviction *eviction = &flock->evictions[i];

@@ -8,7 +8,8 @@
  * evicted. An eviction says how far its author held the feeds of the node. What the node wrote
  * behind that is *late*, until it says that it knows of the eviction (returned): late entries count
  * like others, but for one thing: against what who stayed had made final they weigh nothing
- * (tasks/ends.c).
+ * (tasks/ends.c). So does what a newcomer wrote before its first `returned`, the word that it is in
+ * step: nobody waited for it, who did not know it.
  *
  * Of mutual evictions the least stands: one whose author was evicted by a lesser one, and whose
  * entry is late by that, is void. */
@@ -31,6 +32,7 @@ struct flock_node {
     struct boot left;   /* the newest that left */
     bool has_left;
     bool was_in_step; /* it has said `returned`, of an eviction or of none: no newcomer any more */
+    struct msg_stamp in_step; /* the first time that it said so */
     bool is_evicted;  /* by an eviction that stands, and it has not returned */
 };
 
@@ -58,7 +60,7 @@ struct flock {
     size_t evictions_count, evictions_capacity;
     struct flock_return *returns; /* in order of arrival */
     size_t returns_count, returns_capacity;
-    uint64_t evictions_revision; /* grows with every eviction and return */
+    uint64_t lateness_revision; /* grows whenever other entries are late than before */
 };
 
 void flock_init(struct flock *flock, struct memory *memory);
@@ -78,7 +80,8 @@ bool flock_has_left(const struct flock *flock, const struct id *id);
  * end. */
 const struct flock_node *flock_next(const struct flock *flock, size_t *cursor);
 size_t flock_count(const struct flock *flock);
-/* Was this entry written behind an eviction of its author that stands, and before he returned? */
+/* Was this entry written behind an eviction of its author that stands, and before he returned; or
+ * before he was in step for the first time? */
 bool flock_is_late(const struct flock *flock, const struct msg_stamp *stamp);
 /* Order-independent. */
 uint64_t flock_digest(const struct flock *flock);

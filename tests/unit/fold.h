@@ -239,10 +239,16 @@ static inline void fold_deinit(struct fold *fold)
 static inline void fold_apply(struct fold *fold, struct item item)
 {
     struct stamped entry = entry_of(&item);
-    uint64_t evictions = fold->flock.evictions_revision; /* as the node does (node.c) */
+    uint64_t lateness = fold->flock.lateness_revision; /* as the node does (node.c) */
     assert_int_equal(flock_apply(&fold->flock, &entry), ERROR_NONE);
-    if (evictions != fold->flock.evictions_revision) jobs_reconsider(&fold->jobs);
+    if (lateness != fold->flock.lateness_revision) jobs_reconsider(&fold->jobs);
     assert_int_equal(jobs_apply(&fold->jobs, &entry), ERROR_NONE);
+}
+
+/* Node n has long been in step: what it says is timely. */
+static inline void fold_in_step(struct fold *fold, unsigned n)
+{
+    fold_apply(fold, returned_item(stamp_at(n, 0, 0), NULL, 0));
 }
 
 static inline struct job *job_in(struct fold *fold)

@@ -68,6 +68,12 @@ static struct item returned(unsigned n, unsigned b, uint64_t time, uint64_t sequ
     return item;
 }
 
+/* Its first word when it is in step. */
+static struct item in_step(unsigned n, unsigned b, uint64_t time, uint64_t sequence)
+{
+    return (struct item){.stamp = stamp_at(n, b, time, sequence), .kind = MSG_returned};
+}
+
 static struct item ended(unsigned n, unsigned b, uint64_t time, uint64_t sequence,
                          enum job_outcome outcome)
 {
@@ -104,9 +110,9 @@ static void apply(struct fold *fold, struct item *item)
     if (item->kind == MSG_evicted) item->as.evicted.feeds.at = item->feeds;
     if (item->kind == MSG_returned) item->as.returned.evictions.at = item->evictions;
     struct stamped entry = {item->stamp, item->kind, &item->as};
-    uint64_t before = fold->flock.evictions_revision;
+    uint64_t before = fold->flock.lateness_revision;
     assert_int_equal(flock_apply(&fold->flock, &entry), ERROR_NONE);
-    if (before != fold->flock.evictions_revision) jobs_reconsider(&fold->jobs);
+    if (before != fold->flock.lateness_revision) jobs_reconsider(&fold->jobs);
     assert_int_equal(jobs_apply(&fold->jobs, &entry), ERROR_NONE);
 }
 
@@ -150,6 +156,8 @@ static void every_order_ends_in_one_state(void **state)
         {one, two, ended(0, 1, 12, 6, JOB_FAILED), ended(1, 1, 13, 6, JOB_DONE),
          returned(0, 1, 21, 7, &two), returned(1, 1, 22, 7, &one)},
         {opened(2, 1, 1), left(2, 1, 5, 2), opened(2, 2, 6), left(2, 2, 7, 2), one, two},
+        {opened(0, 1, 1), in_step(0, 1, 2, 2), ended(1, 1, 8, 3, JOB_DONE), in_step(1, 2, 9, 2),
+         in_step(1, 1, 10, 4), ended(0, 1, 9, 3, JOB_KILLED)},
     };
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         uint64_t expected = 0;
@@ -211,7 +219,10 @@ static void late_is_what_lies_behind_the_eviction_and_before_the_return(void **s
     struct item eviction = evicted(0, 10, 5, 1, 2, 3);
     struct item back = returned(1, 3, 20, 4, &eviction);
     struct item false_return = returned(2, 1, 11, 6, &eviction);
+    struct item steps[] = {in_step(0, 1, 1, 2), in_step(1, 0, 1, 2)};
     fold_open(&fold);
+    apply(&fold, &steps[0]);
+    apply(&fold, &steps[1]);
     apply(&fold, &eviction);
     apply(&fold, &false_return); /* of another node: says nothing */
     assert_false(is_late(&fold, 1, 2, 3));
@@ -224,6 +235,32 @@ static void late_is_what_lies_behind_the_eviction_and_before_the_return(void **s
     assert_true(is_late(&fold, 1, 3, 3));
     assert_false(is_late(&fold, 1, 3, 4));
     assert_false(is_late(&fold, 1, 4, 1));
+    fold_close(&fold);
+}
+
+static void what_a_newcomer_wrote_is_late_until_it_is_in_step(void **state)
+{
+    (void)state;
+    struct fold fold;
+    const struct id id = {{0x11}};
+    struct item steps[] = {in_step(0, 1, 1, 2), in_step(1, 2, 9, 3), in_step(1, 1, 8, 5)};
+    struct item of_newcomer = ended(1, 1, 5, 4, JOB_DONE), other = ended(0, 1, 9, 4, JOB_KILLED);
+    fold_open(&fold);
+    assert_true(is_late(&fold, 1, 1, 1));
+    apply(&fold, &of_newcomer); /* the only one: the job has ended */
+    assert_int_equal(jobs_find(&fold.jobs, &id)->outcome, JOB_DONE);
+    apply(&fold, &steps[0]);
+    apply(&fold, &other);
+    assert_int_equal(jobs_find(&fold.jobs, &id)->outcome, JOB_KILLED);
+    apply(&fold, &steps[1]);
+    assert_true(is_late(&fold, 1, 2, 2));
+    assert_false(is_late(&fold, 1, 2, 3));
+    assert_true(is_late(&fold, 1, 1, 9));
+    apply(&fold, &steps[2]); /* heard of later: it had said so before */
+    assert_true(is_late(&fold, 1, 1, 4));
+    assert_false(is_late(&fold, 1, 1, 5));
+    assert_false(is_late(&fold, 1, 2, 2));
+    assert_int_equal(jobs_find(&fold.jobs, &id)->outcome, JOB_KILLED);
     fold_close(&fold);
 }
 
@@ -249,7 +286,10 @@ static void a_late_end_weighs_less_than_any_other(void **state)
     const struct id id = {{0x11}};
     struct item late = ended(1, 1, 5, 4, JOB_DONE), timely = ended(0, 1, 9, 4, JOB_KILLED);
     struct item eviction = evicted(0, 10, 5, 1, 1, 3);
+    struct item steps[] = {in_step(0, 1, 1, 2), in_step(1, 1, 1, 2)};
     fold_open(&fold);
+    apply(&fold, &steps[0]);
+    apply(&fold, &steps[1]);
     apply(&fold, &timely);
     apply(&fold, &late);
     assert_int_equal(jobs_find(&fold.jobs, &id)->outcome, JOB_DONE);
@@ -257,6 +297,8 @@ static void a_late_end_weighs_less_than_any_other(void **state)
     assert_int_equal(jobs_find(&fold.jobs, &id)->outcome, JOB_KILLED);
     fold_close(&fold);
     fold_open(&fold);
+    apply(&fold, &steps[0]);
+    apply(&fold, &steps[1]);
     apply(&fold, &eviction);
     apply(&fold, &late); /* the only one: the job has ended */
     assert_int_equal(jobs_find(&fold.jobs, &id)->outcome, JOB_DONE);
@@ -299,6 +341,7 @@ int main(void)
         cmocka_unit_test(who_left_is_off_until_a_later_boot),
         cmocka_unit_test(who_is_evicted_is_off_until_it_says_that_it_knows),
         cmocka_unit_test(late_is_what_lies_behind_the_eviction_and_before_the_return),
+        cmocka_unit_test(what_a_newcomer_wrote_is_late_until_it_is_in_step),
         cmocka_unit_test(of_mutual_evictions_the_least_stands),
         cmocka_unit_test(a_late_end_weighs_less_than_any_other),
         cmocka_unit_test(running_out_of_memory_leaks_nothing),

@@ -15,6 +15,13 @@
  *   B          claim, then done, ended (done or failed), or an eviction of A, too
  *   C          the job, then the eviction of A, of whom it holds nothing, the claim, or all
  *
+ * And with a newcomer: A was never in step, and says so in its first boot, in its second, or never.
+ *
+ *   A boot 1   returned or a claim, then done or ended (done or killed)
+ *   A boot 2   opened, perhaps returned, ended
+ *   B          claim, then done or ended (done or failed)
+ *   C          the job, then ended (in three ways) or an eviction of A
+ *
  * A replica holds a prefix of each feed. For each such world all interleavings of the four feeds
  * are folded; wherever two of them hold the same, they must say the same (S1), and what they say of
  * the task's output, of the job's end and of who is evicted must be what the rules say of the set
@@ -40,6 +47,7 @@ struct world {
     uint64_t digests[VECTORS];
     const struct item *ends[VECTORS]; /* which end counts by the rules; NULL: none */
     unsigned long paths, stride;
+    bool is_a_new; /* A has not been in step before */
 };
 
 static void world_init(struct world *world)
@@ -107,6 +115,18 @@ static bool is_before(const struct msg_stamp *a, const struct msg_stamp *b)
     return a->sequence < b->sequence;
 }
 
+/* What its node said up to this entry shows that it was in step. */
+static bool was_in_step(const struct world *world, const unsigned held[FEEDS],
+                        const struct msg_stamp *entry)
+{
+    unsigned cursor = 0;
+    const struct id a = node_of(0);
+    if (!world->is_a_new || !id_equal(&entry->node, &a)) return true;
+    for (const struct item *item; (item = held_item(world, held, &cursor)) != NULL;)
+        if (item->kind == MSG_returned && !is_before(entry, &item->stamp)) return true;
+    return false;
+}
+
 /* What its node said before this entry shows that it knew of the eviction. */
 static bool knew(const struct world *world, const unsigned held[FEEDS], const struct item *eviction,
                  const struct msg_stamp *entry)
@@ -120,9 +140,6 @@ static bool knew(const struct world *world, const unsigned held[FEEDS], const st
     }
     return false;
 }
-
-static bool is_late(const struct world *world, const unsigned held[FEEDS],
-                    const struct msg_stamp *entry);
 
 /* Its author was late by a lesser one. */
 static bool is_void(const struct world *world, const unsigned held[FEEDS],
@@ -151,8 +168,8 @@ static bool is_void(const struct world *world, const unsigned held[FEEDS],
     return false;
 }
 
-static bool is_late(const struct world *world, const unsigned held[FEEDS],
-                    const struct msg_stamp *entry)
+static bool is_behind_eviction(const struct world *world, const unsigned held[FEEDS],
+                               const struct msg_stamp *entry)
 {
     unsigned cursor = 0;
     for (const struct item *item; (item = held_item(world, held, &cursor)) != NULL;)
@@ -160,10 +177,16 @@ static bool is_late(const struct world *world, const unsigned held[FEEDS],
     return false;
 }
 
+static bool is_late(const struct world *world, const unsigned held[FEEDS],
+                    const struct msg_stamp *entry)
+{
+    return is_behind_eviction(world, held, entry) || !was_in_step(world, held, entry);
+}
+
 static bool is_evicted(const struct world *world, const unsigned held[FEEDS], const struct id *node)
 {
     const struct msg_stamp last = {UINT64_MAX, *node, {UINT64_MAX, 0}, UINT64_MAX};
-    return is_late(world, held, &last);
+    return is_behind_eviction(world, held, &last);
 }
 
 /* ---- a replica against the rules ---- */
@@ -249,6 +272,7 @@ static void fold_path(struct world *world, const uint8_t *path, unsigned count)
     enum job_outcome outcome = JOB_RUNNING;
     unsigned held[FEEDS] = {0};
     fold_init(&fold);
+    for (unsigned n = world->is_a_new; n < 3; n++) fold_in_step(&fold, n);
     for (unsigned i = 0; i < count; i++) {
         const struct item *item = &world->items[path[i]][held[path[i]]++];
         fold_apply(&fold, *item);
@@ -426,11 +450,62 @@ static void every_interleaving_with_evictions_says_the_same(void **state)
     assert_int_equal(worlds, 4 * 4 * 3 * 4);
 }
 
+/* ---- all worlds with a newcomer ---- */
+
+enum first_words {
+    NEVER_IN_STEP,
+    IN_STEP_AT_ONCE,
+    IN_STEP_LATER,
+    FIRST_WORDS,
+};
+
+static unsigned long try_newcomer(enum said of_a, enum said of_b, enum first_words when,
+                                  unsigned last)
+{
+    static struct world world;
+    uint8_t path[FEEDS * FEED_MAX];
+    unsigned held[FEEDS] = {0};
+    struct msg_stamp claim_a = stamp_at(0, 1, 2), claim_b = stamp_at(1, 1, 2);
+    struct msg_stamp last_of_c = stamp_at(2, 1, 7);
+    bool is_later = when == IN_STEP_LATER;
+    world_init(&world);
+    world.is_a_new = true;
+    world.items[0][0] = when == IN_STEP_AT_ONCE ? returned_item(claim_a, NULL, 0)
+                                                : claim_item(claim_a, 1, CAUSE_FIRST, 0, 1);
+    world.items[0][1] = said_item(of_a, 0, stamp_at(0, 1, 5), claim_a, 1);
+    world.items[1][0] = opened_item(0, 2, 8);
+    world.items[1][1] = returned_item(stamp_at(0, 2, 9), &last_of_c, last == LAST_WORDS);
+    world.items[1][is_later ? 2 : 1] = ended_item(stamp_at(0, 2, 10), JOB_DONE);
+    world.items[2][0] = claim_item(claim_b, 1, CAUSE_FIRST, 0, 1);
+    world.items[2][1] = said_item(of_b, 1, stamp_at(1, 1, 6), claim_b, 1);
+    world.items[3][0] = job_item(stamp_at(2, 1, 1), 0, 1, 0);
+    world.items[3][1] = last == LAST_WORDS ? evicted_item(last_of_c, 0, 1, 2)
+                                           : last_word(last, last_of_c, claim_a, claim_b);
+    world.lengths[0] = world.lengths[2] = world.lengths[3] = 2;
+    world.lengths[1] = is_later ? 3 : 2;
+    fold_all(&world, path, 0, held);
+    return world.paths;
+}
+
+static void every_interleaving_with_a_newcomer_says_the_same(void **state)
+{
+    (void)state;
+    unsigned long worlds = 0, paths = 0;
+    for (unsigned of_a = 0; of_a < SAID_EVICTED; of_a++)
+        for (unsigned of_b = 0; of_b < SAID_EVICTED; of_b++)
+            for (unsigned when = 0; when < FIRST_WORDS; when++)
+                for (unsigned last = 4; last <= LAST_WORDS; last++, worlds++)
+                    paths += try_newcomer(of_a, of_b, when, last);
+    print_message("%lu worlds, %lu interleavings\n", worlds, paths);
+    assert_int_equal(worlds, 3 * 3 * 3 * 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_interleaving_of_a_small_world_says_the_same),
         cmocka_unit_test(every_interleaving_with_evictions_says_the_same),
+        cmocka_unit_test(every_interleaving_with_a_newcomer_says_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
