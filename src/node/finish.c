@@ -34,6 +34,7 @@ enum {
     DIFFERING_MAX = 64,            /* outputs kept because they differ: more teach nothing */
     TASK_NAME_SIZE = 96,           /* as task_name has it */
     INPUT_PATIENCE = 60 * SECOND,  /* who restarts is back by then, with the blocks it had */
+    POISON_PATIENCE = 2 * SECOND,  /* who was only silent is back by then: poison.h */
 };
 
 static enum task_kind final_kind(const struct job *job)
@@ -123,8 +124,10 @@ static bool poison_tick(struct node *node, struct work *work)
             size_t count = poison_victims(&node->jobs, task, victims, POISON_DEATHS);
             if (count < POISON_DEATHS) continue;
             if (work->failed_since == 0) work->failed_since = node->now;
-            if (living_is_turn(node, &job->id, sizeof job->id, work->failed_since))
+            instant since = work->failed_since + POISON_PATIENCE;
+            if (living_is_turn(node, &job->id, sizeof job->id, since))
                 append_poison_end(node, job, (enum task_kind)kind, i, victims, count);
+            else if (since > node->now) node->work_next = instant_min(node->work_next, since);
             return true;
         }
     return false;

@@ -17,6 +17,7 @@
 #include "node/tally.h"
 
 #include "base/hash.h"
+#include "tasks/owners.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -209,6 +210,8 @@ void node_changed(struct node *node, const struct member *member, unsigned befor
     }
     standing_changed(node, member, before);
     evict_changed(node, member);
+    owners_live(&node->jobs, &member->fact->id,
+                member->state == MEMBER_ALIVE ? &member->fact->boot : NULL);
     if (node->actions == NULL || id_equal(&member->fact->id, &node->id)) return;
     if (!member_is_living(member)) keeper_forget_member(node, &member->fact->id);
     if (member->state == MEMBER_DEAD) links_doubt(node, &member->fact->id);
@@ -300,6 +303,7 @@ struct node *node_open(const struct node_config *config, instant now)
     names_init(&node->names, &node->memory);
     jobs_init(&node->jobs, &node->memory);
     node->jobs.flock = &node->flock;
+    owners_live(&node->jobs, &node->id, &node->boot);
     node->evict_after = config->evict_after;
     node->stream_next = 2;
     node->token_next = 1;

@@ -115,6 +115,13 @@ enum error owners_left(struct jobs *jobs, const struct msg_stamp *stamp)
     return ERROR_NONE;
 }
 
+void owners_live(struct jobs *jobs, const struct id *id, const struct boot *boot)
+{
+    struct owner_node *node;
+    if (node_get(jobs, id, &node) != ERROR_NONE) return;
+    node->lives = boot == NULL ? (struct boot){0} : *boot;
+}
+
 uint64_t jobs_owned_by(const struct jobs *jobs, const struct id *id, const struct boot *boot)
 {
     const struct owner_node *node = map_get(&jobs->owners, id);

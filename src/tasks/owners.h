@@ -20,6 +20,7 @@ struct owner {
 struct owner_node {
     struct id id;
     struct boot opened;          /* the newest; zeros = none */
+    struct boot lives;           /* in which it lives, as the membership says; zeros = in none */
     struct owner *owners;
 };
 
@@ -37,6 +38,11 @@ enum cause owners_freed(const struct owner *owner, uint64_t sequence);
 enum error owners_opened(struct jobs *jobs, const struct msg_stamp *stamp) MUST_USE;
 enum error owners_dead(struct jobs *jobs, const struct msg_dead *dead) MUST_USE;
 enum error owners_left(struct jobs *jobs, const struct msg_stamp *stamp) MUST_USE;
+
+/* The membership says that the node lives, in this boot; NULL: that it does not. Frees nothing and
+ * is no part of the fold: who lives did not die of what it ran (poison.h). Without memory it is
+ * not noted. */
+void owners_live(struct jobs *jobs, const struct id *node, const struct boot *boot);
 
 /* Order-independent digest of the marks. */
 uint64_t owners_digest(const struct jobs *jobs);

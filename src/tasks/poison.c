@@ -3,6 +3,8 @@
 
 #include "tasks/owners.h"
 
+#include <assert.h>
+
 enum {
     APART = 10 * SECOND, /* longer than it takes a rack to be held dead, node by node */
 };
@@ -10,6 +12,12 @@ enum {
 static bool died(const struct attempt *attempt)
 {
     return attempt->state == ATTEMPT_DEAD && attempt->end_cause != CAUSE_OWNER_LEFT;
+}
+
+/* It was held dead, and is not: a pause, a cable. */
+static bool lives(const struct owner *owner)
+{
+    return boot_equal(&owner->node->lives, &owner->boot);
 }
 
 /* A second copy of what a suspect ran comes after a death if the suspect was dead indeed. */
@@ -50,12 +58,16 @@ size_t poison_victims(const struct jobs *jobs, const struct task *task, struct i
                       size_t max)
 {
     size_t count = 0;
+    uint32_t numbers[POISON_DEATHS];
+    assert(max <= POISON_DEATHS);
     for (const struct attempt *attempt = task->attempts; attempt != NULL; attempt = attempt->next) {
-        if (!died(attempt) || !is_after_death(task, attempt)) continue;
-        bool is_known = false;
-        for (size_t i = 0; i < count && i < max; i++)
-            is_known = is_known || id_equal(&nodes[i], &attempt->claim.node);
+        if (!died(attempt) || lives(attempt->owner) || !is_after_death(task, attempt)) continue;
+        bool is_known = false; /* two of one number ran it at once: not one after the other */
+        for (size_t i = 0; i < count; i++)
+            is_known = is_known || id_equal(&nodes[i], &attempt->claim.node) ||
+                       numbers[i] == attempt->number;
         if (is_known || count == max || !is_alone(jobs, task, attempt->owner)) continue;
+        numbers[count] = attempt->number;
         nodes[count++] = attempt->claim.node;
     }
     return count;

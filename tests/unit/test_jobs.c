@@ -3,6 +3,7 @@
 #include "fold.h"
 
 #include "tasks/logged.h"
+#include "tasks/owners.h"
 #include "tasks/poison.h"
 
 #include <string.h>
@@ -715,6 +716,42 @@ static void a_node_that_dies_twice_is_one_and_who_dies_with_others_is_none(void 
     fold_deinit(&fold);
 }
 
+static void of_rivals_that_die_one_counts(void **state)
+{
+    (void)state;
+    struct fold fold;
+    struct id nodes[POISON_DEATHS];
+    begin(&fold);
+    claims_and_dies(&fold, 0, 1, 100);
+    claims_and_dies(&fold, 1, 2, 102);
+    fold_apply(&fold, claim_item(stamp_at(2, 1, 30), 3, CAUSE_OWNER_DEAD, 0, 1));
+    claims_and_dies(&fold, 3, 3, 104);
+    fold_apply(&fold, dead_item(stamp_at(7, 1, 37), 2, 1, 30));
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 2);
+    claims_and_dies(&fold, 4, 4, 106);
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 3);
+    fold_deinit(&fold);
+}
+
+static void who_lives_on_did_not_die_of_it(void **state)
+{
+    (void)state;
+    struct fold fold;
+    struct id nodes[POISON_DEATHS], paused = node_of(2);
+    struct boot same = {.counter = 1, .random = 7}, next = {.counter = 2, .random = 7};
+    begin(&fold);
+    owners_live(&fold.jobs, &paused, &same);
+    for (unsigned n = 0; n < 4; n++) claims_and_dies(&fold, n, n + 1, 100 + 20 * n);
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 2);
+    owners_live(&fold.jobs, &paused, NULL);
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 3);
+    owners_live(&fold.jobs, &paused, &same);
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 2);
+    owners_live(&fold.jobs, &paused, &next); /* back after all */
+    assert_int_equal(poison_victims(&fold.jobs, map_in(&fold, 0), nodes, POISON_DEATHS), 3);
+    fold_deinit(&fold);
+}
+
 static void logs_have_so_much_room_and_failures_twice_that(void **state)
 {
     (void)state;
@@ -777,6 +814,8 @@ int main(void)
         cmocka_unit_test(a_node_that_dies_twice_is_one_and_who_dies_with_others_is_none),
         cmocka_unit_test(logs_have_so_much_room_and_failures_twice_that),
         cmocka_unit_test(three_nodes_that_die_alone_of_a_task_make_it_poison),
+        cmocka_unit_test(of_rivals_that_die_one_counts),
+        cmocka_unit_test(who_lives_on_did_not_die_of_it),
         cmocka_unit_test(a_suspect_that_died_is_a_death_before),
     };
     return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);
