@@ -40,6 +40,7 @@ enum error parts_open(struct loop *loop, const char *directory,
 
 enum error parts_start(struct loop *loop)
 {
-    enum error error = udp_start(loop->udp);
+    enum error error = persist_start(loop->persist);
+    if (error == ERROR_NONE) error = udp_start(loop->udp);
     return error == ERROR_NONE ? streams_listen(loop->streams) : error;
 }

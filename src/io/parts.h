@@ -14,7 +14,7 @@ struct loop;
 enum error parts_open(struct loop *loop, const char *directory,
                       const struct channel_config *identity, const struct port *port,
                       struct storage *storage) MUST_USE;
-/* From now on packets and connections come in. */
+/* From now on packets and connections come in, and the storage is its thread's alone. */
 enum error parts_start(struct loop *loop) MUST_USE;
 
 #endif

@@ -48,6 +48,7 @@ struct persist {
     struct loop *loop;
     struct storage *storage;
     uv_thread_t thread;
+    bool has_thread;
     uv_async_t async;
     uv_mutex_t mutex; /* guards state, error, waits and is_ending */
     uv_cond_t wake;
@@ -282,10 +283,13 @@ enum error persist_open(struct loop *loop, struct storage *storage, struct persi
     }
     persist->async.data = persist;
     *out = persist;
-    if (uv_thread_create(&persist->thread, run, persist) == 0) return ERROR_NONE;
-    uv_close((uv_handle_t *)&persist->async, NULL);
-    persist->storage = NULL;
-    return ERROR_SYSTEM;
+    return ERROR_NONE;
+}
+
+enum error persist_start(struct persist *persist)
+{
+    persist->has_thread = uv_thread_create(&persist->thread, run, persist) == 0;
+    return persist->has_thread ? ERROR_NONE : ERROR_SYSTEM;
 }
 
 void persist_close(struct persist *persist)
@@ -295,7 +299,7 @@ void persist_close(struct persist *persist)
     persist->is_ending = true;
     uv_cond_signal(&persist->wake);
     uv_mutex_unlock(&persist->mutex);
-    uv_thread_join(&persist->thread);
+    if (persist->has_thread) uv_thread_join(&persist->thread);
     if (persist->state == PERSIST_DONE || persist->state == PERSIST_IDLE) {
         struct batch *batch = persist->gathering;
         batch_settle(batch);

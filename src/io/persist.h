@@ -8,10 +8,11 @@
 struct loop;
 struct persist;
 
-/* Starts the thread. Borrows storage, which nobody else may use until persist_close. MEMORY,
- * SYSTEM. */
+/* Borrows storage until persist_close. MEMORY, SYSTEM. */
 enum error persist_open(struct loop *loop, struct storage *storage,
                         struct persist **persist) MUST_USE;
+/* Starts the thread: from now on until persist_close nobody else may use the storage. SYSTEM. */
+enum error persist_start(struct persist *persist) MUST_USE;
 /* Copies the puts. EVENT_PERSISTED with this token or a later one follows, or EVENT_STORAGE_FAILED,
  * which is final unless it says FULL or DENIED: then it is tried on. */
 void persist_write(struct persist *persist, uint64_t token, const struct storage_put *puts,
