@@ -633,15 +633,15 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
     int code = try_once(&making, dataset);
     upload_stop(&making.upload);
     for (unsigned losses = 0; code < 0 && losses < TRIES_MAX;) {
-        losses += code != UPLOAD_FULL;
-        code = code == UPLOAD_FULL ? move_on(&making) : recover(&making);
+        losses += code == UPLOAD_GONE;
+        code = code == UPLOAD_GONE ? recover(&making) : move_on(&making);
         if (code != EXIT_OK) break;
         code = try_once(&making, dataset);
         upload_stop(&making.upload);
     }
     if (code < 0) {
         notice_line("the upload to %s failed: %s", session_peer(session), making.upload.why);
-        code = code == UPLOAD_FULL ? EXIT_JOB_FAILED : EXIT_NO_PEER;
+        code = code == UPLOAD_GONE ? EXIT_NO_PEER : EXIT_JOB_FAILED;
     }
     free(making.buffer);
     free(making.files);

@@ -92,11 +92,11 @@ static int begin(struct upload *upload)
     return send_message(upload, &wire_store, &store);
 }
 
-static int no_room(struct upload *upload)
+static int no_room(struct upload *upload, int code)
 {
     snprintf(upload->why, sizeof upload->why, "%s has no space left for a block; free some",
              connection_address(upload->connection));
-    return UPLOAD_FULL;
+    return code;
 }
 
 /* Takes one answer, to a question or about a block; each kind in the order of what it is to. */
@@ -114,7 +114,7 @@ static int take_answer(struct upload *upload)
     if (message.type != MSG_stored || !is_due) return gone(upload, ARRIVAL_CLOSED);
     const struct msg_stored *stored = message.fields;
     struct msg_block_ref *block = &upload->blocks[upload->confirmed++];
-    if (stored->status == ERROR_FULL) return no_room(upload);
+    if (stored->status == ERROR_FULL) return no_room(upload, UPLOAD_LOST);
     if (stored->status == ERROR_CORRUPT) {
         snprintf(upload->why, sizeof upload->why, "it got other bytes than were sent");
         return UPLOAD_GONE;
@@ -259,7 +259,7 @@ int upload_ask(struct upload *upload, uint64_t size, uint64_t least, uint64_t *g
     while (code == EXIT_OK && upload->asks > 0) code = take_answer(upload);
     if (code != EXIT_OK) return code;
     *granted = upload->room.size;
-    return upload->room.status == 0 ? EXIT_OK : no_room(upload);
+    return upload->room.status == 0 ? EXIT_OK : no_room(upload, UPLOAD_FULL);
 }
 
 int upload_keep_alive(struct upload *upload)
@@ -330,7 +330,7 @@ void upload_forget(struct upload *upload, const struct session *session)
     struct msg_block_ref last;
     int code = upload->connection == NULL ? UPLOAD_GONE : EXIT_OK;
     if (code == EXIT_OK && upload->is_open) code = upload_end(upload, &last);
-    while ((code == EXIT_OK || code == UPLOAD_FULL) && upload->confirmed < upload->count)
+    while ((code == EXIT_OK || code == UPLOAD_LOST) && upload->confirmed < upload->count)
         code = take_answer(upload);
     upload_forget_legs(session, upload->legs, upload->legs_count, upload->blocks,
                        upload->confirmed);

@@ -10,8 +10,11 @@
 /* The peer is gone and all that it had confirmed is as good as lost: begin again with another one.
  * Apart from every exit code. */
 #define UPLOAD_GONE (-1)
-/* It has no room (why says so): another one may. */
+/* It has no room (why says so): another one may. Nothing that was sent is lost. */
 #define UPLOAD_FULL (-2)
+/* A block that was on its way found no room, although there was some before: what was sent is sent
+ * again, elsewhere. */
+#define UPLOAD_LOST (-3)
 
 enum {
     UPLOAD_LEGS_MAX = 16
@@ -43,7 +46,7 @@ struct upload {
     size_t legs_count;
     size_t asks;                   /* not answered yet */
     struct msg_store_room room;    /* the last answer */
-    char why[CONNECTION_WHY_SIZE]; /* of UPLOAD_GONE */
+    char why[CONNECTION_WHY_SIZE]; /* of UPLOAD_GONE, FULL and LOST */
 };
 
 /* Opens a bulk stream to the peer that the session talks to. EXIT_OK, UPLOAD_GONE, EXIT_TIMED_OUT.
@@ -63,7 +66,8 @@ bool upload_take(struct upload *upload, struct msg_small_block **blocks, size_t 
                  uint8_t **bytes);
 
 /* Adds bytes to the open block, beginning one when none is open. EXIT_OK, UPLOAD_GONE,
- * EXIT_TIMED_OUT; EXIT_JOB_FAILED when the peer can't store it (said). */
+ * EXIT_TIMED_OUT; EXIT_JOB_FAILED when the peer can't store it (said); of blocks before it:
+ * UPLOAD_LOST. What is kept may find that there is no room: UPLOAD_FULL. */
 int upload_bytes(struct upload *upload, struct slice bytes);
 /* Ends the open block (begins and ends an empty one when none is open). *block: what it is; its
  * digest is zero until the peer has confirmed it (blocks[count - 1] now). Errors as above. */

@@ -92,6 +92,7 @@ struct serving {
     uint64_t received;
     struct msg_store_ask asked;
     uint64_t room;    /* as the worker found it */
+    uint64_t spoken;  /* bytes that it did not see on the disk yet, but will be there */
     uint64_t granted; /* of the loop's promised */
 };
 
@@ -432,12 +433,15 @@ static void run_look(struct chore *chore)
     serving->room = sink_room(blocks_directory(serving->loop->blocks));
 }
 
+static uint64_t spoken_for(const struct loop *loop) { return loop->promised + loop->unwritten; }
+
+/* What was promised to others, or written, meanwhile is taken off; twice rather than not at all. */
 static void say_room(struct serving *serving)
 {
     const struct msg_store_ask *asked = &serving->asked;
     struct loop *loop = serving->loop;
-    use_grant(serving, serving->granted);
-    uint64_t room = serving->room > loop->promised ? serving->room - loop->promised : 0;
+    uint64_t now = spoken_for(loop), spoken = serving->spoken > now ? serving->spoken : now;
+    uint64_t room = serving->room > spoken ? serving->room - spoken : 0;
     struct msg_store_room reply = {.size = asked->size < room ? asked->size : room};
     if (reply.size < asked->least || (reply.size == 0 && asked->size > 0)) {
         struct event event = {.kind = EVENT_BLOCK_FAILED};
@@ -462,6 +466,8 @@ static void done_look(struct chore *chore)
 static void look_for_room(struct serving *serving, const struct msg_store_ask *ask)
 {
     serving->asked = *ask;
+    use_grant(serving, serving->granted);
+    serving->spoken = spoken_for(serving->loop);
     serving->state = SERVING_LOOKING;
     stream_pause(serving->stream);
     stream_set_deadline(serving->stream, INSTANT_NEVER);

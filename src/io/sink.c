@@ -200,6 +200,7 @@ static void run_abort(struct chore *chore) { discard_file((struct sink *)chore);
 
 static void sink_free(struct sink *sink)
 {
+    sink->loop->unwritten -= sink->filling_count;
     free(sink->filling);
     free(sink->writing);
     free(sink->pieces);
@@ -239,6 +240,7 @@ static void done_write(struct chore *chore)
 {
     struct sink *sink = (struct sink *)chore;
     bool is_awaited = sink->is_awaited;
+    sink->loop->unwritten -= sink->writing_count;
     sink->is_busy = false;
     sink->is_awaited = false;
     if (sink->state == SINK_ABORTS) start_abort(sink);
@@ -255,6 +257,7 @@ bool sink_write(struct sink *sink, struct slice bytes)
     assert(bytes.count <= SINK_BUFFER_SIZE - sink->filling_count);
     if (bytes.count > 0) memcpy(sink->filling + sink->filling_count, bytes.at, bytes.count);
     sink->filling_count += bytes.count;
+    sink->loop->unwritten += bytes.count;
     if (!sink->is_busy && sink->filling_count > 0) start_write(sink);
     sink->is_awaited = sink->filling_count > SINK_WANTED;
     return !sink->is_awaited;

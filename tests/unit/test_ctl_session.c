@@ -295,11 +295,18 @@ static void unname(struct client *client, const struct msg_ask_unname *ask)
         refuse(client, ask->request, EXIT_NOT_FOUND, "no such dataset");
 }
 
-static void store_check(struct client *client, const struct msg_store_check *end)
+/* is_full: the disk filled amid this block. */
+static void store_check(struct client *client, const struct msg_store_check *end, bool is_full)
 {
     char path[PATH_SIZE];
     if (end->size != client->upload_size || end->check != hash64(client->upload, client->upload_size, 0)) abort();
     struct msg_stored reply = {.block = {.size = client->upload_size}};
+    if (is_full) {
+        reply = (struct msg_stored){.status = ERROR_FULL, .text = slice_string("no space left")};
+        client->upload_size = 0;
+        say(client, &wire_stored, &reply);
+        return;
+    }
     crypto_sodium.digest(slice_of(client->upload, client->upload_size), &reply.block.digest);
     put_file(block_path(path, &reply.block.digest), slice_of(client->upload, client->upload_size));
     client->upload_size = 0;
@@ -365,7 +372,9 @@ static void answer_client(struct peer *peer, struct client *client, const struct
         say(client, &wire_say_ok, &named);
         break;
     }
-    case MSG_store: break;
+    case MSG_store:
+    case MSG_unstore:
+    case MSG_store_used: break; /* all is kept */
     case MSG_store_ask: {
         struct msg_store_room room = {.size = ((const struct msg_store_ask *)fields)->size};
         if (is_trapped(peer, "full")) room = (struct msg_store_room){.status = ERROR_FULL};
@@ -373,7 +382,7 @@ static void answer_client(struct peer *peer, struct client *client, const struct
         break;
     }
     case MSG_chunk: take_chunk(client, ((const struct msg_chunk *)fields)->bytes); break;
-    case MSG_store_check: store_check(client, fields); break;
+    case MSG_store_check: store_check(client, fields, is_trapped(peer, "filled")); break;
     case MSG_fetch: fetch(client, fields, is_trapped(peer, "damage")); break;
     default: abort();
     }
@@ -863,6 +872,28 @@ static void a_pipe_that_grows_is_uploaded_after_all(void **state)
     free((void *)bytes.at);
 }
 
+/* "No room for that one" comes when room for the next is asked for, and is no answer to that. */
+static void a_block_that_found_the_disk_full_is_sent_again(void **state)
+{
+    (void)state;
+    enum { SIZE = 5 << 20 };
+    char path[PATH_SIZE], target[PATH_SIZE];
+    struct slice bytes = noise(SIZE, 11);
+    for (size_t i = 99; i < SIZE; i += 100) ((uint8_t *)(uintptr_t)bytes.at)[i] = '\n';
+    put_file(path_of(path, "input", slice_string("filled")), bytes);
+    mrctl_learns_the_members();
+    trap("filled", 0);
+    mrctl(-1, "put", path, "filled", "--split", "1100K", NULL);
+    expect(EXIT_OK);
+    assert_non_null(strstr(last.err, "cannot take it, asking"));
+    mrctl(-1, "get", "filled", path_of(target, "got", slice_string("filled")), NULL);
+    expect(EXIT_OK);
+    struct slice got = get_file(target);
+    assert_true(slice_equal(got, bytes));
+    free((void *)got.at);
+    free((void *)bytes.at);
+}
+
 static void a_submission_is_asked_again(void **state)
 {
     (void)state;
@@ -994,6 +1025,7 @@ int main(void)
         STORY(an_upload_of_a_pipe_does_not),
         STORY(an_upload_of_a_pipe_goes_on_where_there_is_room),
         STORY(a_pipe_that_grows_is_uploaded_after_all),
+        STORY(a_block_that_found_the_disk_full_is_sent_again),
         STORY(a_submission_is_asked_again),
         STORY(a_damaged_block_is_fetched_elsewhere),
         STORY(a_holder_that_dies_is_passed_over),

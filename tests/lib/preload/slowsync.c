@@ -1,7 +1,8 @@
 /* A disk that takes its time: fsync and fdatasync of any file but the log's wait for a second while the file named by
  * SLOWSYNC is there, and none returns while the one named by STUCKSYNC is. Preloaded into daemons by tests that want to
  * look into moments which are brief on a good disk. (The log stays quick under SLOWSYNC, or what happens meanwhile would be
- * told as late as it happens, and the moment be over when it is seen.) */
+ * told as late as it happens, and the moment be over when it is seen.) Writes of 64 KiB and more take a twentieth of a second
+ * while the file named by SLOWWRITE is there. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -29,6 +30,14 @@ static int slowly(const char *name, int file)
     if (sign != NULL && access(sign, F_OK) == 0 && !is_log(file)) usleep(999999);
     while (stuck != NULL && access(stuck, F_OK) == 0) usleep(20000);
     return real(file);
+}
+
+ssize_t write(int file, const void *bytes, size_t count)
+{
+    ssize_t (*real)(int, const void *, size_t) = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+    const char *sign = getenv("SLOWWRITE");
+    if (sign != NULL && count >= 65536 && access(sign, F_OK) == 0) usleep(50000);
+    return real(file, bytes, count);
 }
 
 int fsync(int file) { return slowly("fsync", file); }
