@@ -59,9 +59,9 @@ static uint64_t queue_take(struct briefs *briefs)
 
 /* ---- results ---- */
 
-static void put_back(struct briefs *briefs)
+static void put_back(struct briefs *briefs, bool is_sound)
 {
-    helper_put(briefs->helper);
+    helper_put(briefs->helper, is_sound);
     briefs->helper = NULL;
 }
 
@@ -89,7 +89,8 @@ static bool on_told(struct helper_user *user, const struct wire_message *message
                                      .records = said->records,
                                      .text = said->text};
     feed_end(briefs, &result, said->output, has_more);
-    if (briefs->tokens_count == 0 && briefs->helper != NULL) put_back(briefs);
+    bool is_sound = said->outcome == OUTCOME_DONE || said->outcome == OUTCOME_EXITED;
+    if (briefs->tokens_count == 0 && briefs->helper != NULL) put_back(briefs, is_sound);
     return true;
 }
 
@@ -131,7 +132,7 @@ bool briefs_run(struct briefs *briefs, const struct action *action)
                                        .command = action->task_run.spec.command,
                                        .input = action->task_run.inputs[0].bytes};
     bool is_sent = helper_send(briefs->helper, &wire_task_brief, &ask);
-    if (!is_sent && briefs->tokens_count == 0) put_back(briefs);
+    if (!is_sent && briefs->tokens_count == 0) put_back(briefs, false);
     if (!is_sent) return false;
     briefs->tokens[briefs->tokens_first + briefs->tokens_count++] = action->task_run.token;
     return true;

@@ -327,7 +327,7 @@ bool helper_send(struct helper *helper, const struct wire_schema *schema, const 
     return false;
 }
 
-void helper_put(struct helper *helper)
+void helper_put(struct helper *helper, bool is_sound)
 {
     struct helpers *helpers = helper->helpers;
     assert(helper->state == HELPER_TAKEN);
@@ -338,7 +338,7 @@ void helper_put(struct helper *helper)
         helper->state = HELPER_ENDING; /* its patience goes on */
         return;
     }
-    if (helper->served >= SERVED_MAX || helpers->is_over) {
+    if (!is_sound || helper->served >= SERVED_MAX || helpers->is_over) {
         dismiss(helper);
         return;
     }

@@ -31,8 +31,10 @@ enum error helpers_open(struct loop *loop, struct helpers **helpers) MUST_USE;
 struct helper *helpers_take(struct helpers *helpers, struct helper_user *user, const char **why);
 /* False: no memory, or it is gone; nothing was sent, and the helper is killed. */
 bool helper_send(struct helper *helper, const struct wire_schema *schema, const void *fields);
-/* It waits again; the user is told nothing more. One that was stopped ends instead. */
-void helper_put(struct helper *helper);
+/* It waits again; the user is told nothing more. One that was stopped ends instead, and so does one
+ * that is not sound: what it lacked for this attempt (memory, descriptors), it may lack for good.
+ */
+void helper_put(struct helper *helper, bool is_sound);
 /* SIGTERM, and SIGKILL when it is not gone some seconds later. The user is told of its end. */
 void helper_stop(struct helper *helper);
 pid_t helper_process(const struct helper *helper);

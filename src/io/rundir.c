@@ -13,6 +13,8 @@
 
 #include "io/blocks.h"
 #include "io/partitioned.h"
+#include "io/tail.h"
+#include "mapreduce/live.h"
 #include "mapreduce/sweep.h"
 #include "wire/seal.h"
 
@@ -25,6 +27,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -308,12 +311,25 @@ void rundir_collect(struct rundir *rundir)
     if (file >= 0) close(file);
 }
 
+/* By a signal: so ends what needs more memory than there is, and what trips over its own bytes. It
+ * had begun, so it is the task's, as a command's end by signal is. An mrtask that ends by itself
+ * never does so because of a task: it is one that does not work. */
 void rundir_lose(struct rundir *rundir, int64_t status, int signal)
 {
     rundir_kill_strays(rundir->directory);
     rundir_kill_strays(rundir->commands);
-    if (signal != 0) fail(rundir, OUTCOME_NOT_STARTED, "mrtask died of signal %d", signal);
-    else fail(rundir, OUTCOME_NOT_STARTED, "mrtask ended with %" PRId64, status);
+    uint8_t *bytes = arena_take(rundir->arena, LIVE_RING_SIZE);
+    if (bytes != NULL) rundir->log = slice_of(bytes, tail_last(rundir->directory, bytes));
+    if (signal == 0) {
+        fail(rundir, OUTCOME_NOT_STARTED, "mrtask ended with %" PRId64, status);
+        return;
+    }
+    const char *name = sigabbrev_np(signal);
+    rundir->status = 128 + (uint32_t)signal;
+    fail(rundir, OUTCOME_SIGNALED,
+         "killed by signal %d (%s%s): not its command, but mrtask, which "
+         "feeds that, sorts and merges",
+         signal, name == NULL ? "" : "SIG", name == NULL ? "unnamed" : name);
 }
 
 void rundir_remove(const struct rundir *rundir)

@@ -52,6 +52,8 @@ struct rundir {
         outcome; /* 0: all is well, else why not, with text and, for INPUT_MISSING, missing */
     struct digest missing;
     char text[RUNDIR_TEXT_SIZE];
+    uint32_t status;               /* of rundir_lose: as task_result has it */
+    struct slice log;              /* and what the attempt had said last; borrows from arena */
     struct msg_task_result result; /* as mrtask told it, outcome 0; borrows from arena */
     char output[FILE_PATH_MAX];    /* of a result that says DONE: a file of the size it says */
     bool is_small;                 /* it is these bytes instead */

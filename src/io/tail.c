@@ -75,6 +75,23 @@ static void done_read(struct chore *chore)
     free(tail);
 }
 
+size_t tail_last(const char *directory, uint8_t *bytes)
+{
+    struct tail *tail = calloc(1, sizeof *tail);
+    size_t count = 0;
+    if (tail == NULL) return 0;
+    tail->is_running = file_path(tail->path, "%s/live", directory);
+    run_read(&tail->chore);
+    const uint8_t *from = tail->bytes;
+    /* A ring that has gone round begins amid a line. */
+    const uint8_t *newline = tail->behind > 0 ? memchr(from, '\n', tail->count) : NULL;
+    if (newline != NULL) from = newline + 1;
+    count = (size_t)(tail->bytes + tail->count - from);
+    if (count > 0) memcpy(bytes, from, count);
+    free(tail);
+    return count;
+}
+
 void tail_read(struct loop *loop, const struct action *action, const char *directory)
 {
     struct tail *tail = malloc(sizeof *tail);

@@ -11,4 +11,8 @@ struct loop;
  * (any more). */
 void tail_read(struct loop *loop, const struct action *action, const char *directory);
 
+/* What an attempt whose mrtask is gone had said last: how many bytes, of LIVE_RING_SIZE at most.
+ * Blocks; for worker threads. */
+size_t tail_last(const char *directory, uint8_t *bytes);
+
 #endif

@@ -174,6 +174,8 @@ static void finish(struct worker *worker)
     if (rundir->outcome != 0) {
         result = (struct msg_task_result){.outcome = (uint8_t)rundir->outcome};
         result.text = slice_string(rundir->text);
+        result.status = rundir->status;
+        result.log = rundir->log;
     }
     if (worker->is_killed && result.outcome != OUTCOME_DONE) result.outcome = OUTCOME_KILLED;
     struct event event = {.kind = EVENT_TASK_FINISHED};
@@ -259,7 +261,7 @@ static bool on_told(struct helper_user *user, const struct wire_message *message
     struct msg_task_ended ended;
     (void)has_more;
     if (message->type != MSG_task_ended || said->token != worker->token) return false;
-    if (said->result.outcome < OUTCOME_DONE || said->result.outcome > OUTCOME_UNREADABLE)
+    if (said->result.outcome < OUTCOME_DONE || said->result.outcome > OUTCOME_NO_MEMORY)
         return false;
     if (!wire_copy(&wire_task_ended, &ended, said, &worker->arena)) return false;
     rundir->result = ended.result;
@@ -268,7 +270,9 @@ static bool on_told(struct helper_user *user, const struct wire_message *message
     if (ended.result.outcome == OUTCOME_INPUT_MISSING && number > 0 &&
         number <= rundir->inputs_count)
         rundir->missing = rundir->inputs[number - 1].digest;
-    helper_put(worker->helper);
+    bool is_sound =
+        ended.result.outcome != OUTCOME_NOT_STARTED && ended.result.outcome != OUTCOME_NO_MEMORY;
+    helper_put(worker->helper, is_sound);
     worker->helper = NULL;
     move_to(worker, WORKER_COLLECTING);
     bool has_file = ended.result.outcome == OUTCOME_DONE && !ended.is_small;

@@ -31,6 +31,7 @@ struct attempt {
     struct live live;
     struct output output;
     struct place place;
+    bool has_begun;                       /* what it lacks from now on, the task lacks */
     struct verdict verdict;               /* means something when ERROR_INVALID is returned */
     const struct msg_task_spec *spec;     /* borrowed */
     struct shuffle shuffle;               /* what the spec says of it */

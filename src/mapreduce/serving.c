@@ -105,7 +105,7 @@ static void serve_brief(struct serving *serving, const struct msg_task_brief *as
         result.outcome = OUTCOME_EXITED;
         result.status = 1;
     } else if (error != ERROR_NONE) {
-        result.outcome = OUTCOME_NOT_STARTED;
+        result.outcome = error == ERROR_MEMORY ? OUTCOME_NO_MEMORY : OUTCOME_NOT_STARTED;
         snprintf(why, sizeof why, "%s", error_text(error));
     }
     if (error == ERROR_NONE) {

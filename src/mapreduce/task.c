@@ -222,7 +222,7 @@ static const struct {
     const char *text; /* when no trouble was noted */
 } endings[] = {
     [ERROR_NONE] = {OUTCOME_DONE, ""},
-    [ERROR_MEMORY] = {OUTCOME_NOT_STARTED, "out of memory"},
+    [ERROR_MEMORY] = {OUTCOME_NOT_STARTED, "out of memory"}, /* NO_MEMORY, once it has begun */
     [ERROR_IO] = {OUTCOME_DISK, "the disk returned an error"},
     [ERROR_FULL] = {OUTCOME_DISK, "no space left"},
     [ERROR_NOT_FOUND] = {OUTCOME_INPUT_MISSING, "an input is missing"},
@@ -253,6 +253,7 @@ static void conclude(const struct attempt *attempt, enum error error,
     } else {
         assert((size_t)error < sizeof endings / sizeof *endings && endings[error].outcome != 0);
         result->outcome = endings[error].outcome;
+        if (error == ERROR_MEMORY && attempt->has_begun) result->outcome = OUTCOME_NO_MEMORY;
         if (error == ERROR_NOT_FOUND) result->status = missing_input(attempt);
         if (error == ERROR_NOT_FOUND && shared_is_unreadable(attempt))
             result->outcome = OUTCOME_UNREADABLE;
@@ -343,6 +344,7 @@ static enum error work(struct attempt *attempt, const struct task_order *order,
     if (error == ERROR_NONE) error = watch_check(&attempt->watch);
     if (error != ERROR_NONE) return error;
     uint32_t partitions = spec->kind == TASK_MAP ? spec->partitions : 0;
+    attempt->has_begun = true;
     error = output_init(&attempt->output, &attempt->scratch, partitions);
     if (error == ERROR_NONE)
         error = spec->kind == TASK_MAP ? mapper_run(attempt) : reducer_run(attempt);

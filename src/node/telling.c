@@ -10,7 +10,7 @@
 
 enum {
     TROUBLE_SIZE = 1024,
-    HINDERED_MIN = 2,  /* attempts that failed without fault of their own: once is nothing */
+    HINDERED_MIN = 2, /* attempts that failed without fault of their own: once is nothing */
     COMMAND_MAX = 1000,
 };
 
@@ -49,9 +49,22 @@ static void say_end(struct telling *telling, const struct attempt *attempt)
 {
     if (attempt->end_cause == CAUSE_SIGNALED)
         say(telling, "killed by signal %u", attempt->status - 128);
-    else if (attempt->end_cause == CAUSE_EXITED)
-        say(telling, "exit status %u", attempt->status);
+    else if (attempt->end_cause == CAUSE_EXITED) say(telling, "exit status %u", attempt->status);
     else say(telling, "%s", cause_text(attempt->end_cause));
+}
+
+/* What may help against it, where that is known. */
+static void say_help(struct telling *telling, const struct attempt *attempt)
+{
+    enum {
+        KILLED = 128 + 9 /* by nobody here: --task-timeout and the like are told as such */
+    };
+    bool is_killed = attempt->end_cause == CAUSE_SIGNALED && attempt->status == KILLED;
+    if (!is_killed && attempt->end_cause != CAUSE_NO_MEMORY) return;
+    say(telling,
+        "\nif memory is what it lacks: --mem SIZE has each of its tasks run where so much "
+        "is free%s",
+        attempt->kind == TASK_REDUCE ? "; more reduces (-R) make each smaller" : "");
 }
 
 /* The dataset that is this job's whole input; NULL: it has no name, or none any more. */
@@ -77,8 +90,8 @@ static void say_slice_alone(struct telling *telling, const char *dataset,
 }
 
 /* A map's split: which bytes of which file. */
-static void say_input(struct node *node, const struct job *job, enum task_kind kind,
-                      uint32_t index, struct telling *telling)
+static void say_input(struct node *node, const struct job *job, enum task_kind kind, uint32_t index,
+                      struct telling *telling)
 {
     if (kind == TASK_REDUCE) {
         say(telling, "\ninput: part %u of %u, of the outputs of %u maps", index, job->spec.reduces,
@@ -133,8 +146,8 @@ static const struct attempt *last_failure(const struct task *task)
     return last;
 }
 
-size_t telling_failed(struct node *node, const struct job *job, enum task_kind kind,
-                      uint32_t index, char *text, size_t size)
+size_t telling_failed(struct node *node, const struct job *job, enum task_kind kind, uint32_t index,
+                      char *text, size_t size)
 {
     struct telling telling = {text, size, 0};
     const struct task *task = &job->tasks[kind][index];
@@ -146,6 +159,7 @@ size_t telling_failed(struct node *node, const struct job *job, enum task_kind k
     say(&telling, "\ncommand: ");
     say_slice(&telling, failed_command(job, kind, attempt), COMMAND_MAX);
     say_input(node, job, kind, index, &telling);
+    if (attempt != NULL) say_help(&telling, attempt);
     if (attempt != NULL && attempt->log.count > 0) say(&telling, "\nits last words:\n");
     if (attempt != NULL) say_slice(&telling, attempt->log, attempt->log.count);
     return telling.used;
@@ -200,8 +214,9 @@ static struct slice say_commit(struct node *node, const struct job *job)
     if (node->now - work->complete_since < COMMIT_USUAL) return job->error;
     telling.text = arena_take(&node->actions->arena, TROUBLE_SIZE);
     if (telling.text == NULL) return job->error;
-    say(&telling, "all tasks are done; the end waits for %u copies of the output on living nodes: "
-                  "is there space on their disks? The job ends by itself",
+    say(&telling,
+        "all tasks are done; the end waits for %u copies of the output on living nodes: "
+        "is there space on their disks? The job ends by itself",
         (unsigned)SAFE_COPIES);
     return slice_of(telling.text, telling.used);
 }
@@ -227,13 +242,13 @@ struct slice telling_trouble(struct node *node, const struct job *job)
             if (attempt == NULL) continue;
             telling.text = arena_take(&node->actions->arena, TROUBLE_SIZE);
             if (telling.text == NULL) return job->error;
-            say(&telling, "task %s waits; on %s: ",
-                task_name(job, (enum task_kind)kind, i, 0, name), node_name(node, attempt));
+            say(&telling,
+                "task %s waits; on %s: ", task_name(job, (enum task_kind)kind, i, 0, name),
+                node_name(node, attempt));
             const uint8_t *newline =
-                attempt->log.count == 0 ? NULL
-                                        : memchr(attempt->log.at, '\n', attempt->log.count);
-            size_t line = newline == NULL ? attempt->log.count
-                                          : (size_t)(newline - attempt->log.at);
+                attempt->log.count == 0 ? NULL : memchr(attempt->log.at, '\n', attempt->log.count);
+            size_t line =
+                newline == NULL ? attempt->log.count : (size_t)(newline - attempt->log.at);
             if (line == 0) say(&telling, "%s", cause_text(attempt->end_cause));
             else say_slice(&telling, attempt->log, line);
             say(&telling, ": %s", remedy(attempt->end_cause));

@@ -245,6 +245,7 @@ static enum cause failure_cause(unsigned outcome)
     case OUTCOME_DISK: return CAUSE_DISK;
     case OUTCOME_INPUT_MISSING: return CAUSE_INPUT_MISSING;
     case OUTCOME_UNREADABLE: return CAUSE_UNREADABLE;
+    case OUTCOME_NO_MEMORY: return CAUSE_NO_MEMORY;
     default: return CAUSE_NOT_STARTED;
     }
 }
@@ -261,11 +262,14 @@ static struct slice failed_words(const struct msg_task_result *result, char text
     return slice_of(text, used + count);
 }
 
-/* The program's own doing counts; what the machine did to it does not (S9). */
+/* The program's own doing counts; what the machine did to it does not (S9). Memory that runs out
+ * counts, whether a command of the task's feels it or the mrtask that sorts and merges for it:
+ * whose fault it is nobody knows, and a task that always needs more than there is must end. */
 static bool is_charged(unsigned outcome)
 {
     return outcome == OUTCOME_EXITED || outcome == OUTCOME_SIGNALED ||
-           outcome == OUTCOME_TIMED_OUT || outcome == OUTCOME_OUTPUT_TOO_BIG;
+           outcome == OUTCOME_TIMED_OUT || outcome == OUTCOME_OUTPUT_TOO_BIG ||
+           outcome == OUTCOME_NO_MEMORY;
 }
 
 static void append_failed(struct node *node, const struct running *running,

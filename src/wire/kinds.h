@@ -48,6 +48,7 @@ enum task_outcome {
     OUTCOME_INPUT_MISSING = 9,  /* the driver could not bring the input: not counted */
     OUTCOME_KILLED = 10,        /* the core asked for it */
     OUTCOME_UNREADABLE = 11,    /* its shared input (path:) can't be read here: not counted */
+    OUTCOME_NO_MEMORY = 12,     /* mrtask had begun, and got no more memory */
 };
 
 enum job_outcome {

@@ -45,6 +45,38 @@ check "a bag with a failed command: exit 1" [ $? = 1 ]
 check "a bag says which command failed, where, how and after how many tries" grep -qE "command 2 failed on node1 after 2 tries: exit status 4: echo oh 4 >&2; exit 4" "$DIR/err"
 check "behind its last words" eval 'grep -B1 "command 2 failed" "$DIR/err" | grep -qx "oh 4"'
 
+# ---- a task whose mrtask is killed, as the kernel does when memory is short, or gets no memory ----
+for phase in map reduce; do
+  said='echo what it said >&2; sleep 60'
+  if [ $phase = map ]; then how=(-m "$said"); else how=(-m cat -r "$said"); fi
+  job=$(ctl submit -q "${how[@]}" --retries 2 -i "$DIR/numbers")
+  has_ended() { [ "$(job_field "$job" state)" != running ]; }
+  heard() { grep -qs 'what it said' "$DIR"/node1/scratch/*/live; }
+  for try in 1 2; do
+    wait_for 20 heard || not_ok "attempt $try of a $phase runs"
+    kill -9 $(working)
+    forgotten() { ! heard; }
+    wait_for 10 forgotten
+  done
+  check "a $phase whose mrtask is always killed ends, after as many tries as --retries says" wait_for 10 has_ended
+  ctl wait "$job" >/dev/null 2>"$DIR/err"
+  check "its job failed ($phase)" [ $? = 1 ]
+  check "that is told with its name, node and signal ($phase)" grep -qE "/${phase:0:1}0 failed 2 times, last on node1: killed by signal 9" "$DIR/err"
+  check "with its command, its input, what may help ($phase)" eval 'grep -qF "command: $said" "$DIR/err" && grep -q "input: " "$DIR/err" && grep -q -e "--mem SIZE" "$DIR/err"'
+  check "and what it had said ($phase)" grep -q '^ *what it said$' "$DIR/err"
+done
+# Its mrtask may have no more than it has: what it needs next for the records, it does not get.
+if command -v prlimit >/dev/null && ! nm "$BUILD/mrtask" 2>/dev/null | grep -q __asan_init; then
+  short='prlimit --pid $PPID --as=1000000; seq 1000000'
+  ctl run -m "$short" -r cat --retries 2 -i "$DIR/numbers" >/dev/null 2>"$DIR/err"
+  check "a map that gets no memory fails" [ $? = 1 ]
+  check "and that is told, with what may help (map)" eval 'grep -qE "/m0 failed 2 times, last on node1: it ran out of memory" "$DIR/err" && grep -q -e "--mem SIZE" "$DIR/err"'
+  ctl run -m cat -i "$DIR/numbers" --split 1M --retries 1 >"$DIR/out" 2>"$DIR/err"
+  check "the next one on that node has an mrtask that is sound" eval 'cmp -s "$DIR/out" "$DIR/numbers" && grep -q "(1 attempts, 0 again)" "$DIR/err"'
+else
+  skip "a task that gets no memory (needs prlimit, and no sanitizer)"
+fi
+
 # ---- a disk that hangs: whoever waits for a job is told of its end all the same ----
 ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 LD_PRELOAD=$BUILD/lib/slowsync.so STUCKSYNC=$DIR/stuck flock_start 3 --slots 1 || not_ok "node 3 starts"
 check "a node with another disk" wait_for 30 members_in_state alive 2
