@@ -137,8 +137,10 @@ static bool poison_tick(struct node *node, struct work *work)
 
 static bool has_missed_input(const struct task *task)
 {
-    for (const struct attempt *a = task->attempts; a != NULL; a = a->next)
-        if (a->state == ATTEMPT_FAILED && a->end_cause == CAUSE_INPUT_MISSING) return true;
+    for (const struct attempt *a = task->attempts; a != NULL; a = a->next) {
+        bool has_ended = a->state == ATTEMPT_FAILED || a->state == ATTEMPT_RELEASED;
+        if (has_ended && a->end_cause == CAUSE_INPUT_MISSING) return true;
+    }
     return false;
 }
 

@@ -75,6 +75,7 @@ static void rotten(struct node *node, struct block *block, enum error error)
                error_text(error), block->copies_count);
     block->is_missed = block->is_marked;
     keeper_drop(node, block);
+    work_lost_block(node);
     if (block->is_missed || block->waiters_count > 0) keeper_fetch(node, block);
     node->sweep_wanted = true;
 }

@@ -590,6 +590,8 @@ void work_clear(struct node *node, struct running *running);
 size_t work_slots_taken(const struct node *node);
 /* Stops all attempts, which are given back with this cause. */
 void work_give_back(struct node *node, enum cause cause);
+/* A block that was here is not any more: perhaps it was an output of ours. */
+void work_lost_block(struct node *node);
 void work_close(struct node *node);
 /* Gives the attempt's task back. */
 void work_released(struct node *node, const struct running *running, enum cause cause);

@@ -174,7 +174,8 @@ static const struct attempt *hindered(const struct task *task)
     unsigned count = 0;
     for (const struct attempt *a = task->attempts; a != NULL; a = a->next) {
         if (a->state == ATTEMPT_RUNNING && a->number > 0) continue;
-        last = a->state == ATTEMPT_FAILED && !a->charged ? a : NULL;
+        bool is_waiting = a->state == ATTEMPT_RELEASED && a->end_cause == CAUSE_INPUT_MISSING;
+        last = is_waiting || (a->state == ATTEMPT_FAILED && !a->charged) ? a : NULL;
         count += last != NULL;
     }
     return count >= HINDERED_MIN ? last : NULL;

@@ -291,24 +291,43 @@ static void append_failed(struct node *node, const struct running *running,
     (void)!node_append(node, &wire_failed, &failed, NULL);
 }
 
-/* The block that nobody gave was a map's output: then that output is lost. */
-static void append_lost_input(struct node *node, const struct running *running,
+static void append_lost(struct node *node, const struct job *job, uint32_t map,
+                        const struct attempt *attempt, enum cause cause)
+{
+    struct msg_lost lost = {
+        .job = job->id, .done = attempt->done, .kind = TASK_MAP, .task = map, .cause = cause};
+    (void)!node_append(node, &wire_lost, &lost, NULL);
+}
+
+/* Was that ever an output of this map? */
+static bool has_made(const struct task *task, const struct digest *output)
+{
+    const struct attempt *attempt = task->attempts;
+    while (attempt != NULL &&
+           (stamp_is_none(&attempt->done) || !digest_equal(&attempt->output.digest, output)))
+        attempt = attempt->next;
+    return attempt != NULL;
+}
+
+/* The block that nobody gave was a map's output: then that output is lost, and the reduce did
+ * nothing wrong, nor did its node: it is given back, and waits until the map is done again. False:
+ * it was something else. */
+static bool give_back_waiting(struct node *node, const struct running *running,
                               const struct digest *missing)
 {
     const struct job *job = jobs_find(&node->jobs, &running->job);
-    if (job == NULL || running->kind != TASK_REDUCE || job->tasks[TASK_MAP] == NULL) return;
+    bool is_output = false;
+    if (job == NULL || running->kind != TASK_REDUCE || job->tasks[TASK_MAP] == NULL) return false;
     for (uint32_t i = 0; i < job->spec.maps; i++) {
         const struct attempt *attempt = task_committed(&job->tasks[TASK_MAP][i]);
+        is_output = is_output || has_made(&job->tasks[TASK_MAP][i], missing);
         if (attempt == NULL || !digest_equal(&attempt->output.digest, missing)) continue;
         /* Made again since, with the same bytes: that one nobody has looked for yet. */
         if (attempt->done.time > running->claim.time) continue;
-        struct msg_lost lost = {.job = job->id,
-                                .done = attempt->done,
-                                .kind = TASK_MAP,
-                                .task = i,
-                                .cause = CAUSE_INPUT_MISSING};
-        (void)!node_append(node, &wire_lost, &lost, NULL);
+        append_lost(node, job, i, attempt, CAUSE_INPUT_MISSING);
     }
+    if (is_output) work_released(node, running, CAUSE_INPUT_MISSING);
+    return is_output;
 }
 
 void work_finished(struct node *node, const struct event *event)
@@ -324,10 +343,11 @@ void work_finished(struct node *node, const struct event *event)
             node_fail(node, keeper_stored(node, &result->output, 1), "output");
     } else if (is_wanted && running->state == RUNNING_STOPPING) {
         work_released(node, running, running->stop_cause);
+    } else if (is_wanted && result->outcome == OUTCOME_INPUT_MISSING &&
+               give_back_waiting(node, running, &event->task_finished.missing)) {
+        trace_line(&node->trace, TRACE_INFO, "event=input_lost task=r%u", running->task);
     } else if (is_wanted) {
         append_failed(node, running, result);
-        if (result->outcome == OUTCOME_INPUT_MISSING)
-            append_lost_input(node, running, &event->task_finished.missing);
         if (result->outcome == OUTCOME_UNREADABLE) shared_unreadable(node, running);
     }
     if (result->outcome == OUTCOME_DONE) progress_done(node, running, result->elapsed_ms);
@@ -377,7 +397,9 @@ static void bury(struct node *node)
 }
 
 /* Map outputs live where they were made: those of the dead are gone, and are made again if a reduce
- * still needs them. */
+ * still needs them. So are those of a node that lives and has not got them: its machine started
+ * anew and they had not been synced, or they rotted. It knows best, and says so of all of them
+ * before reduces find one after the other missing. */
 static void mourn_outputs(struct node *node, struct work *work)
 {
     const struct job *job = work->job;
@@ -388,18 +410,20 @@ static void mourn_outputs(struct node *node, struct work *work)
     for (uint32_t i = 0; i < job->spec.maps; i++) {
         const struct attempt *attempt = task_committed(&job->tasks[TASK_MAP][i]);
         if (attempt == NULL) continue;
-        instant since = dead_since(node, &attempt->claim.node);
-        if (since != INSTANT_NEVER) work->mourned = 0;
+        bool is_ours = id_equal(&attempt->claim.node, &node->id);
+        instant since = is_ours ? node->now : dead_since(node, &attempt->claim.node);
+        if (since != INSTANT_NEVER && !is_ours) work->mourned = 0;
         if (since > node->now || keeper_has(node, &attempt->output.digest)) continue;
-        if (!living_is_turn(node, &attempt->claim.node, sizeof attempt->claim.node, since))
-            continue;
-        struct msg_lost lost = {.job = job->id,
-                                .done = attempt->done,
-                                .kind = TASK_MAP,
-                                .task = i,
-                                .cause = CAUSE_OWNER_DEAD};
-        (void)!node_append(node, &wire_lost, &lost, NULL);
+        if (is_ours) append_lost(node, job, i, attempt, CAUSE_OUTPUT_LOST);
+        else if (living_is_turn(node, &attempt->claim.node, sizeof attempt->claim.node, since))
+            append_lost(node, job, i, attempt, CAUSE_OWNER_DEAD);
     }
+}
+
+void work_lost_block(struct node *node)
+{
+    for (struct work *work = node->works; work != NULL; work = work->next) work->mourned = 0;
+    node->is_work_wanted = true;
 }
 
 /* ---- jobs that run ---- */
