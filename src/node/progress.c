@@ -90,11 +90,9 @@ void progress_done(struct node *node, const struct running *running, uint64_t el
 }
 
 /* What a copy that is begun here now would take. */
-static duration copy_time(const struct node *node, const struct job *job, enum task_kind kind,
-                          uint64_t input_size)
+static duration copy_time(const struct work *work, enum task_kind kind, uint64_t input_size)
 {
-    const struct work *work = work_of(node, &job->id);
-    if (work == NULL || work->pace[kind].bytes == 0) return straggler_typical(job, kind);
+    if (work->pace[kind].bytes == 0) return straggler_typical(work->job, kind);
     const struct pace *pace = &work->pace[kind];
     double ms = (double)input_size * (double)pace->ms / (double)pace->bytes;
     double most = (double)(INSTANT_NEVER / 4 / MILLISECOND);
@@ -119,13 +117,13 @@ static void told(struct node *node, const struct link *link, const struct msg_pr
     struct progress_question *question =
         say->kind > TASK_REDUCE ? NULL : find(node, &say->claim, say->kind, say->task);
     if (question == NULL || !id_equal(&say->claim.node, &link->peer)) return;
-    const struct job *job = jobs_find(&node->jobs, &say->job);
+    const struct work *work = work_of(node, &say->job); /* NULL: it has ended meanwhile */
     question->is_answered = true;
     question->held = 0;
     node->is_work_wanted = true;
-    if (job == NULL || !say->is_running) return;
+    if (work == NULL || !say->is_running) return;
     duration left = left_of(node, question, say);
-    if (left == 0 || left > copy_time(node, job, question->kind, say->input_size)) return;
+    if (left == 0 || left > copy_time(work, question->kind, say->input_size)) return;
     node_count(node, METRIC_copies_spared);
     left = left < ASK_LEAST ? ASK_LEAST : left;
     question->held = node->now + (left < ASK_MOST ? left : ASK_MOST);

@@ -50,7 +50,9 @@ void checks_init(struct world *world, uint32_t jobs)
     checks->hosts = calloc(world->plan.nodes, sizeof *checks->hosts);
     checks->finals = calloc(jobs + 1, sizeof *checks->finals);
     checks->ends = calloc(jobs + 1, sizeof *checks->ends);
-    assert(checks->hosts != NULL && checks->finals != NULL && checks->ends != NULL);
+    checks->jobs = calloc(jobs + 1, sizeof *checks->jobs);
+    assert(checks->hosts != NULL && checks->finals != NULL && checks->ends != NULL &&
+           checks->jobs != NULL);
     for (uint32_t i = 0; i < world->plan.nodes; i++) {
         checks->hosts[i].ends = calloc(jobs + 1, sizeof *checks->hosts[i].ends);
         checks->hosts[i].holds = calloc(jobs + 1, sizeof *checks->hosts[i].holds);
@@ -77,8 +79,12 @@ void checks_deinit(struct world *world)
         free(checks->hosts[i].looked);
     }
     free(checks->hosts);
-    for (uint32_t i = 0; i < checks->jobs_count; i++) free(checks->ends[i].at);
+    for (uint32_t i = 0; i < checks->jobs_count; i++) {
+        free(checks->ends[i].at);
+        free(checks->jobs[i].at);
+    }
     free(checks->ends);
+    free(checks->jobs);
     free(checks->conflicts);
     free(checks->finals);
     free(checks->identities);
@@ -218,6 +224,19 @@ bool checks_is_outweighed(const struct world *world, const struct host *host,
     return is_any;
 }
 
+static void remember_submission(struct submissions *submissions, const struct msg_stamp *stamp)
+{
+    for (size_t i = 0; i < submissions->count; i++)
+        if (stamp_equal(&submissions->at[i], stamp)) return;
+    if (submissions->count == submissions->capacity) {
+        submissions->capacity = 2 * submissions->capacity + 4;
+        submissions->at =
+            realloc(submissions->at, submissions->capacity * sizeof *submissions->at);
+        assert(submissions->at != NULL);
+    }
+    submissions->at[submissions->count++] = *stamp;
+}
+
 static void check_ends(struct world *world, struct host *host)
 {
     const struct jobs *jobs = node_jobs(host->node);
@@ -225,6 +244,8 @@ static void check_ends(struct world *world, struct host *host)
         struct seen_end *seen = &world->checks.hosts[host->index].ends[i];
         const struct job *job = jobs_find(jobs, &world->jobs[i].id);
         bool is_ended = job != NULL && job->outcome != JOB_RUNNING;
+        if (job != NULL && job->is_known)
+            remember_submission(&world->checks.jobs[i], &job->stamp);
         if (seen->outcome != JOB_RUNNING && (!is_ended || !may_replace(host, seen, job)))
             world_violated(world, host->index, "S2", "%s was %s and is %s now", world->jobs[i].name,
                            job_outcome_text(seen->outcome),
@@ -367,12 +388,16 @@ void checks_step(struct world *world, struct host *host)
 /* ---- crash and return: what was told durable must come back (S4) ---- */
 
 /* Is an entry that submits the job on this host's disk, as far as its node was told? */
-static bool is_on_disk(const struct host *host, const struct sim_job *sim_job)
+static bool is_on_disk(const struct world *world, const struct host *host,
+                       const struct sim_job *job)
 {
-    const struct job *job = jobs_find(node_jobs(host->node), &sim_job->id);
-    if (job == NULL || !job->is_known) return false;
-    return log_durable(node_log(host->node), &job->stamp.node, &job->stamp.boot) >=
-           job->stamp.sequence;
+    const struct submissions *submissions = &world->checks.jobs[job->index];
+    for (size_t i = 0; i < submissions->count; i++) {
+        const struct msg_stamp *stamp = &submissions->at[i];
+        if (log_durable(node_log(host->node), &stamp->node, &stamp->boot) >= stamp->sequence)
+            return true;
+    }
+    return false;
 }
 
 void checks_acknowledged(struct world *world, const struct sim_job *job)
@@ -381,7 +406,7 @@ void checks_acknowledged(struct world *world, const struct sim_job *job)
     for (uint32_t i = 0; i < world->hosts_count; i++) {
         const struct host *host = &world->hosts[i];
         disks +=
-            host->node != NULL ? is_on_disk(host, job) : world->checks.hosts[i].holds[job->index];
+            host->node != NULL ? is_on_disk(world, host, job) : world->checks.hosts[i].holds[job->index];
     }
     uint64_t lost = world->faults.disks_lost;
     if (job->acks == 0 || disks + lost < job->acks)
@@ -397,7 +422,7 @@ void checks_crashing(struct world *world, struct host *host, enum crash_kind kin
     checks->durable_count = checks->looked_count = 0;
     bool is_kept = kind != CRASH_DISK && !(kind == CRASH_IMAGE && host->image != NULL);
     for (uint32_t i = 0; i < world->jobs_count; i++)
-        checks->holds[i] = is_kept && is_on_disk(host, &world->jobs[i]);
+        checks->holds[i] = is_kept && is_on_disk(world, host, &world->jobs[i]);
     if (!is_kept) return;
     size_t cursor = 0;
     struct msg_feed_position position;

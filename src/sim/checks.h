@@ -23,6 +23,13 @@ struct seen_ends {
     size_t count, capacity;
 };
 
+/* All entries that submit a job: of one that was asked of several nodes each wrote its own, and the
+ * least is the job's. */
+struct submissions {
+    struct msg_stamp *at; /* owned */
+    size_t count, capacity;
+};
+
 /* What the first node that called a job's result final said it was. */
 struct seen_final {
     bool is_said;
@@ -67,6 +74,7 @@ struct checks {
     struct host_checks *hosts;
     struct seen_final *finals;  /* per job */
     struct seen_ends *ends;     /* per job */
+    struct submissions *jobs;   /* per job */
     struct conflict *conflicts; /* while somebody is evicted: explained at the end, or not */
     size_t conflicts_count, conflicts_capacity;
     uint32_t jobs_count;

@@ -72,13 +72,14 @@ static size_t closed_feeds(const struct host *host, struct msg_feed_position fee
     return count;
 }
 
-/* Only who holds these feeds can tell that they are contradicted. */
+/* Only who holds these feeds can tell that they are contradicted; and who holds more of them than
+ * the author, back from an old image, may have cut what is contradicted. */
 static bool holds(const struct host *host, const struct id *author,
                   const struct msg_feed_position feeds[2])
 {
     const struct log *log = node_log(host->node);
-    return log_have(log, author, &feeds[0].boot) >= feeds[0].have &&
-           log_have(log, author, &feeds[1].boot) >= feeds[1].have;
+    return log_have(log, author, &feeds[0].boot) == feeds[0].have &&
+           log_have(log, author, &feeds[1].boot) == feeds[1].have;
 }
 
 static void remember(struct world *world, const struct host *host,
