@@ -152,7 +152,7 @@ static bool is_gone(struct node *node, const struct job *job, const struct msg_b
 }
 
 /* The block that keeps the job from going on, because nobody who lives has it; NULL: there is
- * none. */
+ * none. Where outputs are to be compared a map needs its input again. */
 static const struct msg_block_ref *lost_input(struct node *node, const struct work *work)
 {
     const struct job *job = work->job;
@@ -163,7 +163,7 @@ static const struct msg_block_ref *lost_input(struct node *node, const struct wo
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     for (uint32_t i = 0; i < manifest->blocks.count && i < job->spec.maps; i++) {
         const struct task *task = &job->tasks[TASK_MAP][i];
-        if (task_committed(task) != NULL || !has_missed_input(task)) continue;
+        if (task->is_verified || !has_missed_input(task)) continue;
         if (manifests_is_range(&blocks[i])) continue;
         if (is_gone(node, job, &blocks[i].block)) return &blocks[i].block;
         has_missed = true;

@@ -405,8 +405,8 @@ void checks_acknowledged(struct world *world, const struct sim_job *job)
     unsigned disks = 0;
     for (uint32_t i = 0; i < world->hosts_count; i++) {
         const struct host *host = &world->hosts[i];
-        disks +=
-            host->node != NULL ? is_on_disk(world, host, job) : world->checks.hosts[i].holds[job->index];
+        disks += host->node != NULL ? is_on_disk(world, host, job)
+                                    : world->checks.hosts[i].holds[job->index];
     }
     uint64_t lost = world->faults.disks_lost;
     if (job->acks == 0 || disks + lost < job->acks)
