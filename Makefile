@@ -154,7 +154,7 @@ asan: ## make test, under AddressSanitizer and UndefinedBehaviorSanitizer
 tsan: ## the daemon's threads under ThreadSanitizer
 	@tests/deps.sh test
 	@$(MAKE) -s BUILD=build-tsan OPT=-O1 SANITIZE=-fsanitize=thread everything
-	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp PATIENCE=4 tests/run.sh -b build-tsan wordcount blocks lifecycle disk_full shuffle bags
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp PATIENCE=4 tests/run.sh -b build-tsan wordcount datasets lifecycle disk_full shuffle bags
 
 T ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))

@@ -154,6 +154,14 @@ uint64_t heard_lag(const struct node *node, const struct member *member)
     return lag == 0 ? 1 : lag; /* the digests differ, and what differs has not been told */
 }
 
+/* Lives, and has not said that it leaves: of two who leave at once neither hands over to the other.
+ * Whoever we counted on had our `left` on its disk then, so it does not count on us from there on.
+ */
+static bool stays(const struct node *node, const struct id *id)
+{
+    return living_has(node, id) && !flock_has_left(&node->flock, id);
+}
+
 size_t heard_disks(const struct node *node, const struct msg_stamp *entry)
 {
     size_t cursor = 0;
@@ -161,7 +169,7 @@ size_t heard_disks(const struct node *node, const struct msg_stamp *entry)
     for (const struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;) {
         size_t place = 0;
         bool has = durable_in(&heard->said, &place, &entry->node, &entry->boot) >= entry->sequence;
-        count += has && living_has(node, &heard->id);
+        count += has && stays(node, &heard->id);
     }
     return count;
 }
@@ -287,14 +295,6 @@ bool heard_has(const struct node *node, const struct id *peer, const struct msg_
 {
     struct msg_feed_position up_to = {entry->node, entry->boot, entry->sequence, 0};
     return heard_has_all(node, peer, &up_to, 1);
-}
-
-/* Lives, and has not said that it leaves: of two who leave at once neither hands over to the other.
- * Whoever we counted on had our `left` on its disk then, so it does not count on us from there on.
- */
-static bool stays(const struct node *node, const struct id *id)
-{
-    return living_has(node, id) && !flock_has_left(&node->flock, id);
 }
 
 /* Who stays holds what it says itself: all other feeds. */

@@ -204,14 +204,19 @@ static enum progress blocks_progress(struct node *node, struct pending *pending,
 
 /* ---- then the entry ---- */
 
-/* On how many disks the entry is, as far as we know. */
+/* On how many disks the entry is, as far as we know. Who leaves still listens, and takes its own
+ * along: ours counts then while nobody else is there. */
 static size_t disks(const struct node *node, const struct pending *pending)
 {
     bool is_here = log_durable(node->log, &pending->entry.node, &pending->entry.boot) >=
                    pending->entry.sequence;
-    size_t heard = heard_disks(node, &pending->entry);
+    size_t heard = heard_disks(node, &pending->entry), count = 1;
     if (!is_here) return 0;
-    return heard > 1 + pending->acks_count ? heard : 1 + pending->acks_count;
+    for (size_t i = 0; i < pending->acks_count; i++)
+        count += !flock_has_left(&node->flock, &pending->acks[i]);
+    if (heard > count) count = heard;
+    bool stays = !node->is_leaving || members_living_count(&node->gossip.members) == 0;
+    return stays ? count : count - 1;
 }
 
 static bool is_acknowledged(struct node *node, struct pending *pending, uint8_t ack)

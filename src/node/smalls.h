@@ -46,7 +46,7 @@ bool smalls_is_young(const struct node *node, const struct small *small);
 
 /* keeper.c: is this block, which the log carries, on our disk? If not it is written now. */
 bool keeper_materialise(struct node *node, const struct msg_block_ref *block);
-/* heard.c: disks of the living, ours included, that are known to have this entry. */
+/* heard.c: disks of those who live and stay, and ours, that are known to have this entry. */
 size_t heard_disks(const struct node *node, const struct msg_stamp *entry);
 
 #endif

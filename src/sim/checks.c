@@ -18,6 +18,7 @@
 enum {
     CHECK_EVERY = 500 * MILLISECOND,
     GONE_AFTER = 3 * SECOND + 100 * MILLISECOND, /* S6: and a grace for the step that asks */
+    LEAVES_HEARD = 500 * MILLISECOND,            /* that somebody leaves, by who is linked to it */
     LIVE_AT_LEAST = 10 * SECOND,                 /* what was in flight at the heal shows by then */
     CONVERGE_WITHIN = 120 * SECOND,              /* L1 to L3 */
     TIDY_WITHIN = 240 * SECOND, /* of a history: a disk held full is asked again each minute */
@@ -412,6 +413,18 @@ void checks_acknowledged(struct world *world, const struct sim_job *job)
     if (job->acks == 0 || disks + lost < job->acks)
         world_violated(world, job->peer, "S4", "%s was acknowledged by %u, and is on %u disks",
                        job->name, job->acks, disks);
+}
+
+bool checks_may_be_lost(const struct world *world, const struct sim_job *job)
+{
+    uint64_t lost = world->faults.disks_lost - job->disks_lost_at_ack;
+    if (lost == 0 && job->acks > 0) return false;
+    for (uint32_t i = 0; i < world->hosts_count; i++) {
+        const struct host *host = &world->hosts[i];
+        bool had_stayed = host->leaves_at > job->acked_at - LEAVES_HEARD;
+        lost += host->is_gone && had_stayed && world->checks.hosts[i].holds[job->index];
+    }
+    return lost >= job->acks;
 }
 
 void checks_crashing(struct world *world, struct host *host, enum crash_kind kind)

@@ -98,6 +98,10 @@ bool checks_is_outweighed(const struct world *world, const struct host *host,
                           const struct sim_job *job, enum job_outcome told);
 /* A client was told that so many disks hold its job: is it true? */
 void checks_acknowledged(struct world *world, const struct sim_job *job);
+/* Were so many disks that held it lost since, or taken along by who left, as had acknowledged it?
+ * Who leaves hands over what it held, so that alone excuses nothing; and who was on its way already
+ * may not have been counted. */
+bool checks_may_be_lost(const struct world *world, const struct sim_job *job);
 /* HAPPEN_GONE: nothing of the job runs here any more. */
 void checks_gone(struct world *world, struct host *host, const struct happening *happening);
 /* HAPPEN_CHECK: the global ones; in the liveness phase, whether all is at its end. */

@@ -369,6 +369,7 @@ static void submitted(struct world *world, struct sim_job *job, const struct msg
     job->name[say->name.count] = '\0';
     job->is_acked = true;
     job->acks = say->acks;
+    job->acked_at = world->now;
     job->disks_lost_at_ack = world->faults.disks_lost;
     world_say(world, UINT32_MAX, "client %u: %s acknowledged by %u", job->index, job->name,
               say->acks);
@@ -424,8 +425,8 @@ static void refused(struct world *world, struct sim_job *job, const struct msg_s
     if (say->request != job->request) return;
     world_say(world, UINT32_MAX, "client %u refused: code=%u %.*s", job->index, say->code,
               (int)say->text.count, (const char *)say->text.at);
-    bool is_lost = world->faults.disks_lost - job->disks_lost_at_ack >= job->acks;
-    if (job->state == CLIENT_WAITING && say->code == NOT_FOUND && is_lost) job->is_acked = false;
+    if (job->state == CLIENT_WAITING && say->code == NOT_FOUND && checks_may_be_lost(world, job))
+        job->is_acked = false;
     leave(world, job, SECOND);
 }
 

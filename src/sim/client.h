@@ -58,6 +58,7 @@ struct sim_job {
     instant heard;
     bool is_acked;
     uint8_t acks;
+    instant acked_at;
     uint64_t disks_lost_at_ack;
     enum job_outcome told; /* what it was told of the end */
 };

@@ -203,7 +203,7 @@ static void final_job(struct world *world, const struct sim_job *job, const stru
     const struct host *first = host_of(world, &world->hosts[0].id);
     bool is_known = here != NULL && here->is_known;
     if (!is_known && is_taken_along(world, job)) return;
-    if (!is_known && world->faults.disks_lost - job->disks_lost_at_ack >= job->acks) return;
+    if (!is_known && checks_may_be_lost(world, job)) return;
     if (!is_known) {
         world_violated(world, host->index, "S4", "%s was acknowledged by %u and is lost", job->name,
                        job->acks);

@@ -88,6 +88,7 @@ static void leave(struct world *world, struct host *host, uint64_t number, durat
     if (host->state != HOST_UP || host->is_leaving || 2 * (staying - 1) <= world->hosts_count)
         return;
     host->is_leaving = true;
+    host->leaves_at = world->now;
     queue_push(&world->queue, (struct happening){.at = world->now + 1,
                                                  .kind = HAPPEN_LEAVE,
                                                  .host = host->index,

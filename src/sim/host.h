@@ -40,6 +40,7 @@ struct host {
     uint32_t life; /* grows with each start and stop; never LIFE_ANY */
     enum host_state state;
     bool is_leaving;   /* told to leave */
+    instant leaves_at; /* when it was told so last */
     bool is_gone;      /* it left, or stays down for ever */
     bool was_alone;    /* it left, and had waited in vain for somebody to hold what it held */
     bool was_down;     /* since the last heal: for S6's grace */
