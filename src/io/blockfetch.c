@@ -16,20 +16,25 @@ struct block_want {
     struct msg_block_ref block;
 };
 
+static void feed_failed(struct loop *loop, uint64_t token, const struct digest *digest,
+                        enum error error)
+{
+    struct event event = {.kind = EVENT_BLOCK_FAILED};
+    event.block_failed.token = token;
+    event.block_failed.digest = *digest;
+    event.block_failed.error = error;
+    loop_feed(loop, &event);
+}
+
 static void on_block(struct fetch_want *want, enum error error, struct fetched *file)
 {
     struct block_want *block_want = (struct block_want *)want;
-    struct event event = {.kind = error == ERROR_NONE ? EVENT_BLOCK_STORED : EVENT_BLOCK_FAILED};
+    struct event event = {.kind = EVENT_BLOCK_STORED};
+    event.block_stored.token = block_want->token;
+    event.block_stored.block = block_want->block;
     assert(file == NULL);
-    if (error == ERROR_NONE) {
-        event.block_stored.token = block_want->token;
-        event.block_stored.block = block_want->block;
-    } else {
-        event.block_failed.token = block_want->token;
-        event.block_failed.digest = block_want->block.digest;
-        event.block_failed.error = error;
-    }
-    loop_feed(block_want->loop, &event);
+    if (error == ERROR_NONE) loop_feed(block_want->loop, &event);
+    else feed_failed(block_want->loop, block_want->token, &block_want->block.digest, error);
     free(block_want);
 }
 
@@ -37,7 +42,10 @@ void blockfetch_start(struct loop *loop, const struct action *action)
 {
     const struct msg_block_ref *block = &action->block_fetch.block;
     struct block_want *want = calloc(1, sizeof *want);
-    if (want == NULL) return;
+    if (want == NULL) {
+        feed_failed(loop, action->block_fetch.token, &block->digest, ERROR_MEMORY);
+        return;
+    }
     *want = (struct block_want){
         .loop = loop, .token = action->block_fetch.token, .block = *block};
     want->want.makes_block = true;

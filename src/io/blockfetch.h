@@ -5,8 +5,8 @@
 struct action;
 struct loop;
 
-/* EVENT_BLOCK_STORED or _FAILED follows, with the action's token; out of memory, neither: the core
- * asks again. */
+/* EVENT_BLOCK_STORED or _FAILED follows, with the action's token: always one of them, or the core
+ * would wait for it for ever. */
 void blockfetch_start(struct loop *loop, const struct action *action);
 
 #endif

@@ -84,10 +84,11 @@ static void done_write(struct chore *chore)
 
 void blockmemory_write(struct loop *loop, uint64_t token, struct slice bytes)
 {
-    static const struct digest none;
     struct blockmemory *memory = blockmemory_new(loop, token, bytes.count);
     if (memory == NULL) {
-        feed_failed(loop, token, &none, ERROR_MEMORY);
+        struct digest digest; /* by which the core knows that it may try again */
+        crypto_sodium.digest(bytes, &digest);
+        feed_failed(loop, token, &digest, ERROR_MEMORY);
         return;
     }
     if (bytes.count > 0) memcpy(memory->bytes, bytes.at, bytes.count);

@@ -150,6 +150,7 @@ static void start_place(struct fetch *fetch)
         finish(fetch, ERROR_MEMORY, NULL);
         return;
     }
+    fetch->state = FETCH_PLACING;
     fetch->place = place;
     memcpy(place->from, fetch->path, FILE_PATH_MAX);
     place->digest = fetch->key.digest;

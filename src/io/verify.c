@@ -206,6 +206,14 @@ static void on_checked(struct verify *verify, enum error error)
     free(verify);
 }
 
+void verify_doubt(struct loop *loop, const struct digest *digest)
+{
+    struct event event = {.kind = EVENT_BLOCK_FAILED};
+    event.block_failed.digest = *digest;
+    event.block_failed.error = ERROR_IO;
+    if (blocks_find(loop->blocks, digest) != NULL) loop_feed(loop, &event);
+}
+
 void verify_block(struct loop *loop, const struct digest *digest)
 {
     struct block *block = blocks_find(loop->blocks, digest);

@@ -40,4 +40,8 @@ void verify_note(struct loop *loop, struct block *block, const struct block_stat
 /* ACTION_BLOCK_CHECK: EVENT_BLOCK_CHECKED follows. */
 void verify_block(struct loop *loop, const struct digest *digest);
 
+/* Somebody could not read it. When it is here all the same, the node has it looked at: the others
+ * must know if this copy does not count. */
+void verify_doubt(struct loop *loop, const struct digest *digest);
+
 #endif

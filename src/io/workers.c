@@ -187,8 +187,7 @@ static void finish(struct worker *worker)
     trace_line(&loop->trace, TRACE_DEBUG, "event=task_finished task=%s outcome=%u text=\"%.*s\"",
                worker->label, result.outcome, (int)result.text.count, (const char *)result.text.at);
     move_to(worker, WORKER_CLEANING);
-    /* Here, and not readable: worse than not here. */
-    if (result.outcome == OUTCOME_INPUT_MISSING) blocks_drop(loop->blocks, &rundir->missing);
+    if (result.outcome == OUTCOME_INPUT_MISSING) verify_doubt(loop, &rundir->missing);
     release_inputs(worker);
     loop_feed(loop, &event);
     worker->makes_spare = spare_begin(&worker->workers->spare);

@@ -55,6 +55,28 @@ check "and there is one of it" [ "$(AT=${ADDR[1]} ctl members -o json | jq lengt
 check "work goes on" [ "$(seq 100 | ctl run -q -m cat -r 'wc -l' | tr -d ' ')" = 100 ]
 for n in 1 2 3; do flock_kill $n TERM; done
 
+# ---- an end in the midst of something: a block that was fetched is being put in its place, on a disk that takes its time ----
+export SLOWSYNC=$DIR/slow
+flock_start 1 && ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 MALLOC_PERTURB_=165 LD_PRELOAD=$BUILD/lib/slowsync.so \
+  flock_start 2 || not_ok "two nodes start"
+flock_whole 2
+seq 100000 >"$DIR/numbers"
+touch "$SLOWSYNC"
+ctl put -q "$DIR/numbers" numbers >/dev/null 2>&1 &
+putting=$!
+is_placed() { [ -n "$(find "$DIR/node2/blocks" -type f)" ]; } # renamed: what is not over is the sync of its directory
+wait_for 20 is_placed || not_ok "a copy comes to node 2"
+kill -TERM "${PID[2]}"
+sleep 0.1
+kill -TERM "${PID[2]}" # at once
+wait "${PID[2]}"
+check "told to end at once while a fetched block is being placed: it ends well" [ $? = 0 ]
+unset "PID[2]"
+rm "$SLOWSYNC"
+kill $putting 2>/dev/null
+wait $putting
+flock_kill 1 TERM
+
 # ---- IPv6 ----
 if ip -6 address show dev lo 2>/dev/null | grep -q '::1'; then
   for n in 4 5 6; do

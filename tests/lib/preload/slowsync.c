@@ -17,9 +17,9 @@ static bool is_log(int file)
     char path[4096];
     (void)snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     ssize_t count = readlink(link, path, sizeof path - 1);
-    if (count < 4) return false;
+    if (count <= 0) return false;
     path[count] = '\0';
-    return strcmp(path + count - 4, ".mdb") == 0;
+    return strstr(path, "/log/") != NULL;
 }
 
 static int slowly(const char *name, int file)
