@@ -66,9 +66,17 @@ static int take_file(struct reading *reading, FILE *file, const char *name)
     char *line = NULL;
     size_t capacity = 0;
     int code = EXIT_OK;
+    uint64_t number = 0;
     for (ssize_t size; code == EXIT_OK && (size = getline(&line, &capacity, file)) >= 0;) {
+        number++;
         if (size > 0 && line[size - 1] == '\n') line[--size] = '\0';
-        code = take_argument(reading, line);
+        if (strlen(line) == (size_t)size) {
+            code = take_argument(reading, line);
+            continue;
+        }
+        notice_line("%s: line %llu holds a NUL byte, which no command can be given", name,
+                    (unsigned long long)number);
+        code = EXIT_USAGE;
     }
     if (ferror(file)) {
         notice_line("%s: %s", name, strerror(errno));

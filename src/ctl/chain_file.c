@@ -33,7 +33,9 @@ __attribute__((format(printf, 2, 3))) static int complain(struct reading *readin
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (!reading->is_bad) notice_line("%s:%u: %s", reading->file->path, reading->line, text);
+    if (!reading->is_bad && reading->line > 0)
+        notice_line("%s:%u: %s", reading->file->path, reading->line, text);
+    else if (!reading->is_bad) notice_line("%s: %s", reading->file->path, text); /* no line of it */
     reading->is_bad = true;
     return 0;
 }
@@ -53,6 +55,8 @@ static char *next_line(char *to, int size, void *context)
     if (*start == '[' && reading->is_heading_new) {
         reading->line = reading->heading;
         complain(reading, "a section without options");
+    } else if (*start == '[' && strchr(start, ']') == NULL) {
+        complain(reading, "a section's name ends with a ']': [job], [stage NAME], [repeat NAME]");
     } else if (*start == '[') {
         reading->heading = reading->line;
         reading->is_heading_new = true;

@@ -161,7 +161,11 @@ int inputs_open(struct inputs *inputs, const struct words *words, bool has_stdin
     int code = words->count == 0 ? add_word(inputs, "-", has_stdin) : EXIT_OK;
     for (size_t i = 0; i < words->count && code == EXIT_OK; i++)
         code = add_word(inputs, words->items[i], has_stdin);
-    return code;
+    if (code != EXIT_OK || inputs->count > 0) return code;
+    const char *word = words->items[0]; /* of directories alone is there nothing in the end */
+    bool is_prefixed = begins(word, "file:") || begins(word, "path:");
+    notice_line("%s: a directory without any file: nothing to read", word + (is_prefixed ? 5 : 0));
+    return EXIT_USAGE;
 }
 
 void inputs_deinit(struct inputs *inputs)

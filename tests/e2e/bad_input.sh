@@ -54,6 +54,12 @@ else
   check "an unreadable file: exit 2" [ $? = 2 ]
 fi
 
+mkdir -p "$DIR/hollow/of/files"
+for how in "run -q -m cat -i $DIR/hollow" "put $DIR/hollow hollow" "plan -m cat -i $DIR/hollow" "run -q -m cat -i path:$DIR/hollow"; do
+  check "a directory without any file, ${how%% *}: exit 2, and it is named" eval "exits 2 $how && says '$DIR/hollow: a directory without any file'"
+done
+check "beside other inputs it is nothing" eval 'run -m cat -i "$DIR/hollow" -i "$DIR/no-newline" && same "$DIR/no-newline"'
+
 # ---- programs ----
 echo x >"$DIR/one"
 fails() { # name, mapper, what the error says

@@ -47,6 +47,8 @@ check "--retries tries a command again until it succeeds" [ "$?$(wc -l <tries)" 
 job=$(seq 20 | ctl submit -q -t 'echo {}')
 ctl wait "$job" 2>/dev/null
 check "joblog JOB tells of a submitted bag" [ "$(ctl joblog "$job" 2>/dev/null | tail -n +2 | wc -l)" = 20 ]
+printf 'a\nb\0c\n' >nul
+check "an argument with a NUL byte is refused, with its place: exit 2" eval 'exits 2 run -t "echo {}" -i nul && says "nul: line 2 holds a NUL byte"'
 bag 'cat; sleep 5 & echo {}' ::: done >out
 check "a command's standard input is empty, what it leaves running does not hold it up" same out "done"
 

@@ -75,6 +75,9 @@ wrong() { # what it must say, the file's text
 check "no stage" wrong "2: there is no stage" "[job]\nname = x\n"
 check "an unknown section" wrong "2: \[stages a\] is unknown" "\n[stages a]\nmapper = cat\n"
 check "an option before any section" wrong "1: an option before any" "mapper = cat\n"
+check "a section that does not end" wrong "1: a section's name ends with" "[stage a\nmapper = cat\n"
+check "an empty file" eval ': >"$DIR/nothing.ini"; exits 2 submit --spec "$DIR/nothing.ini" && says "nothing.ini: there is no stage"'
+check "a directory" eval 'exits 2 submit --spec "$DIR" && says "$DIR: Is a directory"'
 check "neither section nor option" wrong "3: it is neither" "[stage a]\nmapper = cat\nnonsense\n"
 check "an unknown option" wrong "3: that is the option meant" "\n[stage a]\nmaper = cat\n"
 check "a section without options" wrong "2: a section without" "\n[stage a]\n[stage b]\nmapper = cat\n"
