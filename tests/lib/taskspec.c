@@ -165,9 +165,12 @@ static void print_result(const struct msg_task_result *result)
 {
     static const char *const outcomes[] = {"",          "done",          "exited", "signaled",
                                            "timed-out", "too-big",       "again",  "not-started",
-                                           "disk",      "input-missing", "killed"};
+                                           "disk",      "input-missing", "killed", "unreadable",
+                                           "no-memory"};
     char digest[DIGEST_TEXT_SIZE];
-    printf("outcome=%s\nstatus=%u\n", outcomes[result->outcome % 11], result->status);
+    size_t known = sizeof outcomes / sizeof *outcomes;
+    printf("outcome=%s\n", result->outcome < known ? outcomes[result->outcome] : "unknown");
+    printf("status=%u\n", result->status);
     printf("text=%.*s\n", (int)result->text.count, (const char *)result->text.at);
     printf("digest=%s\n", digest_text(&result->output.digest, digest));
     printf("size=%llu\nrecords=%llu\ninput_size=%llu\nelapsed_ms=%llu\n",
