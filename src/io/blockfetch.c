@@ -16,16 +16,6 @@ struct block_want {
     struct msg_block_ref block;
 };
 
-static void feed_failed(struct loop *loop, uint64_t token, const struct digest *digest,
-                        enum error error)
-{
-    struct event event = {.kind = EVENT_BLOCK_FAILED};
-    event.block_failed.token = token;
-    event.block_failed.digest = *digest;
-    event.block_failed.error = error;
-    loop_feed(loop, &event);
-}
-
 static void on_block(struct fetch_want *want, enum error error, struct fetched *file)
 {
     struct block_want *block_want = (struct block_want *)want;
@@ -34,7 +24,7 @@ static void on_block(struct fetch_want *want, enum error error, struct fetched *
     event.block_stored.block = block_want->block;
     assert(file == NULL);
     if (error == ERROR_NONE) loop_feed(block_want->loop, &event);
-    else feed_failed(block_want->loop, block_want->token, &block_want->block.digest, error);
+    else blocks_feed_failed(block_want->loop, block_want->token, &block_want->block.digest, error);
     free(block_want);
 }
 
@@ -43,11 +33,10 @@ void blockfetch_start(struct loop *loop, const struct action *action)
     const struct msg_block_ref *block = &action->block_fetch.block;
     struct block_want *want = calloc(1, sizeof *want);
     if (want == NULL) {
-        feed_failed(loop, action->block_fetch.token, &block->digest, ERROR_MEMORY);
+        blocks_feed_failed(loop, action->block_fetch.token, &block->digest, ERROR_MEMORY);
         return;
     }
-    *want = (struct block_want){
-        .loop = loop, .token = action->block_fetch.token, .block = *block};
+    *want = (struct block_want){.loop = loop, .token = action->block_fetch.token, .block = *block};
     want->want.makes_block = true;
     want->want.is_list = action->block_fetch.is_list;
     want->want.done = on_block;

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BLOCKMEMORY_MAX = 256 << 20 }; /* above the largest manifest; a guard against a wrong size */
+enum {
+    BLOCKMEMORY_MAX = 256 << 20
+}; /* above the largest manifest; a guard against a wrong size */
 
 struct blockmemory {
     struct chore chore;
@@ -25,16 +27,6 @@ struct blockmemory {
     size_t size;
     uint8_t bytes[];
 };
-
-static void feed_failed(struct loop *loop, uint64_t token, const struct digest *digest,
-                        enum error error)
-{
-    struct event event = {.kind = EVENT_BLOCK_FAILED};
-    event.block_failed.token = token;
-    event.block_failed.digest = *digest;
-    event.block_failed.error = error;
-    loop_feed(loop, &event);
-}
 
 static struct blockmemory *blockmemory_new(struct loop *loop, uint64_t token, uint64_t size)
 {
@@ -63,7 +55,7 @@ static void on_placed(struct block_place *place, enum error error)
     event.block_stored.token = memory->token;
     event.block_stored.block = memory->ref;
     if (error == ERROR_NONE) loop_feed(memory->loop, &event);
-    else feed_failed(memory->loop, memory->token, &memory->ref.digest, error);
+    else blocks_feed_failed(memory->loop, memory->token, &memory->ref.digest, error);
     free(memory);
 }
 
@@ -88,7 +80,7 @@ void blockmemory_write(struct loop *loop, uint64_t token, struct slice bytes)
     if (memory == NULL) {
         struct digest digest; /* by which the core knows that it may try again */
         crypto_sodium.digest(bytes, &digest);
-        feed_failed(loop, token, &digest, ERROR_MEMORY);
+        blocks_feed_failed(loop, token, &digest, ERROR_MEMORY);
         return;
     }
     if (bytes.count > 0) memcpy(memory->bytes, bytes.at, bytes.count);
@@ -121,7 +113,7 @@ static void done_read(struct chore *chore)
     event.block_read.bytes = slice_of(memory->bytes, memory->size);
     blocks_unpin(memory->loop->blocks, memory->block);
     if (memory->error == ERROR_NONE) loop_feed(memory->loop, &event);
-    else feed_failed(memory->loop, memory->token, &memory->ref.digest, memory->error);
+    else blocks_feed_failed(memory->loop, memory->token, &memory->ref.digest, memory->error);
     free(memory);
 }
 
@@ -130,7 +122,8 @@ void blockmemory_read(struct loop *loop, uint64_t token, const struct msg_block_
     struct block *block = blocks_find(loop->blocks, &ref->digest);
     struct blockmemory *memory = block == NULL ? NULL : blockmemory_new(loop, token, block->size);
     if (memory == NULL) {
-        feed_failed(loop, token, &ref->digest, block == NULL ? ERROR_NOT_FOUND : ERROR_MEMORY);
+        blocks_feed_failed(loop, token, &ref->digest,
+                           block == NULL ? ERROR_NOT_FOUND : ERROR_MEMORY);
         return;
     }
     memory->ref = *ref;

@@ -30,8 +30,8 @@ enum {
 struct blocks {
     struct loop *loop;
     const char *directory;
-    struct map map;              /* of struct block by digest */
-    uint64_t temporary;          /* last name in tmp */
+    struct map map;     /* of struct block by digest */
+    uint64_t temporary; /* last name in tmp */
     struct block_place *first, *last;
     bool is_placing;
 };
@@ -155,8 +155,10 @@ static void done_move(struct chore *chore)
 {
     struct block_place *place = (struct block_place *)chore;
     struct blocks *blocks = place->blocks;
-    struct block block = {.digest = place->digest, .size = place->size,
-                          .is_partitioned = place->is_partitioned, .is_durable = place->is_durable,
+    struct block block = {.digest = place->digest,
+                          .size = place->size,
+                          .is_partitioned = place->is_partitioned,
+                          .is_durable = place->is_durable,
                           .state = place->state};
     enum error error = place->error;
     if (error == ERROR_NONE) error = table_put(blocks, &block);
@@ -335,6 +337,16 @@ static enum error make_directories(const char *directory)
         if (error != ERROR_NONE) return error;
     }
     return ERROR_NONE;
+}
+
+void blocks_feed_failed(struct loop *loop, uint64_t token, const struct digest *digest,
+                        enum error error)
+{
+    struct event event = {.kind = EVENT_BLOCK_FAILED};
+    event.block_failed.token = token;
+    event.block_failed.digest = *digest;
+    event.block_failed.error = error;
+    loop_feed(loop, &event);
 }
 
 enum error blocks_open(struct loop *loop, const char *directory, struct blocks **out)

@@ -91,4 +91,8 @@ const char *blocks_directory(const struct blocks *blocks);
 /* Makes a block of a file, on a worker thread; done follows, never from within. */
 void blocks_place(struct blocks *blocks, struct block_place *place);
 
+/* EVENT_BLOCK_FAILED. token: as the action had it; 0: nobody had asked. */
+void blocks_feed_failed(struct loop *loop, uint64_t token, const struct digest *digest,
+                        enum error error);
+
 #endif

@@ -208,10 +208,7 @@ static void on_checked(struct verify *verify, enum error error)
 
 void verify_doubt(struct loop *loop, const struct digest *digest)
 {
-    struct event event = {.kind = EVENT_BLOCK_FAILED};
-    event.block_failed.digest = *digest;
-    event.block_failed.error = ERROR_IO;
-    if (blocks_find(loop->blocks, digest) != NULL) loop_feed(loop, &event);
+    if (blocks_find(loop->blocks, digest) != NULL) blocks_feed_failed(loop, 0, digest, ERROR_IO);
 }
 
 void verify_block(struct loop *loop, const struct digest *digest)
