@@ -57,6 +57,7 @@ static int put_once(struct session *session, const struct options *options,
     struct dataset_plan plan = {.inputs = inputs,
                                 .split_size = options->split_size,
                                 .records = options->records,
+                                .copies = (uint8_t)options->replicas,
                                 .tree = is_tree && inputs->count > 0 ? path : NULL};
     *is_lost = false;
     int code = dataset_make(&dataset, session, &plan);

@@ -89,6 +89,7 @@ static int submit_once(struct session *session, struct submission *submission,
                                 .split_size = options->split_size,
                                 .files = &options->files,
                                 .records = options->records,
+                                .copies = submission->draft.spec.replicas,
                                 .is_shuffled = submission->draft.spec.reduces > 0,
                                 .may_keep = !sampling_is_needed(&submission->draft)};
     if (options->bag != NULL)

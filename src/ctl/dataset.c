@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum {
-    READ_SIZE = 256 * 1024,
+    READ_SIZE = 64 * 1024, /* read, hashed and sealed while it is in the processor's cache */
     TRIES_MAX = 5,         /* uploads of the same bytes, each after the loss of a peer */
     QUIET_MS = 15 * 1000,  /* of a pipe: then the peer is told that we are still here */
     FILES_MAX = 65536,     /* as msg_manifest allows */
@@ -31,7 +31,9 @@ enum {
     TREE_MAX = 1048576,    /* files of a directory, as msg_tree_manifest */
     TREE_FILE_SIZE = 12,   /* in that list, beside its path: the size, and the length of the path */
     ASK_ABOVE = 1 << 20,   /* what can be read again and is smaller is sent without a question */
-    LEAST_ROOM = 64 << 10, /* a node with less than that is full */
+    ASK_FOR = 256 << 20,   /* at once: an answer takes as long as what is under way to the peer */
+    ASK_FOR_PIPE = 16 << 20, /* of what may end at any moment */
+    LEAST_ROOM = 64 << 10,   /* a node with less than that is full */
     MOVES_MAX = 5,         /* to peers that are gone when we come */
 };
 
@@ -147,20 +149,32 @@ static uint64_t least_room(const struct making *making, uint64_t size, bool is_k
     return least < size ? least : size;
 }
 
+/* For how many bytes room is asked, for a block of this size and those behind it. */
+static uint64_t ask_for(const struct making *making, uint64_t size, uint64_t rest)
+{
+    uint64_t sent = making->upload.size;
+    uint64_t all = making->total > sent ? making->total - sent : 0; /* of other inputs, too */
+    uint64_t most = rest == UINT64_MAX ? ASK_FOR_PIPE : all < ASK_FOR ? all : ASK_FOR;
+    return most > size ? most : size;
+}
+
 /* Asks for room until somebody has some; a block is no larger than that. rest: bytes of the input
  * that are still to be sent; UINT64_MAX: not known. */
 static int find_place(struct making *making, uint64_t rest)
 {
     bool is_whole = making->records == RECORDS_FILE && rest != UINT64_MAX;
     uint64_t size = rest < making->target || is_whole ? rest : making->target;
-    uint64_t granted = 0, least = least_room(making, size, rest != UINT64_MAX);
+    uint64_t least = least_room(making, size, rest != UINT64_MAX);
+    uint64_t wanted = ask_for(making, size, rest);
     making->splitter.target = making->target;
     if (rest != UINT64_MAX && size < ASK_ABOVE) return EXIT_OK;
-    int code = upload_ask(&making->upload, size, least, &granted);
+    if (making->upload.granted >= size) return EXIT_OK;
+    int code = upload_ask(&making->upload, wanted, least);
     while (code == UPLOAD_FULL) {
         code = go_on_elsewhere(making);
-        if (code == EXIT_OK) code = upload_ask(&making->upload, size, least, &granted);
+        if (code == EXIT_OK) code = upload_ask(&making->upload, wanted, least);
     }
+    uint64_t granted = making->upload.granted;
     if (code == EXIT_OK) making->rooms.roomless_since = 0;
     if (code != EXIT_OK || granted >= size) return code;
     if (making->records == RECORDS_FIXED) granted -= granted % making->record_size;
@@ -528,9 +542,10 @@ static int try_once(struct making *making, struct dataset *dataset)
     making->named = SIZE_MAX;
     making->offset = making->splitter.block_size = 0;
     int code = EXIT_OK;
+    uint8_t copies = making->plan->copies;
     if (making->plan->visit != NULL) upload_start_dry(&making->upload);
-    else if (may_keep(making->plan)) upload_keep(&making->upload, making->session);
-    else code = upload_start(&making->upload, making->session);
+    else if (may_keep(making->plan)) upload_keep(&making->upload, making->session, copies);
+    else code = upload_start(&making->upload, making->session, copies);
     if (code == EXIT_OK) code = send_inputs(making, dataset);
     size_t first = making->upload.count;
     for (size_t i = 0; files != NULL && i < files->count && code == EXIT_OK; i++)

@@ -24,6 +24,7 @@ struct dataset_plan {
     const char *records;       /* as --records; NULL: lines */
     const char *tree;          /* the directory whose files the inputs are; NULL: none */
     const struct words *files; /* of the job (-f): stored whole; NULL: none */
+    uint8_t copies;            /* of each block, that will be wanted; 0: nobody knows yet */
     bool is_shuffled;          /* for a job with reduces */
     bool may_keep;             /* small, it may go with the submission instead */
 };

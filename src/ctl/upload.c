@@ -48,17 +48,21 @@ int upload_move(struct upload *upload, const struct session *session)
     connection_close(upload->connection);
     upload->connection = NULL;
     upload->asks = 0;
+    upload->granted = 0;
     if (upload->legs_count == UPLOAD_LEGS_MAX) upload->legs_count--;
     struct upload_leg *leg = &upload->legs[upload->legs_count++];
     snprintf(leg->address, sizeof leg->address, "%s", session_peer(session));
     leg->first = upload->count;
-    return gone(upload, connection_open(session_connections(session), leg->address, CHANNEL_BULK,
-                                        &upload->connection, upload->why));
+    int code = gone(upload, connection_open(session_connections(session), leg->address,
+                                            CHANNEL_BULK, &upload->connection, upload->why));
+    const struct msg_store_for wanted = {upload->copies};
+    if (code != EXIT_OK || upload->copies < 2) return code;
+    return gone(upload, connection_send(upload->connection, &wire_store_for, &wanted));
 }
 
-int upload_start(struct upload *upload, const struct session *session)
+int upload_start(struct upload *upload, const struct session *session, uint8_t copies)
 {
-    *upload = (struct upload){0};
+    *upload = (struct upload){.copies = copies};
     return upload_move(upload, session);
 }
 
@@ -132,9 +136,9 @@ static int take_answer(struct upload *upload)
 
 /* ---- keeping ---- */
 
-void upload_keep(struct upload *upload, const struct session *session)
+void upload_keep(struct upload *upload, const struct session *session, uint8_t copies)
 {
-    *upload = (struct upload){.session = session, .is_kept = true};
+    *upload = (struct upload){.session = session, .copies = copies, .is_kept = true};
     upload->kept = malloc(KEPT_MAX);
     if (upload->kept == NULL) notice_no_memory();
 }
@@ -145,10 +149,10 @@ int upload_send(struct upload *upload)
     struct upload kept = *upload;
     uint64_t at = 0;
     if (!upload->is_kept) return EXIT_OK;
-    uint64_t granted, ahead = kept.is_open ? KEPT_AHEAD : 0;
-    int code = upload_start(upload, kept.session);
+    uint64_t ahead = kept.is_open ? KEPT_AHEAD : 0;
+    int code = upload_start(upload, kept.session, kept.copies);
     if (code == EXIT_OK)
-        code = upload_ask(upload, kept.kept_size + ahead, kept.kept_size + ahead, &granted);
+        code = upload_ask(upload, kept.kept_size + ahead, kept.kept_size + ahead);
     if (code == UPLOAD_FULL) { /* nothing is lost */
         memcpy(kept.why, upload->why, sizeof kept.why);
         upload_stop(upload);
@@ -220,6 +224,7 @@ int upload_bytes(struct upload *upload, struct slice bytes)
         else hash_stream_update(&upload->check, chunk.bytes.at, chunk.bytes.count);
         upload->block_size += count;
         upload->size += count;
+        upload->granted -= count < upload->granted ? count : upload->granted;
         bytes = slice_of(bytes.at + count, bytes.count - count);
         code = send_message(upload, &wire_chunk, &chunk);
     }
@@ -248,17 +253,17 @@ int upload_end(struct upload *upload, struct msg_block_ref *block)
     return code;
 }
 
-int upload_ask(struct upload *upload, uint64_t size, uint64_t least, uint64_t *granted)
+int upload_ask(struct upload *upload, uint64_t size, uint64_t least)
 {
     const struct msg_store_ask ask = {size, least};
-    *granted = size;
+    upload->granted = size;
     if (upload->is_kept || upload->is_dry) return EXIT_OK;
     assert(!upload->is_open);
     int code = send_message(upload, &wire_store_ask, &ask);
     upload->asks++;
     while (code == EXIT_OK && upload->asks > 0) code = take_answer(upload);
     if (code != EXIT_OK) return code;
-    *granted = upload->room.size;
+    upload->granted = upload->room.size;
     return upload->room.status == 0 ? EXIT_OK : no_room(upload, UPLOAD_FULL);
 }
 
@@ -269,6 +274,7 @@ int upload_keep_alive(struct upload *upload)
     if (upload->is_kept) return EXIT_OK;
     if (upload->is_open) return send_message(upload, &wire_chunk, &nothing);
     upload->asks++;
+    upload->granted = 0; /* each question takes the place of the one before */
     return send_message(upload, &wire_store_ask, &question);
 }
 

@@ -29,6 +29,7 @@ struct upload_leg {
 struct upload {
     struct connection *connection; /* NULL while they are kept */
     const struct session *session;
+    uint8_t copies; /* of each block, that will be wanted */
     bool is_kept;
     uint8_t *kept; /* the bytes of all of them, the open one's last */
     size_t kept_size;
@@ -46,17 +47,18 @@ struct upload {
     size_t legs_count;
     size_t asks;                   /* not answered yet */
     struct msg_store_room room;    /* the last answer */
+    uint64_t granted;              /* bytes that find room without another question */
     char why[CONNECTION_WHY_SIZE]; /* of UPLOAD_GONE, FULL and LOST */
 };
 
-/* Opens a bulk stream to the peer that the session talks to. EXIT_OK, UPLOAD_GONE, EXIT_TIMED_OUT.
- * upload_stop is due either way. */
-int upload_start(struct upload *upload, const struct session *session);
+/* Opens a bulk stream to the peer that the session talks to. copies: of each block, that will be
+ * wanted. EXIT_OK, UPLOAD_GONE, EXIT_TIMED_OUT. upload_stop is due either way. */
+int upload_start(struct upload *upload, const struct session *session, uint8_t copies);
 /* Sends nothing from now on. */
 void upload_start_dry(struct upload *upload);
 void upload_stop(struct upload *upload);
 /* Opens no stream yet: blocks are kept until they are too many, or upload_send says so. */
-void upload_keep(struct upload *upload, const struct session *session);
+void upload_keep(struct upload *upload, const struct session *session, uint8_t copies);
 /* What is kept is sent after all, as if it had been from the beginning. Errors as upload_start's;
  * nothing when nothing is kept. */
 int upload_send(struct upload *upload);
@@ -77,9 +79,10 @@ int upload_end(struct upload *upload, struct msg_block_ref *block);
 int upload_keep_alive(struct upload *upload);
 /* One whole block. */
 int upload_block(struct upload *upload, struct slice bytes, struct msg_block_ref *block);
-/* Before a block, none being open: is there room for `size` bytes, or for `least`? *granted: for
- * how many; they will find it. EXIT_OK, UPLOAD_FULL, errors as above. */
-int upload_ask(struct upload *upload, uint64_t size, uint64_t least, uint64_t *granted);
+/* Before a block, none being open: is there room for `size` bytes, or for `least`? `granted` says
+ * for how many from now on; they will find it. All that was sent must have arrived before there is
+ * an answer: who asks for more than a block asks seldom. EXIT_OK, UPLOAD_FULL, errors as above. */
+int upload_ask(struct upload *upload, uint64_t size, uint64_t least);
 /* The blocks that follow go to the peer that the session talks to now. All that was sent is
  * confirmed (upload_finish). Errors as upload_start's. */
 int upload_move(struct upload *upload, const struct session *session);

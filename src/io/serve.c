@@ -60,6 +60,7 @@ struct deposit {
     struct loop *loop;
     struct sink *sink; /* while its bytes come, and until they are durable */
     struct block_place place;
+    uint8_t copies; /* that will be wanted */
     bool is_over;
     enum error error;
 };
@@ -90,6 +91,7 @@ struct serving {
     size_t deposits_count;
     bool is_settling; /* answering: should the stream end by that, the freeing is settle's */
     uint64_t received;
+    uint8_t copies;           /* of each block, that will be wanted; 0: not known */
     struct msg_store_ask asked;
     uint64_t room;    /* as the worker found it */
     uint64_t spoken;  /* bytes that it did not see on the disk yet, but will be there */
@@ -369,6 +371,7 @@ static void on_placed(struct block_place *place, enum error error)
     struct deposit *deposit = place->context;
     struct event event = {.kind = EVENT_BLOCK_STORED};
     event.block_stored.block = (struct msg_block_ref){place->digest, place->size};
+    event.block_stored.copies = deposit->copies;
     if (error == ERROR_NONE)
         loop_feed(deposit->loop, &event); /* known here before its owner can name it */
     deposit_end(deposit, error);
@@ -487,6 +490,7 @@ static void start_store(struct serving *serving)
     if (deposit != NULL) {
         deposit->serving = serving;
         deposit->loop = serving->loop;
+        deposit->copies = serving->copies;
         blocks_temporary(serving->loop->blocks, deposit->place.from);
         deposit->sink =
             sink_open(serving->loop, deposit->place.from, NULL, 0, &serve_sink_user, deposit);
@@ -550,6 +554,8 @@ static void on_message(struct serving *serving, const struct wire_message *messa
     bool is_idle = may_store && serving->deposits_count == 0;
     if (message->type == MSG_fetch && is_idle) start_fetch(serving, message->fields);
     else if (message->type == MSG_store && may_store) start_store(serving);
+    else if (message->type == MSG_store_for && may_store)
+        serving->copies = ((const struct msg_store_for *)message->fields)->copies;
     else if (message->type == MSG_store_ask && may_store) look_for_room(serving, message->fields);
     else if (message->type == MSG_unstore && is_idle)
         unstore(serving, &((const struct msg_unstore *)message->fields)->digest, false);

@@ -27,6 +27,7 @@ enum {
      * what may go need room when there is hardly any. */
     SINK_RESERVE_MAX = 256 << 20,
     SINK_RESERVE_SHARE = 20,     /* a twentieth, of small disks */
+    SINK_PIECE = 64 << 10,       /* hashed, then written while they are in the processor's cache */
     SINK_LOOK_EVERY = 8 << 20,   /* bytes written between looks */
     SINK_FLUSH_EVERY = 4 << 20, /* bytes after which the disk begins to write: not all at the end */
 };
@@ -62,6 +63,7 @@ struct sink {
     uint64_t size;
     uint64_t flushed; /* so much is on its way to the disk */
     uint64_t looked; /* size at which the disk's room is looked at again */
+    uint64_t promised; /* to others, before this turn of the worker: no room for these bytes */
     struct digest digest;
     size_t pieces_count;
     struct sink_piece *pieces;
@@ -92,7 +94,7 @@ static enum error look_for_room(struct sink *sink)
     if (sink->uses_reserve || sink->size < sink->looked) return ERROR_NONE;
     sink->looked = sink->size + SINK_LOOK_EVERY;
     if (fstatvfs(sink->file, &disk) != 0) return ERROR_NONE; /* writing will tell */
-    return room_of(&disk) > 0 ? ERROR_NONE : ERROR_FULL;
+    return room_of(&disk) > sink->promised ? ERROR_NONE : ERROR_FULL;
 }
 
 uint64_t sink_room(const char *directory)
@@ -186,8 +188,13 @@ static void run_write(struct chore *chore)
     struct slice bytes = slice_of(sink->writing, sink->writing_count);
     if (sink->error == ERROR_NONE) sink->error = open_file(sink);
     if (sink->error == ERROR_NONE) sink->error = look_for_room(sink);
-    if (sink->error == ERROR_NONE) sink->error = hash(sink, bytes);
-    if (sink->error == ERROR_NONE) sink->error = file_write(sink->file, bytes);
+    while (sink->error == ERROR_NONE && bytes.count > 0) {
+        size_t count = bytes.count < SINK_PIECE ? bytes.count : SINK_PIECE;
+        struct slice piece = slice_of(bytes.at, count);
+        bytes = slice_of(bytes.at + count, bytes.count - count);
+        sink->error = hash(sink, piece);
+        if (sink->error == ERROR_NONE) sink->error = file_write(sink->file, piece);
+    }
     if (sink->error == ERROR_NONE && sink->is_last) sink->error = finish_file(sink);
     sink->size += sink->writing_count;
     flush_some(sink);
@@ -224,6 +231,7 @@ static void start_write(struct sink *sink)
     sink->writing = swapped;
     sink->writing_count = sink->filling_count;
     sink->filling_count = 0;
+    sink->promised = sink->loop->promised;
     sink->is_last = sink->state == SINK_FINISHES;
     sink->is_busy = true;
     chore_start(&sink->loop->uv, &sink->chore, run_write, done_write);

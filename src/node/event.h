@@ -72,8 +72,9 @@ struct event {
             enum error error;
         } storage_failed;
         struct {
-            uint64_t token;
+            uint64_t token; /* 0: a client did */
             struct msg_block_ref block;
+            uint8_t copies; /* as many as the client will want; 0: not known */
         } block_stored;
         struct {
             uint64_t token;

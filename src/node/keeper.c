@@ -11,6 +11,7 @@
  * A fresh upload and a block that was promised to somebody are pinned for an hour, because what
  * will reference them is still on its way; for some seconds, when the log references them
  * already. */
+#include "node/early.h"
 #include "node/freed.h"
 #include "node/holders.h"
 #include "node/ids.h"
@@ -204,10 +205,10 @@ void keeper_fetch(struct node *node, struct block *block)
     fetch(node, block, sources.at, sources.count);
 }
 
-/* Those that should have it are asked to get it. */
-static void ask_holders(struct node *node, struct block *block, uint8_t replicas, bool is_in_log,
-                        const struct id *first)
+void keeper_ask(struct node *node, struct block *block, uint8_t replicas, bool is_in_log,
+                const struct id *first)
 {
+    block->asked = node->now;
     struct id wanted[COPIES_MAX];
     size_t count = holders_wanted(node, block, replicas, wanted);
     struct list sources = sources_of(node, block, first);
@@ -226,9 +227,8 @@ void keeper_want(struct node *node, const struct msg_block_ref *ref, uint8_t rep
     struct block *block = block_at(node, ref);
     if (block == NULL || (block->asked != 0 && node->now - block->asked < ASK_AGAIN)) return;
     if (!node_has_room(node)) return; /* the next tick goes on */
-    block->asked = node->now;
     /* Whoever asks for them meanwhile: copies of an upload are to be good (confirm_here). */
-    ask_holders(node, block, replicas, is_in_log && block->uploads == 0, first);
+    keeper_ask(node, block, replicas, is_in_log && block->uploads == 0, first);
 }
 
 static void say_no_room(struct node *node, const struct id *to, const struct digest *digest)
@@ -600,6 +600,7 @@ static bool settle(struct node *node, struct block *block, bool may_drop)
         return settle_wanted(node, block);
     }
     block->is_missed = false;
+    early_renew(node, block);
     bool may_go = may_drop && block->is_here && freed_may_go(node, block);
     if (!may_go || block->pinned_until > node->now) return false;
     if (!node_has_room(node)) {

@@ -5,6 +5,7 @@
  * Order within a step: the event itself; then what is due by time; then, once, the log's commit, so
  * that all entries of a step are one signed batch and one write. What depends on durability waits
  * for EVENT_PERSISTED. Nothing here knows whether the world or the simulator drives it. */
+#include "node/early.h"
 #include "node/freed.h"
 #include "node/holders.h"
 #include "node/logs.h"
@@ -625,6 +626,7 @@ static void take_event(struct node *node, const struct event *event)
         keeper_looked(node, &event->block_stored.block.digest); /* by who wrote it */
         if (event->block_stored.token == 0)
             keeper_uploaded(node, &event->block_stored.block.digest);
+        early_begin(node, &event->block_stored.block.digest, event->block_stored.copies);
         break;
     case EVENT_BLOCK_CHECKED:
         scrub_checked(node, &event->block_checked.digest, event->block_checked.error);

@@ -10,6 +10,7 @@
  *   names          READ (until members have said which copies they hold) -> answered
  *
  * A client that lost its peer asks another one with the same id: the same job, the same naming. */
+#include "node/early.h"
 #include "node/holders.h"
 #include "node/manifests.h"
 #include "node/smalls.h"
@@ -162,6 +163,16 @@ static enum progress room_progress(struct node *node, const struct pending *pend
     return PROGRESS_OVER;
 }
 
+/* What was copied while the client stored it is to stay now. */
+static void renew(struct node *node, struct pending *pending, const struct msg_block_ref *ref,
+                  const struct msg_manifest *manifest)
+{
+    const struct msg_manifest_block *blocks = manifest->blocks.at;
+    early_end(node, &ref->digest);
+    for (uint32_t i = 0; i < manifest->blocks.count; i++) early_end(node, &blocks[i].block.digest);
+    pending->is_renewed = true;
+}
+
 /* Are the manifest and all that it lists on `needed` living nodes? maps: as many blocks must be in
  * it; 0 = any. */
 static enum progress blocks_progress(struct node *node, struct pending *pending, uint64_t request,
@@ -182,6 +193,7 @@ static enum progress blocks_progress(struct node *node, struct pending *pending,
                       "the job says %u maps, its manifest %u blocks", maps, manifest->blocks.count);
         return PROGRESS_OVER;
     }
+    if (!pending->is_renewed) renew(node, pending, ref, manifest);
     uint32_t safe = block_is_safe(node, ref, needed, replicas);
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     for (uint32_t i = 0; i < manifest->blocks.count; i++) {

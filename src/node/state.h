@@ -122,6 +122,7 @@ struct block {
     bool is_surplus;  /* others should have it; as of `placed` */
     uint8_t replicas; /* copies wanted; 0: kept where it is */
     uint8_t placed_replicas;
+    uint8_t early;    /* copies that a client will want that is still storing; 0: none: early.c */
     uint32_t placed;  /* of node.placing: then all that should have it were known to */
     uint32_t uploads; /* by clients, neither used nor given up since */
     uint32_t marks;   /* names and jobs that reference it, at the last sweep */
@@ -282,6 +283,7 @@ struct pending {
     uint32_t outstanding; /* questions without an answer */
     bool is_short;        /* some could not be sent */
     bool is_written;      /* blocks that came with it are on their way to our disk */
+    bool is_renewed;      /* early copies are asked for as others */
 };
 
 struct node {
@@ -535,6 +537,9 @@ size_t keeper_copies(const struct node *node, const struct digest *digest);
  * second each block. is_in_log: an entry wants it already (else those asked keep it an hour). */
 void keeper_want(struct node *node, const struct msg_block_ref *block, uint8_t replicas,
                  bool is_in_log, const struct id *first);
+/* The same at once, and nothing follows from who has said that he has it. */
+void keeper_ask(struct node *node, struct block *block, uint8_t replicas, bool is_in_log,
+                const struct id *first);
 /* Every holder asked says it can't be had. */
 bool keeper_is_lost(const struct node *node, const struct digest *digest);
 /* This member says that it has the block. */

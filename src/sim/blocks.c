@@ -330,6 +330,7 @@ static void deliver(struct world *world, struct host *host, const struct block_n
             blocks_put(world, host, content, true);
         event.block_stored.token = news->token;
         event.block_stored.block = (struct msg_block_ref){content->digest, content->size};
+        if (news->token == 0) event.block_stored.copies = content->digest.bytes[0] % 4;
         break;
     case EVENT_BLOCK_READ:
         event.block_read.token = news->token;

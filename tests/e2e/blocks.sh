@@ -66,6 +66,21 @@ check "rm" ctl rm text
 nothing_left() { [ -z "$(find "$DIR"/node*/blocks "$DIR"/node*/tmp -type f 2>/dev/null)" ]; }
 check "nothing of it is left" wait_for 120 nothing_left
 
+# ---- copies are made while the rest comes ----
+copied() { # so many blocks have three copies, and the one that was stored first, where that is not one of them
+  find "$DIR"/node*/blocks -type f -size +100k -printf '%f\n' | sort | uniq -c | awk -v blocks="$1" '$1 < 3 {bad = 1} END {exit bad || NR != blocks}'
+}
+mkfifo "$DIR/fifo"
+exec 7<>"$DIR/fifo"
+ctl put - early --split 500K --timeout 4s 7<&- <"$DIR/fifo" 2>"$DIR/err" &
+early=$!
+head -c 2000000 "$DIR/text" >&7
+check "what is stored is copied before its end has come" wait_for 3 copied 3
+wait $early
+check "it is given up" [ $? = 124 ]
+exec 7<&-
+[ -n "${LONG:-}" ] && check "and all copies go" wait_for 60 nothing_left # half a minute: in make check-all
+
 # ---- full disks ----
 if [ -n "${MR_BLOCKS_NS:-}" ]; then
   for n in 1 2 3 4; do flock_kill $n TERM; done

@@ -373,6 +373,7 @@ static void answer_client(struct peer *peer, struct client *client, const struct
         break;
     }
     case MSG_store:
+    case MSG_store_for:
     case MSG_unstore:
     case MSG_store_used: break; /* all is kept */
     case MSG_store_ask: {

@@ -633,6 +633,7 @@ static const struct golden goldens[] = {
     {"store_room", 0xa978bac66af73877, "e1eaa5e2af8a8fb9ba6f"},
     {"store_used", 0xc964d57075a70e14,
      "e7500290f5b46351a93998ec98331f658f010142098872f4fd023078bbda5a14"},
+    {"store_for", 0xccc2fea7519dde40, "86"},
 };
 
 #endif
