@@ -172,7 +172,7 @@ static void survey_block(struct survey *survey, const struct msg_block_ref *bloc
     size_t wanted = replicas < living ? replicas : living, count;
     if (keeper_copies(node, &block->digest) >= wanted) return;
     if (survey->blocks_count++ >= SURVEY_BLOCKS_MAX) return;
-    const struct msg_block_holder *holders = living_holders(node, &block->digest, NULL, &count);
+    const struct msg_block_holder *holders = living_holders(node, &block->digest, NULL, 0, &count);
     size_t asked = wanted + ASKED_BEYOND < ASKED_MIN ? ASKED_MIN : wanted + ASKED_BEYOND;
     for (size_t i = 0; holders != NULL && i < count && i < asked; i++)
         question_add(survey, &holders[i].node, block);
@@ -264,7 +264,7 @@ static struct list block_holders(struct node *node, const struct digest *digest)
 {
     struct list none = {NULL, 0};
     size_t count;
-    const struct msg_block_holder *order = living_holders(node, digest, NULL, &count);
+    const struct msg_block_holder *order = living_holders(node, digest, NULL, 0, &count);
     struct msg_block_holder *holders =
         arena_take(&node->actions->arena, HOLDERS_MAX * sizeof *holders);
     if (holders == NULL || order == NULL) return none;

@@ -90,7 +90,7 @@ bool keeper_is_lost(const struct node *node, const struct digest *digest)
     if (block == NULL || block->is_here || block->copies_count > 0) return false;
     if (smalls_find(node, digest) != NULL) return false;
     size_t living = members_living_count(&node->gossip.members);
-    return block->refusals >= LOST_AFTER * (living < 4 ? living : 4);
+    return block->refusals >= LOST_AFTER * (living < 4 ? living : 4) * living_windows(node);
 }
 
 /* ---- copies elsewhere ---- */
@@ -174,12 +174,14 @@ static void ensure_at(struct node *node, const struct id *peer,
 }
 
 /* Where those asked may get it: from us, from who has confirmed one; when we have none, from
- * anybody in its order. */
-static struct list sources_of(struct node *node, const struct block *block, const struct id *first)
+ * anybody in its order. A client may have left it with any of many: then others are tried each
+ * time. */
+static struct list sources_of(struct node *node, struct block *block, const struct id *first)
 {
     size_t holders_count;
+    size_t window = block->is_here || block->copies_count > 0 ? 0 : block->window++;
     const struct msg_block_holder *holders =
-        living_holders(node, &block->digest, first, &holders_count);
+        living_holders(node, &block->digest, first, window, &holders_count);
     struct msg_block_holder *sources =
         arena_take(&node->actions->arena, HOLDERS_MAX * sizeof *sources);
     if (holders == NULL || sources == NULL) return (struct list){NULL, 0};

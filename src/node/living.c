@@ -65,8 +65,15 @@ bool living_has(const struct node *node, const struct id *id)
     return member != NULL && member_is_living(member);
 }
 
+size_t living_windows(const struct node *node)
+{
+    size_t living = members_living_count(&node->gossip.members);
+    return living <= HOLDERS_MAX ? 1 : (living + HOLDERS_MAX - 1) / HOLDERS_MAX;
+}
+
 const struct msg_block_holder *living_holders(struct node *node, const struct digest *digest,
-                                              const struct id *first, size_t *count)
+                                              const struct id *first, size_t window,
+                                              size_t *count)
 {
     *count = 0;
     size_t living_count;
@@ -81,7 +88,8 @@ const struct msg_block_holder *living_holders(struct node *node, const struct di
         const struct member *member = members_find(&node->gossip.members, first);
         holders[(*count)++] = (struct msg_block_holder){member->fact->id, member->fact->address};
     }
-    for (size_t i = 0; i < living_count && *count < HOLDERS_MAX; i++) {
+    size_t windows = living_windows(node);
+    for (size_t i = window % windows * HOLDERS_MAX; i < living_count && *count < HOLDERS_MAX; i++) {
         if (id_equal(&order[i].id, &node->id)) continue;
         if (first != NULL && id_equal(&order[i].id, first)) continue;
         const struct member *member = members_find(&node->gossip.members, &order[i].id);

@@ -81,7 +81,7 @@ static void fill_row(struct node *node, enum task_kind kind, uint32_t index,
     if (log == NULL) return;
     size_t count;
     const struct msg_block_holder *holders =
-        living_holders(node, &log->digest, &attempt->claim.node, &count);
+        living_holders(node, &log->digest, &attempt->claim.node, 0, &count);
     row->log = *log;
     if (holders != NULL) row->holders = (struct list){(void *)(uintptr_t)holders, (uint32_t)count};
 }

@@ -31,7 +31,7 @@ static void start(struct node *node, struct manifest *manifest)
     size_t holders_count = 0;
     const struct msg_block_holder *holders = NULL;
     if (!is_here) {
-        holders = living_holders(node, &manifest->digest, NULL, &holders_count);
+        holders = living_holders(node, &manifest->digest, NULL, 0, &holders_count);
         manifest->retry = node->now + RETRY;
         if (holders_count == 0) return;
     }

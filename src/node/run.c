@@ -185,7 +185,7 @@ static bool fill_map_input(struct node *node, const struct work *work, uint32_t 
         (const struct msg_manifest_block *)manifest->blocks.at + index;
     if (manifests_is_range(block)) return fill_shared(node, work, manifest, block, action);
     *input = (struct action_input){.block = block->block, .part = PART_WHOLE};
-    input->holders = living_holders(node, &block->block.digest, NULL, &input->holders_count);
+    input->holders = living_holders(node, &block->block.digest, NULL, 0, &input->holders_count);
     action->task_run.inputs = input;
     action->task_run.inputs_count = 1;
     return input->holders != NULL && fill_small(node, input);
@@ -250,7 +250,8 @@ static bool fill_files(struct node *node, const struct msg_job_spec *asked, stru
     for (uint32_t i = 0; i < asked->files.count; i++) {
         struct action_input *input = &inputs[i];
         *input = (struct action_input){.block = files[i].block, .part = PART_WHOLE};
-        input->holders = living_holders(node, &files[i].block.digest, NULL, &input->holders_count);
+        input->holders =
+            living_holders(node, &files[i].block.digest, NULL, 0, &input->holders_count);
         if (input->holders == NULL || !fill_small(node, input)) return false;
     }
     action->task_run.files = files;

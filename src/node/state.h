@@ -122,6 +122,7 @@ struct block {
     bool is_surplus;  /* others should have it; as of `placed` */
     uint8_t replicas; /* copies wanted; 0: kept where it is */
     uint8_t placed_replicas;
+    uint8_t window;   /* of the holders to try next, when nobody is known to have it */
     uint8_t early;    /* copies that a client will want that is still storing; 0: none: early.c */
     uint32_t placed;  /* of node.placing: then all that should have it were known to */
     uint32_t uploads; /* by clients, neither used nor given up since */
@@ -458,9 +459,10 @@ bool node_has_room(const struct node *node);
 const struct schedule_node *living_nodes(struct node *node, size_t *count);
 bool living_has(const struct node *node, const struct id *id);
 /* Addresses of the living in rendezvous order for this digest, self left out; up to HOLDERS_MAX, in
- * the step's arena. */
+ * the step's arena: the first so many, or those behind (window 1, 2, ... living_windows - 1). */
 const struct msg_block_holder *living_holders(struct node *node, const struct digest *digest,
-                                              const struct id *first, size_t *count);
+                                              const struct id *first, size_t window, size_t *count);
+size_t living_windows(const struct node *node);
 /* What the wall clock shows now, counted on from the start: only ever shown to people. */
 uint64_t node_wall_ms(const struct node *node);
 /* The n-th in this order acts n seconds later than the first: who writes what anyone might write.

@@ -585,6 +585,47 @@ static void who_waits_for_copies_in_vain_hears_how_many_there_are(void **state)
     lone_node_close(&put.lone);
 }
 
+/* Of many nodes any may have what a client left there when its disk was full. */
+static void what_nobody_is_known_to_have_is_looked_for_everywhere(void **state)
+{
+    (void)state;
+    enum { MANY = 40 };
+    static const struct digest wanted = {{1}};
+    static bool named[MANY];
+    struct lone_node lone;
+    size_t named_count = 0;
+    lone_node_open(&lone, 1);
+    for (uint8_t i = 0; i < MANY; i++) {
+        struct msg_member_claim claim = {.node = {{0xf0, i}},
+                                         .boot = {1, 5},
+                                         .state = MEMBER_ALIVE,
+                                         .cause = CAUSE_JOINED,
+                                         .address = address_ipv4(127, 0, 0, 1, (uint16_t)(9000 + i)),
+                                         .name = slice_string("one of many")};
+        assert_null(members_check(&claim));
+        (void)members_apply(&lone.node->gossip.members, lone.now, &claim, true, &lone.node->prng);
+    }
+    lone.node->is_living_stale = true;
+    keeper_note_copy(lone.node, &(struct msg_block_ref){wanted, 10}, &(struct id){{0xf0}});
+    struct block *block = keeper_find(lone.node, &wanted);
+    block->copies_count = 0;
+    for (int tries = 0; tries < 3; tries++) {
+        lone_node_step(&lone, (struct event){.kind = EVENT_TICK});
+        lone.node->actions = &lone.actions;
+        block->is_fetching = false;
+        keeper_fetch(lone.node, block);
+        const struct action *action = &lone.actions.items[lone.actions.count - 1];
+        assert_int_equal(action->kind, ACTION_BLOCK_FETCH);
+        for (size_t i = 0; i < action->block_fetch.holders_count; i++) {
+            const struct id *id = &action->block_fetch.holders[i].node;
+            named_count += id->bytes[0] == 0xf0 && !named[id->bytes[1]];
+            named[id->bytes[1]] = true;
+        }
+    }
+    assert_int_equal(named_count, MANY);
+    lone_node_close(&lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -605,6 +646,7 @@ int main(void)
         cmocka_unit_test(copies_may_take_long_while_they_come),
         cmocka_unit_test(copies_may_go_while_they_come),
         cmocka_unit_test(who_waits_for_copies_in_vain_hears_how_many_there_are),
+        cmocka_unit_test(what_nobody_is_known_to_have_is_looked_for_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
