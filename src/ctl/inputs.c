@@ -50,6 +50,12 @@ static int add_path(struct inputs *inputs, enum input_kind kind, const char *pat
         notice_line("%s: not a regular file: nodes cannot share it", path);
         return EXIT_USAGE;
     }
+    if (depth > 0 && !S_ISREG(status.st_mode)) {
+        notice_line("%s: not a regular file; of a directory only files are read: move it away, or "
+                    "name what is wanted",
+                    path);
+        return EXIT_USAGE;
+    }
     struct input *input = add(inputs, kind, path);
     if (!S_ISREG(status.st_mode)) return EXIT_OK;
     input->size = (uint64_t)status.st_size;
@@ -200,7 +206,12 @@ bool inputs_are_rereadable(const struct inputs *inputs)
 
 int inputs_descriptor(const struct input *input)
 {
-    if (input->kind != INPUT_STDIN) return open(input->name, O_RDONLY | O_CLOEXEC);
+    if (input->kind != INPUT_STDIN) {
+        /* A FIFO is open at once, and whoever reads waits for its writer, but not for ever. */
+        int fd = open(input->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd >= 0) (void)fcntl(fd, F_SETFL, 0);
+        return fd;
+    }
     if (input->is_rereadable && lseek(STDIN_FILENO, 0, SEEK_SET) != 0) return -1;
     return STDIN_FILENO;
 }

@@ -58,6 +58,12 @@ mkdir -p "$DIR/hollow/of/files"
 for how in "run -q -m cat -i $DIR/hollow" "put $DIR/hollow hollow" "plan -m cat -i $DIR/hollow" "run -q -m cat -i path:$DIR/hollow"; do
   check "a directory without any file, ${how%% *}: exit 2, and it is named" eval "exits 2 $how && says '$DIR/hollow: a directory without any file'"
 done
+mkfifo "$DIR/fifo" "$DIR/hollow/of/fifo"
+check "a FIFO in a directory: exit 2, and it is named" eval 'exits 2 put "$DIR/hollow" hollow && says "$DIR/hollow/of/fifo: not a regular file"'
+rm "$DIR/hollow/of/fifo"
+check "a FIFO to which nobody writes: exit 124 after --timeout" eval 'exits 124 run -q -m cat -i "$DIR/fifo" --timeout 1s'
+printf 'b\na\nc' >"$DIR/fifo" &
+check "with a writer: what that writes" eval 'run -m cat -i "$DIR/fifo" && same "$DIR/no-newline"'
 check "beside other inputs it is nothing" eval 'run -m cat -i "$DIR/hollow" -i "$DIR/no-newline" && same "$DIR/no-newline"'
 
 # ---- programs ----
