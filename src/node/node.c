@@ -10,6 +10,7 @@
 #include "node/holders.h"
 #include "node/logs.h"
 #include "node/manifests.h"
+#include "node/release.h"
 #include "node/scrub.h"
 #include "node/smalls.h"
 #include "node/state.h"
@@ -540,6 +541,7 @@ static void peer_message(struct node *node, struct link *link, const struct wire
     case MSG_capacity: room_heard(link, message->fields); return;
     case MSG_key_ask:
     case MSG_key_give: keyring_message(node, link, message); return;
+    case MSG_block_release: release_take(node, message->fields); return;
     case MSG_block_confirm: surplus_asked(node, link, message->fields); return;
     case MSG_block_confirmed: surplus_confirmed(node, link, message->fields); return;
     default: node_count(node, METRIC_records_refused);

@@ -13,6 +13,7 @@
 #include "node/early.h"
 #include "node/holders.h"
 #include "node/manifests.h"
+#include "node/release.h"
 #include "node/smalls.h"
 #include "node/state.h"
 
@@ -51,6 +52,17 @@ static bool request_copy(struct node *node, struct pending *pending,
         memory_put(&node->memory, memory, size);
     }
     return false;
+}
+
+/* It is over before what it asks for was written: the copies made for it are not wanted. */
+static void give_up_blocks(struct node *node, const struct pending *pending)
+{
+    if (pending->state != PENDING_BLOCKS) return;
+    if (pending->type == MSG_ask_name)
+        release_dataset(node, &((const struct msg_ask_name *)pending->request)->manifest);
+    else /* submit_small begins so, too */
+        release_dataset(node,
+                        &((const struct msg_ask_submit_with *)pending->request)->spec.manifest);
 }
 
 static void pending_free(struct node *node, struct pending *pending)
@@ -587,6 +599,7 @@ void pending_tick(struct node *node)
             continue;
         }
         *at = pending->next;
+        give_up_blocks(node, pending);
         pending_free(node, pending);
     }
 }
@@ -600,6 +613,7 @@ void pending_drop_stream(struct node *node, uint64_t stream)
             continue;
         }
         *at = pending->next;
+        give_up_blocks(node, pending);
         pending_free(node, pending);
     }
 }

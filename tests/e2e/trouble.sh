@@ -136,4 +136,14 @@ wait $waiter
 check "a full disk in the commit: with space again, the job ends by itself" [ $? = 0 ]
 check "a full disk in the commit: the right bytes" [ "$(ctl cat "$job" | tr -d x | wc -c)" = 0 ]
 check "and all of them" [ "$(ctl cat "$job" | wc -c)" = 60000000 ]
+
+# ---- a put that is given up amid its copies: they go, too, and not only when their pins end, in an hour ----
+for n in 1 2; do flock_kill $n TERM; done
+unmount_all
+small_disk 1 60m && small_disk 2 45m && flock_start 1 && flock_start 2 && flock_whole 2 || not_ok "two nodes with new disks"
+empty() { [ -z "$(find "$DIR"/node[12]/blocks -type f -size +64k)" ]; }
+head -c 50000000 /dev/urandom >"$DIR/random"
+timeout 60 "$BUILD/mrctl" -n "${ADDR[1]}" put "$DIR/random" random --split 4M --timeout 4s 2>"$DIR/err"
+check "a put for whose copies there is no room, and a limit of time: exit 124" [ $? = 124 ]
+check "nothing of it stays" wait_for 45 empty
 flock_end
