@@ -14,6 +14,7 @@ enum {
     /* Sweeps come each 10 s at least: so it is less than 15 s, the pin of who was asked, from one
      * question to the next. */
     RENEW_AFTER = 4 * SECOND,
+    STORES_WITHIN = 60 * SECOND, /* a client that still stores: else its copies are made again */
 };
 
 static void ask(struct node *node, struct block *block)
@@ -28,13 +29,18 @@ void early_begin(struct node *node, const struct digest *digest, uint8_t copies)
     struct block *block = keeper_find(node, digest);
     if (block == NULL || copies < 2) return;
     block->early = copies;
+    node->early_last = node->now;
     ask(node, block);
 }
 
+/* While clients store here, and the upload's own pin lasts. Not the block's: two nodes to which the
+ * same bytes were stored, and given up, would ask each other for ever. */
 void early_renew(struct node *node, struct block *block)
 {
     if (block->early == 0) return;
-    bool is_wanted = block->uploads > 0 && block->is_here && block->pinned_until > node->now;
+    bool is_young = node->now - block->uploaded < keeper_promise_length(node) &&
+                    node->now - node->early_last < STORES_WITHIN;
+    bool is_wanted = block->uploads > 0 && block->is_here && is_young;
     if (!is_wanted) block->early = 0;
     else if (node->now - block->asked >= RENEW_AFTER) ask(node, block);
 }

@@ -382,11 +382,11 @@ struct node {
     struct map small_uses; /* struct small_use by block and job */
     size_t smalls_size;
     struct digest nothing; /* of the empty block */
-    instant sweep_next;
+    instant sweep_next, manifests_swept;
     bool sweep_wanted;
     struct freed freed;
-    instant manifests_swept;
     duration pin_length;    /* of what nothing references yet */
+    instant early_last;     /* a client that wants copies stored a block: early.c */
     uint32_t placing;       /* holders.c */
     instant living_changed; /* when somebody last died or came to life */
     struct full fulls[FULLS_MAX];
