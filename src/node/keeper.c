@@ -32,6 +32,7 @@ enum {
     IN_LOG_PIN = 15 * SECOND,       /* what wants it is in the log, and soon here */
     DEFAULT_PIN_MINUTES = 60,       /* of an upload: what will reference it may take long */
     LOOK_GOOD_FOR = 600 * SECOND,   /* as in io/verify.c: a disk changes bytes without telling */
+    FEW_ASKS = 5,   /* in vain, for copies of an upload: then all that should have it are asked */
     LOST_AFTER = 3, /* refusals: everyone who could know was asked and asked again */
 };
 
@@ -210,9 +211,14 @@ void keeper_fetch(struct node *node, struct block *block)
 void keeper_ask(struct node *node, struct block *block, uint8_t replicas, bool is_in_log,
                 const struct id *first)
 {
+    bool is_hurried = block->is_here && block->uploads > 0 && block->asks < FEW_ASKS;
     block->asked = node->now;
+    if (block->asks < FEW_ASKS) block->asks++;
     struct id wanted[COPIES_MAX];
     size_t count = holders_wanted(node, block, replicas, wanted);
+    /* A client waits: ours is one of the copies, though another node should have it in the end. */
+    bool is_more = is_hurried && !ids_have(wanted, count, &node->id);
+    if (is_more && count > 0 && count == replicas) count--;
     struct list sources = sources_of(node, block, first);
     struct msg_block_ensure ensure = {
         .block = {block->digest, block->size}, .is_in_log = is_in_log, .holders = sources};
@@ -389,6 +395,7 @@ void keeper_uploaded(struct node *node, const struct digest *digest)
     block->uploaded = node->now;
     block->copies_count = 0;
     block->asked = 0;
+    block->asks = 0;
 }
 
 static void used(struct node *node, const struct digest *digest)

@@ -122,7 +122,7 @@ struct block {
     bool is_surplus;  /* others should have it; as of `placed` */
     uint8_t replicas; /* copies wanted; 0: kept where it is */
     uint8_t placed_replicas;
-    uint8_t window;   /* of the holders to try next, when nobody is known to have it */
+    uint8_t window, asks; /* of holders to try next; for copies, since a client stored it */
     uint8_t early;    /* copies that a client will want that is still storing; 0: none: early.c */
     uint32_t placed;  /* of node.placing: then all that should have it were known to */
     uint32_t uploads; /* by clients, neither used nor given up since */
