@@ -585,6 +585,40 @@ static void who_waits_for_copies_in_vain_hears_how_many_there_are(void **state)
     lone_node_close(&put.lone);
 }
 
+/* The peer has stored the same for a client of its own, and asks as we do. */
+static bool is_asked_for(struct slow_put *put, const struct msg_block_ref *block, int seconds)
+{
+    struct msg_block_ensure theirs = {.block = *block, .is_in_log = true};
+    bool is_asked = false;
+    for (int i = 0; i < seconds; i += 5) {
+        pass(put, 5 * SECOND);
+        is_asked = is_asked || sent(&put->lone, MSG_block_ensure) != NULL;
+        peer_says(&put->lone, &wire_block_ensure, &theirs);
+        peer_says(&put->lone, &wire_block_held, &(struct msg_block_held){block->digest, true});
+    }
+    return is_asked;
+}
+
+static void early_copies_are_asked_for_at_once_and_no_longer_than_an_hour(void **state)
+{
+    (void)state;
+    static const struct msg_block_ref block = {{{1}}, 10};
+    static struct slow_put put;
+    put = (struct slow_put){0};
+    lone_node_open(&put.lone, 1);
+    lone_node_stream(&put.lone, PEER, CHANNEL_PEER, 5);
+    pass(&put, SECOND);
+    struct event event = {.kind = EVENT_BLOCK_STORED, .block_stored = {.block = block, .copies = 2}};
+    lone_node_step(&put.lone, event);
+    const struct msg_block_ensure *ensure = sent(&put.lone, MSG_block_ensure);
+    assert_non_null(ensure);
+    assert_true(digest_equal(&ensure->block.digest, &block.digest));
+    assert_true(is_asked_for(&put, &block, 30));
+    (void)is_asked_for(&put, &block, 3600);
+    assert_false(is_asked_for(&put, &block, 60));
+    lone_node_close(&put.lone);
+}
+
 /* Of many nodes any may have what a client left there when its disk was full. */
 static void what_nobody_is_known_to_have_is_looked_for_everywhere(void **state)
 {
@@ -646,6 +680,7 @@ int main(void)
         cmocka_unit_test(copies_may_take_long_while_they_come),
         cmocka_unit_test(copies_may_go_while_they_come),
         cmocka_unit_test(who_waits_for_copies_in_vain_hears_how_many_there_are),
+        cmocka_unit_test(early_copies_are_asked_for_at_once_and_no_longer_than_an_hour),
         cmocka_unit_test(what_nobody_is_known_to_have_is_looked_for_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
