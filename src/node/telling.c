@@ -14,6 +14,8 @@ enum {
     COMMAND_MAX = 1000,
 };
 
+#define MRTASK_KILLED "not its command, but mrtask" /* as io/rundir.c says it */
+
 #define COMMIT_USUAL (5 * SECOND) /* a commit that takes longer has a reason */
 
 /* Text that grows in a piece of memory; what does not fit is cut. */
@@ -53,18 +55,25 @@ static void say_end(struct telling *telling, const struct attempt *attempt)
     else say(telling, "%s", cause_text(attempt->end_cause));
 }
 
-/* What may help against it, where that is known. */
+/* What may help against it, where that is known: the kernel kills what takes the last of the
+ * memory, a command, a child of its shell (which tells of it by its status), or mrtask. */
 static void say_help(struct telling *telling, const struct attempt *attempt)
 {
     enum {
         KILLED = 128 + 9 /* by nobody here: --task-timeout and the like are told as such */
     };
-    bool is_killed = attempt->end_cause == CAUSE_SIGNALED && attempt->status == KILLED;
-    if (!is_killed && attempt->end_cause != CAUSE_NO_MEMORY) return;
-    say(telling,
-        "\nif memory is what it lacks: --mem SIZE has each of its tasks run where so much "
-        "is free%s",
-        attempt->kind == TASK_REDUCE ? "; more reduces (-R) make each smaller" : "");
+    bool has_ended = attempt->end_cause == CAUSE_SIGNALED || attempt->end_cause == CAUSE_EXITED;
+    bool is_ours =
+        attempt->end_cause == CAUSE_NO_MEMORY ||
+        (attempt->log.count > 0 && memmem(attempt->log.at, attempt->log.count, MRTASK_KILLED,
+                                          sizeof MRTASK_KILLED - 1) != NULL);
+    if (!is_ours && !(has_ended && attempt->status == KILLED)) return;
+    say(telling, "\nif memory was short: ");
+    if (is_ours)
+        say(telling, "sorting and merging take what --mem SIZE says (64M), and spill beyond: less "
+                     "of it, fewer tasks at once (mrnode --slots), or shorter records");
+    else say(telling, "--mem SIZE has each of its tasks run where so much is free");
+    if (attempt->kind == TASK_REDUCE) say(telling, "; more reduces (-R) make each smaller");
 }
 
 /* The dataset that is this job's whole input; NULL: it has no name, or none any more. */

@@ -65,6 +65,8 @@ for phase in map reduce; do
   check "with its command, its input, what may help ($phase)" eval 'grep -qF "command: $said" "$DIR/err" && grep -q "input: " "$DIR/err" && grep -q -e "--mem SIZE" "$DIR/err"'
   check "and what it had said ($phase)" grep -q '^ *what it said$' "$DIR/err"
 done
+ctl run -m 'sh -c "kill -9 \$\$"' --retries 1 -i "$DIR/numbers" >/dev/null 2>"$DIR/err"
+check "a command whose child is killed so is told what may help, too" eval 'grep -q "exit status 137" "$DIR/err" && grep -q "if memory was short: --mem SIZE has" "$DIR/err"'
 # Its mrtask may have no more than it has: what it needs next for the records, it does not get.
 if command -v prlimit >/dev/null && ! nm "$BUILD/mrtask" 2>/dev/null | grep -q __asan_init; then
   short='prlimit --pid $PPID --as=1000000; seq 1000000'
