@@ -140,8 +140,9 @@ static void print_counters(const struct list *list)
         table_bytes(&table, counters[i].name);
         table_cell(&table, "%llu", (unsigned long long)counters[i].value);
     }
-    if (table.count > 0) printf("\n");
-    if (table.count > 0) table_print(&table, stdout);
+    bool has_rows = table.count > table.columns; /* below its header */
+    if (has_rows) printf("\n");
+    if (has_rows) table_print(&table, stdout);
     table_deinit(&table);
 }
 

@@ -64,6 +64,8 @@ for phase in map reduce; do
   check "that is told with its name, node and signal ($phase)" grep -qE "/${phase:0:1}0 failed 2 times, last on node1: killed by signal 9" "$DIR/err"
   check "with its command, its input, what may help ($phase)" eval 'grep -qF "command: $said" "$DIR/err" && grep -q "input: " "$DIR/err" && grep -q -e "--mem SIZE" "$DIR/err"'
   check "and what it had said ($phase)" grep -q '^ *what it said$' "$DIR/err"
+  check "its status tells so, too, and has no table of counters when there are none ($phase)" \
+    eval 'ctl status "$job" >"$DIR/out" 2>"$DIR/err" && says "killed by signal 9" && ! grep -q COUNTER "$DIR/out"'
 done
 ctl run -m 'sh -c "kill -9 \$\$"' --retries 1 -i "$DIR/numbers" >/dev/null 2>"$DIR/err"
 check "a command whose child is killed so is told what may help, too" eval 'grep -q "exit status 137" "$DIR/err" && grep -q "if memory was short: --mem SIZE has" "$DIR/err"'
