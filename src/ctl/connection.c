@@ -255,6 +255,11 @@ enum arrival connection_open(const struct connection_config *config, const char 
     return arrival;
 }
 
+void connection_limits(struct connection *connection, const struct connection_config *config)
+{
+    connection->config = config;
+}
+
 void connection_close(struct connection *connection)
 {
     if (connection == NULL) return;

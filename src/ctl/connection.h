@@ -40,6 +40,8 @@ struct connection;
 enum arrival connection_open(const struct connection_config *config, const char *address,
                              enum channel_purpose purpose, struct connection **connection,
                              char why[CONNECTION_WHY_SIZE]);
+/* From now on other limits: for a last word when the command's time is over. */
+void connection_limits(struct connection *connection, const struct connection_config *config);
 /* NULL is fine. */
 void connection_close(struct connection *connection);
 

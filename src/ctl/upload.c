@@ -151,8 +151,7 @@ int upload_send(struct upload *upload)
     if (!upload->is_kept) return EXIT_OK;
     uint64_t ahead = kept.is_open ? KEPT_AHEAD : 0;
     int code = upload_start(upload, kept.session, kept.copies);
-    if (code == EXIT_OK)
-        code = upload_ask(upload, kept.kept_size + ahead, kept.kept_size + ahead);
+    if (code == EXIT_OK) code = upload_ask(upload, kept.kept_size + ahead, kept.kept_size + ahead);
     if (code == UPLOAD_FULL) { /* nothing is lost */
         memcpy(kept.why, upload->why, sizeof kept.why);
         upload_stop(upload);
@@ -293,15 +292,22 @@ int upload_finish(struct upload *upload)
     return code;
 }
 
+/* The command's own may be why we are here. */
+static struct connection_config last_limits(const struct session *session)
+{
+    struct connection_config config = *session_connections(session);
+    config.deadline = clock_now() + FORGET_LIMIT;
+    config.cancel_fd = -1;
+    return config;
+}
+
 static void tell_of_end(const struct session *session, const char *peer, bool is_used,
                         const struct msg_block_ref *blocks, size_t count)
 {
     struct connection *connection = NULL;
     char why[CONNECTION_WHY_SIZE];
     if (count == 0) return;
-    struct connection_config config = *session_connections(session);
-    config.deadline = clock_now() + FORGET_LIMIT; /* the command's may be why we are here */
-    config.cancel_fd = -1;
+    const struct connection_config config = last_limits(session);
     enum arrival arrival = connection_open(&config, peer, CHANNEL_BULK, &connection, why);
     for (size_t i = 0; i < count && arrival == ARRIVAL_OK; i++) {
         struct msg_unstore unstore = {blocks[i].digest};
@@ -329,15 +335,19 @@ void upload_used_legs(const struct session *session, const struct upload_leg *le
                     legs[i + 1].first - legs[i].first);
 }
 
-/* What is on its way must have arrived first: it would be kept. Some of it is, when there is no
- * time left. */
+/* What the node has answered is told it by digest. What is still on its way when the time is over
+ * it lets go of itself, since nobody is left to whom it could say the digest (io/serve.c). */
 void upload_forget(struct upload *upload, const struct session *session)
 {
     struct msg_block_ref last;
+    const struct connection_config limits = last_limits(session);
     int code = upload->connection == NULL ? UPLOAD_GONE : EXIT_OK;
+    if (code == EXIT_OK) connection_limits(upload->connection, &limits);
     if (code == EXIT_OK && upload->is_open) code = upload_end(upload, &last);
     while ((code == EXIT_OK || code == UPLOAD_LOST) && upload->confirmed < upload->count)
         code = take_answer(upload);
+    connection_close(upload->connection);
+    upload->connection = NULL;
     upload_forget_legs(session, upload->legs, upload->legs_count, upload->blocks,
                        upload->confirmed);
 }

@@ -91,7 +91,7 @@ struct serving {
     size_t deposits_count;
     bool is_settling; /* answering: should the stream end by that, the freeing is settle's */
     uint64_t received;
-    uint8_t copies;           /* of each block, that will be wanted; 0: not known */
+    uint8_t copies; /* of each block, that will be wanted; 0: not known */
     struct msg_store_ask asked;
     uint64_t room;    /* as the worker found it */
     uint64_t spoken;  /* bytes that it did not see on the disk yet, but will be there */
@@ -366,6 +366,14 @@ static void deposit_end(struct deposit *deposit, enum error error)
     else settle(serving);
 }
 
+static void feed_unwanted(struct loop *loop, const struct digest *digest, bool is_used)
+{
+    struct event event = {.kind = EVENT_BLOCK_UNWANTED};
+    event.block_unwanted.digest = *digest;
+    event.block_unwanted.is_used = is_used;
+    loop_feed(loop, &event);
+}
+
 static void on_placed(struct block_place *place, enum error error)
 {
     struct deposit *deposit = place->context;
@@ -374,6 +382,8 @@ static void on_placed(struct block_place *place, enum error error)
     event.block_stored.copies = deposit->copies;
     if (error == ERROR_NONE)
         loop_feed(deposit->loop, &event); /* known here before its owner can name it */
+    if (error == ERROR_NONE && deposit->serving == NULL)
+        feed_unwanted(deposit->loop, &place->digest, false); /* its owner is gone, unanswered */
     deposit_end(deposit, error);
 }
 
@@ -421,14 +431,6 @@ static void on_sink_ready(void *context)
 }
 
 static const struct sink_user serve_sink_user = {on_sink_ready, on_sink_ended};
-
-static void unstore(struct serving *serving, const struct digest *digest, bool is_used)
-{
-    struct event event = {.kind = EVENT_BLOCK_UNWANTED};
-    event.block_unwanted.digest = *digest;
-    event.block_unwanted.is_used = is_used;
-    loop_feed(serving->loop, &event);
-}
 
 static void run_look(struct chore *chore)
 {
@@ -558,9 +560,10 @@ static void on_message(struct serving *serving, const struct wire_message *messa
         serving->copies = ((const struct msg_store_for *)message->fields)->copies;
     else if (message->type == MSG_store_ask && may_store) look_for_room(serving, message->fields);
     else if (message->type == MSG_unstore && is_idle)
-        unstore(serving, &((const struct msg_unstore *)message->fields)->digest, false);
+        feed_unwanted(serving->loop, &((const struct msg_unstore *)message->fields)->digest, false);
     else if (message->type == MSG_store_used && is_idle)
-        unstore(serving, &((const struct msg_store_used *)message->fields)->digest, true);
+        feed_unwanted(serving->loop, &((const struct msg_store_used *)message->fields)->digest,
+                      true);
     else if (message->type == MSG_chunk && is_storing(serving))
         on_chunk(serving, ((const struct msg_chunk *)message->fields)->bytes);
     else if (message->type == MSG_store_end && is_storing(serving))

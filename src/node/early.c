@@ -21,6 +21,7 @@ static void ask(struct node *node, struct block *block)
 {
     if (!node_has_room(node)) return; /* the next sweep does */
     block->copies_count = 0;          /* who has it says so again */
+    block->asks = 0;
     keeper_ask(node, block, block->early, true, NULL);
 }
 
@@ -52,4 +53,5 @@ void early_end(struct node *node, const struct digest *digest)
     block->early = 0;
     block->copies_count = 0;
     block->asked = 0;
+    block->asks = 0;
 }

@@ -92,10 +92,16 @@ if [ -n "${MR_BLOCKS_NS:-}" ]; then
   trap 'status=$?; for n in "${!PID[@]}"; do kill -9 "${PID[$n]}"; wait "${PID[$n]}"; done 2>/dev/null; umount "$DIR"/node[1-4]; (exit $status); PID=(); flock_clean' EXIT
   unset ADDR; declare -A ADDR
   for n in 1 2 3; do flock_start $n || not_ok "node $n starts on a small disk"; done
-  LAUNCH=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0" "LD_PRELOAD=$BUILD/lib/slowsync.so" "SLOWWRITE=$DIR/slow")
+  LAUNCH=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0" "LD_PRELOAD=$BUILD/lib/slowsync.so" "SLOWWRITE=$DIR/slow" "STUCKSYNC=$DIR/stuck")
   flock_start 4 || not_ok "node 4 starts on a small disk"
   LAUNCH=()
   check "four nodes on small disks" flock_whole 4
+  # Nobody is there any more to whom it could say what it has stored: then it does not keep it.
+  touch "$DIR/stuck"
+  head -c 400000 /dev/urandom | AT=${ADDR[4]} ctl put - unheard --replicas 1 --timeout 1s 2>"$DIR/err"
+  check "a put to a disk that does not answer, and a limit of time: exit 124" [ $? = 124 ]
+  rm "$DIR/stuck"
+  check "what comes of it then is not kept" wait_for 40 nothing_left
   head -c 16000000 /dev/urandom >"$DIR/random"
   check "a put that does not fit on one of the disks: exit 0" ctl put "$DIR/random" random --split 2M
   check "all of it is on three others" wait_for 30 eval '[ "$(ctl ls -o json | jq ".[0].replicas_min")" = 3 ]'
