@@ -387,15 +387,15 @@ static void on_placed(struct block_place *place, enum error error)
     deposit_end(deposit, error);
 }
 
+static const struct digest no_block; /* of an upload that failed nobody knows the digest */
+
 /* Trouble amid an upload: the rest of the bytes is thrown away. */
 static void deposit_failed(struct deposit *deposit, enum error error)
 {
     struct serving *serving = deposit->serving;
-    struct event event = {.kind = EVENT_BLOCK_FAILED};
-    event.block_failed.error = error;
     bool is_coming = serving != NULL && serving->state == SERVING_STORING && deposit->next == NULL;
     if (is_coming) serving->state = SERVING_SWALLOWING;
-    loop_feed(deposit->loop, &event); /* a full disk is left alone for a while */
+    blocks_feed_failed(deposit->loop, 0, &no_block, error); /* a full disk rests for a while */
     if (is_coming && deposit->serving != NULL) {
         stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
         stream_resume(serving->stream);
@@ -449,10 +449,8 @@ static void say_room(struct serving *serving)
     uint64_t room = serving->room > spoken ? serving->room - spoken : 0;
     struct msg_store_room reply = {.size = asked->size < room ? asked->size : room};
     if (reply.size < asked->least || (reply.size == 0 && asked->size > 0)) {
-        struct event event = {.kind = EVENT_BLOCK_FAILED};
-        event.block_failed.error = ERROR_FULL;
         reply = (struct msg_store_room){.status = ERROR_FULL};
-        loop_feed(loop, &event); /* a full disk is left alone for a while */
+        blocks_feed_failed(loop, 0, &no_block, ERROR_FULL); /* it rests for a while */
     }
     serving->granted = reply.size;
     loop->promised += reply.size;

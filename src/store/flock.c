@@ -143,8 +143,7 @@ static enum error apply_returned(struct flock *flock, const struct msg_stamp *st
     struct flock_node *node;
     enum error error = node_get(flock, &stamp->node, &node);
     if (error != ERROR_NONE) return error;
-    if (!node->was_in_step || is_before(stamp, &node->in_step)) {
-        node->was_in_step = true;
+    if (stamp_is_none(&node->in_step) || is_before(stamp, &node->in_step)) {
         node->in_step = *stamp;
         flock->lateness_revision++;
     }
@@ -206,10 +205,7 @@ static bool has_left(const struct flock_node *node)
     return node->has_left && boot_compare(&node->opened, &node->left) <= 0;
 }
 
-static bool is_on(const struct flock_node *node)
-{
-    return !node->is_evicted && !has_left(node);
-}
+static bool is_on(const struct flock_node *node) { return !node->is_evicted && !has_left(node); }
 
 bool flock_has(const struct flock *flock, const struct id *id)
 {
@@ -235,8 +231,8 @@ bool flock_was_in_step(const struct flock *flock, const struct id *id)
 {
     size_t cursor = 0;
     const struct flock_node *node = id == NULL ? NULL : map_get(&flock->nodes, id);
-    if (id != NULL) return node != NULL && node->was_in_step;
-    while ((node = flock_next(flock, &cursor)) != NULL && !node->was_in_step) continue;
+    if (id != NULL) return node != NULL && !stamp_is_none(&node->in_step);
+    while ((node = flock_next(flock, &cursor)) != NULL && stamp_is_none(&node->in_step)) continue;
     return node != NULL;
 }
 
@@ -255,7 +251,8 @@ bool flock_has_left(const struct flock *flock, const struct id *id)
 bool flock_is_late(const struct flock *flock, const struct msg_stamp *stamp)
 {
     const struct flock_node *node = map_get(&flock->nodes, &stamp->node);
-    if (node == NULL || !node->was_in_step || is_before(stamp, &node->in_step)) return true;
+    if (node == NULL || stamp_is_none(&node->in_step)) return true;
+    if (is_before(stamp, &node->in_step)) return true;
     return is_late_by(flock, flock->evictions_count, stamp);
 }
 
@@ -265,9 +262,9 @@ uint64_t flock_digest(const struct flock *flock)
     size_t cursor = 0;
     for (const struct flock_node *node; (node = map_next(&flock->nodes, &cursor)) != NULL;) {
         uint64_t words[] = {node->opened.counter, node->opened.random, node->left.counter,
-                            node->left.random,    node->has_left,      node->was_in_step};
+                            node->left.random, node->has_left};
         digest += hash64(words, sizeof words, hash64(&node->id, sizeof node->id, 7));
-        if (node->was_in_step) digest += stamp_hash(&node->in_step);
+        digest += stamp_hash(&node->in_step);
     }
     for (size_t i = 0; i < flock->evictions_count; i++) {
         const struct flock_eviction *eviction = &flock->evictions[i];

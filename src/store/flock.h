@@ -31,9 +31,9 @@ struct flock_node {
     struct boot opened; /* the newest; zeros = none known yet */
     struct boot left;   /* the newest that left */
     bool has_left;
-    bool was_in_step; /* it has said `returned`, of an eviction or of none: no newcomer any more */
-    struct msg_stamp in_step; /* the first time that it said so */
-    bool is_evicted;  /* by an eviction that stands, and it has not returned */
+    struct msg_stamp
+        in_step;     /* its first `returned`, of an eviction or of none; none: a newcomer */
+    bool is_evicted; /* by an eviction that stands, and it has not returned */
 };
 
 struct flock_eviction {

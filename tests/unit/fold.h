@@ -248,7 +248,7 @@ static inline void fold_apply(struct fold *fold, struct item item)
 /* Node n has long been in step: what it says is timely. */
 static inline void fold_in_step(struct fold *fold, unsigned n)
 {
-    fold_apply(fold, returned_item(stamp_at(n, 0, 0), NULL, 0));
+    fold_apply(fold, returned_item(stamp_at(n, 0, 1), NULL, 0));
 }
 
 static inline struct job *job_in(struct fold *fold)
