@@ -1,0 +1,311 @@
+/* Cutting (making.h): bytes of files and pipes become blocks. Before a block it is found out where
+ * there is room for it (rooms.h), so that what can't be read again need not be. */
+#include "ctl/making.h"
+
+#include "ctl/clock.h"
+#include "ctl/exits.h"
+#include "ctl/notice.h"
+#include "ctl/ranges.h"
+#include "wire/kinds.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    QUIET_MS = 15 * 1000, /* of a pipe: then the peer is told that we are still here */
+    FILES_MAX = 65536,    /* as msg_manifest allows */
+    ASK_ABOVE = 1 << 20,  /* what can be read again and is smaller is sent without a question */
+    ASK_FOR = 256 << 20,  /* at once: an answer takes as long as what is under way to the peer */
+    ASK_FOR_PIPE = 16 << 20, /* of what may end at any moment */
+    LEAST_ROOM = 64 << 10,   /* a node with less than that is full */
+    MOVES_MAX = 5,           /* to peers that are gone when we come */
+};
+
+/* ---- blocks ---- */
+
+int making_add_block(struct making *making, const struct msg_manifest_block *block, size_t sent)
+{
+    const struct dataset_plan *plan = making->plan;
+    if (plan->visit != NULL) {
+        struct dataset_split split = {.input = &plan->inputs->items[making->named],
+                                      .block = *block};
+        plan->visit(plan->context, &split);
+    }
+    size_t blocks_max = plan->is_shuffled ? JOB_MAPS_SHUFFLED_MAX : JOB_MAPS_MAX;
+    if (making->count == blocks_max) {
+        notice_line("more than %zu blocks%s; choose a larger --split", blocks_max,
+                    plan->is_shuffled ? ", the most that a job with reduces takes" : "");
+        return EXIT_USAGE;
+    }
+    if (making->count == making->capacity) {
+        making->capacity = making->capacity == 0 ? 64 : 2 * making->capacity;
+        making->blocks = realloc(making->blocks, making->capacity * sizeof *making->blocks);
+        making->sent = realloc(making->sent, making->capacity * sizeof *making->sent);
+        if (making->blocks == NULL || making->sent == NULL) notice_no_memory();
+    }
+    making->sent[making->count] = sent;
+    making->blocks[making->count++] = *block;
+    making->size += block->block.size;
+    return EXIT_OK;
+}
+
+/* A block begins in this input: its name is needed. */
+int making_name_file(struct making *making, size_t input)
+{
+    if (making->named == input) return EXIT_OK;
+    if (making->files_count == FILES_MAX) {
+        notice_line("more than %d files with blocks of their own; join some of them, or leave out "
+                    "--records file",
+                    (int)FILES_MAX);
+        return EXIT_USAGE;
+    }
+    making->named = input;
+    making->files[making->files_count++].text =
+        slice_string(making->plan->inputs->items[input].name);
+    return EXIT_OK;
+}
+
+int making_end_block(struct making *making)
+{
+    struct msg_manifest_block block = {.file = making->file, .offset = making->offset};
+    int code = upload_end(&making->upload, &block.block);
+    return code == EXIT_OK ? making_add_block(making, &block, making->upload.count - 1) : code;
+}
+
+/* ---- room ---- */
+
+int making_find_room(struct making *making)
+{
+    return rooms_next(&making->rooms, making->session, making->upload.why, making->has_consumed);
+}
+
+/* The next block goes elsewhere; what is stored stays where it is. */
+static int go_on_elsewhere(struct making *making)
+{
+    int code = upload_finish(&making->upload);
+    for (unsigned i = 0; i < MOVES_MAX; i++) {
+        if (code == EXIT_OK) code = making_find_room(making);
+        if (code != EXIT_OK || making->upload.is_kept) return code;
+        code = upload_move(&making->upload, making->session);
+        if (code != UPLOAD_GONE) return code;
+        code = EXIT_OK;
+    }
+    return UPLOAD_GONE;
+}
+
+/* The least that is worth a block: a record that can't be cut. */
+static uint64_t least_room(const struct making *making, uint64_t size, bool is_known)
+{
+    uint64_t least = LEAST_ROOM;
+    if (making->records == RECORDS_FIXED) least = making->record_size;
+    if (making->records == RECORDS_FILE && is_known) least = size;
+    return least < size ? least : size;
+}
+
+/* For how many bytes room is asked, for a block of this size and those behind it. */
+static uint64_t ask_for(const struct making *making, uint64_t size, uint64_t rest)
+{
+    uint64_t sent = making->upload.size;
+    uint64_t all = making->total > sent ? making->total - sent : 0; /* of other inputs, too */
+    uint64_t most = rest == UINT64_MAX ? ASK_FOR_PIPE : all < ASK_FOR ? all : ASK_FOR;
+    return most > size ? most : size;
+}
+
+/* Asks for room until somebody has some; a block is no larger than that. rest: bytes of the input
+ * that are still to be sent; UINT64_MAX: not known. */
+static int find_place(struct making *making, uint64_t rest)
+{
+    bool is_whole = making->records == RECORDS_FILE && rest != UINT64_MAX;
+    uint64_t size = rest < making->target || is_whole ? rest : making->target;
+    uint64_t least = least_room(making, size, rest != UINT64_MAX);
+    uint64_t wanted = ask_for(making, size, rest);
+    making->splitter.target = making->target;
+    if (rest != UINT64_MAX && size < ASK_ABOVE) return EXIT_OK;
+    if (making->upload.granted >= size) return EXIT_OK;
+    int code = upload_ask(&making->upload, wanted, least);
+    while (code == UPLOAD_FULL) {
+        code = go_on_elsewhere(making);
+        if (code == EXIT_OK) code = upload_ask(&making->upload, wanted, least);
+    }
+    uint64_t granted = making->upload.granted;
+    if (code == EXIT_OK) making->rooms.roomless_since = 0;
+    if (code != EXIT_OK || granted >= size) return code;
+    if (making->records == RECORDS_FIXED) granted -= granted % making->record_size;
+    making->splitter.target = granted > 0 ? granted : 1;
+    return EXIT_OK;
+}
+
+/* Bytes of the open block. A kept one may find now that there is no room for it. */
+static int send_bytes(struct making *making, struct slice bytes)
+{
+    int code = upload_bytes(&making->upload, bytes);
+    while (code == UPLOAD_FULL && making->upload.is_kept) {
+        code = go_on_elsewhere(making);
+        if (code == EXIT_OK) code = upload_bytes(&making->upload, bytes);
+    }
+    return code;
+}
+
+/* ---- bytes ---- */
+
+/* *offset: of these bytes in their input. */
+static int take_bytes(struct making *making, struct slice bytes, size_t input, uint64_t *offset)
+{
+    const struct input *from = &making->plan->inputs->items[input];
+    int code = EXIT_OK;
+    while (bytes.count > 0 && code == EXIT_OK) {
+        bool ends;
+        if (!making->upload.is_open) {
+            uint64_t rest = from->size > *offset ? from->size - *offset : bytes.count;
+            code = find_place(making, from->is_rereadable ? rest : UINT64_MAX);
+            if (code != EXIT_OK) break;
+        }
+        size_t count = splitter_take(&making->splitter, bytes, &ends);
+        if (!making->upload.is_open || making->upload.block_size == 0) {
+            code = making_name_file(making, input);
+            if (code != EXIT_OK) break;
+            making->file = making->files_count - 1;
+            making->offset = *offset;
+        }
+        code = send_bytes(making, slice_of(bytes.at, count));
+        making->ends_line = bytes.at[count - 1] == '\n';
+        if (code == EXIT_OK && ends) code = making_end_block(making);
+        *offset += count;
+        bytes = slice_of(bytes.at + count, bytes.count - count);
+    }
+    progress_upload(&making->progress, making->upload.size, making->total);
+    return code;
+}
+
+/* Waits until a pipe has something to read, for as long as it takes. */
+static int await_input(struct making *making, int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    instant deadline = session_connections(making->session)->deadline;
+    for (;;) {
+        instant now = clock_now();
+        duration left = deadline > now ? (deadline - now) / MILLISECOND + 1 : 0;
+        if (poll(&poll_fd, 1, left < QUIET_MS ? (int)left : QUIET_MS) != 0) return EXIT_OK;
+        if (clock_now() >= deadline) {
+            notice_line("timed out (--timeout) while reading the input");
+            return EXIT_TIMED_OUT;
+        }
+        int code = upload_keep_alive(&making->upload);
+        if (code != EXIT_OK) return code;
+    }
+}
+
+/* Records of a fixed size: an input holds whole ones. */
+static int check_end(const struct making *making, const struct input *input, uint64_t size)
+{
+    uint64_t rest = making->records == RECORDS_FIXED ? size % making->record_size : 0;
+    if (rest == 0) return EXIT_OK;
+    notice_line("%s: the %llu bytes from offset %llu on are less than a record of %llu; cut "
+                "them off, or choose another --records",
+                input->name, (unsigned long long)rest, (unsigned long long)(size - rest),
+                (unsigned long long)making->record_size);
+    return EXIT_USAGE;
+}
+
+/* The input's bytes are all sent: does its last block end with it? */
+static int end_input(struct making *making, const struct input *input, uint64_t size)
+{
+    int code = check_end(making, input, size);
+    if (code != EXIT_OK) return code;
+    if (!making->upload.is_open) return EXIT_OK;
+    if (making->is_packing && making->ends_line) return EXIT_OK; /* no line is glued to another */
+    making->splitter.block_size = 0;
+    return making_end_block(making);
+}
+
+/* Cuts and sends all that the descriptor gives. */
+static int send_descriptor(struct making *making, int fd, const struct input *input, size_t index)
+{
+    uint64_t offset = 0;
+    int code = EXIT_OK;
+    if (!making->upload.is_open) making->splitter.block_size = 0;
+    while (code == EXIT_OK) {
+        if (!input->is_rereadable) code = await_input(making, fd);
+        if (code != EXIT_OK) break;
+        ssize_t got = read(fd, making->buffer, MAKING_READ_SIZE);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) {
+            notice_line("%s: at offset %llu: %s", input->name, (unsigned long long)offset,
+                        strerror(errno));
+            return EXIT_USAGE;
+        }
+        if (got == 0) break;
+        if (!input->is_rereadable) making->has_consumed = true;
+        code = take_bytes(making, slice_of(making->buffer, (size_t)got), index, &offset);
+    }
+    if (making->tree != NULL) {
+        const char *path = input->name + strlen(making->plan->tree);
+        making->tree[index] =
+            (struct msg_tree_file){slice_string(path + strspn(path, "/")), offset};
+    }
+    return code == EXIT_OK ? end_input(making, input, offset) : code;
+}
+
+/* ---- files that all nodes share: nothing is sent ---- */
+
+static int cut_shared(struct making *making, int fd, const struct msg_shared_file *file,
+                      const struct input *input)
+{
+    struct msg_manifest_block range = {.file = file->file};
+    int code = check_end(making, input, file->size);
+    while (range.offset < file->size && code == EXIT_OK) {
+        int64_t size = ranges_next(fd, &making->splitter, range.offset, file->size);
+        if (size < 0) {
+            notice_line("path:%s: at offset %llu: %s", input->name,
+                        (unsigned long long)range.offset, strerror(errno));
+            return EXIT_USAGE;
+        }
+        range.block.size = (uint64_t)size;
+        code = making_add_block(making, &range, SIZE_MAX);
+        range.offset += (uint64_t)size;
+    }
+    return code;
+}
+
+int making_add_shared(struct making *making, size_t index)
+{
+    const struct input *input = &making->plan->inputs->items[index];
+    struct msg_shared_file *file = &making->shared[making->shared_count], after = {0};
+    int code = EXIT_OK, fd = inputs_descriptor(input);
+    bool is_seen = fd >= 0 && ranges_look(fd, file);
+    if (making->upload.is_open && making->upload.block_size > 0) code = making_end_block(making);
+    if (code == EXIT_OK && is_seen && file->size > 0) code = making_name_file(making, index);
+    if (code == EXIT_OK && is_seen && file->size > 0) {
+        file->file = making->files_count - 1;
+        making->shared_count++;
+        code = cut_shared(making, fd, file, input);
+    }
+    is_seen = is_seen && ranges_look(fd, &after);
+    if (code == EXIT_OK && !is_seen) {
+        notice_line("path:%s: %s", input->name, strerror(errno));
+        code = EXIT_USAGE;
+    } else if (code == EXIT_OK &&
+               (after.size != file->size || after.modified_ns != file->modified_ns)) {
+        notice_line("path:%s: it changes while it is looked at: wait until it is written",
+                    input->name);
+        code = EXIT_USAGE;
+    }
+    if (fd >= 0) close(fd);
+    return code;
+}
+
+int making_send_input(struct making *making, size_t index)
+{
+    const struct input *input = &making->plan->inputs->items[index];
+    int fd = inputs_descriptor(input);
+    if (fd < 0) {
+        notice_line("%s: %s", input->name, strerror(errno));
+        return EXIT_USAGE;
+    }
+    int code = send_descriptor(making, fd, input, index);
+    if (fd != STDIN_FILENO) close(fd);
+    return code;
+}

@@ -1,0 +1,62 @@
+/* A dataset in the making: blocks cut from inputs and given to an upload, one try at one peer (or, where
+ * a peer is full, at several). dataset.c begins a try, ends it, and begins another. */
+#ifndef CTL_MAKING_H
+#define CTL_MAKING_H
+
+#include "ctl/dataset.h"
+#include "ctl/progress.h"
+#include "ctl/rooms.h"
+#include "ctl/splitter.h"
+
+enum {
+    MAKING_READ_SIZE = 64 * 1024, /* read, hashed and sealed while it is in the processor's cache */
+};
+
+/* One try. */
+struct making {
+    struct session *session;
+    const struct dataset_plan *plan;
+    struct upload upload;
+    struct splitter splitter;
+    uint64_t target; /* the splitter's, where there is room */
+    struct progress progress;
+    uint64_t total;
+    uint8_t *buffer; /* MAKING_READ_SIZE */
+    struct msg_manifest_block *blocks;
+    size_t *sent; /* of each block: which of the upload's it is; SIZE_MAX: none of them */
+    size_t count;
+    size_t capacity;
+    struct msg_text *files; /* names of inputs in which a block begins */
+    uint32_t files_count;
+    struct msg_shared_file *shared; /* those of them that all nodes share */
+    uint32_t shared_count;
+    struct msg_tree_file *tree; /* of plan.tree: of each input; NULL: none */
+    size_t named;               /* the input of the last of them; SIZE_MAX: none */
+    enum records records;
+    uint64_t record_size;
+    bool is_packing; /* a block may go on into the next file */
+    bool ends_line;  /* the last byte sent was a newline */
+    uint32_t file;   /* where the open block began: of files */
+    uint64_t offset;
+    uint64_t size;
+    bool has_consumed; /* bytes were read that can't be read again */
+    struct rooms rooms;
+};
+
+/* Each returns EXIT_OK; an exit code (said); UPLOAD_GONE and UPLOAD_LOST as the upload's. */
+
+/* Adds a block to the list. sent: which of the upload's it is; SIZE_MAX: none of them. */
+int making_add_block(struct making *making, const struct msg_manifest_block *block, size_t sent);
+/* A block begins in this input (its index): its name is listed, as the last of making->files. */
+int making_name_file(struct making *making, size_t input);
+/* Ends the open block, or makes an empty one, and adds it. */
+int making_end_block(struct making *making);
+/* Cuts and sends all bytes of the input at this index, a file or a pipe. */
+int making_send_input(struct making *making, size_t index);
+/* The same of a file that all nodes share: only its ranges are listed. */
+int making_add_shared(struct making *making, size_t index);
+
+/* Another node with room, for the next block: the peer has none (rooms.h). */
+int making_find_room(struct making *making);
+
+#endif
