@@ -1,5 +1,5 @@
-/* A dataset in the making: blocks cut from inputs and given to an upload, one try at one peer (or, where
- * a peer is full, at several). dataset.c begins a try, ends it, and begins another. */
+/* A dataset in the making: blocks cut from inputs and given to an upload, one try at one peer (or,
+ * where a peer is full, at several). dataset.c begins a try, ends it, and begins another. */
 #ifndef CTL_MAKING_H
 #define CTL_MAKING_H
 
