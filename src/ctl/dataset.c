@@ -112,9 +112,10 @@ static int use_dataset(struct dataset *dataset, struct session *session, const s
 static int finish_blocks(struct making *making)
 {
     int code = upload_finish(&making->upload);
+    if (code == EXIT_OK) code = making_resend(making);
     for (size_t i = 0; i < making->count && code == EXIT_OK; i++)
-        if (making->sent[i] != SIZE_MAX)
-            making->blocks[i].block = making->upload.blocks[making->sent[i]];
+        if (making->sent[i].at != SIZE_MAX)
+            making->blocks[i].block = making->upload.blocks[making->sent[i].at];
     return code;
 }
 
@@ -141,7 +142,7 @@ static int send_manifest(struct making *making, struct dataset *dataset)
     struct writer writer = writer_of(bytes, size);
     bool fits = wire_pack(schema, fields, &writer);
     assert(fits && writer.written == size);
-    int code = upload_block(&making->upload, slice_of(bytes, size), &dataset->manifest);
+    int code = making_send_whole(making, slice_of(bytes, size), &dataset->manifest);
     free(bytes);
     dataset->blocks_count = (uint32_t)making->count;
     dataset->size = making->size;
@@ -186,6 +187,39 @@ static int send_file(struct making *making, const char *path, struct msg_block_r
     return code == EXIT_OK ? upload_end(&making->upload, block) : code;
 }
 
+/* Those of them that were lost once more. */
+static int resend_files(struct making *making, struct dataset *dataset, size_t first)
+{
+    struct upload *upload = &making->upload;
+    int code = EXIT_OK;
+    upload->lost_count = 0;
+    for (size_t i = 0; i < making->plan->files->count && code == EXIT_OK; i++) {
+        if (!digest_is_zero(&upload->blocks[first + i].digest)) continue;
+        if (upload->is_full) code = making_go_on_elsewhere(making);
+        if (code == EXIT_OK)
+            code = send_file(making, making->plan->files->items[i], &dataset->files[i]);
+        if (code == EXIT_OK) code = upload_finish(upload);
+        if (code == EXIT_OK) upload->blocks[first + i] = upload->blocks[upload->count - 1];
+    }
+    return code;
+}
+
+static int send_files(struct making *making, struct dataset *dataset)
+{
+    const struct words *files = making->plan->files;
+    struct upload *upload = &making->upload;
+    size_t first = upload->count;
+    int code = EXIT_OK;
+    upload->may_lose = true;
+    upload->lost_count = 0;
+    for (size_t i = 0; files != NULL && i < files->count && code == EXIT_OK; i++)
+        code = send_file(making, files->items[i], &dataset->files[i]);
+    if (code == EXIT_OK) code = upload_finish(upload);
+    for (unsigned i = 0; code == EXIT_OK && upload->lost_count > 0; i++)
+        code = i < TRIES_MAX ? resend_files(making, dataset, first) : UPLOAD_LOST;
+    return code;
+}
+
 /* Bytes that all nodes share don't come with the job: only the list of their ranges would. */
 static bool may_keep(const struct dataset_plan *plan)
 {
@@ -207,22 +241,19 @@ static void name_stored(const struct making *making, struct dataset *dataset, si
 
 static int try_once(struct making *making, struct dataset *dataset)
 {
-    const struct words *files = making->plan->files;
     making->count = 0;
     making->size = 0;
     making->files_count = making->file = making->shared_count = 0;
     making->named = SIZE_MAX;
     making->offset = making->splitter.block_size = 0;
     int code = EXIT_OK;
-    uint8_t copies = making->plan->copies;
+    uint8_t copies = making->is_plain ? 0 : making->plan->copies;
     if (making->plan->visit != NULL) upload_start_dry(&making->upload);
     else if (may_keep(making->plan)) upload_keep(&making->upload, making->session, copies);
     else code = upload_start(&making->upload, making->session, copies);
     if (code == EXIT_OK) code = send_inputs(making, dataset);
     size_t first = making->upload.count;
-    for (size_t i = 0; files != NULL && i < files->count && code == EXIT_OK; i++)
-        code = send_file(making, files->items[i], &dataset->files[i]);
-    if (code == EXIT_OK) code = upload_finish(&making->upload);
+    if (code == EXIT_OK) code = send_files(making, dataset);
     if (code == EXIT_OK && making->plan->visit == NULL) name_stored(making, dataset, first);
     progress_clear(&making->progress);
     if (code != EXIT_OK) {
@@ -252,7 +283,9 @@ static int move_on(struct making *making)
     return EXIT_JOB_FAILED;
 }
 
-/* The peer died during the upload: is there another one, and can we begin again? */
+/* The peer died during the upload: is there another one, and can we begin again? One that lives and
+ * has ended the stream all the same may be of an earlier version, which knows no store_for: that
+ * much can be done without. */
 static int recover(struct making *making)
 {
     struct msg_ask_info ask = {0};
@@ -265,7 +298,8 @@ static int recover(struct making *making)
     }
     unsigned moves = session_moves(making->session);
     int code = session_call(making->session, &wire_ask_info, &ask, MSG_say_info, &reply);
-    if (code == EXIT_OK && session_moves(making->session) == moves) clock_sleep(SECOND);
+    making->is_plain = session_moves(making->session) == moves;
+    if (code == EXIT_OK && making->is_plain) clock_sleep(SECOND);
     return code;
 }
 

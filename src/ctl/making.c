@@ -26,7 +26,7 @@ enum {
 
 /* ---- blocks ---- */
 
-int making_add_block(struct making *making, const struct msg_manifest_block *block, size_t sent)
+int making_add_block(struct making *making, const struct msg_manifest_block *block, size_t at)
 {
     const struct dataset_plan *plan = making->plan;
     if (plan->visit != NULL) {
@@ -46,7 +46,7 @@ int making_add_block(struct making *making, const struct msg_manifest_block *blo
         making->sent = realloc(making->sent, making->capacity * sizeof *making->sent);
         if (making->blocks == NULL || making->sent == NULL) notice_no_memory();
     }
-    making->sent[making->count] = sent;
+    making->sent[making->count] = (struct sending){at, making->named, making->upload.checked};
     making->blocks[making->count++] = *block;
     making->size += block->block.size;
     return EXIT_OK;
@@ -82,8 +82,7 @@ int making_find_room(struct making *making)
     return rooms_next(&making->rooms, making->session, making->upload.why, making->has_consumed);
 }
 
-/* The next block goes elsewhere; what is stored stays where it is. */
-static int go_on_elsewhere(struct making *making)
+int making_go_on_elsewhere(struct making *making)
 {
     int code = upload_finish(&making->upload);
     for (unsigned i = 0; i < MOVES_MAX; i++) {
@@ -123,11 +122,11 @@ static int find_place(struct making *making, uint64_t rest)
     uint64_t least = least_room(making, size, rest != UINT64_MAX);
     uint64_t wanted = ask_for(making, size, rest);
     making->splitter.target = making->target;
-    if (rest != UINT64_MAX && size < ASK_ABOVE) return EXIT_OK;
+    if (rest != UINT64_MAX && size < ASK_ABOVE && !making->upload.is_full) return EXIT_OK;
     if (making->upload.granted >= size) return EXIT_OK;
     int code = upload_ask(&making->upload, wanted, least);
     while (code == UPLOAD_FULL) {
-        code = go_on_elsewhere(making);
+        code = making_go_on_elsewhere(making);
         if (code == EXIT_OK) code = upload_ask(&making->upload, wanted, least);
     }
     uint64_t granted = making->upload.granted;
@@ -143,7 +142,7 @@ static int send_bytes(struct making *making, struct slice bytes)
 {
     int code = upload_bytes(&making->upload, bytes);
     while (code == UPLOAD_FULL && making->upload.is_kept) {
-        code = go_on_elsewhere(making);
+        code = making_go_on_elsewhere(making);
         if (code == EXIT_OK) code = upload_bytes(&making->upload, bytes);
     }
     return code;
@@ -156,6 +155,7 @@ static int take_bytes(struct making *making, struct slice bytes, size_t input, u
 {
     const struct input *from = &making->plan->inputs->items[input];
     int code = EXIT_OK;
+    making->upload.may_lose = from->is_rereadable;
     while (bytes.count > 0 && code == EXIT_OK) {
         bool ends;
         if (!making->upload.is_open) {

@@ -12,6 +12,13 @@ enum {
     MAKING_READ_SIZE = 64 * 1024, /* read, hashed and sealed while it is in the processor's cache */
 };
 
+/* Where a block comes from, and where it went. */
+struct sending {
+    size_t at;    /* which of the upload's blocks it is; SIZE_MAX: none of them */
+    size_t input; /* in which it begins */
+    uint64_t check;
+};
+
 /* One try. */
 struct making {
     struct session *session;
@@ -23,7 +30,7 @@ struct making {
     uint64_t total;
     uint8_t *buffer; /* MAKING_READ_SIZE */
     struct msg_manifest_block *blocks;
-    size_t *sent; /* of each block: which of the upload's it is; SIZE_MAX: none of them */
+    struct sending *sent; /* of each block */
     size_t count;
     size_t capacity;
     struct msg_text *files; /* names of inputs in which a block begins */
@@ -40,13 +47,14 @@ struct making {
     uint64_t offset;
     uint64_t size;
     bool has_consumed; /* bytes were read that can't be read again */
+    bool is_plain;     /* the peer may be of a version that does not know how many copies */
     struct rooms rooms;
 };
 
 /* Each returns EXIT_OK; an exit code (said); UPLOAD_GONE and UPLOAD_LOST as the upload's. */
 
-/* Adds a block to the list. sent: which of the upload's it is; SIZE_MAX: none of them. */
-int making_add_block(struct making *making, const struct msg_manifest_block *block, size_t sent);
+/* Adds a block to the list. at: which of the upload's it is; SIZE_MAX: none of them. */
+int making_add_block(struct making *making, const struct msg_manifest_block *block, size_t at);
 /* A block begins in this input (its index): its name is listed, as the last of making->files. */
 int making_name_file(struct making *making, size_t input);
 /* Ends the open block, or makes an empty one, and adds it. */
@@ -58,5 +66,13 @@ int making_add_shared(struct making *making, size_t index);
 
 /* Another node with room, for the next block: the peer has none (rooms.h). */
 int making_find_room(struct making *making);
+/* The next block goes elsewhere; what is stored stays where it is. */
+int making_go_on_elsewhere(struct making *making);
+
+/* Inputs' blocks that were sent and lost are sent again (resend.c), until the peer has all of them;
+ * all that was sent is confirmed before and after. UPLOAD_LOST: not that way. */
+int making_resend(struct making *making);
+/* One whole block that is nobody's input, again when it is lost. */
+int making_send_whole(struct making *making, struct slice bytes, struct msg_block_ref *block);
 
 #endif

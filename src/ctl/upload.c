@@ -31,7 +31,7 @@ static int gone(struct upload *upload, enum arrival arrival)
     switch (arrival) {
     case ARRIVAL_OK: return EXIT_OK;
     case ARRIVAL_EXPIRED:
-        notice_line("timed out (--timeout) during the upload");
+        if (!upload->is_given_up) notice_line("timed out (--timeout) during the upload");
         return EXIT_TIMED_OUT;
     case ARRIVAL_CANCELLED: return EXIT_INTERRUPTED;
     case ARRIVAL_SILENT: snprintf(upload->why, sizeof upload->why, "it stopped answering"); break;
@@ -62,7 +62,7 @@ int upload_move(struct upload *upload, const struct session *session)
 
 int upload_start(struct upload *upload, const struct session *session, uint8_t copies)
 {
-    *upload = (struct upload){.copies = copies};
+    *upload = (struct upload){.session = session, .copies = copies};
     return upload_move(upload, session);
 }
 
@@ -103,6 +103,19 @@ static int no_room(struct upload *upload, int code)
     return code;
 }
 
+/* The digest stays zero. */
+static int block_lost(struct upload *upload, unsigned status)
+{
+    int code = UPLOAD_GONE;
+    if (status == ERROR_FULL) code = no_room(upload, UPLOAD_LOST);
+    else snprintf(upload->why, sizeof upload->why, "it got other bytes than were sent");
+    if (!upload->may_lose) return code;
+    upload->lost_count++;
+    upload->is_full = upload->is_full || status == ERROR_FULL;
+    upload->granted = 0;
+    return EXIT_OK;
+}
+
 /* Takes one answer, to a question or about a block; each kind in the order of what it is to. */
 static int take_answer(struct upload *upload)
 {
@@ -118,11 +131,8 @@ static int take_answer(struct upload *upload)
     if (message.type != MSG_stored || !is_due) return gone(upload, ARRIVAL_CLOSED);
     const struct msg_stored *stored = message.fields;
     struct msg_block_ref *block = &upload->blocks[upload->confirmed++];
-    if (stored->status == ERROR_FULL) return no_room(upload, UPLOAD_LOST);
-    if (stored->status == ERROR_CORRUPT) {
-        snprintf(upload->why, sizeof upload->why, "it got other bytes than were sent");
-        return UPLOAD_GONE;
-    }
+    if (stored->status == ERROR_FULL || stored->status == ERROR_CORRUPT)
+        return block_lost(upload, stored->status);
     if (stored->status != 0) {
         notice_line("%s cannot store a block: %.*s", connection_address(upload->connection),
                     (int)stored->text.count, (const char *)stored->text.at);
@@ -151,6 +161,7 @@ int upload_send(struct upload *upload)
     if (!upload->is_kept) return EXIT_OK;
     uint64_t ahead = kept.is_open ? KEPT_AHEAD : 0;
     int code = upload_start(upload, kept.session, kept.copies);
+    upload->may_lose = kept.may_lose;
     if (code == EXIT_OK) code = upload_ask(upload, kept.kept_size + ahead, kept.kept_size + ahead);
     if (code == UPLOAD_FULL) { /* nothing is lost */
         memcpy(kept.why, upload->why, sizeof kept.why);
@@ -180,6 +191,7 @@ static bool fits(const struct upload *upload, size_t count)
 static void keep(struct upload *upload, struct slice bytes)
 {
     seal_hasher_update(&upload->hasher, bytes);
+    hash_stream_update(&upload->check, bytes.at, bytes.count);
     if (bytes.count > 0) memcpy(upload->kept + upload->kept_size, bytes.at, bytes.count);
     upload->kept_size += bytes.count;
     upload->block_size += bytes.count;
@@ -234,7 +246,8 @@ int upload_end(struct upload *upload, struct msg_block_ref *block)
 {
     int code = upload->is_open ? EXIT_OK : begin(upload);
     if (code != EXIT_OK) return code;
-    struct msg_store_check end = {upload->block_size, hash_stream_final(&upload->check)};
+    upload->checked = hash_stream_final(&upload->check);
+    struct msg_store_check end = {upload->block_size, upload->checked};
     *block = (struct msg_block_ref){.size = upload->block_size};
     if (upload->is_kept || upload->is_dry) seal_hasher_final(&upload->hasher, &block->digest);
     upload->is_open = false;
@@ -252,7 +265,7 @@ int upload_end(struct upload *upload, struct msg_block_ref *block)
     return code;
 }
 
-int upload_ask(struct upload *upload, uint64_t size, uint64_t least)
+static int ask_once(struct upload *upload, uint64_t size, uint64_t least)
 {
     const struct msg_store_ask ask = {size, least};
     upload->granted = size;
@@ -263,7 +276,18 @@ int upload_ask(struct upload *upload, uint64_t size, uint64_t least)
     while (code == EXIT_OK && upload->asks > 0) code = take_answer(upload);
     if (code != EXIT_OK) return code;
     upload->granted = upload->room.size;
+    upload->is_full = false;
     return upload->room.status == 0 ? EXIT_OK : no_room(upload, UPLOAD_FULL);
+}
+
+/* A peer of an earlier version ends the stream at store_for, and nothing was sent since. */
+int upload_ask(struct upload *upload, uint64_t size, uint64_t least)
+{
+    int code = ask_once(upload, size, least);
+    if (code != UPLOAD_GONE || upload->count > 0 || upload->copies < 2) return code;
+    upload->copies = 0;
+    code = upload_move(upload, upload->session);
+    return code == EXIT_OK ? ask_once(upload, size, least) : code;
 }
 
 int upload_keep_alive(struct upload *upload)
@@ -342,6 +366,7 @@ void upload_forget(struct upload *upload, const struct session *session)
     struct msg_block_ref last;
     const struct connection_config limits = last_limits(session);
     int code = upload->connection == NULL ? UPLOAD_GONE : EXIT_OK;
+    upload->is_given_up = true;
     if (code == EXIT_OK) connection_limits(upload->connection, &limits);
     if (code == EXIT_OK && upload->is_open) code = upload_end(upload, &last);
     while ((code == EXIT_OK || code == UPLOAD_LOST) && upload->confirmed < upload->count)

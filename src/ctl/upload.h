@@ -12,8 +12,8 @@
 #define UPLOAD_GONE (-1)
 /* It has no room (why says so): another one may. Nothing that was sent is lost. */
 #define UPLOAD_FULL (-2)
-/* A block that was on its way found no room, although there was some before: what was sent is sent
- * again, elsewhere. */
+/* A block that was on its way found no room, although there was some before, and can't be had again
+ * by itself: all is sent again, elsewhere. */
 #define UPLOAD_LOST (-3)
 
 enum {
@@ -35,9 +35,15 @@ struct upload {
     size_t kept_size;
     struct seal_hasher hasher; /* of the open block, unless it is sent */
     struct hash_stream check;  /* of the open block, when it is */
+    uint64_t checked;          /* of the block that was ended last */
     uint64_t block_size;       /* of the open block */
     bool is_open;
-    bool is_dry;                  /* nothing is sent: only what the blocks would be is found out */
+    bool may_lose; /* of what is ended from now on each block can be had again: that one was lost is
+                      no error, but counted, and its digest stays zero */
+    bool is_full;  /* one was, for want of room, and room has not been asked for since */
+    size_t lost_count;
+    bool is_given_up; /* why has been told: what goes wrong from now on is nobody's concern */
+    bool is_dry;      /* nothing is sent: only what the blocks would be is found out */
     struct msg_block_ref *blocks; /* sent, in order; digests of those that are confirmed */
     size_t count;
     size_t capacity;

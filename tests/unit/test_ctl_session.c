@@ -96,6 +96,7 @@ struct peer {
     struct crypto_pair pair;
     struct client clients[CLIENTS_MAX];
     uint8_t *arena_bytes;
+    uint64_t taken; /* bytes of blocks, lost ones among them */
 };
 
 static void say(struct client *client, const struct wire_schema *schema, const void *fields)
@@ -295,14 +296,17 @@ static void unname(struct client *client, const struct msg_ask_unname *ask)
         refuse(client, ask->request, EXIT_NOT_FOUND, "no such dataset");
 }
 
-/* is_full: the disk filled amid this block. */
-static void store_check(struct client *client, const struct msg_store_check *end, bool is_full)
+/* trouble: with this block; FULL: the disk filled amid it; CORRUPT: other bytes came. */
+static void store_check(struct peer *peer, struct client *client, const struct msg_store_check *end, enum error trouble)
 {
-    char path[PATH_SIZE];
+    char path[PATH_SIZE], name[32];
+    snprintf(name, sizeof name, "%u", peer->index);
+    peer->taken += client->upload_size;
+    put_file(path_of(path, "taken", slice_string(name)), slice_of(&peer->taken, sizeof peer->taken));
     if (end->size != client->upload_size || end->check != hash64(client->upload, client->upload_size, 0)) abort();
     struct msg_stored reply = {.block = {.size = client->upload_size}};
-    if (is_full) {
-        reply = (struct msg_stored){.status = ERROR_FULL, .text = slice_string("no space left")};
+    if (trouble != ERROR_NONE) {
+        reply = (struct msg_stored){.status = trouble, .text = slice_string("trouble")};
         client->upload_size = 0;
         say(client, &wire_stored, &reply);
         return;
@@ -344,6 +348,14 @@ static bool is_trapped(const struct peer *peer, const char *kind)
     return unlink(path) == 0;
 }
 
+/* Is there a file of this kind for this peer? It stays. */
+static bool is_set(const char *kind, unsigned peer)
+{
+    char path[PATH_SIZE];
+    snprintf(path, sizeof path, "%s/set-%s-%u", directory, kind, peer);
+    return access(path, F_OK) == 0;
+}
+
 static void answer_client(struct peer *peer, struct client *client, const struct wire_message *message)
 {
     const void *fields = message->fields;
@@ -383,7 +395,13 @@ static void answer_client(struct peer *peer, struct client *client, const struct
         break;
     }
     case MSG_chunk: take_chunk(client, ((const struct msg_chunk *)fields)->bytes); break;
-    case MSG_store_check: store_check(client, fields, is_trapped(peer, "filled")); break;
+    case MSG_store_check:
+        if (is_set("mute", peer->index)) break;
+        store_check(peer, client, fields,
+                    is_trapped(peer, "filled")    ? ERROR_FULL
+                    : is_trapped(peer, "corrupt") ? ERROR_CORRUPT
+                                                  : ERROR_NONE);
+        break;
     case MSG_fetch: fetch(client, fields, is_trapped(peer, "damage")); break;
     default: abort();
     }
@@ -422,6 +440,7 @@ static bool serve(struct peer *peer, struct client *client)
             struct wire_message message;
             arena_init(&arena, scratch, sizeof scratch);
             if (wire_unpack(&record, &message, &arena) != NULL) return false;
+            if (message.type == MSG_store_for && is_set("old", peer->index)) return false; /* unknown to it */
             answer(peer, client, &message);
         }
     }
@@ -604,6 +623,13 @@ static void trap(const char *kind, unsigned peer)
     char path[PATH_SIZE], name[64];
     snprintf(name, sizeof name, "%s-%u", kind, peer);
     put_file(path_of(path, "trap", slice_string(name)), slice_of(NULL, 0));
+}
+
+static void set(const char *kind, unsigned peer)
+{
+    char path[PATH_SIZE], name[64];
+    snprintf(name, sizeof name, "%s-%u", kind, peer);
+    put_file(path_of(path, "set", slice_string(name)), slice_of(NULL, 0));
 }
 
 /* A file of `lines` numbered lines; returns its text (static), path into path. */
@@ -873,26 +899,137 @@ static void a_pipe_that_grows_is_uploaded_after_all(void **state)
     free((void *)bytes.at);
 }
 
-/* "No room for that one" comes when room for the next is asked for, and is no answer to that. */
-static void a_block_that_found_the_disk_full_is_sent_again(void **state)
+/* By that peer, of all that was sent. */
+static uint64_t bytes_taken(const char *peer)
 {
-    (void)state;
-    enum { SIZE = 5 << 20 };
-    char path[PATH_SIZE], target[PATH_SIZE];
-    struct slice bytes = noise(SIZE, 11);
-    for (size_t i = 99; i < SIZE; i += 100) ((uint8_t *)(uintptr_t)bytes.at)[i] = '\n';
-    put_file(path_of(path, "input", slice_string("filled")), bytes);
-    mrctl_learns_the_members();
-    trap("filled", 0);
-    mrctl(-1, "put", path, "filled", "--split", "1100K", NULL);
-    expect(EXIT_OK);
-    assert_non_null(strstr(last.err, "cannot take it, asking"));
-    mrctl(-1, "get", "filled", path_of(target, "got", slice_string("filled")), NULL);
+    char path[PATH_SIZE];
+    uint64_t taken = 0;
+    struct slice bytes = get_file(path_of(path, "taken", slice_string(peer)));
+    if (bytes.count == sizeof taken) memcpy(&taken, bytes.at, sizeof taken);
+    free((void *)bytes.at);
+    return taken;
+}
+
+static struct slice lines(size_t count, uint32_t seed)
+{
+    struct slice bytes = noise(count, seed);
+    for (size_t i = 99; i < count; i += 100) ((uint8_t *)(uintptr_t)bytes.at)[i] = '\n';
+    return bytes;
+}
+
+static void expect_dataset(const char *name, struct slice bytes)
+{
+    char target[PATH_SIZE];
+    mrctl(-1, "get", name, path_of(target, "got", slice_string(name)), NULL);
     expect(EXIT_OK);
     struct slice got = get_file(target);
     assert_true(slice_equal(got, bytes));
     free((void *)got.at);
+    unlink(target);
+}
+
+enum { LOSSY_SIZE = 5 << 20, LOSSY_SPLIT = 1100 << 10 };
+
+/* Trouble with the first block that peer 0 gets. */
+static void put_with_trouble(const char *trouble)
+{
+    char path[PATH_SIZE];
+    struct slice bytes = lines(LOSSY_SIZE, 11);
+    put_file(path_of(path, "input", slice_string("lossy")), bytes);
+    mrctl_learns_the_members();
+    trap(trouble, 0);
+    mrctl(-1, "put", path, "lossy", "--split", "1100K", NULL);
+    expect(EXIT_OK);
+    expect_dataset("lossy", bytes);
     free((void *)bytes.at);
+}
+
+/* "No room for that one" comes when room for the next is asked for, and is no answer to that. What was stored stays where it
+ * is: that block alone, and the list, come in addition. */
+static void a_block_that_found_the_disk_full_is_sent_again(void **state)
+{
+    (void)state;
+    put_with_trouble("filled");
+    assert_in_range(bytes_taken("0") + bytes_taken("1"), LOSSY_SIZE, LOSSY_SIZE + LOSSY_SPLIT + 4096);
+}
+
+static void a_block_that_came_as_other_bytes_is_sent_again(void **state)
+{
+    (void)state;
+    put_with_trouble("corrupt");
+    assert_null(strstr(last.err, "asking"));
+    assert_in_range(bytes_taken("0"), LOSSY_SIZE + 1, LOSSY_SIZE + LOSSY_SPLIT + 4096);
+    assert_int_equal(bytes_taken("1"), 0);
+}
+
+/* The list is the only block of an upload of nothing but a file of the job; then the file's. */
+static void a_list_and_a_file_that_were_lost_are_sent_again(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE];
+    const char *text = input_file(path, "lost", 30);
+    const char *const troubles[] = {"filled", "corrupt"};
+    mrctl_learns_the_members();
+    for (unsigned i = 0; i < 2; i++) {
+        trap(troubles[i], 0);
+        mrctl(-1, "run", "-q", "-m", "cat", "-f", path, "-i", path, NULL);
+        expect(EXIT_OK);
+        assert_string_equal(last.out, text);
+    }
+}
+
+/* Many files in one block. */
+static void a_packed_block_is_sent_again(void **state)
+{
+    (void)state;
+    enum { FILES = 1100 };
+    char folder[PATH_SIZE], path[PATH_SIZE + 16], target[PATH_SIZE];
+    mkdir(path_of(folder, "folder", slice_string("many")), 0700);
+    for (unsigned i = 0; i < FILES; i++) {
+        snprintf(path, sizeof path, "%s/%u", folder, i);
+        put_file(path, slice_string(i % 2 ? "odd\n" : "even\n"));
+    }
+    trap("corrupt", 0);
+    mrctl(-1, "put", folder, "many", NULL);
+    expect(EXIT_OK);
+    mrctl(-1, "get", "many", path_of(target, "got", slice_string("many")), NULL);
+    expect(EXIT_OK);
+    snprintf(path, sizeof path, "diff -r '%.200s' '%.200s'", folder, target);
+    assert_int_equal(system(path), 0);
+}
+
+/* Which knows no store_for: it ends the stream. */
+static void a_peer_of_an_earlier_version_gets_blocks_all_the_same(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE];
+    const char *text = input_file(path, "old", 1000);
+    set("old", 0);
+    set("old", 1);
+    mrctl(-1, "put", path, "old", NULL);
+    expect(EXIT_OK);
+    expect_dataset("old", slice_string(text));
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
+    close(ends[1]);
+    mrctl(ends[0], "put", "-", "piped", NULL);
+    close(ends[0]);
+    expect(EXIT_OK);
+    expect_dataset("piped", slice_string(text));
+}
+
+static void a_put_that_times_out_says_so_once(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE];
+    input_file(path, "slow", 1000);
+    set("mute", 0);
+    mrctl(-1, "put", path, "slow", "--timeout", "300ms", NULL);
+    expect(EXIT_TIMED_OUT);
+    const char *said = strstr(last.err, "timed out");
+    assert_non_null(said);
+    assert_null(strstr(said + 1, "timed out"));
 }
 
 static void a_submission_is_asked_again(void **state)
@@ -1027,6 +1164,11 @@ int main(void)
         STORY(an_upload_of_a_pipe_goes_on_where_there_is_room),
         STORY(a_pipe_that_grows_is_uploaded_after_all),
         STORY(a_block_that_found_the_disk_full_is_sent_again),
+        STORY(a_block_that_came_as_other_bytes_is_sent_again),
+        STORY(a_list_and_a_file_that_were_lost_are_sent_again),
+        STORY(a_packed_block_is_sent_again),
+        STORY(a_peer_of_an_earlier_version_gets_blocks_all_the_same),
+        STORY(a_put_that_times_out_says_so_once),
         STORY(a_submission_is_asked_again),
         STORY(a_damaged_block_is_fetched_elsewhere),
         STORY(a_holder_that_dies_is_passed_over),
