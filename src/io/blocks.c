@@ -349,6 +349,14 @@ void blocks_feed_failed(struct loop *loop, uint64_t token, const struct digest *
     loop_feed(loop, &event);
 }
 
+void blocks_feed_full(struct loop *loop, uint64_t size)
+{
+    struct event event = {.kind = EVENT_BLOCK_FAILED};
+    event.block_failed.size = size;
+    event.block_failed.error = ERROR_FULL;
+    loop_feed(loop, &event);
+}
+
 enum error blocks_open(struct loop *loop, const char *directory, struct blocks **out)
 {
     if (strlen(directory) > DIRECTORY_LENGTH_MAX) return ERROR_INVALID;

@@ -94,5 +94,7 @@ void blocks_place(struct blocks *blocks, struct block_place *place);
 /* EVENT_BLOCK_FAILED. token: as the action had it; 0: nobody had asked. */
 void blocks_feed_failed(struct loop *loop, uint64_t token, const struct digest *digest,
                         enum error error);
+/* The same: so many bytes, which have no digest yet, found no room. */
+void blocks_feed_full(struct loop *loop, uint64_t size);
 
 #endif

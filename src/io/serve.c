@@ -390,12 +390,14 @@ static void on_placed(struct block_place *place, enum error error)
 static const struct digest no_block; /* of an upload that failed nobody knows the digest */
 
 /* Trouble amid an upload: the rest of the bytes is thrown away. */
-static void deposit_failed(struct deposit *deposit, enum error error)
+static void deposit_failed(struct deposit *deposit, enum error error, uint64_t size)
 {
     struct serving *serving = deposit->serving;
     bool is_coming = serving != NULL && serving->state == SERVING_STORING && deposit->next == NULL;
     if (is_coming) serving->state = SERVING_SWALLOWING;
-    blocks_feed_failed(deposit->loop, 0, &no_block, error); /* a full disk rests for a while */
+    /* For as much a full disk rests for a while. */
+    if (error == ERROR_FULL) blocks_feed_full(deposit->loop, size);
+    else blocks_feed_failed(deposit->loop, 0, &no_block, error);
     if (is_coming && deposit->serving != NULL) {
         stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
         stream_resume(serving->stream);
@@ -410,7 +412,7 @@ static void on_sink_ended(void *context, enum error error, const struct digest *
     struct block_place *place = &deposit->place;
     deposit->sink = NULL;
     if (error != ERROR_NONE) {
-        deposit_failed(deposit, error);
+        deposit_failed(deposit, error, size);
         return;
     }
     place->digest = *digest;
@@ -450,7 +452,7 @@ static void say_room(struct serving *serving)
     struct msg_store_room reply = {.size = asked->size < room ? asked->size : room};
     if (reply.size < asked->least || (reply.size == 0 && asked->size > 0)) {
         reply = (struct msg_store_room){.status = ERROR_FULL};
-        blocks_feed_failed(loop, 0, &no_block, ERROR_FULL); /* it rests for a while */
+        blocks_feed_full(loop, asked->least); /* less may fit */
     }
     serving->granted = reply.size;
     loop->promised += reply.size;

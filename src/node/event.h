@@ -78,7 +78,8 @@ struct event {
         } block_stored;
         struct {
             uint64_t token;
-            struct digest digest;
+            struct digest digest; /* zeros: of bytes that had none yet */
+            uint64_t size;        /* of these, as far as is known */
             enum error error;
         } block_failed;
         struct {

@@ -319,14 +319,14 @@ static bool is_differing(const struct job *job)
     return job->differing_count > 0 && job_is_comparable(job);
 }
 
-/* All that were asked for, or as many as full disks leave; but not fewer than keep the result when
- * one node dies: that much room is waited for (telling.c says so). */
-static size_t safe_copies(const struct node *node, const struct job *job)
+/* Of an output of this size: all that were asked for, or as many as full disks leave; but not fewer
+ * than keep the result when one node dies: that much room is waited for (telling.c says so). */
+static size_t safe_copies(const struct node *node, const struct job *job, uint64_t size)
 {
     size_t living = members_living_count(&node->gossip.members);
     size_t least = living < SAFE_COPIES ? living : SAFE_COPIES;
     if (job->spec.replicas < least) least = job->spec.replicas;
-    size_t possible = holders_possible(node, job->spec.replicas);
+    size_t possible = holders_possible(node, job->spec.replicas, size);
     return possible > least ? possible : least;
 }
 
@@ -334,7 +334,8 @@ static size_t safe_copies(const struct node *node, const struct job *job)
 static bool list_is_safe(struct node *node, const struct job *job,
                          const struct msg_block_ref *manifest)
 {
-    if (keeper_copies(node, &manifest->digest) >= safe_copies(node, job)) return true;
+    if (keeper_copies(node, &manifest->digest) >= safe_copies(node, job, manifest->size))
+        return true;
     if (keeper_has(node, &manifest->digest))
         keeper_want(node, manifest, job->spec.replicas, true, NULL);
     return false;
@@ -348,7 +349,8 @@ static bool outputs_are_safe(struct node *node, struct work *work)
     bool is_safe = true;
     for (uint32_t i = 0; i < final_count(job); i++) {
         const struct attempt *attempt = task_committed(&job->tasks[final_kind(job)][i]);
-        if (keeper_copies(node, &attempt->output.digest) >= safe_copies(node, job)) continue;
+        const struct msg_block_ref *output = &attempt->output;
+        if (keeper_copies(node, &output->digest) >= safe_copies(node, job, output->size)) continue;
         is_safe = false;
         if (smalls_find(node, &attempt->output.digest) != NULL) continue; /* soon on two disks */
         keeper_want(node, &attempt->output, job->spec.replicas, true, &attempt->claim.node);

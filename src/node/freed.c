@@ -109,7 +109,7 @@ bool freed_may_go(struct node *node, struct block *block)
         if (block->frontier > freed->wanted) freed->wanted = block->frontier;
     }
     return block->frontier <= freed->reached || node->now - block->freed >= WAIT_MAX ||
-           holders_is_full(node, &node->id);
+           holders_is_full(node, &node->id, UINT64_MAX);
 }
 
 void freed_forget(struct block *block) { block->frontier = 0; }

@@ -14,7 +14,9 @@
  * ahead of us. Vectors come from peers that we are linked to; in a flock too large for everyone to
  * be linked, entries do not become stable, and nothing else changes. */
 #include "node/smalls.h"
+#include "node/state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -172,6 +174,28 @@ size_t heard_disks(const struct node *node, const struct msg_stamp *entry)
         count += has && stays(node, &heard->id);
     }
     return count;
+}
+
+static bool is_on_disk(const struct node *node, const struct id *id, const struct msg_stamp *entry)
+{
+    if (id_equal(id, &node->id))
+        return log_durable(node->log, &entry->node, &entry->boot) >= entry->sequence;
+    const struct heard *heard = map_get(&node->heard, id);
+    size_t place = 0;
+    return heard != NULL &&
+           durable_in(&heard->said, &place, &entry->node, &entry->boot) >= entry->sequence;
+}
+
+void heard_lacking(const struct node *node, const struct msg_stamp *entry, char *text, size_t size)
+{
+    size_t cursor = 0, used = 0;
+    text[0] = '\0';
+    for (const struct member *m; (m = members_next(&node->gossip.members, &cursor)) != NULL;) {
+        if (!stays(node, &m->fact->id) || is_on_disk(node, &m->fact->id, entry)) continue;
+        if (used + strlen(m->fact->name) + 3 > size) return;
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", m->fact->name);
+    }
 }
 
 /* ---- stability ---- */

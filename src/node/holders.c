@@ -1,7 +1,11 @@
 /* Who should hold a block: the first R of the living in rendezvous order, leaving out those whose
- * disk was full a moment ago, unless they have it. Every node computes the same list from who
- * lives, so nobody needs to be asked; what is full spreads by refusals alone, and where two nodes
- * differ about it there is a copy more for a while.
+ * disk had no room for as much a moment ago, unless they have it. Every node computes the same list
+ * from who lives, so nobody needs to be asked; what is full spreads by refusals alone, and where
+ * two nodes differ about it there is a copy more for a while.
+ *
+ * Full is a disk for a size: where a large block did not fit smaller ones may. It is tried again
+ * with that much after 20 s, or as soon as that much has found room; a larger one that fails
+ * meanwhile is no news, and does not keep smaller ones out for longer.
  *
  * `placing` counts how often the answer may have changed for any block: what was found in its place
  * at this count needs no second look. */
@@ -26,10 +30,15 @@ static bool has_copy(const struct node *node, const struct block *block, const s
     return ids_have(block->copies, block->copies_count, id);
 }
 
-bool holders_is_full(const struct node *node, const struct id *id)
+static bool lacks_room(const struct node *node, const struct full *full, uint64_t size)
+{
+    return full->until > node->now && size >= full->size;
+}
+
+bool holders_is_full(const struct node *node, const struct id *id, uint64_t size)
 {
     for (size_t i = 0; i < node->fulls_count; i++)
-        if (id_equal(&node->fulls[i].id, id)) return node->fulls[i].until > node->now;
+        if (id_equal(&node->fulls[i].id, id)) return lacks_room(node, &node->fulls[i], size);
     return false;
 }
 
@@ -37,7 +46,7 @@ static bool may_hold(void *context, const struct id *id)
 {
     const struct asking *asking = context;
     return asking->node->fulls_count == 0 || has_copy(asking->node, asking->block, id) ||
-           !holders_is_full(asking->node, id);
+           !holders_is_full(asking->node, id, asking->block->size);
 }
 
 size_t holders_wanted(struct node *node, const struct block *block, uint8_t replicas,
@@ -50,11 +59,11 @@ size_t holders_wanted(struct node *node, const struct block *block, uint8_t repl
                            &asking, wanted, replicas < COPIES_MAX ? replicas : COPIES_MAX);
 }
 
-size_t holders_possible(const struct node *node, uint8_t replicas)
+size_t holders_possible(const struct node *node, uint8_t replicas, uint64_t size)
 {
     size_t living = members_living_count(&node->gossip.members), full = 0;
     for (size_t i = 0; i < node->fulls_count; i++)
-        full += node->fulls[i].until > node->now && living_has(node, &node->fulls[i].id);
+        full += lacks_room(node, &node->fulls[i], size) && living_has(node, &node->fulls[i].id);
     size_t possible = living > full ? living - full : 1;
     size_t most = replicas < COPIES_MAX ? replicas : COPIES_MAX;
     return possible < most ? possible : most;
@@ -89,30 +98,42 @@ void holders_changed(struct node *node)
     node->sweep_wanted = true;
 }
 
-void holders_full(struct node *node, const struct id *id)
+void holders_full(struct node *node, const struct id *id, uint64_t size)
 {
     instant until = node->now + FULL_FOR;
     size_t at = 0;
     while (at < node->fulls_count && !id_equal(&node->fulls[at].id, id)) at++;
-    bool is_news = at == node->fulls_count || node->fulls[at].until <= node->now;
+    bool is_known = at < node->fulls_count && node->fulls[at].until > node->now;
+    if (is_known && size > node->fulls[at].size) return;
+    bool is_news = !is_known || size < node->fulls[at].size;
     if (at == FULLS_MAX) return; /* so many: it does not matter whom we ask in vain */
     if (at == node->fulls_count) node->fulls_count++;
-    node->fulls[at] = (struct full){*id, until};
+    node->fulls[at] = (struct full){*id, size, until};
     if (!is_news) return;
     char text[ID_SHORT_SIZE];
     const struct member *member = members_find(&node->gossip.members, id);
-    trace_line(&node->trace, TRACE_WARN, "event=disk-full node=%s name=%s", id_short(id, text),
-               member == NULL ? "?" : member->fact->name);
+    trace_line(&node->trace, TRACE_WARN, "event=disk-full node=%s name=%s size=%llu",
+               id_short(id, text), member == NULL ? "?" : member->fact->name,
+               (unsigned long long)size);
     holders_changed(node);
+}
+
+static void forget(struct node *node, size_t at)
+{
+    node->fulls[at] = node->fulls[--node->fulls_count];
+    holders_changed(node);
+}
+
+void holders_fit(struct node *node, uint64_t size)
+{
+    for (size_t i = node->fulls_count; i-- > 0;)
+        if (id_equal(&node->fulls[i].id, &node->id) && size >= node->fulls[i].size) forget(node, i);
 }
 
 void holders_tick(struct node *node)
 {
-    for (size_t i = node->fulls_count; i-- > 0;) {
-        if (node->fulls[i].until > node->now) continue;
-        node->fulls[i] = node->fulls[--node->fulls_count];
-        holders_changed(node);
-    }
+    for (size_t i = node->fulls_count; i-- > 0;)
+        if (node->fulls[i].until <= node->now) forget(node, i);
 }
 
 size_t holders_full_names(const struct node *node, char *text, size_t size)

@@ -275,7 +275,7 @@ static void take_ensure(struct node *node, struct link *link, const struct msg_b
         say_here(node, &link->peer, block);
         return;
     }
-    if (holders_is_full(node, &node->id)) {
+    if (holders_is_full(node, &node->id, ensure->block.size)) {
         say_no_room(node, &link->peer, &block->digest);
         return;
     }
@@ -305,7 +305,7 @@ static void take_no_room(struct node *node, struct link *link,
     struct block *block = keeper_find(node, &refusal->digest);
     if (block == NULL) return;
     keeper_lost_copy(node, block, &link->peer);
-    holders_full(node, &link->peer);
+    holders_full(node, &link->peer, block->size);
     block->asked = 0;
     node->pending_next = node->now;
     node->is_work_wanted = true;
@@ -363,6 +363,7 @@ enum error keeper_stored(struct node *node, const struct msg_block_ref *ref, dur
     pin(node, block, pinned > 0 ? pinned : keeper_promise_length(node));
     if (node->actions == NULL) return ERROR_NONE; /* found on the disk at start */
     node_count(node, METRIC_blocks_stored);
+    holders_fit(node, block->size);
     tell_waiters(node, block, true);
     node->sweep_wanted = node->is_work_wanted = true;
     node->pending_next = node->now;
@@ -428,10 +429,10 @@ void keeper_unwanted(struct node *node, const struct digest *digest, bool is_use
     node->sweep_wanted = true;
 }
 
-void keeper_failed(struct node *node, const struct digest *digest, enum error error)
+void keeper_failed(struct node *node, const struct digest *digest, uint64_t size, enum error error)
 {
     struct block *block = keeper_find(node, digest);
-    if (error == ERROR_FULL) holders_full(node, &node->id);
+    if (error == ERROR_FULL) holders_full(node, &node->id, block != NULL ? block->size : size);
     if (block == NULL) return;
     node_count(node, METRIC_blocks_fetch_failed);
     block->is_fetching = false;

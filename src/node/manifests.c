@@ -7,7 +7,9 @@
  * alone.
  *
  *   ABSENT --> FETCHING --> ABSENT (now here) --> READING --> READY
- *     ^-----------'  failed: again in a second      '--> ABSENT, damaged: fetched again */
+ *     ^-----------'  failed: again in a second      '--> ABSENT, no memory: again
+ *                                                   '--> NONE: who reads has compared the digest,
+ *                                                        so that is what somebody meant */
 #include "node/smalls.h"
 
 #include "node/manifests.h"
@@ -81,6 +83,12 @@ const struct msg_manifest *manifests_get(struct node *node, const struct msg_blo
     return NULL;
 }
 
+bool manifests_is_none(struct node *node, const struct msg_block_ref *block)
+{
+    const struct manifest *manifest = find(node, &block->digest);
+    return block->size > LIST_SIZE_MAX || (manifest != NULL && manifest->state == MANIFEST_NONE);
+}
+
 bool manifests_is_range(const struct msg_manifest_block *block)
 {
     return digest_is_zero(&block->block.digest);
@@ -148,13 +156,14 @@ static bool take_fields(struct manifest *manifest, const struct wire_message *me
     return ranges_are_sound(&manifest->fields, &manifest->shared);
 }
 
-/* Decodes into memory of its own: the bytes first, what the decoder takes behind them. */
-static bool decode(struct node *node, struct manifest *manifest, struct slice bytes)
+/* Decodes into memory of its own: the bytes first, what the decoder takes behind them. The state
+ * that follows. */
+static enum manifest_state decode(struct node *node, struct manifest *manifest, struct slice bytes)
 {
     for (size_t factor = 4; factor <= 32; factor *= 2) {
         size_t size = bytes.count + 64 + bytes.count * factor;
         uint8_t *memory = memory_take(&node->memory, size);
-        if (memory == NULL) return false;
+        if (memory == NULL) return MANIFEST_ABSENT;
         memcpy(memory, bytes.at, bytes.count);
         size_t start_at = (bytes.count + 15) & ~(size_t)15;
         struct arena arena;
@@ -165,29 +174,29 @@ static bool decode(struct node *node, struct manifest *manifest, struct slice by
             take_fields(manifest, &message)) {
             manifest->memory = memory;
             manifest->memory_size = size;
-            return true;
+            return MANIFEST_READY;
         }
         memory_put(&node->memory, memory, size);
     }
-    return false;
+    return MANIFEST_NONE;
 }
 
 void manifests_read(struct node *node, const struct digest *digest, struct slice bytes)
 {
     struct manifest *manifest = find(node, digest);
     if (manifest == NULL || manifest->state != MANIFEST_READING) return;
-    if (decode(node, manifest, bytes)) {
-        manifest->state = MANIFEST_READY;
+    manifest->state = decode(node, manifest, bytes);
+    node->is_work_wanted = node->sweep_wanted = true;
+    node->pending_next = node->now;
+    if (manifest->state == MANIFEST_READY) {
         if (manifest->released != 0) keeper_release(node, &manifest->block, manifest->released);
         manifest->released = 0;
-        node->is_work_wanted = node->sweep_wanted = true;
-        node->pending_next = node->now;
         return;
     }
-    manifest->state = MANIFEST_ABSENT;
     manifest->retry = node->now + 10 * RETRY;
     node->is_manifest_wanted = true;
-    trace_line(&node->trace, TRACE_WARN, "event=manifest-damaged size=%zu", bytes.count);
+    trace_line(&node->trace, TRACE_WARN, "event=manifest-%s size=%zu",
+               manifest->state == MANIFEST_NONE ? "damaged" : "waits", bytes.count);
 }
 
 void manifests_failed(struct node *node, const struct digest *digest)

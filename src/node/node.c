@@ -637,7 +637,8 @@ static void take_event(struct node *node, const struct event *event)
         keeper_unwanted(node, &event->block_unwanted.digest, event->block_unwanted.is_used);
         break;
     case EVENT_BLOCK_FAILED:
-        keeper_failed(node, &event->block_failed.digest, event->block_failed.error);
+        keeper_failed(node, &event->block_failed.digest, event->block_failed.size,
+                      event->block_failed.error);
         manifests_failed(node, &event->block_failed.digest);
         break;
     case EVENT_BLOCK_READ:

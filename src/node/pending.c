@@ -30,6 +30,7 @@ enum {
     BLOCKS_PATIENCE = 60 * SECOND, /* without another copy: it is told so */
     READ_PATIENCE = 10 * SECOND,
     END_PATIENCE = 5 * SECOND,     /* for a second disk: it may be full */
+    DISKS_PATIENCE = 60 * SECOND,  /* for that of an entry that was asked for: then it is said */
     SMALL_PARTS_MAX = 1024,        /* of an output, as msg_say_result */
     UNKNOWN_PATIENCE = 2 * SECOND, /* a job may have been submitted elsewhere a moment ago */
 };
@@ -149,30 +150,57 @@ static const char *where_of(const struct msg_manifest *manifest, uint32_t index,
     return text;
 }
 
-static bool block_is_safe(struct node *node, const struct msg_block_ref *block, uint8_t needed,
-                          uint8_t replicas)
+/* Of each block, whoever has room. */
+static size_t least_copies(const struct node *node, uint8_t needed)
 {
-    if (keeper_copies(node, &block->digest) >= holders_possible(node, needed)) return true;
+    size_t living = members_living_count(&node->gossip.members);
+    size_t least = needed < SAFE_COPIES ? needed : SAFE_COPIES;
+    return living < least ? living : least;
+}
+
+/* Others live, and none of them has room for a second copy of it. */
+static bool lacks_room(struct node *node, const struct msg_block_ref *block, uint8_t needed)
+{
+    size_t least = least_copies(node, needed);
+    return keeper_copies(node, &block->digest) < least &&
+           holders_possible(node, needed, block->size) < least;
+}
+
+/* Asks for copies when there are too few. *copies: as many as count. */
+static bool block_is_safe(struct node *node, const struct msg_block_ref *block, uint8_t needed,
+                          uint8_t replicas, uint32_t *copies)
+{
+    size_t wanted = holders_possible(node, needed, block->size);
+    size_t have = keeper_copies(node, &block->digest), least = least_copies(node, needed);
+    *copies += (uint32_t)(have < needed ? have : needed);
+    if (have >= wanted && have >= least) return true;
     keeper_want(node, block, replicas < needed ? needed : replicas, false, NULL);
     return false;
 }
 
-/* Others live, and none of them has room for a second copy. Somebody may make some: the client
- * waits a while before it hears so. */
-static enum progress room_progress(struct node *node, const struct pending *pending,
-                                   uint64_t request, uint8_t needed)
+/* So it is with some block. Somebody may make room: the client waits a while before it hears so. */
+static enum progress await_room(struct node *node, const struct pending *pending, uint64_t request,
+                                uint8_t needed)
 {
     char names[256];
-    size_t living = members_living_count(&node->gossip.members);
-    size_t least = needed < SAFE_COPIES ? needed : SAFE_COPIES;
-    if (holders_possible(node, needed) >= (living < least ? living : least)) return PROGRESS_READY;
-    if (node->now - pending->since < ROOM_PATIENCE) return PROGRESS_WAITS;
+    if (node->now - pending->moved < ROOM_PATIENCE) return PROGRESS_WAITS;
     size_t count = holders_full_names(node, names, sizeof names);
     control_error(node, pending->stream, request, CODE_FAILED,
                   "no room for %zu copies of each block: the disk%s of %s %s full; free some space "
                   "there, or add a node",
-                  least, count == 1 ? "" : "s", names, count == 1 ? "is" : "are");
+                  least_copies(node, needed), count == 1 ? "" : "s", names,
+                  count == 1 ? "is" : "are");
     return PROGRESS_OVER;
+}
+
+static void say_no_list(struct node *node, uint64_t stream, uint64_t request,
+                        const struct msg_block_ref *ref)
+{
+    char text[DIGEST_TEXT_SIZE];
+    control_error(node, stream, request, CODE_USAGE,
+                  "block %.12s (%llu bytes) is no list of blocks that %s can read: are its version "
+                  "and that of mrctl the same? put the input again",
+                  digest_text(&ref->digest, text), (unsigned long long)ref->size, node->name);
 }
 
 /* What was copied while the client stored it is to stay now. */
@@ -192,9 +220,11 @@ static enum progress blocks_progress(struct node *node, struct pending *pending,
                                      uint8_t replicas)
 {
     bool is_late = node->now - pending->moved > BLOCKS_PATIENCE;
-    enum progress room = room_progress(node, pending, request, needed);
-    if (room != PROGRESS_READY) return room;
     const struct msg_manifest *manifest = manifests_get(node, ref);
+    if (manifest == NULL && manifests_is_none(node, ref)) {
+        say_no_list(node, pending->stream, request, ref);
+        return PROGRESS_OVER;
+    }
     if (manifest == NULL) {
         if (!is_late && !keeper_is_lost(node, &ref->digest)) return PROGRESS_WAITS;
         say_missing(node, pending, request, &ref->digest, "");
@@ -206,23 +236,27 @@ static enum progress blocks_progress(struct node *node, struct pending *pending,
         return PROGRESS_OVER;
     }
     if (!pending->is_renewed) renew(node, pending, ref, manifest);
-    uint32_t safe = block_is_safe(node, ref, needed, replicas);
+    uint32_t copies = 0, safe = block_is_safe(node, ref, needed, replicas, &copies);
+    bool is_roomless = safe == 0 && lacks_room(node, ref, needed);
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     for (uint32_t i = 0; i < manifest->blocks.count; i++) {
         if (manifests_is_range(&blocks[i]) ||
-            block_is_safe(node, &blocks[i].block, needed, replicas)) {
+            block_is_safe(node, &blocks[i].block, needed, replicas, &copies)) {
             safe++;
             continue;
         }
-        if (!is_late && !keeper_is_lost(node, &blocks[i].block.digest)) continue;
+        if (lacks_room(node, &blocks[i].block, needed)) is_roomless = true;
+        bool is_in_vain = is_late && !is_roomless;
+        if (!is_in_vain && !keeper_is_lost(node, &blocks[i].block.digest)) continue;
         char where[512];
         say_missing(node, pending, request, &blocks[i].block.digest, where_of(manifest, i, where));
         return PROGRESS_OVER;
     }
     /* Gigabytes may take long: while they come, all is well. More than a moment ago, not than ever:
      * copies that a smaller --replicas makes surplus go meanwhile. */
-    if (safe > pending->safe) pending->moved = node->now;
-    pending->safe = safe;
+    if (copies > pending->copies) pending->moved = node->now;
+    pending->copies = copies;
+    if (is_roomless) return await_room(node, pending, request, needed);
     return safe == manifest->blocks.count + 1 ? PROGRESS_READY : PROGRESS_WAITS;
 }
 
@@ -260,6 +294,27 @@ static bool is_acknowledged(struct node *node, struct pending *pending, uint8_t 
     return false;
 }
 
+static uint64_t request_number(const struct pending *pending)
+{
+    return *(const uint64_t *)pending->request; /* every request begins with it */
+}
+
+/* Its entry is written, and too few disks say that they have it: full ones can't. The client hears
+ * so after a while; what it asked for is in the log all the same. */
+static bool is_unacknowledged(struct node *node, const struct pending *pending, const char *what)
+{
+    char names[256];
+    if (node->now - pending->moved < DISKS_PATIENCE) return false;
+    size_t has = disks(node, pending);
+    heard_lacking(node, &pending->entry, names, sizeof names);
+    control_error(node, pending->stream, request_number(pending), CODE_PARTIAL,
+                  "%s, but only %zu disk%s for %d s: not %s (full? see its log, and mrctl "
+                  "doctor); it will be there as well as soon as it can",
+                  what, has, has == 1 ? " has taken that" : "s have taken that",
+                  (int)(DISKS_PATIENCE / SECOND), names);
+    return true;
+}
+
 static void acks_add(struct pending *pending, const struct id *peer)
 {
     for (size_t i = 0; i < pending->acks_count; i++)
@@ -285,9 +340,11 @@ void pending_vector(struct node *node, const struct id *peer, const struct msg_l
 
 /* ---- each kind of request: true when it is over ---- */
 
-static uint64_t request_number(const struct pending *pending)
+static void entry_written(const struct node *node, struct pending *pending)
 {
-    return *(const uint64_t *)pending->request; /* every request begins with it */
+    if (pending->state == PENDING_ENTRY) return;
+    pending->state = PENDING_ENTRY;
+    pending->moved = node->now;
 }
 
 static bool say_too_large(struct node *node, const struct pending *pending)
@@ -393,7 +450,7 @@ static bool try_submit_blocks(struct node *node, struct pending *pending,
     if (is_carried) (void)!smalls_append(node, &ask->job, smalls->at, smalls->count);
     else keeper_used(node, &ask->spec.manifest);
     if (!id_is_zero(&pending->resume.from)) steer_inherit(node, &pending->resume, &ask->job);
-    pending->state = PENDING_ENTRY;
+    entry_written(node, pending);
     node_commit(node); /* it begins in this step */
     return false;
 }
@@ -404,10 +461,12 @@ static bool try_submit(struct node *node, struct pending *pending)
     const struct job *job = jobs_find(&node->jobs, &ask->job);
     if (job != NULL && job->is_known) {
         pending->entry = job->stamp;
-        pending->state = PENDING_ENTRY;
+        entry_written(node, pending);
     }
     if (pending->state == PENDING_BLOCKS) return try_submit_blocks(node, pending, ask);
-    if (job == NULL || !job->is_known || !is_acknowledged(node, pending, ask->ack)) return false;
+    if (job == NULL || !job->is_known) return false;
+    if (!is_acknowledged(node, pending, ask->ack))
+        return is_unacknowledged(node, pending, "the job is in the log");
     struct msg_say_submitted reply = {.request = ask->request,
                                       .job = ask->job,
                                       .name = slice_string(job->name),
@@ -451,7 +510,7 @@ static bool try_name_blocks(struct node *node, struct pending *pending,
     if (node_append(node, &wire_named, &named, &pending->entry) != ERROR_NONE)
         return say_too_large(node, pending);
     keeper_used(node, &ask->manifest);
-    pending->state = PENDING_ENTRY;
+    entry_written(node, pending);
     return false;
 }
 
@@ -461,10 +520,11 @@ static bool try_name(struct node *node, struct pending *pending)
     const struct naming *naming = names_by_request(&node->names, &ask->id);
     if (naming != NULL) {
         pending->entry = naming->stamp;
-        pending->state = PENDING_ENTRY;
+        entry_written(node, pending);
     }
     if (pending->state == PENDING_BLOCKS) return try_name_blocks(node, pending, ask);
-    if (!is_acknowledged(node, pending, SAFE_COPIES)) return false;
+    if (!is_acknowledged(node, pending, SAFE_COPIES))
+        return is_unacknowledged(node, pending, "the name is in the log");
     say_ok(node, pending->stream, ask->request, "named");
     return true;
 }
@@ -485,7 +545,8 @@ static bool try_unname(struct node *node, struct pending *pending)
         struct msg_unnamed unnamed = {.request = ask->id, .replaces = {&replaced, 1}};
         return node_append(node, &wire_unnamed, &unnamed, &pending->entry) != ERROR_NONE;
     }
-    if (!is_acknowledged(node, pending, SAFE_COPIES)) return false;
+    if (!is_acknowledged(node, pending, SAFE_COPIES))
+        return is_unacknowledged(node, pending, "the removal is in the log");
     say_ok(node, pending->stream, ask->request, "removed");
     return true;
 }
@@ -556,6 +617,11 @@ static bool try_dataset(struct node *node, struct pending *pending)
 {
     const struct msg_ask_dataset *ask = pending->request;
     if (catalog_dataset(node, pending->stream, ask)) return true;
+    const struct naming *naming = names_find(&node->names, ask->name);
+    if (naming != NULL && manifests_is_none(node, &naming->manifest)) {
+        say_no_list(node, pending->stream, ask->request, &naming->manifest);
+        return true;
+    }
     if (node->now - pending->since < READ_PATIENCE) return false;
     control_error(node, pending->stream, ask->request, CODE_PARTIAL,
                   "the list of blocks of %.*s can be had from no living node", (int)ask->name.count,

@@ -48,5 +48,7 @@ bool smalls_is_young(const struct node *node, const struct small *small);
 bool keeper_materialise(struct node *node, const struct msg_block_ref *block);
 /* heard.c: disks of those who live and stay, and ours, that are known to have this entry. */
 size_t heard_disks(const struct node *node, const struct msg_stamp *entry);
+/* The names of those of them that are not, "a, b"; as many as fit. */
+void heard_lacking(const struct node *node, const struct msg_stamp *entry, char *text, size_t size);
 
 #endif

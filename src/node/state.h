@@ -94,6 +94,7 @@ enum manifest_state {
     MANIFEST_FETCHING,
     MANIFEST_READING,
     MANIFEST_READY,
+    MANIFEST_NONE, /* its bytes are no list that this version knows */
 };
 
 struct manifest {
@@ -113,8 +114,7 @@ struct manifest {
 struct block {
     struct digest digest;
     uint64_t size;
-    bool is_here;
-    bool is_fetching;
+    bool is_here, is_fetching;
     bool is_marked;   /* referenced, at the last sweep */
     bool is_list;     /* a manifest: every node wants to read it */
     bool is_missed;   /* rotten here, and to be had again */
@@ -158,6 +158,7 @@ struct freed {
 /* A member whose disk was full a moment ago: holders.c. */
 struct full {
     struct id id;
+    uint64_t size; /* so many bytes found no room, nor do more */
     instant until;
 };
 
@@ -273,8 +274,8 @@ struct pending {
     struct msg_stamp entry;
     struct id acks[ACKS_MAX];
     size_t acks_count;
-    uint32_t safe; /* of the blocks that it waits for, as many as were on enough nodes at once */
-    instant moved; /* when that grew */
+    uint32_t copies; /* of the blocks that it waits for, as far as they count, at the last look */
+    instant moved;   /* when there were more; later, when its entry was written */
     instant since;
     instant told;  /* last sign of life to the client */
     instant asked; /* last time peers were asked how far their disks are */
@@ -390,9 +391,8 @@ struct node {
     uint32_t placing;       /* holders.c */
     instant living_changed; /* when somebody last died or came to life */
     struct full fulls[FULLS_MAX];
-    size_t fulls_count;
     struct sparing sparings[SPARINGS_MAX];
-    size_t sparings_count;
+    size_t fulls_count, sparings_count;
     struct confirm confirms[CONFIRMS_MAX];
     size_t confirms_count;
     duration scrub_every; /* scrub.c; 0 = its own number */
@@ -548,7 +548,7 @@ bool keeper_is_lost(const struct node *node, const struct digest *digest);
 void keeper_note_copy(struct node *node, const struct msg_block_ref *block, const struct id *peer);
 enum error keeper_stored(struct node *node, const struct msg_block_ref *block,
                          duration pin) MUST_USE;
-void keeper_failed(struct node *node, const struct digest *digest, enum error error);
+void keeper_failed(struct node *node, const struct digest *digest, uint64_t size, enum error error);
 /* A client has stored it, and has given up what it was for. */
 void keeper_uploaded(struct node *node, const struct digest *digest);
 /* Its bytes here are known to be right, as of now. */

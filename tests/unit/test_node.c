@@ -454,6 +454,7 @@ struct slow_put {
     struct lone_node lone;
     struct msg_block_ref blocks[GIGABYTES], manifest;
     uint8_t bytes[512];
+    bool is_garbage; /* the list */
     uint32_t refutations;
 };
 
@@ -509,6 +510,7 @@ static void slow_put_begin(struct slow_put *put)
     }
     assert_true(wire_pack(&wire_manifest, &manifest, &writer));
     put->manifest = (struct msg_block_ref){{{9}}, writer.written};
+    if (put->is_garbage) memset(put->bytes, 0xfe, sizeof put->bytes);
     store(&put->lone, &put->manifest);
     pass(put, SECOND);
     uint8_t record[256];
@@ -521,6 +523,7 @@ static void slow_put_begin(struct slow_put *put)
     assert_true(wire_pack(&wire_ask_name, &ask, &writer));
     lone_node_record(&put->lone, CLIENT, slice_of(record, writer.written));
     answer_read(put);
+    if (put->is_garbage) return;
     peer_says(&put->lone, &wire_block_held, &(struct msg_block_held){put->manifest.digest, true});
 }
 
@@ -660,6 +663,106 @@ static void what_nobody_is_known_to_have_is_looked_for_everywhere(void **state)
     lone_node_close(&lone);
 }
 
+/* ---- disks without room ---- */
+
+/* The peer asks for a copy of so many bytes; may it hope for one? */
+static bool is_taken(struct lone_node *lone, uint64_t size)
+{
+    static uint8_t numbers;
+    struct msg_block_holder holder = {lone->node->id, address_ipv4(127, 0, 0, 1, 8005)};
+    struct msg_block_ensure ensure = {
+        .block = {{{0xb0, ++numbers}}, size}, .is_in_log = true, .holders = {&holder, 1}};
+    peer_says(lone, &wire_block_ensure, &ensure);
+    bool is_fetched = count_actions(lone, ACTION_BLOCK_FETCH) == 1;
+    assert_int_not_equal(is_fetched, sent(lone, MSG_block_no_room) != NULL);
+    return is_fetched;
+}
+
+static void found_no_room(struct lone_node *lone, uint64_t size)
+{
+    struct event event = {.kind = EVENT_BLOCK_FAILED};
+    event.block_failed.size = size;
+    event.block_failed.error = ERROR_FULL;
+    lone_node_step(lone, event);
+}
+
+/* A client's large block did not fit: smaller ones may. */
+static void full_is_a_disk_for_a_size(void **state)
+{
+    (void)state;
+    struct lone_node lone;
+    lone_node_open(&lone, 1);
+    lone_node_stream(&lone, PEER, CHANNEL_PEER, 5);
+    found_no_room(&lone, 1 << 30);
+    assert_false(is_taken(&lone, 1 << 30));
+    assert_true(is_taken(&lone, 1 << 20));
+    found_no_room(&lone, 1 << 20);
+    assert_false(is_taken(&lone, 1 << 20));
+    assert_true(is_taken(&lone, 1000));
+    lone.now += 15 * SECOND;
+    found_no_room(&lone, 1 << 30); /* no news, and no reason to leave it alone for longer */
+    lone.now += 6 * SECOND;
+    assert_true(is_taken(&lone, 1 << 20));
+    found_no_room(&lone, 1 << 20);
+    store(&lone, &(struct msg_block_ref){{{0xc0}}, 1 << 21}); /* there is room again */
+    assert_true(is_taken(&lone, 1 << 20));
+    lone_node_close(&lone);
+}
+
+/* The peer takes the list, and says of the others that it has no room; the error that the client
+ * is told then. */
+static void who_finds_no_room_for_a_second_copy_hears_so(void **state)
+{
+    (void)state;
+    static struct slow_put put;
+    put = (struct slow_put){0};
+    const struct msg_say_error *error = NULL;
+    char text[256];
+    slow_put_begin(&put);
+    for (int i = 0; i < 100 && error == NULL; i++) {
+        error = wait_for_error(&put, 1);
+        const struct msg_block_ensure *ensure = sent(&put.lone, MSG_block_ensure);
+        if (ensure == NULL) continue;
+        struct msg_block_no_room refusal = {ensure->block.digest};
+        peer_says(&put.lone, &wire_block_no_room, &refusal);
+    }
+    assert_non_null(error);
+    snprintf(text, sizeof text, "%.*s", (int)error->text.count, (const char *)error->text.at);
+    assert_non_null(strstr(text, "no room for 2 copies of each block: the disk of other is full"));
+    lone_node_close(&put.lone);
+}
+
+/* All copies are there, and the entry; but the peer's disk never says that it has it. */
+static void an_entry_that_no_second_disk_takes_is_told(void **state)
+{
+    (void)state;
+    static struct slow_put put;
+    put = (struct slow_put){0};
+    char text[256];
+    slow_put_begin(&put);
+    for (uint32_t i = 0; i < GIGABYTES; i++)
+        peer_says(&put.lone, &wire_block_held, &(struct msg_block_held){put.blocks[i].digest, true});
+    const struct msg_say_error *error = wait_for_error(&put, 90);
+    assert_non_null(error);
+    snprintf(text, sizeof text, "%.*s", (int)error->text.count, (const char *)error->text.at);
+    assert_non_null(strstr(text, "the name is in the log, but only"));
+    assert_non_null(strstr(text, "other"));
+    lone_node_close(&put.lone);
+}
+
+static void a_list_that_is_none_is_refused_at_once(void **state)
+{
+    (void)state;
+    static struct slow_put put;
+    put = (struct slow_put){.is_garbage = true};
+    slow_put_begin(&put);
+    const struct msg_say_error *error = sent(&put.lone, MSG_say_error);
+    if (error == NULL) error = wait_for_error(&put, 2);
+    assert_non_null(error);
+    assert_int_equal(error->code, CODE_USAGE);
+    lone_node_close(&put.lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -682,6 +785,10 @@ int main(void)
         cmocka_unit_test(who_waits_for_copies_in_vain_hears_how_many_there_are),
         cmocka_unit_test(early_copies_are_asked_for_at_once_and_no_longer_than_an_hour),
         cmocka_unit_test(what_nobody_is_known_to_have_is_looked_for_everywhere),
+        cmocka_unit_test(full_is_a_disk_for_a_size),
+        cmocka_unit_test(who_finds_no_room_for_a_second_copy_hears_so),
+        cmocka_unit_test(an_entry_that_no_second_disk_takes_is_told),
+        cmocka_unit_test(a_list_that_is_none_is_refused_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
