@@ -364,6 +364,7 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
         notice_line("the upload to %s failed: %s", session_peer(session), making.upload.why);
         code = code == UPLOAD_GONE ? EXIT_NO_PEER : EXIT_JOB_FAILED;
     }
+    lending_deinit(&making.lending);
     free(making.buffer);
     free(making.files);
     free(making.shared);

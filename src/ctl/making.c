@@ -21,6 +21,8 @@ enum {
     ASK_FOR = 256 << 20,  /* at once: an answer takes as long as what is under way to the peer */
     ASK_FOR_PIPE = 16 << 20, /* of what may end at any moment */
     LEAST_ROOM = 64 << 10,   /* a node with less than that is full */
+    LEND_ABOVE = 4 << 20,    /* what is smaller is sent sooner than handed in */
+    LENT_MAX = 64 << 20,     /* a block: there is no sign of life before it is stored */
     MOVES_MAX = 5,           /* to peers that are gone when we come */
 };
 
@@ -221,12 +223,55 @@ static int end_input(struct making *making, const struct input *input, uint64_t 
     return making_end_block(making);
 }
 
+/* Not what others may go on in, nor what is only rehearsed. */
+static bool may_lend(const struct making *making, const struct input *input)
+{
+    const struct upload *upload = &making->upload;
+    return input->is_rereadable && input->size >= LEND_ABOVE && !making->is_packing &&
+           !upload->is_open && !upload->is_dry && !upload->is_unread && !making->is_plain;
+}
+
+/* Lends the file to a node on this machine, as far as that goes: its blocks are cut here and read
+ * there. *offset: how far that was. */
+static int lend_blocks(struct making *making, int fd, size_t input, uint64_t *offset)
+{
+    uint64_t size = making->plan->inputs->items[input].size;
+    struct msg_store_lent lent = {.offset = 0};
+    size_t leg = 0; /* on which it was lent: a token is good for one stream */
+    int code = upload_send(&making->upload);
+    making->upload.may_lose = true;
+    while (code == EXIT_OK && lent.offset < size && !making->upload.is_unread) {
+        code = find_place(making, size - lent.offset);
+        if (code != EXIT_OK) break;
+        bool is_lent = leg == making->upload.legs_count;
+        leg = making->upload.legs_count;
+        if (!is_lent && !lending_lend(&making->lending, making->session, fd, &lent.token)) break;
+        int64_t count = ranges_next(fd, &making->splitter, lent.offset, size);
+        if (count <= 0 || count > LENT_MAX) break; /* reading it will tell what is wrong */
+        lent.size = (uint64_t)count;
+        code = making_name_file(making, input);
+        struct msg_manifest_block block = {.file = making->files_count - 1, .offset = lent.offset};
+        if (code == EXIT_OK) code = upload_lent(&making->upload, &lent, &block.block);
+        if (code == EXIT_OK) code = making_add_block(making, &block, making->upload.count - 1);
+        lent.offset += lent.size;
+        progress_upload(&making->progress, making->upload.size, making->total);
+    }
+    *offset = lent.offset;
+    return code;
+}
+
 /* Cuts and sends all that the descriptor gives. */
 static int send_descriptor(struct making *making, int fd, const struct input *input, size_t index)
 {
     uint64_t offset = 0;
     int code = EXIT_OK;
     if (!making->upload.is_open) making->splitter.block_size = 0;
+    if (may_lend(making, input)) code = lend_blocks(making, fd, index, &offset);
+    if (offset > 0 && lseek(fd, (off_t)offset, SEEK_SET) < 0) {
+        notice_line("%s: at offset %llu: %s", input->name, (unsigned long long)offset,
+                    strerror(errno));
+        return EXIT_USAGE;
+    }
     while (code == EXIT_OK) {
         if (!input->is_rereadable) code = await_input(making, fd);
         if (code != EXIT_OK) break;

@@ -4,6 +4,7 @@
 #define CTL_MAKING_H
 
 #include "ctl/dataset.h"
+#include "ctl/lending.h"
 #include "ctl/progress.h"
 #include "ctl/rooms.h"
 #include "ctl/splitter.h"
@@ -16,7 +17,7 @@ enum {
 struct sending {
     size_t at;    /* which of the upload's blocks it is; SIZE_MAX: none of them */
     size_t input; /* in which it begins */
-    uint64_t check;
+    uint64_t check; /* XXH3 of its bytes; 0: not known, the peer read them itself */
 };
 
 /* One try. */
@@ -48,6 +49,7 @@ struct making {
     uint64_t size;
     bool has_consumed; /* bytes were read that can't be read again */
     bool is_plain;     /* the peer may be of a version that does not know how many copies */
+    struct lending lending;
     struct rooms rooms;
 };
 

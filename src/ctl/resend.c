@@ -2,7 +2,8 @@
  * sent. What else was sent is where it was sent to; so these alone are read once more, and sent
  * again: where the bytes came as others to the same peer, where there was no room to another.
  *
- * An input that has changed since would become a dataset that never was: its XXH3 is compared. */
+ * An input that has changed since would become a dataset that never was: its XXH3 is compared. What
+ * was lent and could not be read (ctl/lending.h) has none: nobody had read it. */
 #include "ctl/exits.h"
 #include "ctl/making.h"
 #include "ctl/notice.h"
@@ -77,7 +78,8 @@ static int resend(struct making *making, size_t index)
     if (!is_whole) return UPLOAD_LOST; /* the rest was a pipe's */
     code = upload_end(&making->upload, &block);
     sending->at = making->upload.count - 1;
-    bool is_same = left == 0 && making->upload.checked == sending->check;
+    bool is_same = sending->check == 0 || making->upload.checked == sending->check;
+    is_same = is_same && left == 0;
     return code != EXIT_OK || is_same ? code : has_changed(&inputs->items[sending->input]);
 }
 

@@ -107,8 +107,11 @@ static int no_room(struct upload *upload, int code)
 static int block_lost(struct upload *upload, unsigned status)
 {
     int code = UPLOAD_GONE;
+    upload->is_unread = upload->is_unread || status == ERROR_INVALID;
+    snprintf(upload->why, sizeof upload->why, "%s",
+             status == ERROR_INVALID ? "it could not read what it was lent"
+                                     : "it got other bytes than were sent");
     if (status == ERROR_FULL) code = no_room(upload, UPLOAD_LOST);
-    else snprintf(upload->why, sizeof upload->why, "it got other bytes than were sent");
     if (!upload->may_lose) return code;
     upload->lost_count++;
     upload->is_full = upload->is_full || status == ERROR_FULL;
@@ -131,8 +134,9 @@ static int take_answer(struct upload *upload)
     if (message.type != MSG_stored || !is_due) return gone(upload, ARRIVAL_CLOSED);
     const struct msg_stored *stored = message.fields;
     struct msg_block_ref *block = &upload->blocks[upload->confirmed++];
-    if (stored->status == ERROR_FULL || stored->status == ERROR_CORRUPT)
-        return block_lost(upload, stored->status);
+    bool is_lost = stored->status == ERROR_FULL || stored->status == ERROR_CORRUPT ||
+                   stored->status == ERROR_INVALID;
+    if (is_lost) return block_lost(upload, stored->status);
     if (stored->status != 0) {
         notice_line("%s cannot store a block: %.*s", connection_address(upload->connection),
                     (int)stored->text.count, (const char *)stored->text.at);
@@ -242,6 +246,24 @@ int upload_bytes(struct upload *upload, struct slice bytes)
     return code;
 }
 
+/* A block that ends with this message, unless it is kept. */
+static int add_block(struct upload *upload, const struct msg_block_ref *block,
+                     const struct wire_schema *schema, const void *fields)
+{
+    if (upload->count == upload->capacity) {
+        upload->capacity = upload->capacity == 0 ? 64 : 2 * upload->capacity;
+        upload->blocks = realloc(upload->blocks, upload->capacity * sizeof *upload->blocks);
+        if (upload->blocks == NULL) notice_no_memory();
+    }
+    upload->blocks[upload->count++] = *block;
+    if (upload->is_kept) return EXIT_OK;
+    int code = send_message(upload, schema, fields);
+    if (upload->is_dry) upload->confirmed = upload->count;
+    while (code == EXIT_OK && upload->count - upload->confirmed > UNCONFIRMED_MAX)
+        code = take_answer(upload);
+    return code;
+}
+
 int upload_end(struct upload *upload, struct msg_block_ref *block)
 {
     int code = upload->is_open ? EXIT_OK : begin(upload);
@@ -251,18 +273,18 @@ int upload_end(struct upload *upload, struct msg_block_ref *block)
     *block = (struct msg_block_ref){.size = upload->block_size};
     if (upload->is_kept || upload->is_dry) seal_hasher_final(&upload->hasher, &block->digest);
     upload->is_open = false;
-    if (upload->count == upload->capacity) {
-        upload->capacity = upload->capacity == 0 ? 64 : 2 * upload->capacity;
-        upload->blocks = realloc(upload->blocks, upload->capacity * sizeof *upload->blocks);
-        if (upload->blocks == NULL) notice_no_memory();
-    }
-    upload->blocks[upload->count++] = *block;
-    if (upload->is_kept) return EXIT_OK;
-    code = send_message(upload, &wire_store_check, &end);
-    if (upload->is_dry) upload->confirmed = upload->count;
-    while (code == EXIT_OK && upload->count - upload->confirmed > UNCONFIRMED_MAX)
-        code = take_answer(upload);
-    return code;
+    return add_block(upload, block, &wire_store_check, &end);
+}
+
+int upload_lent(struct upload *upload, const struct msg_store_lent *lent,
+                struct msg_block_ref *block)
+{
+    assert(!upload->is_kept && !upload->is_dry && !upload->is_open);
+    upload->checked = 0;
+    *block = (struct msg_block_ref){.size = lent->size};
+    upload->size += lent->size;
+    upload->granted -= lent->size < upload->granted ? lent->size : upload->granted;
+    return add_block(upload, block, &wire_store_lent, lent);
 }
 
 static int ask_once(struct upload *upload, uint64_t size, uint64_t least)

@@ -41,6 +41,7 @@ struct upload {
     bool may_lose; /* of what is ended from now on each block can be had again: that one was lost is
                       no error, but counted, and its digest stays zero */
     bool is_full;  /* one was, for want of room, and room has not been asked for since */
+    bool is_unread; /* the peer could not read what it was lent */
     size_t lost_count;
     bool is_given_up; /* why has been told: what goes wrong from now on is nobody's concern */
     bool is_dry;      /* nothing is sent: only what the blocks would be is found out */
@@ -80,6 +81,10 @@ int upload_bytes(struct upload *upload, struct slice bytes);
 /* Ends the open block (begins and ends an empty one when none is open). *block: what it is; its
  * digest is zero until the peer has confirmed it (blocks[count - 1] now). Errors as above. */
 int upload_end(struct upload *upload, struct msg_block_ref *block);
+/* A block of bytes that the peer reads itself out of a file that it was lent (ctl/lending.h); one
+ * that it can't read is lost. None is open or kept. Errors as above. */
+int upload_lent(struct upload *upload, const struct msg_store_lent *lent,
+                struct msg_block_ref *block);
 /* Some word, when the input keeps us waiting: the peer ends a stream that is silent for a minute.
  */
 int upload_keep_alive(struct upload *upload);

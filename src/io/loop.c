@@ -11,6 +11,7 @@
 #include "io/blocks.h"
 #include "io/fetch.h"
 #include "io/keyfile.h"
+#include "io/lending.h"
 #include "io/peers.h"
 #include "io/persist.h"
 #include "io/prefetch.h"
@@ -319,6 +320,7 @@ void loop_close(struct loop *loop)
     resolver_free(loop->resolver);
     persist_free(loop->persist);
     blocks_free(loop->blocks);
+    lending_free(loop->lending);
     memory_put(&loop->memory, loop->queue, loop->queue_capacity * sizeof *loop->queue);
     assert(loop->memory.used == 0);
     release(loop);

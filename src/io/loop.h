@@ -19,6 +19,7 @@ struct workers;
 struct resolver;
 struct confinement;
 struct keyfile;
+struct lending;
 
 enum loop_state {
     LOOP_LOADING,  /* no node yet, or not started */
@@ -56,6 +57,7 @@ struct loop {
     struct blocks *blocks;
     struct fetches *fetches;
     struct prefetches *prefetches;
+    struct lending *lending;    /* NULL: nothing can be lent */
     uint64_t promised;          /* bytes of uploads that were told of room (serve.c) */
     uint64_t unwritten;         /* bytes in sinks, which the disk does not know of yet */
     uint64_t prefetch_size_max; /* bytes of map outputs kept for reduces to come */

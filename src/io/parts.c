@@ -4,6 +4,7 @@
 
 #include "io/blocks.h"
 #include "io/fetch.h"
+#include "io/lending.h"
 #include "io/loop.h"
 #include "io/peers.h"
 #include "io/persist.h"
@@ -34,6 +35,7 @@ enum error parts_open(struct loop *loop, const char *directory,
     if (error == ERROR_NONE) error = prefetches_open(loop, &loop->prefetches);
     if (error == ERROR_NONE) error = workers_open(loop, &loop->workers);
     if (error == ERROR_NONE) error = persist_open(loop, storage, &loop->persist);
+    if (error == ERROR_NONE) loop->lending = lending_open(directory);
     if (error == ERROR_NONE) serve_open(loop);
     return error;
 }

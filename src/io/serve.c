@@ -4,14 +4,15 @@
  *   IDLE -- store --> STORING -- store_check --> IDLE                chunks, stored
  *                        |                 \-> WAITING -> IDLE       too many are being made
  * durable \ disk full: stored (FULL), then SWALLOWING until store_check -> IDLE
+ *   IDLE -- store_lent --> IDLE, or WAITING -> IDLE                  stored
  *   IDLE -- store_ask --> LOOKING -> IDLE                            store_room
  *
  * Who asks before a block, and is told of room, will not find the disk full amid it: the bytes
  * are promised to it alone, and come out of the disk's reserve (sink.c) should others have been
  * quicker. So an uploader whose bytes can't be read again goes on elsewhere between two blocks.
  *
- * What was stored is a deposit until it is a block: fsync takes as long as the bytes took to come,
- * so the next one comes meanwhile. Answers are in the order of the deposits.
+ * What was stored is a deposit until it is a block (deposits.h), and the next one comes meanwhile.
+ * Answers are in the order of the deposits.
  *
  * While busy with a request the stream is paused, so whoever asks for much at once waits in the
  * kernel's buffers and not in our memory. At most about 1 MiB of a block is queued for a slow
@@ -20,6 +21,8 @@
 
 #include "io/blocks.h"
 #include "io/bulk.h"
+#include "io/deposits.h"
+#include "io/lending.h"
 #include "io/loop.h"
 #include "io/partitioned.h"
 #include "io/sink.h"
@@ -37,7 +40,7 @@ enum {
     SERVE_READ_SIZE = 256 << 10, /* a disk read: long enough that seeks do not dominate */
     SERVE_QUEUED_MAX = 1 << 20,  /* unsent bytes at which reading waits */
     DEPOSITS_MAX = 3, /* of a stream: one comes, one is synced, one waits for its directory */
-    PROMISE_SLACK = 1 << 20, /* the last line of a block goes beyond what was asked for */
+    LENT_DEPOSITS_MAX = 5, /* of a lent file: two are read, two synced, one is ready */
     SERVE_TIMEOUT =
         60 * SECOND, /* without progress: an uploader may think for a while, not for ever */
 };
@@ -51,18 +54,6 @@ enum serving_state {
     SERVING_STORING,
     SERVING_WAITING,    /* for a deposit to become a block */
     SERVING_SWALLOWING, /* the rest of an upload that failed */
-};
-
-/* An upload on its way to being a block. */
-struct deposit {
-    struct deposit *next;
-    struct serving *serving; /* NULL: nobody waits for it any more */
-    struct loop *loop;
-    struct sink *sink; /* while its bytes come, and until they are durable */
-    struct block_place place;
-    uint8_t copies; /* that will be wanted */
-    bool is_over;
-    enum error error;
 };
 
 struct serving {
@@ -87,11 +78,10 @@ struct serving {
     size_t buffered;
 
     /* store */
-    struct deposit *deposits; /* in order; the last one's bytes come while STORING */
-    size_t deposits_count;
-    bool is_settling; /* answering: should the stream end by that, the freeing is settle's */
-    uint64_t received;
-    uint8_t copies; /* of each block, that will be wanted; 0: not known */
+    struct deposits deposits;
+    size_t deposits_max; /* while WAITING: as many as may be */
+    uint64_t received;   /* of the one that comes */
+    uint8_t copies;      /* of each block, that will be wanted; 0: not known */
     struct msg_store_ask asked;
     uint64_t room;    /* as the worker found it */
     uint64_t spoken;  /* bytes that it did not see on the disk yet, but will be there */
@@ -135,28 +125,14 @@ static void become_idle(struct serving *serving)
     end_request(serving);
     /* Who waits for an answer of ours owes us nothing. */
     stream_set_deadline(serving->stream,
-                        serving->deposits_count > 0 ? INSTANT_NEVER : loop_now() + SERVE_TIMEOUT);
+                        serving->deposits.count > 0 ? INSTANT_NEVER : loop_now() + SERVE_TIMEOUT);
     stream_resume(serving->stream); /* serving may be gone now */
 }
 
 static bool is_with_worker(const struct serving *serving)
 {
     return serving->state == SERVING_OPENING || serving->state == SERVING_READING ||
-           serving->state == SERVING_LOOKING || serving->is_settling;
-}
-
-/* Those that are complete become blocks all the same. */
-static void leave_deposits(struct serving *serving)
-{
-    for (struct deposit *deposit = serving->deposits, *next; deposit != NULL; deposit = next) {
-        next = deposit->next;
-        bool is_coming = next == NULL && serving->state == SERVING_STORING;
-        deposit->serving = NULL;
-        if (is_coming) sink_abort(deposit->sink);
-        if (is_coming || deposit->is_over) free(deposit);
-    }
-    serving->deposits = NULL;
-    serving->deposits_count = 0;
+           serving->state == SERVING_LOOKING;
 }
 
 static void on_closed(struct stream *stream, enum error error, const char *reason)
@@ -165,8 +141,8 @@ static void on_closed(struct stream *stream, enum error error, const char *reaso
     (void)error;
     (void)reason;
     serving->stream = NULL;
-    leave_deposits(serving);
-    if (!is_with_worker(serving)) serving_free(serving);
+    bool is_left = deposits_leave(&serving->deposits); /* else: on_settled */
+    if (is_left && !is_with_worker(serving)) serving_free(serving);
 }
 
 /* The other side breaks the rules, or our disk fails amid a reply: there is no way to say so but to
@@ -325,114 +301,44 @@ static void start_fetch(struct serving *serving, const struct msg_fetch *message
 
 /* ---- store ---- */
 
-static void say_stored(struct serving *serving, enum error error, const struct msg_block_ref *block)
+static void on_over(void *context, enum error error, const struct msg_block_ref *block)
 {
+    struct serving *serving = context;
     struct msg_stored message = {.status = (uint8_t)error, .block = *block};
     if (error != ERROR_NONE) message.text = slice_string(error_text(error));
     bulk_send(serving->stream, &wire_stored, &message);
 }
 
-/* Answers what is next in order, as far as it is over; then there may be room for more. */
-static void settle(struct serving *serving)
+/* There may be room for more. */
+static void on_settled(void *context)
 {
-    if (serving->is_settling) return;
-    serving->is_settling = true;
-    for (struct deposit *deposit; (deposit = serving->deposits) != NULL && deposit->is_over;) {
-        bool is_here = deposit->error == ERROR_NONE;
-        struct msg_block_ref block = {0};
-        if (is_here) block = (struct msg_block_ref){deposit->place.digest, deposit->place.size};
-        enum error error = deposit->error;
-        serving->deposits = deposit->next;
-        serving->deposits_count--;
-        free(deposit);
-        say_stored(serving, error, &block);
-    }
-    serving->is_settling = false;
-    bool is_ours = serving->stream == NULL && !is_with_worker(serving);
-    if (is_ours) serving_free(serving);
-    else if (serving->stream == NULL) return;
-    else if (serving->state == SERVING_WAITING && serving->deposits_count < DEPOSITS_MAX)
+    struct serving *serving = context;
+    if (serving->stream == NULL) {
+        if (!is_with_worker(serving)) serving_free(serving);
+    } else if (serving->state == SERVING_WAITING &&
+               serving->deposits.count < serving->deposits_max) {
         become_idle(serving);
-    else if (serving->state == SERVING_IDLE && serving->deposits_count == 0)
+    } else if (serving->state == SERVING_IDLE && serving->deposits.count == 0) {
         stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
-}
-
-static void deposit_end(struct deposit *deposit, enum error error)
-{
-    struct serving *serving = deposit->serving;
-    deposit->is_over = true;
-    deposit->error = error;
-    if (serving == NULL) free(deposit);
-    else settle(serving);
-}
-
-static void feed_unwanted(struct loop *loop, const struct digest *digest, bool is_used)
-{
-    struct event event = {.kind = EVENT_BLOCK_UNWANTED};
-    event.block_unwanted.digest = *digest;
-    event.block_unwanted.is_used = is_used;
-    loop_feed(loop, &event);
-}
-
-static void on_placed(struct block_place *place, enum error error)
-{
-    struct deposit *deposit = place->context;
-    struct event event = {.kind = EVENT_BLOCK_STORED};
-    event.block_stored.block = (struct msg_block_ref){place->digest, place->size};
-    event.block_stored.copies = deposit->copies;
-    if (error == ERROR_NONE)
-        loop_feed(deposit->loop, &event); /* known here before its owner can name it */
-    if (error == ERROR_NONE && deposit->serving == NULL)
-        feed_unwanted(deposit->loop, &place->digest, false); /* its owner is gone, unanswered */
-    deposit_end(deposit, error);
-}
-
-static const struct digest no_block; /* of an upload that failed nobody knows the digest */
-
-/* Trouble amid an upload: the rest of the bytes is thrown away. */
-static void deposit_failed(struct deposit *deposit, enum error error, uint64_t size)
-{
-    struct serving *serving = deposit->serving;
-    bool is_coming = serving != NULL && serving->state == SERVING_STORING && deposit->next == NULL;
-    if (is_coming) serving->state = SERVING_SWALLOWING;
-    /* For as much a full disk rests for a while. */
-    if (error == ERROR_FULL) blocks_feed_full(deposit->loop, size);
-    else blocks_feed_failed(deposit->loop, 0, &no_block, error);
-    if (is_coming && deposit->serving != NULL) {
-        stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
-        stream_resume(serving->stream);
     }
-    deposit_end(deposit, error);
 }
 
-static void on_sink_ended(void *context, enum error error, const struct digest *digest,
-                          uint64_t size)
+static void on_ready(void *context)
 {
-    struct deposit *deposit = context;
-    struct block_place *place = &deposit->place;
-    deposit->sink = NULL;
-    if (error != ERROR_NONE) {
-        deposit_failed(deposit, error, size);
-        return;
-    }
-    place->digest = *digest;
-    place->size = size;
-    place->is_durable = true;
-    place->context = deposit;
-    place->done = on_placed;
-    blocks_place(deposit->loop->blocks, place);
-}
-
-static void on_sink_ready(void *context)
-{
-    struct deposit *deposit = context;
-    struct serving *serving = deposit->serving;
-    if (serving == NULL || serving->state != SERVING_STORING || deposit->next != NULL) return;
+    struct serving *serving = context;
     stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
     stream_resume(serving->stream);
 }
 
-static const struct sink_user serve_sink_user = {on_sink_ready, on_sink_ended};
+/* Trouble amid an upload: the rest of the bytes is thrown away. */
+static void on_failed(void *context)
+{
+    struct serving *serving = context;
+    serving->state = SERVING_SWALLOWING;
+    on_ready(serving);
+}
+
+static const struct deposits_user deposits_user = {on_ready, on_failed, on_over, on_settled};
 
 static void run_look(struct chore *chore)
 {
@@ -479,32 +385,12 @@ static void look_for_room(struct serving *serving, const struct msg_store_ask *a
     chore_start(&serving->loop->uv, &serving->chore, run_look, done_look);
 }
 
-static struct deposit *last_deposit(const struct serving *serving)
-{
-    struct deposit *deposit = serving->deposits;
-    while (deposit != NULL && deposit->next != NULL) deposit = deposit->next;
-    return deposit;
-}
-
 static void start_store(struct serving *serving)
 {
-    struct deposit *deposit = calloc(1, sizeof *deposit), *last = last_deposit(serving);
-    if (deposit != NULL) {
-        deposit->serving = serving;
-        deposit->loop = serving->loop;
-        deposit->copies = serving->copies;
-        blocks_temporary(serving->loop->blocks, deposit->place.from);
-        deposit->sink =
-            sink_open(serving->loop, deposit->place.from, NULL, 0, &serve_sink_user, deposit);
-    }
-    if (deposit == NULL || deposit->sink == NULL) {
-        free(deposit);
+    if (deposits_begin(&serving->deposits, serving->granted, serving->copies) != ERROR_NONE) {
         give_up(serving, ERROR_MEMORY, "no memory for an upload");
         return;
     }
-    if (serving->granted > 0) sink_promise(deposit->sink, serving->granted + PROMISE_SLACK);
-    *(last == NULL ? &serving->deposits : &last->next) = deposit;
-    serving->deposits_count++;
     serving->received = 0;
     serving->state = SERVING_STORING;
     stream_set_deadline(serving->stream, loop_now() + SERVE_TIMEOUT);
@@ -515,12 +401,22 @@ static void on_chunk(struct serving *serving, struct slice bytes)
     if (serving->state == SERVING_SWALLOWING) return;
     serving->received += bytes.count;
     use_grant(serving, bytes.count);
-    bool has_room = sink_write(last_deposit(serving)->sink, bytes);
+    bool has_room = deposits_write(&serving->deposits, bytes);
     if (!has_room) stream_pause(serving->stream);
     stream_set_deadline(serving->stream, has_room ? loop_now() + SERVE_TIMEOUT : INSTANT_NEVER);
 }
 
-static void finish_store(struct serving *serving, uint64_t size)
+/* The next one may come, unless there are as many as may be. */
+static void await_deposits(struct serving *serving, size_t most)
+{
+    bool is_full = serving->deposits.count >= most;
+    serving->deposits_max = most;
+    serving->state = is_full ? SERVING_WAITING : SERVING_IDLE;
+    if (is_full) stream_pause(serving->stream);
+    stream_set_deadline(serving->stream, INSTANT_NEVER);
+}
+
+static void finish_store(struct serving *serving, uint64_t size, const uint64_t *check)
 {
     if (serving->state == SERVING_SWALLOWING) {
         become_idle(serving);
@@ -530,17 +426,32 @@ static void finish_store(struct serving *serving, uint64_t size)
         give_up(serving, ERROR_INVALID, "an upload of another size than announced");
         return;
     }
-    bool is_full = serving->deposits_count >= DEPOSITS_MAX;
-    serving->state = is_full ? SERVING_WAITING : SERVING_IDLE;
-    if (is_full) stream_pause(serving->stream);
-    stream_set_deadline(serving->stream, INSTANT_NEVER);
-    sink_finish(last_deposit(serving)->sink, true);
+    deposits_end(&serving->deposits, check);
+    await_deposits(serving, DEPOSITS_MAX);
 }
 
 static void check_store(struct serving *serving, const struct msg_store_check *end)
 {
-    if (serving->state == SERVING_STORING) sink_expect(last_deposit(serving)->sink, end->check);
-    finish_store(serving, end->size);
+    finish_store(serving, end->size, &end->check);
+}
+
+static void store_lent(struct serving *serving, const struct msg_store_lent *lent)
+{
+    uint64_t granted = serving->granted;
+    if (lent->size == 0 || lent->size > INT64_MAX || lent->offset > INT64_MAX - lent->size) {
+        give_up(serving, ERROR_INVALID, "a lent block without bytes, or beyond any file");
+        return;
+    }
+    use_grant(serving, lent->size);
+    if (deposits_pull(&serving->deposits, lent, granted, serving->copies) != ERROR_NONE)
+        give_up(serving, ERROR_MEMORY, "no memory for an upload");
+    else await_deposits(serving, LENT_DEPOSITS_MAX);
+}
+
+static void say_lending(struct serving *serving)
+{
+    struct msg_lending message = {slice_string(lending_offer(serving->loop->lending))};
+    bulk_send(serving->stream, &wire_lending, &message);
 }
 
 /* ---- messages ---- */
@@ -553,21 +464,24 @@ static bool is_storing(const struct serving *serving)
 static void on_message(struct serving *serving, const struct wire_message *message)
 {
     bool may_store = serving->state == SERVING_IDLE;
-    bool is_idle = may_store && serving->deposits_count == 0;
+    bool is_idle = may_store && serving->deposits.count == 0;
     if (message->type == MSG_fetch && is_idle) start_fetch(serving, message->fields);
     else if (message->type == MSG_store && may_store) start_store(serving);
+    else if (message->type == MSG_store_lent && may_store) store_lent(serving, message->fields);
+    else if (message->type == MSG_ask_lending && is_idle) say_lending(serving);
     else if (message->type == MSG_store_for && may_store)
         serving->copies = ((const struct msg_store_for *)message->fields)->copies;
     else if (message->type == MSG_store_ask && may_store) look_for_room(serving, message->fields);
     else if (message->type == MSG_unstore && is_idle)
-        feed_unwanted(serving->loop, &((const struct msg_unstore *)message->fields)->digest, false);
+        deposits_unwanted(serving->loop, &((const struct msg_unstore *)message->fields)->digest,
+                          false);
     else if (message->type == MSG_store_used && is_idle)
-        feed_unwanted(serving->loop, &((const struct msg_store_used *)message->fields)->digest,
-                      true);
+        deposits_unwanted(serving->loop, &((const struct msg_store_used *)message->fields)->digest,
+                          true);
     else if (message->type == MSG_chunk && is_storing(serving))
         on_chunk(serving, ((const struct msg_chunk *)message->fields)->bytes);
     else if (message->type == MSG_store_end && is_storing(serving))
-        finish_store(serving, ((const struct msg_store_end *)message->fields)->size);
+        finish_store(serving, ((const struct msg_store_end *)message->fields)->size, NULL);
     else if (message->type == MSG_store_check && is_storing(serving))
         check_store(serving, message->fields);
     else give_up(serving, ERROR_INVALID, "a bulk message out of turn");
@@ -594,6 +508,7 @@ static void on_opened(struct stream *stream)
     serving->loop = stream->context;
     serving->stream = stream;
     serving->file = -1;
+    deposits_init(&serving->deposits, serving->loop, &deposits_user, serving);
     stream->context = serving;
     stream_set_deadline(stream, loop_now() + SERVE_TIMEOUT);
 }

@@ -1,7 +1,8 @@
 /* A sink (sink.h): two buffers, one being filled by the loop while a worker hashes and writes the
  * other. So the memory of a transfer is bounded, and a slow disk slows its sender down instead of
  * the loop. Trouble is told as soon as the worker found it, without waiting for the rest of the
- * bytes. */
+ * bytes. What is pulled out of a file needs no loop but to look, between two steps of the worker,
+ * whether somebody still wants it. */
 #include "io/sink.h"
 
 #include "base/hash.h"
@@ -30,10 +31,12 @@ enum {
     SINK_PIECE = 64 << 10,       /* hashed, then written while they are in the processor's cache */
     SINK_LOOK_EVERY = 8 << 20,   /* bytes written between looks */
     SINK_FLUSH_EVERY = 4 << 20, /* bytes after which the disk begins to write: not all at the end */
+    SINK_PULLED = 4 << 20,       /* bytes of a step: others wait for a worker, too */
 };
 
 enum sink_state {
     SINK_FILLS,
+    SINK_PULLS,    /* they are in a file */
     SINK_FINISHES, /* no more bytes will come */
     SINK_ABORTS,   /* nobody listens any more */
 };
@@ -53,8 +56,11 @@ struct sink {
     uint64_t expected;
     size_t filling_count, writing_count;
     uint8_t *filling, *writing;
+    uint64_t source_left; /* to be pulled, this turn's bytes included */
 
-    int file; /* -1: not open */
+    int source;         /* what is pulled from; -1: none */
+    uint64_t source_at; /* the offset of what is next */
+    int file;           /* -1: not open */
     enum error error;
     struct seal_hasher hasher;
     struct hash_stream check;
@@ -201,13 +207,43 @@ static void run_write(struct chore *chore)
     if (sink->error != ERROR_NONE) discard_file(sink);
 }
 
+/* A piece of the source, which the buffer has room for. Trouble with it is none of our disk's. */
+static enum error pull_piece(struct sink *sink, size_t count)
+{
+    struct slice piece = slice_of(sink->writing, count);
+    if (file_read(sink->source, sink->writing, count, sink->source_at) != ERROR_NONE)
+        return ERROR_INVALID;
+    sink->source_at += count;
+    sink->size += count;
+    enum error error = hash(sink, piece);
+    return error == ERROR_NONE ? file_write(sink->file, piece) : error;
+}
+
+static void run_pull(struct chore *chore)
+{
+    struct sink *sink = (struct sink *)chore;
+    size_t left = sink->writing_count;
+    (void)posix_fadvise(sink->source, (off_t)sink->source_at, (off_t)left, POSIX_FADV_WILLNEED);
+    sink->error = open_file(sink);
+    if (sink->error == ERROR_NONE) sink->error = look_for_room(sink);
+    while (sink->error == ERROR_NONE && left > 0) {
+        size_t count = left < SINK_PIECE ? left : SINK_PIECE;
+        sink->error = pull_piece(sink, count);
+        left -= count;
+    }
+    if (sink->error == ERROR_NONE && sink->is_last) sink->error = finish_file(sink);
+    flush_some(sink);
+    if (sink->error != ERROR_NONE) discard_file(sink);
+}
+
 static void run_abort(struct chore *chore) { discard_file((struct sink *)chore); }
 
 /* ---- on the loop ---- */
 
 static void sink_free(struct sink *sink)
 {
-    sink->loop->unwritten -= sink->filling_count;
+    sink->loop->unwritten -= sink->filling_count + sink->source_left;
+    if (sink->source >= 0) close(sink->source);
     free(sink->filling);
     free(sink->writing);
     free(sink->pieces);
@@ -257,6 +293,44 @@ static void done_write(struct chore *chore)
         if (sink->filling_count > 0 || sink->state == SINK_FINISHES) start_write(sink);
         if (is_awaited) sink->user->ready(sink->context);
     }
+}
+
+static void done_pull(struct chore *chore);
+
+static void start_pull(struct sink *sink)
+{
+    sink->writing_count =
+        sink->source_left < SINK_PULLED ? (size_t)sink->source_left : SINK_PULLED;
+    sink->promised = sink->loop->promised;
+    sink->is_last = sink->source_left == 0; /* a step of its own: it waits, most of its time */
+    sink->is_busy = true;
+    chore_start(&sink->loop->uv, &sink->chore, run_pull, done_pull);
+}
+
+static void done_pull(struct chore *chore)
+{
+    struct sink *sink = (struct sink *)chore;
+    sink->source_left -= sink->writing_count;
+    sink->loop->unwritten -= sink->writing_count;
+    sink->is_busy = false;
+    if (sink->state == SINK_ABORTS) start_abort(sink);
+    else if (sink->error != ERROR_NONE || sink->is_last) end(sink);
+    else {
+        start_pull(sink);
+        if (sink->is_last) sink->user->ready(sink->context);
+    }
+}
+
+void sink_pull(struct sink *sink, int file, uint64_t offset, uint64_t size)
+{
+    assert(sink->state == SINK_FILLS && !sink->is_busy && sink->filling_count == 0);
+    sink->state = SINK_PULLS;
+    sink->is_durable = true;
+    sink->source = file;
+    sink->source_at = offset;
+    sink->source_left = size;
+    sink->loop->unwritten += size;
+    start_pull(sink);
 }
 
 bool sink_write(struct sink *sink, struct slice bytes)
@@ -309,7 +383,7 @@ struct sink *sink_open(struct loop *loop, const char *path, const struct sink_pi
     sink->loop = loop;
     sink->user = user;
     sink->context = context;
-    sink->file = -1;
+    sink->source = sink->file = -1;
     sink->pieces_count = pieces_count;
     sink->filling = malloc(SINK_BUFFER_SIZE);
     sink->writing = malloc(SINK_BUFFER_SIZE);

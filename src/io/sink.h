@@ -22,7 +22,8 @@ struct sink_piece {
 
 /* What the owner hears; never from within a call of sink_*. */
 struct sink_user {
-    /* There is room again, after sink_write returned false. */
+    /* There is room again, after sink_write returned false; or all has been pulled, and is yet to
+     * be made durable. */
     void (*ready)(void *context);
     /* The last call: the file is complete and closed (NONE), or deleted. CORRUPT: not the bytes
      * expected. The sink is gone when it returns. digest and size: of all bytes, of an upload only.
@@ -49,6 +50,10 @@ bool sink_has_room(const struct sink *sink);
 void sink_expect(struct sink *sink, uint64_t check);
 /* No more bytes; ended follows. is_durable: fsynced, and made read-only to say so. */
 void sink_finish(struct sink *sink, bool is_durable);
+/* In place of sink_write and sink_finish: all bytes are these of a file, made durable; ended
+ * follows (INVALID: they could not be read). size: above 0. Takes the descriptor; -1: can't be
+ * read. */
+void sink_pull(struct sink *sink, int file, uint64_t offset, uint64_t size);
 /* The owner has lost interest: nothing follows, the file is deleted, the sink frees itself. */
 void sink_abort(struct sink *sink);
 

@@ -639,6 +639,11 @@ static const struct golden goldens[] = {
     {"store_used", 0xc964d57075a70e14,
      "e7500290f5b46351a93998ec98331f658f010142098872f4fd023078bbda5a14"},
     {"store_for", 0xccc2fea7519dde40, "86"},
+    {"ask_lending", 0x16eb5990db0868d8, "b3"},
+    {"lending", 0xead75376b44837eb,
+     "3921b7cea217b89b6acd65313da05d1847d53f9ae91089df94b7a987355a4794bd477c7e960666b70a4667fa"
+     "2dc6514d89c836bbcbffffbc8098"},
+    {"store_lent", 0xe891ae1159706725, "bda82333cb6434340c1120073c489c2bca5cefbfa9d08a9b05"},
 };
 
 #endif

@@ -20,26 +20,33 @@ rested() {
   awk -v a="$before" -v b="$(processor)" 'BEGIN {exit b - a > 0.05}'
 }
 copy() { cp "$DIR/text" "$1" && sync "$1"; }
+put_it() { # words for it, copies, put's arguments
+  local words=$1 r=$2 before start stop client after; shift 2
+  wait_for 60 rested
+  before=$(processor); start=$(now)
+  client=$( { TIMEFORMAT='%U %S'; time ctl put -q "$@" --replicas "$r"; } 2>&1) || exit 1
+  stop=$(now); after=$(processor)
+  printf '%-26s %s, %s\n' "$words" "$(rate "$start" "$stop")" \
+    "$(awk -v a="$start" -v b="$stop" -v f="$floor" -v c="$client" -v x="$before" -v y="$after" -v n="$(nproc)" 'BEGIN {
+      split(c, t, " "); used = t[1] + t[2] + y - x
+      printf "%.1f times that; processor: mrctl %.2f s, nodes %.2f s, of %.2f s that %d had", (b - a) / f, t[1] + t[2], y - x, n * (b - a), n}')"
+}
 for r in 1 2 3; do
   sed -i "s/^./$r/" "$DIR/text" && sync "$DIR/text" # other blocks than before: none of them is there already
   start=$(now); copies=()
   for ((i = 1; i <= r; i++)); do copy "$DIR/copy$i" & copies+=($!); done
   wait "${copies[@]}"; stop=$(now)
   rm "$DIR"/copy*
-  printf '%d times cp and fsync     %s\n' $r "$(rate "$start" "$stop")"
+  printf '%d times cp and fsync      %s\n' $r "$(rate "$start" "$stop")"
   floor=$(awk -v a="$start" -v b="$stop" 'BEGIN {print b - a}')
   [ $r = 1 ] && single=$floor
-  wait_for 60 rested
-  before=$(processor); start=$(now)
-  client=$( { TIMEFORMAT='%U %S'; time ctl put -q "$DIR/text" "text-$r" --replicas $r; } 2>&1) || exit 1
-  stop=$(now); after=$(processor)
-  printf 'put, %d cop%s              %s, %s\n' $r "$([ $r = 1 ] && echo y || echo ies)" "$(rate "$start" "$stop")" \
-    "$(awk -v a="$start" -v b="$stop" -v f="$floor" -v c="$client" -v x="$before" -v y="$after" -v n="$(nproc)" 'BEGIN {
-      split(c, t, " "); used = t[1] + t[2] + y - x
-      printf "%.1f times that; processor: mrctl %.2f s, nodes %.2f s, of %.2f s that %d had", (b - a) / f, t[1] + t[2], y - x, n * (b - a), n}')"
+  put_it "put, $r cop$([ $r = 1 ] && echo y || echo ies)" $r "$DIR/text" "text-$r"
+  [ $r = 1 ] || continue
+  sed -i 's/^./p/' "$DIR/text" # what is no file is not lent, but sent
+  put_it 'put out of a pipe, 1 copy' 1 - text-piped < <(cat "$DIR/text")
 done
 floor=$single
-ctl rm text-1 text-2 >/dev/null
+ctl rm text-1 text-2 text-piped >/dev/null
 
 victim=$NODES
 holders() { find "$DIR"/node*/blocks -name "$1" | wc -l; }
