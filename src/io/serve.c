@@ -41,6 +41,7 @@ enum {
     SERVE_QUEUED_MAX = 1 << 20,  /* unsent bytes at which reading waits */
     DEPOSITS_MAX = 3, /* of a stream: one comes, one is synced, one waits for its directory */
     LENT_DEPOSITS_MAX = 5, /* of a lent file: two are read, two synced, one is ready */
+    LENT_MAX = 1 << 30,    /* bytes of one block */
     SERVE_TIMEOUT =
         60 * SECOND, /* without progress: an uploader may think for a while, not for ever */
 };
@@ -438,7 +439,7 @@ static void check_store(struct serving *serving, const struct msg_store_check *e
 static void store_lent(struct serving *serving, const struct msg_store_lent *lent)
 {
     uint64_t granted = serving->granted;
-    if (lent->size == 0 || lent->size > INT64_MAX || lent->offset > INT64_MAX - lent->size) {
+    if (lent->size == 0 || lent->size > LENT_MAX || lent->offset > INT64_MAX - LENT_MAX) {
         give_up(serving, ERROR_INVALID, "a lent block without bytes, or beyond any file");
         return;
     }
