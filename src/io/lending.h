@@ -8,11 +8,14 @@
 #include "base/id.h"
 
 struct lending;
+struct loop;
 
 /* Makes the socket, DIRECTORY/lend, in place of a former boot's. directory: absolute; borrowed.
  * NULL when that is not possible: then nothing is lent. */
-struct lending *lending_open(const char *directory);
-/* NULL is fine. */
+struct lending *lending_open(struct loop *loop, const char *directory);
+/* Closes its handles; nothing is taken in any more. */
+void lending_close(struct lending *lending);
+/* After the loop ran out of handles. NULL is fine. */
 void lending_free(struct lending *lending);
 /* Where the socket is, which has room for another loan now; "" when lending is NULL. */
 const char *lending_offer(struct lending *lending);

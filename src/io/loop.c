@@ -293,6 +293,7 @@ static void close_parts(struct loop *loop)
     if (loop->udp != NULL) udp_close(loop->udp);
     if (loop->resolver != NULL) resolver_close(loop->resolver);
     if (loop->persist != NULL) persist_close(loop->persist);
+    if (loop->lending != NULL) lending_close(loop->lending);
 }
 
 void loop_stop(struct loop *loop, enum error error, const char *text)

@@ -35,7 +35,7 @@ enum error parts_open(struct loop *loop, const char *directory,
     if (error == ERROR_NONE) error = prefetches_open(loop, &loop->prefetches);
     if (error == ERROR_NONE) error = workers_open(loop, &loop->workers);
     if (error == ERROR_NONE) error = persist_open(loop, storage, &loop->persist);
-    if (error == ERROR_NONE) loop->lending = lending_open(directory);
+    if (error == ERROR_NONE) loop->lending = lending_open(loop, directory);
     if (error == ERROR_NONE) serve_open(loop);
     return error;
 }
