@@ -362,6 +362,7 @@ static void answer_client(struct peer *peer, struct client *client, const struct
     uint64_t request = message->type >= MSG_ask_members ? *(const uint64_t *)fields : 0;
     struct msg_say_info info = {.request = request, .name = slice_string("fake")};
     struct msg_say_ok named = {.request = request, .text = slice_string("named")};
+    static const struct msg_lending nowhere;
     char path[PATH_SIZE];
     switch (message->type) {
     case MSG_ask_members: say_members(client, request); break;
@@ -388,6 +389,7 @@ static void answer_client(struct peer *peer, struct client *client, const struct
     case MSG_store_for:
     case MSG_unstore:
     case MSG_store_used: break; /* all is kept */
+    case MSG_ask_lending: say(client, &wire_lending, &nowhere); break;
     case MSG_store_ask: {
         struct msg_store_room room = {.size = ((const struct msg_store_ask *)fields)->size};
         if (is_trapped(peer, "full")) room = (struct msg_store_room){.status = ERROR_FULL};
@@ -440,7 +442,8 @@ static bool serve(struct peer *peer, struct client *client)
             struct wire_message message;
             arena_init(&arena, scratch, sizeof scratch);
             if (wire_unpack(&record, &message, &arena) != NULL) return false;
-            if (message.type == MSG_store_for && is_set("old", peer->index)) return false; /* unknown to it */
+            bool is_new = message.type == MSG_store_for || message.type == MSG_ask_lending;
+            if (is_new && is_set("old", peer->index)) return false; /* unknown to it */
             answer(peer, client, &message);
         }
     }
@@ -998,7 +1001,7 @@ static void a_packed_block_is_sent_again(void **state)
     assert_int_equal(system(path), 0);
 }
 
-/* Which knows no store_for: it ends the stream. */
+/* Which knows no store_for: it ends the stream. The same when it is asked whether files can be lent. */
 static void a_peer_of_an_earlier_version_gets_blocks_all_the_same(void **state)
 {
     (void)state;
@@ -1009,6 +1012,12 @@ static void a_peer_of_an_earlier_version_gets_blocks_all_the_same(void **state)
     mrctl(-1, "put", path, "old", NULL);
     expect(EXIT_OK);
     expect_dataset("old", slice_string(text));
+    struct slice bytes = noise(5 << 20, 0);
+    put_file(path_of(path, "input", slice_string("large")), bytes);
+    mrctl(-1, "put", path, "large-old", NULL);
+    expect(EXIT_OK);
+    expect_dataset("large-old", bytes);
+    free((void *)bytes.at);
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
