@@ -5,16 +5,20 @@
  *   NONE --first brief task--> UP --it owes nothing--> put back: NONE
  *                               \--it dies--> NONE, and rests for a while
  *
- * No code of a user's ever runs in it: what a task of that kind could spoil is our own doing. What
- * it owes when it dies was not started, and is claimed again; for a while tasks then run as others
- * do. */
+ * No code of a user's ever runs in it: what a task of that kind could spoil is our own doing. When
+ * it is killed it was at the first of those that it owes, as far as anybody knows: that one counts
+ * as an attempt, as it would in a process of its own (rundir_lose), so that what always ends so
+ * ends its job. The rest was not started, and is claimed again; for a while tasks then run as
+ * others do. */
 #include "io/briefs.h"
 
 #include "io/helper.h"
 #include "io/loop.h"
 #include "wire/kinds.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     REST = 10 * SECOND, /* after it has died of itself */
@@ -96,17 +100,28 @@ static bool on_told(struct helper_user *user, const struct wire_message *message
 
 static void on_ended(struct helper_user *user, int64_t status, int number)
 {
-    static const struct msg_task_result lost = {
+    struct msg_task_result lost = {
         .outcome = OUTCOME_NOT_STARTED,
         .text = {(const uint8_t *)"the mrtask for brief tasks has died", 35},
     };
     struct briefs *briefs = user->context;
+    struct msg_task_result killed = lost;
+    char text[128];
     briefs->helper = NULL;
     if (briefs->is_over) return;
     trace_line(&briefs->loop->trace, TRACE_WARN,
                "event=briefs_ended status=%lld signal=%d owed=%zu", (long long)status, number,
                briefs->tokens_count);
     briefs->rests_until = loop_now() + REST;
+    if (number != 0 && briefs->tokens_count > 0) {
+        const char *name = sigabbrev_np(number);
+        snprintf(text, sizeof text, "killed by signal %d (SIG%s): mrtask, which runs built-ins",
+                 number, name == NULL ? "?" : name);
+        killed.outcome = OUTCOME_SIGNALED;
+        killed.status = 128 + (uint32_t)number;
+        killed.text = slice_string(text);
+        feed_end(briefs, &killed, slice_of(NULL, 0), briefs->tokens_count > 1);
+    }
     while (briefs->tokens_count > 0) feed_end(briefs, &lost, slice_of(NULL, 0), false);
 }
 

@@ -68,8 +68,24 @@ done
 check "the process that does them dies: they are done all the same" ctl wait -q "$job"
 check "each once" prints "$(sum lines)" ctl cat again
 
-# ---- what waits ----
+# Killed while it is at one: that counts as an attempt, as it would in a process of its own.
 pids() { pgrep -f "mrtask --serve" -P "$1" | sort; }
+frozen() { for n in 1 2 3; do pids "${PID[$n]}"; done; }
+for ((i = 0; i < 10; i++)); do
+  sleep 1
+  victims=$(frozen)
+  kill -STOP $victims 2>/dev/null
+  job=$(ctl submit -q -m @cat -i in --speculate off)
+  wait_for 1 ended && { kill -9 $victims; continue; }
+  kill -9 $victims
+  break
+done
+check "one is killed amid its task" [ "$i" -lt 10 ]
+check "which is done all the same" ctl wait -q "$job"
+ctl explain "$job/m0" >explained
+check "and counts as killed" eval 'grep "killed by a signal (137)" explained >told && ! grep -q "not counted" told'
+
+# ---- what waits ----
 at_node 1 run -q -m cat -i in >/dev/null
 before=$(pids "${PID[1]}")
 for i in 1 2 3 4; do at_node 1 run -q -m "echo $i" -i in >/dev/null; done
