@@ -132,18 +132,45 @@ static int cannot_write(const char *path)
     return EXIT_JOB_FAILED;
 }
 
+/* A pipe, a terminal, /dev/null: written as it is, nothing is put in its place. */
+static int get_stream(struct session *session, const char *name, const char *target)
+{
+    int fd = open(target, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    int code = fd < 0 ? cannot_write(target) : download_dataset(session, name, fd);
+    if (fd >= 0 && close(fd) != 0 && code == EXIT_OK) code = cannot_write(target);
+    return code;
+}
+
 /* Into a file beside the target, then over it: whoever looks sees the old bytes or all of the new
- * ones. */
-static int get_file(struct session *session, const char *name, const char *target)
+ * ones. mode: of the old ones. */
+static int get_beside(struct session *session, const char *name, const char *target, mode_t mode)
 {
     char *temporary = NULL;
-    if (asprintf(&temporary, "%s.tmp", target) < 0) notice_no_memory();
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    int code = fd < 0 ? cannot_write(temporary) : download_dataset(session, name, fd);
+    if (asprintf(&temporary, "%s.tmp-XXXXXX", target) < 0) notice_no_memory();
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    int code = fd < 0 ? cannot_write(target) : download_dataset(session, name, fd);
+    if (code == EXIT_OK && fchmod(fd, mode) != 0) code = cannot_write(temporary);
     if (fd >= 0 && close(fd) != 0 && code == EXIT_OK) code = cannot_write(temporary);
     if (code == EXIT_OK && rename(temporary, target) != 0) code = cannot_write(target);
     if (fd >= 0 && code != EXIT_OK) unlink(temporary);
     free(temporary);
+    return code;
+}
+
+/* A link's file gets the bytes; the link stays. */
+static int get_file(struct session *session, const char *name, const char *target)
+{
+    struct stat status;
+    mode_t mask = umask(0);
+    (void)umask(mask);
+    bool is_there = stat(target, &status) == 0;
+    if (is_there && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+        return get_stream(session, name, target);
+    char *file = is_there ? realpath(target, NULL) : NULL;
+    session_catch_interrupts(session); /* what is beside it is to go then */
+    int code = get_beside(session, name, file == NULL ? target : file,
+                          is_there ? status.st_mode & 0777 : 0666 & ~mask);
+    free(file);
     return code == EXIT_PARTIAL ? EXIT_NO_PEER : code; /* nothing of it is left */
 }
 

@@ -252,13 +252,16 @@ static int check_names(const struct tree *tree, const char *name)
 int tree_get(const struct tree *tree, struct session *session, const char *name, const char *target)
 {
     char *temporary = NULL;
+    mode_t mask = umask(0);
+    (void)umask(mask);
     struct unpacking unpacking = {.tree = tree, .target = target, .directory = -1, .fd = -1};
     int code = check_names(tree, name);
     if (code != EXIT_OK) return code;
-    if (asprintf(&temporary, "%s.tmp", target) < 0) notice_no_memory();
-    if (mkdir(temporary, 0777) != 0 ||
+    session_catch_interrupts(session); /* what is beside it is to go then */
+    if (asprintf(&temporary, "%s.tmp-XXXXXX", target) < 0) notice_no_memory();
+    if (mkdtemp(temporary) == NULL || chmod(temporary, 0777 & ~mask) != 0 ||
         (unpacking.root = open(temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
-        notice_line("%s: %s", temporary, strerror(errno));
+        notice_line("%s: %s", target, strerror(errno));
         free(temporary);
         return EXIT_JOB_FAILED;
     }

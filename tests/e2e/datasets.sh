@@ -79,11 +79,23 @@ check "a directory" ctl put -q "$DIR/dir/" dir --split 64K
 check "comes back as one, its files as they were" eval 'ctl get dir "$DIR/dir.back" && diff -r "$DIR/dir" "$DIR/dir.back"'
 ctl get dir "$DIR/dir.back/z/..odd" 2>"$DIR/err"
 check "not over a file" eval '[ $? = 1 ]; says "..odd" && [ "$(cat "$DIR/dir.back/z/..odd")" = "$(seq 9)" ]'
-check "nor leaves anything when it can't" eval '! ls -d "$DIR"/dir.back/z/*.tmp 2>/dev/null'
+check "nor leaves anything when it can't" eval '! ls -d "$DIR"/dir.back/z/*.tmp* 2>/dev/null'
 check "into a directory that is there: in it, by its name" eval 'mkdir "$DIR/into" && ctl get dir "$DIR/into" && diff -r "$DIR/dir" "$DIR/into/dir"'
 check "$FILES tiny files come back, though they share blocks" eval 'ctl get tiny "$DIR/tiny.back" && diff -r "$DIR/tiny" "$DIR/tiny.back"'
 check "a job reads it as any other dataset" eval '[ "$(ctl run -q -m cat -i data:dir | wc -c)" = "$(cat "$DIR"/dir/b/c/large "$DIR"/dir/b/small "$DIR"/dir/z/..odd | wc -c)" ]'
 check "a file stays a file" eval 'ctl get numbers "$DIR/numbers.back" 2>/dev/null || ctl get many "$DIR/numbers.back" && cmp -s "$DIR/numbers" "$DIR/numbers.back"'
+
+# ---- what is there already ----
+mkfifo "$DIR/pipe"
+cat "$DIR/pipe" >"$DIR/piped" &
+reader=$!
+check "into a pipe (so into any device)" ctl get one "$DIR/pipe"
+wait $reader
+check "which gets the bytes and stays what it is" eval '[ -p "$DIR/pipe" ] && cmp -s "$DIR/one" "$DIR/piped"'
+echo old >"$DIR/there"; chmod 640 "$DIR/there"; ln -s there "$DIR/link"; echo mine >"$DIR/there.tmp"
+check "through a link" ctl get one "$DIR/link"
+check "its file has the bytes, and its mode; the link stays" eval '[ -L "$DIR/link" ] && cmp -s "$DIR/one" "$DIR/there" && [ "$(stat -c %a "$DIR/there")" = 640 ]'
+check "a file beside it that has such a name is not touched" [ "$(cat "$DIR/there.tmp")" = mine ]
 
 # The list of a directory's files is longer than a block that is held in memory: 2,600 names of 3,500 bytes.
 deep=$(printf 'd%.0s' {1..240}); deep=$deep/$deep/$deep/$deep/$deep/$deep/$deep; deep=$deep/$deep
@@ -127,6 +139,13 @@ find "$DIR/node2/blocks" -type f -size +60k ! -name "$first" -delete
 ctl cat second --timeout 3s >"$DIR/out" 2>"$DIR/err"
 check "what can't be had is named: the dataset, the bytes, what to do" eval 'grep -qE "second: its bytes 65541 to [0-9]+ \(block 1, [0-9a-f]+\) cannot be had: .*: see: mrctl members" "$DIR/err"'
 check "all before them is written, and no byte more" eval 'cmp -s "$DIR/out" <(head -c 65541 "$DIR/again")'
+"$BUILD/mrctl" -n "$(at)" get second "$DIR/part" 2>/dev/null &
+getter=$!
+begun() { ls "$DIR"/part*; }
+check "a get that waits" wait_for 10 begun
+kill -TERM $getter; wait $getter
+code=$?
+check "and is interrupted leaves nothing" eval '[ $code = 130 ] && ! begun 2>/dev/null'
 ctl put -q "$DIR/again" third --split 32K
 rm "$DIR"/node2/blocks/*/"$(head -c 32774 "$DIR/again" | b2sum -l 256 | cut -c 1-64)"
 ctl run -m cat -i data:third >/dev/null 2>"$DIR/err" &
