@@ -338,6 +338,7 @@ static int put_all(struct download *download, const char *name)
             session_call(download->session, &wire_ask_dataset, &ask, MSG_say_dataset, &reply);
         if (code == EXIT_TIMED_OUT && missing.size > 0)
             (void)give_up(download, name, next, &missing);
+        if (code == EXIT_TIMED_OUT || code == EXIT_INTERRUPTED) return code;
         if (code != EXIT_OK) return download->has_written ? EXIT_PARTIAL : code;
         const struct msg_say_dataset *page = reply.fields;
         uint32_t before = next;

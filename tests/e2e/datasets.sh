@@ -137,6 +137,7 @@ check "the rot is told" grep -q "event=rot" "$DIR/2.err"
 first=$(head -c 65541 "$DIR/again" | b2sum -l 256 | cut -c 1-64) # its first block stays
 find "$DIR/node2/blocks" -type f -size +60k ! -name "$first" -delete
 ctl cat second --timeout 3s >"$DIR/out" 2>"$DIR/err"
+check "what can't be had in time: exit 124" [ $? = 124 ]
 check "what can't be had is named: the dataset, the bytes, what to do" eval 'grep -qE "second: its bytes 65541 to [0-9]+ \(block 1, [0-9a-f]+\) cannot be had: .*: see: mrctl members" "$DIR/err"'
 check "all before them is written, and no byte more" eval 'cmp -s "$DIR/out" <(head -c 65541 "$DIR/again")'
 "$BUILD/mrctl" -n "$(at)" get second "$DIR/part" 2>/dev/null &
