@@ -2,6 +2,7 @@
  * bounded. */
 #include "node/locality.h"
 #include "node/state.h"
+#include "node/telling.h"
 
 #include "base/hash.h"
 #include "tasks/counts.h"

@@ -18,6 +18,7 @@
 #include "node/shared.h"
 #include "node/smalls.h"
 #include "node/state.h"
+#include "node/telling.h"
 
 #include "base/hash.h"
 #include "tasks/counts.h"
@@ -207,9 +208,8 @@ static void input_tick(struct node *node, struct work *work)
     if (work->lost_since == 0) work->lost_since = node->now;
     instant since = work->lost_since + INPUT_PATIENCE;
     if (!living_is_turn(node, &job->id, sizeof job->id, since)) return;
-    char digest[DIGEST_TEXT_SIZE], text[256];
-    snprintf(text, sizeof text, "block %.12s of its input is held by no living node: put it again",
-             digest_text(&block->digest, digest));
+    char text[1024];
+    telling_lost(node, job, block, text, sizeof text);
     struct msg_ended ended = {.job = job->id,
                               .outcome = JOB_FAILED,
                               .cause = CAUSE_INPUT_LOST,

@@ -653,12 +653,6 @@ void steer_tick(struct node *node);
 void control_request(struct node *node, struct link *link, const struct wire_message *message);
 void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t code,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
-/* Why the task failed for good, into text; returns its length. */
-size_t telling_failed(struct node *node, const struct job *job, enum task_kind kind, uint32_t index,
-                      char *text, size_t size);
-/* What keeps a running job from going on, for now; of an ended one its error. Valid for the
- * step. */
-struct slice telling_trouble(struct node *node, const struct job *job);
 struct msg_job_row answers_job(struct node *node, const struct job *job);
 void answers_members(struct node *node, uint64_t stream, const struct msg_ask_members *ask);
 void answers_jobs(struct node *node, uint64_t stream, const struct msg_ask_jobs *ask);

@@ -1,8 +1,9 @@
 /* What people are told of a task that failed, without asking: the command, the node, how it ended,
  * which part of the input it had, its last words; and of one that cannot go on for now, why, and
  * what would help. */
+#include "node/telling.h"
+
 #include "node/manifests.h"
-#include "node/state.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@ enum {
     TROUBLE_SIZE = 1024,
     HINDERED_MIN = 2, /* attempts that failed without fault of their own: once is nothing */
     COMMAND_MAX = 1000,
+    LISTED_MAX = 16, /* nodes */
 };
 
 #define MRTASK_KILLED "not its command, but mrtask" /* as io/rundir.c says it */
@@ -198,20 +200,62 @@ static const char *remedy(enum cause cause)
     return "it is tried again";
 }
 
+/* Which bytes of what a map's input is. */
+static void say_bytes(struct node *node, const struct job *job, const struct msg_manifest *manifest,
+                      uint32_t index, struct telling *telling)
+{
+    const char *dataset = input_name(node, job);
+    const struct msg_manifest_block *block =
+        (const struct msg_manifest_block *)manifest->blocks.at + index;
+    say(telling, "bytes %llu to %llu of ", (unsigned long long)block->offset,
+        (unsigned long long)(block->offset + block->block.size));
+    if (block->file < manifest->files.count)
+        say_slice(telling, ((const struct msg_text *)manifest->files.at)[block->file].text, 300);
+    if (dataset != NULL) say(telling, " (dataset %s)", dataset);
+}
+
+/* Whether it is the input's list, a block of that, or a file of the job's. */
+static void say_which(struct node *node, const struct job *job, const struct digest *digest,
+                      struct telling *telling)
+{
+    const struct msg_manifest *manifest = manifests_get(node, &job->spec.manifest);
+    const struct msg_manifest_block *blocks = manifest == NULL ? NULL : manifest->blocks.at;
+    for (uint32_t i = 0; blocks != NULL && i < manifest->blocks.count; i++) {
+        if (!digest_equal(&blocks[i].block.digest, digest)) continue;
+        say(telling, ", ");
+        say_bytes(node, job, manifest, i, telling);
+        return;
+    }
+    const char *dataset = input_name(node, job);
+    if (!digest_equal(&job->spec.manifest.digest, digest)) say(telling, ", a file of the job,");
+    else if (dataset == NULL) say(telling, ", the list of its input's blocks,");
+    else say(telling, ", the list of blocks of dataset %s,", dataset);
+}
+
+void telling_lost(struct node *node, const struct job *job, const struct msg_block_ref *block,
+                  char *text, size_t size)
+{
+    struct telling telling = {text, size, 0};
+    char digest[DIGEST_TEXT_SIZE];
+    size_t cursor = 0, count = 0;
+    say(&telling, "block %.12s", digest_text(&block->digest, digest));
+    say_which(node, job, &block->digest, &telling);
+    say(&telling, " is held by no living node (");
+    for (const struct member *m; (m = members_next(&node->gossip.members, &cursor)) != NULL;)
+        if (member_is_living(m) && count++ < LISTED_MAX)
+            say(&telling, "%s%s", count > 1 ? ", " : "", m->fact->name);
+    if (count > LISTED_MAX) say(&telling, " and %zu more", count - LISTED_MAX);
+    say(&telling, "): put the input again");
+}
+
 /* A map's input that nobody living gives: which bytes of what that is. */
 static void say_missing(struct node *node, const struct job *job, uint32_t index,
                         struct telling *telling)
 {
     const struct msg_manifest *manifest = manifests_get(node, &job->spec.manifest);
-    const char *dataset = input_name(node, job);
     if (manifest == NULL || index >= manifest->blocks.count) return;
-    const struct msg_manifest_block *block =
-        (const struct msg_manifest_block *)manifest->blocks.at + index;
-    say(telling, "; its input is bytes %llu to %llu of ", (unsigned long long)block->offset,
-        (unsigned long long)(block->offset + block->block.size));
-    if (block->file < manifest->files.count)
-        say_slice(telling, ((const struct msg_text *)manifest->files.at)[block->file].text, 300);
-    if (dataset != NULL) say(telling, " (dataset %s)", dataset);
+    say(telling, "; its input is ");
+    say_bytes(node, job, manifest, index, telling);
     say(telling, ": a member that is dead may have them, see mrctl members");
 }
 

@@ -6,6 +6,12 @@ flock_begin bad_input
 for n in 1 2 3; do flock_start $n || not_ok "node $n starts"; done
 check "three nodes find each other" flock_whole 3
 
+# ---- an input of which no copy is left: it takes a minute until that is sure ----
+seq 40000 >"$DIR/gone"
+ctl put -q "$DIR/gone" gone --split 1M
+rm "$DIR"/node*/blocks/*/"$(b2sum -l 256 "$DIR/gone" | cut -c1-64)"
+lost=$(ctl submit -q -m cat -i data:gone)
+
 run() { ctl run -q "$@" >"$DIR/out" 2>"$DIR/err"; }
 same() { cmp -s "$DIR/out" "$1"; }
 
@@ -143,6 +149,12 @@ check "says which, how large it may be and what to do" \
 check "and in which file, where" says "read up to byte [0-9]* of $DIR/longer"
 check "each of its attempts counted" says "failed 2 times"
 check "with more memory it is sorted" run -m cat -r cat -i "$DIR/longer" --mem 64M --split 100M
+
+is_over() { [ "$(job_field "$lost" state)" = failed ]; }
+check "a job whose input is gone everywhere ends" wait_for 90 is_over
+ctl status "$lost" -o json | jq -r .error >"$DIR/err"
+check "with the block, which bytes of what it is, who has been asked and what to do" \
+  says "^block $(b2sum -l 256 "$DIR/gone" | cut -c1-12), bytes 0 to 228894 of $DIR/gone (dataset gone) is held by no living node (node[123], node[123], node[123]): put the input again"
 
 no_scratch() { [ -z "$(find "$DIR"/node*/scratch -mindepth 1 -maxdepth 1 2>/dev/null)" ]; }
 check "no scratch is left" wait_for 10 no_scratch
