@@ -1,12 +1,13 @@
 /* Reading a dataset. What was written to stdout can't be taken back, so a block is verified
  * (BLAKE2b of its bytes is its name) before its first byte goes out: in memory when it is small,
- * else in an unlinked temporary file. Holders are tried in the order in which the peer lists them;
- * when none gives the block, the list is asked for again for a while, because after a death the
- * flock makes new copies. */
+ * else in an unlinked temporary file, or where a node of this machine has it. Holders are tried in
+ * the order in which the peer lists them; when none gives the block, the list is asked for again
+ * for a while, because after a death the flock makes new copies. */
 #include "ctl/download.h"
 
 #include "ctl/clock.h"
 #include "ctl/exits.h"
+#include "ctl/lending.h"
 #include "ctl/notice.h"
 #include "wire/kinds.h"
 #include "wire/seal.h"
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -25,6 +27,7 @@ enum {
     RETRY_LIMIT = 30 * SECOND, /* without any block coming */
     RETRY_PAUSE = SECOND / 2,
     COPY_SIZE = 256 * 1024,
+    BORROW_ABOVE = 1 << 20, /* smaller ones come sooner than the peer has said where they are */
 };
 
 struct holder {
@@ -46,6 +49,8 @@ struct download {
     uint8_t *memory;            /* for a block; larger ones are spooled */
     size_t memory_size;
     int spool;                  /* -1 until needed */
+    struct lending lending;
+    int borrowed; /* what is too large for memory is here, not in the spool; -1: it is not */
     struct holder bad[BAD_MAX]; /* a ring: holders that lately did not answer */
     unsigned bad_next;
     char why[CONNECTION_WHY_SIZE];
@@ -89,16 +94,18 @@ static int put_bytes(struct download *download, const uint8_t *at, size_t count)
     return EXIT_OK;
 }
 
-static int put_spool(struct download *download, uint64_t size)
+/* What is too large for memory. */
+static int put_file(struct download *download, uint64_t size)
 {
-    int code = EXIT_OK;
+    int code = EXIT_OK, fd = download->borrowed >= 0 ? download->borrowed : download->spool;
     uint64_t at = 0;
     while (at < size && code == EXIT_OK && !download->is_closed) {
         /* No further than the block: behind it are bytes of a longer one before it. */
         size_t want = size - at < COPY_SIZE ? (size_t)(size - at) : COPY_SIZE;
-        ssize_t got = pread(download->spool, download->memory, want, (off_t)at);
+        ssize_t got = pread(fd, download->memory, want, (off_t)at);
         if (got <= 0) {
-            notice_line("cannot read the temporary file: %s",
+            notice_line("cannot read the %s: %s",
+                        download->borrowed >= 0 ? "block's file" : "temporary file",
                         got < 0 ? strerror(errno) : "it was cut off");
             return EXIT_JOB_FAILED;
         }
@@ -237,6 +244,51 @@ static enum fetched fetch_from(struct download *download, const char *address,
     }
 }
 
+/* ---- one block, where it lies ---- */
+
+static void give_back(struct download *download)
+{
+    if (download->borrowed >= 0) close(download->borrowed);
+    download->borrowed = -1;
+}
+
+/* Into memory, if it has room for all of it; else the file is only looked at. */
+static bool is_right(struct download *download, int fd, const struct msg_block_ref *block)
+{
+    struct stat status;
+    struct seal_hasher hasher;
+    struct digest digest;
+    uint64_t at = 0;
+    bool fits = block->size <= download->memory_size;
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return false;
+    seal_hasher_init(&hasher);
+    while (at < block->size) {
+        uint64_t left = block->size - at;
+        uint8_t *to = download->memory + (fits ? at : 0);
+        ssize_t got = pread(fd, to, left < COPY_SIZE ? (size_t)left : COPY_SIZE, (off_t)at);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return false;
+        seal_hasher_update(&hasher, slice_of(to, (size_t)got));
+        at += (uint64_t)got;
+    }
+    seal_hasher_final(&hasher, &digest);
+    return digest_equal(&digest, &block->digest);
+}
+
+/* FETCHED_BROKEN: its file is there, and damaged. */
+static enum fetched borrow(struct download *download, const struct msg_block_ref *block)
+{
+    give_back(download);
+    bool is_asked = download->lending.peer[0] != '\0';
+    if (block->size < BORROW_ABOVE && !is_asked) return FETCHED_NOT;
+    int fd = lending_borrow(&download->lending, download->session, &block->digest);
+    if (fd < 0) return FETCHED_NOT;
+    download->borrowed = fd;
+    bool is_here = is_right(download, fd, block);
+    if (!is_here || block->size <= download->memory_size) give_back(download);
+    return is_here ? FETCHED_OK : FETCHED_BROKEN;
+}
+
 /* ---- one block from anyone ---- */
 
 static bool is_bad(const struct download *download, const struct address *address)
@@ -279,8 +331,14 @@ static enum fetched fetch_listed(struct download *download, const struct msg_dat
 static enum fetched fetch_any(struct download *download, const struct msg_dataset_block *item)
 {
     char why[CONNECTION_WHY_SIZE];
+    enum fetched fetched = borrow(download, &item->block.block);
+    if (fetched == FETCHED_OK) return fetched;
+    /* Who is asked for what is damaged finds that out, and sees to it. */
+    if (fetched == FETCHED_BROKEN)
+        fetched = fetch_from(download, session_peer(download->session), &item->block.block);
+    if (fetched == FETCHED_OK || fetched == FETCHED_NO_ROOM) return fetched;
     snprintf(download->why, sizeof download->why, "nobody holds it");
-    enum fetched fetched = fetch_listed(download, item, false);
+    fetched = fetch_listed(download, item, false);
     if (fetched == FETCHED_OK || fetched == FETCHED_NO_ROOM) return fetched;
     snprintf(why, sizeof why, "%s", download->why);
     fetched = fetch_from(download, session_peer(download->session), &item->block.block);
@@ -305,7 +363,7 @@ static int put_page(struct download *download, const struct msg_say_dataset *pag
         if (fetched != FETCHED_OK) return EXIT_NO_PEER;
         code = block->size <= download->memory_size
                    ? put_bytes(download, download->memory, (size_t)block->size)
-                   : put_spool(download, block->size);
+                   : put_file(download, block->size);
         ++*next;
         *missing = (struct msg_block_ref){.size = 0};
         download->offset += block->size;
@@ -361,7 +419,7 @@ static int put_all(struct download *download, const char *name)
 
 int download_parts(struct session *session, const struct list *parts, int fd)
 {
-    struct download download = {.session = session, .fd = fd, .spool = -1};
+    struct download download = {.session = session, .fd = fd, .spool = -1, .borrowed = -1};
     const struct msg_small_block *blocks = parts->at;
     int code = EXIT_OK;
     for (uint32_t i = 0; i < parts->count && code == EXIT_OK && !download.is_closed; i++)
@@ -387,7 +445,7 @@ struct download *download_open(struct session *session)
 {
     struct download *download = calloc(1, sizeof *download);
     if (download == NULL) notice_no_memory();
-    *download = (struct download){.session = session, .fd = -1, .spool = -1};
+    *download = (struct download){.session = session, .fd = -1, .spool = -1, .borrowed = -1};
     make_room(download, DOWNLOAD_BLOCK_MAX);
     return download;
 }
@@ -397,6 +455,8 @@ void download_close(struct download *download)
     if (download == NULL) return;
     for (unsigned i = 0; i < POOL_MAX; i++) connection_close(download->pool[i]);
     if (download->spool >= 0) close(download->spool);
+    give_back(download);
+    lending_deinit(&download->lending);
     free(download->memory);
     free(download);
 }

@@ -1,7 +1,8 @@
-/* Handing a file in (lending.h). Where, the node says on a stream of its own: one of an earlier
- * version ends a stream on which it is asked what it does not know. What stands at that place on
- * this machine may belong to another node, or to nobody. Then the node does not find what was lent,
- * and the bytes are sent after all.
+/* A node's directory on this machine (lending.h). Where it is, the node says on a stream of its
+ * own: one of an earlier version ends a stream on which it is asked what it does not know. What
+ * stands at that place on this machine may belong to another node, or to nobody. Then the node does
+ * not find what was lent, and the bytes are sent after all; and no block is found, or it is the one
+ * that was meant.
  *
  * The node's threads must not wait for a server of files, nor for somebody's program: only what is
  * on a disk, or in memory, is lent. */
@@ -89,19 +90,35 @@ static bool hand_in(int directory, int file, const struct id *token)
     return is_sent;
 }
 
+/* The peer's directory; -1: none that we know. */
+static int directory_of(struct lending *lending, const struct session *session)
+{
+    const char *peer = session_peer(session);
+    if (strcmp(lending->peer, peer) == 0) return lending->directory;
+    lending_deinit(lending);
+    snprintf(lending->peer, sizeof lending->peer, "%s", peer);
+    lending->directory = find_directory(session, lending->peer);
+    return lending->directory;
+}
+
 bool lending_lend(struct lending *lending, const struct session *session, int file,
                   struct id *token)
 {
-    const char *peer = session_peer(session);
-    if (!is_on_disk(file)) return false;
-    if (strcmp(lending->peer, peer) != 0) {
-        lending_deinit(lending);
-        snprintf(lending->peer, sizeof lending->peer, "%s", peer);
-        lending->directory = find_directory(session, lending->peer);
-    }
-    if (lending->directory < 0) return false;
+    int directory = is_on_disk(file) ? directory_of(lending, session) : -1;
+    if (directory < 0) return false;
     keys_random(token, sizeof *token);
-    return hand_in(lending->directory, file, token);
+    return hand_in(directory, file, token);
+}
+
+int lending_borrow(struct lending *lending, const struct session *session,
+                   const struct digest *block)
+{
+    char name[DIGEST_TEXT_SIZE], path[sizeof "blocks/xx/" + DIGEST_TEXT_SIZE];
+    int directory = directory_of(lending, session);
+    if (directory < 0) return -1;
+    digest_text(block, name);
+    snprintf(path, sizeof path, "blocks/%.2s/%s", name, name);
+    return openat(directory, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
 void lending_deinit(struct lending *lending)

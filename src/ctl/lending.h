@@ -1,5 +1,6 @@
-/* Lending files to a node on this machine: their descriptors, so that it reads them itself
- * (io/lending.h). */
+/* What goes without a stream where the node is on this machine: it is lent files, whose descriptors
+ * are passed to it (io/lending.h), and its blocks are borrowed, opened where they lie. Both only as
+ * far as the rights of the two go. */
 #ifndef CTL_LENDING_H
 #define CTL_LENDING_H
 
@@ -17,6 +18,10 @@ struct lending {
  * never said. */
 bool lending_lend(struct lending *lending, const struct session *session, int file,
                   struct id *token);
+/* Opens the file of a block that the session's peer may have, for reading; the caller's. -1: it is
+ * elsewhere, has it not, or keeps it from us. Its bytes may be any, as those from a stream. */
+int lending_borrow(struct lending *lending, const struct session *session,
+                   const struct digest *block);
 void lending_deinit(struct lending *lending);
 
 #endif

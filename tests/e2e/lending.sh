@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # A file of a client on the node's own machine is lent to it: its descriptor is passed, its bytes are not sent. Whatever comes of
 # that, what is stored is what would have been sent: without the socket, with a stranger at its place, with rubbish in it.
+# The other way round, a client reads the node's blocks where they lie.
 . "$(dirname "$0")/../lib/flock.sh"
 flock_begin lending
+LAUNCH=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0" "FLIPSEND=$DIR/node.mark" "LD_PRELOAD=$BUILD/lib/flipsend.so")
 flock_start 1 || not_ok "a node starts"
 socket=$DIR/node1/lend
 check "the socket is there for the node's own user alone" [ "$(stat -c '%F %a' "$socket")" = "socket 600" ]
@@ -31,6 +33,24 @@ seq 10 >"$DIR/tree/small"
 check "a directory is lent, but for what is small" lent "$DIR/tree" tree --split 1M
 check "comes back as one" eval 'ctl get tree "$DIR/back" && diff -r "$DIR/tree" "$DIR/back"'
 check "a job's input is lent" eval '[ "$(marked run -q -m "wc -l" -i "$DIR/text" | awk "{s += \$1} END {print s}")" = 1800000 ] && [ -e "$DIR/mark" ]'
+
+# ---- the other way round ----
+borrowed() { : >"$DIR/node.mark"; "$@" && [ -e "$DIR/node.mark" ]; } # the node sends nothing large
+fetched() { : >"$DIR/node.mark"; "$@" && [ ! -e "$DIR/node.mark" ]; } # it does, and the changed byte is noticed
+check "what is got is read where it lies" borrowed whole lent "$DIR/text"
+check "a block that is larger than mrctl's memory, too" borrowed whole one "$DIR/text"
+check "what comes out of it into a pipe that ends" eval '[ "$(borrowed ctl cat one | head -n 3 | md5sum)" = "$(head -n 3 "$DIR/text" | md5sum)" ]'
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+  open=$(mktemp -d) && chmod 755 "$open"
+  cp "$BUILD/mrctl" "$DIR/cluster.key" "$DIR/text" "$open"
+  chown -R 65534 "$open"
+  user() { setpriv --reuid 65534 --clear-groups env HOME=/nonexistent XDG_CACHE_HOME=/nonexistent MR_KEY_FILE="$open/cluster.key" "$open/mrctl" -n "$(at)" "$@"; }
+  check "another user's client: it is fetched" fetched eval 'user cat lent | cmp -s - "$DIR/text"'
+  check "and sent" eval 'user put -q "$open/text" others --split 1M 2>"$DIR/err" && whole others "$DIR/text" && [ ! -s "$DIR/err" ]'
+  rm -rf "$open"
+else
+  skip "another user's client" "needs root and setpriv"
+fi
 
 # ---- what does not go ----
 now=$(blocks)
@@ -107,6 +127,19 @@ done
 idle() { [ -z "$(find "$DIR/node1/tmp" -type f)" ] && ! ls -l "/proc/${PID[1]}/fd" | grep -q large; }
 check "clients that die leave no temporary files, and none of their own open" wait_for 20 idle
 check "there is no such dataset" eval '! ctl ls -o name | grep -q large'
+flock_start 2 || not_ok "a second node starts"
+flock_whole 2
+blocks_there() { [ "$(find "$DIR/node$1/blocks" -type f -size +10M -newer "$DIR/writable" | wc -l)" -ge "$2" ]; }
+touch "$DIR/writable"
+sed -i '1s/.*/rot/' "$DIR/text"
+ctl put -q "$DIR/text" rotten --records file --replicas 2
+check "a block of which two nodes have copies" wait_for 20 blocks_there 2 1
+block=$(find "$DIR/node1/blocks" -type f -size +10M -newer "$DIR/writable")
+time=$(stat -c %y "$block"); chmod u+w "$block"
+printf '\377' | dd of="$block" bs=1 seek=5000000 conv=notrunc 2>/dev/null
+chmod u-w "$block"; touch -d "$time" "$block"
+check "one rots: nobody gets it" env AT="${ADDR[1]}" bash -c 'exec "$0" -n "$AT" cat rotten | cmp -s - "$1"' "$BUILD/mrctl" "$DIR/text"
+check "and its node hears of it" wait_for 10 grep -q event=rot "$DIR/1.err"
 flock_kill 1
 flock_start 1
 check "a new boot has a socket of its own" lent "$DIR/text" again --split 1M
