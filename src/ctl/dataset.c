@@ -7,6 +7,7 @@
 
 #include "ctl/clock.h"
 #include "ctl/exits.h"
+#include "ctl/listing.h"
 #include "ctl/making.h"
 #include "ctl/notice.h"
 #include "wire/kinds.h"
@@ -64,15 +65,14 @@ static int add_dataset(struct making *making, const struct input *input, size_t 
     }
     int named = making_name_file(making, index);
     if (named != EXIT_OK) return named;
+    struct listing listing;
+    listing_init(&listing, making->session, input->name);
     uint32_t first = 0, count = 1;
     while (first < count) {
-        struct msg_ask_dataset ask = {.name = slice_string(input->name), .first = first};
-        struct wire_message reply;
-        session_ask(making->session, &wire_ask_dataset, &ask, SESSION_PATIENCE);
-        int code = session_reply(making->session, MSG_say_dataset, &reply);
+        const struct msg_say_dataset *say;
+        int code = listing_page(&listing, first, &say);
         if (code == EXIT_NOT_FOUND) return missing(input);
-        if (code != EXIT_OK) return session_complain(making->session, code);
-        const struct msg_say_dataset *say = reply.fields;
+        if (code != EXIT_OK) return code;
         const struct msg_dataset_block *blocks = say->blocks.at;
         count = say->blocks_count;
         if (say->blocks.count == 0) break;
@@ -98,11 +98,12 @@ static int use_dataset(struct dataset *dataset, struct session *session, const s
     dataset->size = row.size;
     dataset->is_owned = false;
     /* row.blocks is 0 at a peer that has not read the manifest yet; this answer waits for it. */
-    struct msg_ask_dataset ask = {.name = slice_string(input->name)};
-    struct wire_message reply;
-    code = session_call(session, &wire_ask_dataset, &ask, MSG_say_dataset, &reply);
-    if (code == EXIT_OK)
-        dataset->blocks_count = ((const struct msg_say_dataset *)reply.fields)->blocks_count;
+    struct listing listing;
+    const struct msg_say_dataset *page;
+    listing_init_exact(&listing, session, input->name, &dataset->manifest.digest);
+    code = listing_page(&listing, 0, &page);
+    if (code == EXIT_NOT_FOUND) return missing(input);
+    if (code == EXIT_OK) dataset->blocks_count = page->blocks_count;
     return code;
 }
 

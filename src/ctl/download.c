@@ -8,6 +8,7 @@
 #include "ctl/clock.h"
 #include "ctl/exits.h"
 #include "ctl/lending.h"
+#include "ctl/listing.h"
 #include "ctl/notice.h"
 #include "wire/kinds.h"
 #include "wire/seal.h"
@@ -384,21 +385,20 @@ static int give_up(const struct download *download, const char *name, uint32_t i
     return download->has_written ? EXIT_PARTIAL : EXIT_NO_PEER;
 }
 
-static int put_all(struct download *download, const char *name)
+static int put_all(struct download *download, struct listing *listing)
 {
+    const char *name = listing->name;
     uint32_t next = 0, count = 1;
     struct msg_block_ref missing = {0};
     instant limit = clock_now() + RETRY_LIMIT;
     while (next < count && !download->is_closed) {
-        struct msg_ask_dataset ask = {.name = slice_string(name), .first = next};
-        struct wire_message reply;
-        int code =
-            session_call(download->session, &wire_ask_dataset, &ask, MSG_say_dataset, &reply);
+        const struct msg_say_dataset *page;
+        int code = listing_page(listing, next, &page);
+        if (code == EXIT_NOT_FOUND) notice_line("no dataset is named %s; see: mrctl ls", name);
         if (code == EXIT_TIMED_OUT && missing.size > 0)
             (void)give_up(download, name, next, &missing);
         if (code == EXIT_TIMED_OUT || code == EXIT_INTERRUPTED) return code;
         if (code != EXIT_OK) return download->has_written ? EXIT_PARTIAL : code;
-        const struct msg_say_dataset *page = reply.fields;
         uint32_t before = next;
         count = page->blocks_count;
         code = put_page(download, page, &next, &missing);
@@ -412,6 +412,8 @@ static int put_all(struct download *download, const char *name)
             return EXIT_TIMED_OUT;
         }
         if (now >= limit) return give_up(download, name, next, &missing);
+        code = listing_check(listing);
+        if (code != EXIT_OK) return code;
         clock_sleep(RETRY_PAUSE);
     }
     return EXIT_OK;
@@ -477,18 +479,22 @@ int download_lines(struct session *session, const char *name, int fd, uint64_t l
     struct download *download = download_open(session);
     download->fd = fd;
     download->lines_left = lines;
-    int code = put_all(download, name);
+    struct listing listing;
+    listing_init(&listing, session, name);
+    int code = put_all(download, &listing);
     download_close(download);
     return code;
 }
 
-int download_to(struct session *session, const char *name, void *context,
+int download_to(struct session *session, const char *name, const struct digest *list, void *context,
                 int (*take)(void *context, struct slice bytes))
 {
     struct download *download = download_open(session);
+    struct listing listing;
     download->take = take;
     download->context = context;
-    int code = put_all(download, name);
+    listing_init_exact(&listing, session, name, list);
+    int code = put_all(download, &listing);
     download_close(download);
     return code;
 }

@@ -20,8 +20,9 @@ int download_parts(struct session *session, const struct list *parts, int fd);
 /* The same of its first lines alone; 0: all. */
 int download_lines(struct session *session, const char *name, int fd, uint64_t lines);
 
-/* To take (which says what goes wrong, and returns an exit code) instead of a file. */
-int download_to(struct session *session, const char *name, void *context,
+/* To take (which says what goes wrong, and returns an exit code) instead of a file. list: of the
+ * version that is meant. */
+int download_to(struct session *session, const char *name, const struct digest *list, void *context,
                 int (*take)(void *context, struct slice bytes));
 
 /* Single blocks of at most LIST_SIZE_MAX, in memory: for what is no dataset. */

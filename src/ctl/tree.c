@@ -103,6 +103,7 @@ int tree_read(struct tree *tree, struct session *session, const char *name)
     struct slice bytes = {0};
     code = fetch_list(session, download, &list, &bytes);
     if (code == EXIT_OK) decode(tree, bytes);
+    tree->list = list.digest;
     download_close(download);
     return code;
 }
@@ -265,7 +266,7 @@ int tree_get(const struct tree *tree, struct session *session, const char *name,
         free(temporary);
         return EXIT_JOB_FAILED;
     }
-    code = download_to(session, name, &unpacking, take);
+    code = download_to(session, name, &tree->list, &unpacking, take);
     if (code == EXIT_OK) code = go_on(&unpacking); /* the empty ones at the end */
     if (code == EXIT_OK && unpacking.left > 0) {
         notice_line("%s: its bytes end before its files do", name);

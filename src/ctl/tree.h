@@ -8,6 +8,7 @@
 struct tree {
     const struct msg_tree_file *files; /* borrow from memory */
     size_t count;
+    struct digest list; /* of the blocks */
     void *memory;
 };
 

@@ -293,16 +293,48 @@ static bool are_on_disks(struct node *node, const struct msg_manifest *manifest,
     return are;
 }
 
+/* "@" and the digest of a list: that version of a dataset, whatever its name has now. Of one that
+ * has been replaced as long as its list is in memory: whoever reads it asks for page after page. */
+static bool find_exact(struct node *node, struct slice name, struct msg_block_ref *list)
+{
+    struct digest digest;
+    char text[DIGEST_TEXT_SIZE];
+    if (name.count != sizeof text || name.at[0] != '@') return false;
+    memcpy(text, name.at + 1, sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    if (!digest_parse(text, &digest)) return false;
+    for (size_t i = 0; i < node->names.current_count; i++) {
+        *list = node->names.current[i]->manifest;
+        if (digest_equal(&list->digest, &digest)) return true;
+    }
+    return manifests_known(node, &digest, list);
+}
+
+static bool find_list(struct node *node, struct slice name, struct msg_block_ref *list)
+{
+    const struct naming *naming = names_find(&node->names, name);
+    if (naming != NULL) *list = naming->manifest;
+    return naming != NULL || find_exact(node, name, list);
+}
+
+static uint64_t bytes_of(const struct msg_manifest *manifest)
+{
+    const struct msg_manifest_block *blocks = manifest->blocks.at;
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < manifest->blocks.count; i++) size += blocks[i].block.size;
+    return size;
+}
+
 bool catalog_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask)
 {
-    const struct naming *naming = names_find(&node->names, ask->name);
-    if (naming == NULL) {
+    struct msg_block_ref list;
+    if (!find_list(node, ask->name, &list)) {
         control_error(node, stream, ask->request, CODE_NOT_FOUND,
                       "no dataset is named %.*s: see: mrctl ls", (int)ask->name.count,
                       (const char *)ask->name.at);
         return true;
     }
-    const struct msg_manifest *manifest = manifests_get(node, &naming->manifest);
+    const struct msg_manifest *manifest = manifests_get(node, &list);
     if (manifest == NULL) return false;
     struct msg_dataset_block *rows = arena_take(&node->actions->arena, BLOCKS_PAGE * sizeof *rows);
     if (rows == NULL || !are_on_disks(node, manifest, ask->first)) return false;
@@ -314,7 +346,7 @@ bool catalog_dataset(struct node *node, uint64_t stream, const struct msg_ask_da
     }
     struct msg_say_dataset reply = {.request = ask->request,
                                     .blocks_count = manifest->blocks.count,
-                                    .size = naming->size,
+                                    .size = bytes_of(manifest),
                                     .blocks = {rows, count}};
     links_send(node, stream, &wire_say_dataset, &reply);
     return true;

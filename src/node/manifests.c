@@ -83,6 +83,14 @@ const struct msg_manifest *manifests_get(struct node *node, const struct msg_blo
     return NULL;
 }
 
+bool manifests_known(struct node *node, const struct digest *digest, struct msg_block_ref *block)
+{
+    const struct manifest *manifest = find(node, digest);
+    if (manifest == NULL || manifest->state != MANIFEST_READY) return false;
+    *block = manifest->block;
+    return true;
+}
+
 bool manifests_is_none(struct node *node, const struct msg_block_ref *block)
 {
     const struct manifest *manifest = find(node, &block->digest);

@@ -5,6 +5,8 @@
 #include "node/state.h"
 
 const struct msg_manifest *manifests_get(struct node *node, const struct msg_block_ref *block);
+/* The list of this digest, when it is in memory here. */
+bool manifests_known(struct node *node, const struct digest *digest, struct msg_block_ref *block);
 /* Its bytes are here, and no list; or they are too many. */
 bool manifests_is_none(struct node *node, const struct msg_block_ref *block);
 /* Not a block, but a range of a file that all nodes share. */

@@ -147,6 +147,13 @@ check "a get that waits" wait_for 10 begun
 kill -TERM $getter; wait $getter
 code=$?
 check "and is interrupted leaves nothing" eval '[ $code = 130 ] && ! begun 2>/dev/null'
+"$BUILD/mrctl" -n "$(at)" cat second >"$DIR/out" 2>"$DIR/err" &
+reader=$!
+check "a cat that waits" wait_for 10 test -s "$DIR/out"
+ctl rm second
+wait $reader
+code=$?
+check "is told that its dataset was removed" eval '[ $code = 7 ] && says "second: it was replaced or removed while it was read"'
 ctl put -q "$DIR/again" third --split 32K
 rm "$DIR"/node2/blocks/*/"$(head -c 32774 "$DIR/again" | b2sum -l 256 | cut -c 1-64)"
 ctl run -m cat -i data:third >/dev/null 2>"$DIR/err" &

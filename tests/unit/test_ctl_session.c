@@ -250,6 +250,22 @@ static void wait_job(struct client *client, const struct msg_ask_wait *ask, bool
     free((void *)mapper.at);
 }
 
+/* Is there a trap of this kind for this peer? It is used up. */
+static bool is_trapped(const struct peer *peer, const char *kind)
+{
+    char path[PATH_SIZE];
+    snprintf(path, sizeof path, "%s/trap-%s-%u", directory, kind, peer->index);
+    return unlink(path) == 0;
+}
+
+/* Is there a file of this kind for this peer? It stays. */
+static bool is_set(const char *kind, unsigned peer)
+{
+    char path[PATH_SIZE];
+    snprintf(path, sizeof path, "%s/set-%s-%u", directory, kind, peer);
+    return access(path, F_OK) == 0;
+}
+
 static void say_dataset(struct peer *peer, struct client *client, const struct msg_ask_dataset *ask)
 {
     enum { PAGE = 3 };
@@ -258,7 +274,24 @@ static void say_dataset(struct peer *peer, struct client *client, const struct m
     struct msg_dataset_block page[PAGE] = {0};
     struct msg_block_holder holders[PEERS] = {0};
     arena_init(&arena, peer->arena_bytes, BYTES_MAX);
-    const struct msg_manifest *manifest = manifest_of(ask->name, &arena, &bytes);
+    char path[PATH_SIZE];
+    if (ask->first > 0 && is_trapped(peer, "replaced")) {
+        struct slice other = get_file(path_of(path, "name", slice_string("other")));
+        put_file(path_of(path, "name", slice_string("paged")), other);
+        free((void *)other.at);
+    }
+    struct slice name = ask->name;
+    bool is_exact = name.count > 0 && name.at[0] == '@' && !is_set("old", peer->index);
+    if (is_exact) { /* as a name, for a moment */
+        char text[DIGEST_TEXT_SIZE];
+        struct msg_block_ref ref = {.size = 0};
+        snprintf(text, sizeof text, "%.*s", (int)name.count - 1, (const char *)name.at + 1);
+        if (!digest_parse(text, &ref.digest)) abort();
+        name = slice_string("exact");
+        put_file(path_of(path, "name", name), slice_of(&ref, sizeof ref));
+    }
+    const struct msg_manifest *manifest = manifest_of(name, &arena, &bytes);
+    if (is_exact) unlink(path);
     if (manifest == NULL) {
         refuse(client, ask->request, EXIT_NOT_FOUND, "no such dataset");
         free((void *)bytes.at);
@@ -338,22 +371,6 @@ static void fetch(struct client *client, const struct msg_fetch *ask, bool is_da
         say(client, &wire_chunk, &chunk);
     }
     free((void *)block.at);
-}
-
-/* Is there a trap of this kind for this peer? It is used up. */
-static bool is_trapped(const struct peer *peer, const char *kind)
-{
-    char path[PATH_SIZE];
-    snprintf(path, sizeof path, "%s/trap-%s-%u", directory, kind, peer->index);
-    return unlink(path) == 0;
-}
-
-/* Is there a file of this kind for this peer? It stays. */
-static bool is_set(const char *kind, unsigned peer)
-{
-    char path[PATH_SIZE];
-    snprintf(path, sizeof path, "%s/set-%s-%u", directory, kind, peer);
-    return access(path, F_OK) == 0;
 }
 
 static void answer_client(struct peer *peer, struct client *client, const struct wire_message *message)
@@ -965,6 +982,29 @@ static void a_block_that_came_as_other_bytes_is_sent_again(void **state)
     assert_int_equal(bytes_taken("1"), 0);
 }
 
+/* A page is three blocks. Bytes of one version alone, whichever. */
+static void a_dataset_that_is_replaced_while_it_is_read_is_not_mixed(void **state)
+{
+    (void)state;
+    char path[PATH_SIZE];
+    const char *text = input_file(path, "paged", 1000);
+    mrctl(-1, "put", path, "paged", "--split", "1K", NULL);
+    expect(EXIT_OK);
+    put_file(path_of(path, "input", slice_string("other")), slice_string("1\n22\n333\n4444\n55555\n666666\n"));
+    mrctl(-1, "put", path, "other", "--split", "1", NULL);
+    expect(EXIT_OK);
+    trap("replaced", 0);
+    mrctl(-1, "cat", "paged", NULL);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, text);
+    mrctl(-1, "cat", "paged", NULL);
+    expect(EXIT_OK);
+    assert_string_equal(last.out, "1\n22\n333\n4444\n55555\n666666\n");
+    mrctl(-1, "run", "-q", "-m", "cat", "-i", "data:paged", "data:other", "--split", "1", NULL);
+    expect(EXIT_OK);
+    assert_int_equal(last.out_size, 2 * strlen("1\n22\n333\n4444\n55555\n666666\n"));
+}
+
 /* The list is the only block of an upload of nothing but a file of the job; then the file's. */
 static void a_list_and_a_file_that_were_lost_are_sent_again(void **state)
 {
@@ -1174,6 +1214,7 @@ int main(void)
         STORY(a_pipe_that_grows_is_uploaded_after_all),
         STORY(a_block_that_found_the_disk_full_is_sent_again),
         STORY(a_block_that_came_as_other_bytes_is_sent_again),
+        STORY(a_dataset_that_is_replaced_while_it_is_read_is_not_mixed),
         STORY(a_list_and_a_file_that_were_lost_are_sent_again),
         STORY(a_packed_block_is_sent_again),
         STORY(a_peer_of_an_earlier_version_gets_blocks_all_the_same),
