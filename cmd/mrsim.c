@@ -265,13 +265,13 @@ static void print_violation(const struct settings *settings, uint64_t seed, cons
 static void print_history(uint64_t seed, const struct sim_result *result)
 {
     printf("seed=%llu nodes=%u steps=%llu virtual=%llds puts=%llu removals=%llu deaths=%llu "
-           "disks_lost=%llu rotten=%llu digest=%016llx ok\n",
+           "disks_lost=%llu rotten=%llu departures=%llu digest=%016llx ok\n",
            (unsigned long long)seed, result->nodes, (unsigned long long)result->steps,
            (long long)(result->end / SECOND), (unsigned long long)result->puts,
            (unsigned long long)result->removals,
            (unsigned long long)(result->faults - result->rotten),
            (unsigned long long)result->disks_lost, (unsigned long long)result->rotten,
-           (unsigned long long)result->digest);
+           (unsigned long long)result->departures, (unsigned long long)result->digest);
 }
 
 static void print_result(uint64_t seed, const struct sim_result *result)

@@ -168,7 +168,7 @@ static void question_add(struct survey *survey, const struct id *peer,
 static void survey_block(struct survey *survey, const struct msg_block_ref *block, uint8_t replicas)
 {
     struct node *node = survey->node;
-    size_t living = members_living_count(&node->gossip.members);
+    size_t living = living_staying(node);
     size_t wanted = replicas < living ? replicas : living, count;
     if (keeper_copies(node, &block->digest) >= wanted) return;
     if (survey->blocks_count++ >= SURVEY_BLOCKS_MAX) return;

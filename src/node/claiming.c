@@ -419,7 +419,7 @@ static bool defers(struct node *node, const struct turn *turn)
 void claiming_tick(struct node *node)
 {
     struct turn turn = {.slots_free = node->slots - work_slots_taken(node)};
-    bool is_closed = node->is_leaving || node->is_draining || !node->may_author;
+    bool is_closed = node_is_leaving(node) || node->is_draining || !node->may_author;
     if (is_closed || node->storage_waits != ERROR_NONE) return;
     turn.nodes = living_nodes(node, &turn.nodes_count);
     fill_bundles(node, &turn);

@@ -80,10 +80,9 @@ static void submit(struct node *node, uint64_t stream, const struct wire_message
         trouble = smalls_trouble(node, message->fields);
     if (ask->terms.verify > VERIFY_MAX) trouble = "at most 16 copies are compared (--verify)";
     if (trouble != NULL) control_error(node, stream, ask->request, CODE_USAGE, "%s", trouble);
-    else if (node->is_leaving)
-        control_error(node, stream, ask->request, 3, "this node is leaving: ask another");
     else if (node->storage_waits != ERROR_NONE)
-        control_error(node, stream, ask->request, 3, "this node's disk is full: ask another");
+        control_error(node, stream, ask->request, CODE_NO_PEER,
+                      "this node's disk is full: ask another");
     else pending_add(node, stream, message);
 }
 
@@ -145,6 +144,7 @@ void control_request(struct node *node, struct link *link, const struct wire_mes
 {
     node_count(node, METRIC_requests);
     uint64_t stream = link->stream;
+    if (leave_refuses(node, stream, message)) return;
     switch (message->type) {
     case MSG_ask_members: answers_members(node, stream, message->fields); break;
     case MSG_ask_tags: tags_answer(node, stream, message->fields); break;
@@ -176,12 +176,11 @@ void control_request(struct node *node, struct link *link, const struct wire_mes
     case MSG_ask_drain: steer_drain(node, stream, message->fields); break;
     case MSG_ask_kill: kill_job(node, stream, message->fields); break;
     case MSG_ask_join: join(node, stream, message->fields); break;
-    case MSG_ask_leave: {
-        const struct msg_ask_leave *ask = message->fields;
-        say_ok(node, stream, ask->request, "leaving");
-        node_leave(node);
+    case MSG_ask_leave:
+    case MSG_ask_leave_now:
+        leave_begin(node, message->type == MSG_ask_leave_now);
+        pending_add(node, stream, message);
         break;
-    }
     case MSG_ask_forget: {
         const struct msg_ask_forget *ask = message->fields;
         const char *name = standing_forget(node, stream, ask);

@@ -20,8 +20,7 @@ enum {
 static void ask(struct node *node, struct block *block)
 {
     if (!node_has_room(node)) return; /* the next sweep does */
-    block->copies_count = 0;          /* who has it says so again */
-    block->asks = 0;
+    keeper_forget_copies(block);
     keeper_ask(node, block, block->early, true, NULL);
 }
 
@@ -51,7 +50,5 @@ void early_end(struct node *node, const struct digest *digest)
     struct block *block = keeper_find(node, digest);
     if (block == NULL || block->early == 0) return;
     block->early = 0;
-    block->copies_count = 0;
-    block->asked = 0;
-    block->asks = 0;
+    keeper_forget_copies(block);
 }

@@ -220,6 +220,6 @@ void evict_tick(struct node *node)
 {
     if (node->evict_seen != node->flock.lateness_revision) see_own(node);
     if (node->now < node->evict_next) return;
-    if (node->may_author && !node->is_leaving) look(node);
+    if (node->may_author && !node_is_leaving(node)) look(node);
     else node->evict_next = node->now + look_every(node);
 }

@@ -323,7 +323,7 @@ static bool is_differing(const struct job *job)
  * than keep the result when one node dies: that much room is waited for (telling.c says so). */
 static size_t safe_copies(const struct node *node, const struct job *job, uint64_t size)
 {
-    size_t living = members_living_count(&node->gossip.members);
+    size_t living = living_staying(node);
     size_t least = living < SAFE_COPIES ? living : SAFE_COPIES;
     if (job->spec.replicas < least) least = job->spec.replicas;
     size_t possible = holders_possible(node, job->spec.replicas, size);

@@ -161,7 +161,7 @@ uint64_t heard_lag(const struct node *node, const struct member *member)
  */
 static bool stays(const struct node *node, const struct id *id)
 {
-    return living_has(node, id) && !flock_has_left(&node->flock, id);
+    return living_has(node, id) && living_stays(node, id);
 }
 
 size_t heard_disks(const struct node *node, const struct msg_stamp *entry)
@@ -332,6 +332,12 @@ static bool has_ours(const struct node *node, const struct heard *heard)
         if (durable < ours.have) return false;
     }
     return true;
+}
+
+bool heard_has_ours(const struct node *node, const struct id *peer)
+{
+    const struct heard *heard = map_get(&node->heard, peer);
+    return heard != NULL && stays(node, peer) && has_ours(node, heard);
 }
 
 bool heard_elsewhere(const struct node *node)

@@ -1,7 +1,8 @@
-/* Who should hold a block: the first R of the living in rendezvous order, leaving out those whose
- * disk had no room for as much a moment ago, unless they have it. Every node computes the same list
- * from who lives, so nobody needs to be asked; what is full spreads by refusals alone, and where
- * two nodes differ about it there is a copy more for a while.
+/* Who should hold a block: the first R of the living in rendezvous order, leaving out those who
+ * have said that they leave, and those whose disk had no room for as much a moment ago, unless they
+ * have it. Every node computes the same list from who lives, so nobody needs to be asked; what is
+ * full spreads by refusals alone, and where two nodes differ about it there is a copy more for a
+ * while.
  *
  * Full is a disk for a size: where a large block did not fit smaller ones may. It is tried again
  * with that much after 20 s, or as soon as that much has found room; a larger one that fails
@@ -45,6 +46,7 @@ bool holders_is_full(const struct node *node, const struct id *id, uint64_t size
 static bool may_hold(void *context, const struct id *id)
 {
     const struct asking *asking = context;
+    if (asking->node->leaving_count > 0 && !living_stays(asking->node, id)) return false;
     return asking->node->fulls_count == 0 || has_copy(asking->node, asking->block, id) ||
            !holders_is_full(asking->node, id, asking->block->size);
 }
@@ -61,10 +63,11 @@ size_t holders_wanted(struct node *node, const struct block *block, uint8_t repl
 
 size_t holders_possible(const struct node *node, uint8_t replicas, uint64_t size)
 {
-    size_t living = members_living_count(&node->gossip.members), full = 0;
+    size_t staying = living_staying(node), full = 0;
     for (size_t i = 0; i < node->fulls_count; i++)
-        full += lacks_room(node, &node->fulls[i], size) && living_has(node, &node->fulls[i].id);
-    size_t possible = living > full ? living - full : 1;
+        full += lacks_room(node, &node->fulls[i], size) && living_has(node, &node->fulls[i].id) &&
+                living_stays(node, &node->fulls[i].id);
+    size_t possible = staying > full ? staying - full : 1;
     size_t most = replicas < COPIES_MAX ? replicas : COPIES_MAX;
     return possible < most ? possible : most;
 }

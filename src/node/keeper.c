@@ -28,7 +28,6 @@ enum {
     ASK_AGAIN = SECOND,             /* an ensure that got no answer is repeated */
     SWEEP_EVERY = 10 * SECOND,      /* without news; with news at once */
     SWEEP_SOON = 300 * MILLISECOND, /* many entries of one moment make one sweep */
-    RELEASE_GRACE = 5 * SECOND,     /* a job's input after its end: time to be asked for again */
     IN_LOG_PIN = 15 * SECOND,       /* what wants it is in the log, and soon here */
     DEFAULT_PIN_MINUTES = 60,       /* of an upload: what will reference it may take long */
     LOOK_GOOD_FOR = 600 * SECOND,   /* as in io/verify.c: a disk changes bytes without telling */
@@ -79,7 +78,9 @@ static void pin(struct node *node, struct block *block, duration length)
 size_t keeper_copies(const struct node *node, const struct digest *digest)
 {
     const struct block *block = keeper_find(node, digest);
-    size_t copies = block == NULL ? 0 : block->copies_count + block->is_here;
+    size_t copies = block != NULL && block->is_here && !node_is_leaving(node);
+    for (size_t i = 0; block != NULL && i < block->copies_count; i++)
+        copies += living_stays(node, &block->copies[i]);
     size_t living = members_living_count(&node->gossip.members);
     if (copies < living && smalls_is_safe(node, digest)) return living;
     return copies;
@@ -211,7 +212,8 @@ void keeper_fetch(struct node *node, struct block *block)
 void keeper_ask(struct node *node, struct block *block, uint8_t replicas, bool is_in_log,
                 const struct id *first)
 {
-    bool is_hurried = block->is_here && block->uploads > 0 && block->asks < FEW_ASKS;
+    bool is_hurried =
+        block->is_here && block->uploads > 0 && block->asks < FEW_ASKS && !node_is_leaving(node);
     block->asked = node->now;
     if (block->asks < FEW_ASKS) block->asks++;
     struct id wanted[COPIES_MAX];
@@ -264,7 +266,7 @@ static void confirm_here(struct node *node, const struct id *to, struct block *b
 static void take_ensure(struct node *node, struct link *link, const struct msg_block_ensure *ensure)
 {
     struct block *block = block_at(node, &ensure->block);
-    if (block == NULL) return;
+    if (block == NULL || (node_is_leaving(node) && !block->is_here)) return;
     pin(node, block, ensure->is_in_log ? IN_LOG_PIN : keeper_promise_length(node));
     if (block->is_here && !ensure->is_in_log) {
         confirm_here(node, &link->peer, block);
@@ -291,10 +293,19 @@ void keeper_note_copy(struct node *node, const struct msg_block_ref *ref, const 
     block->refusals = 0;
 }
 
+void keeper_forget_copies(struct block *block)
+{
+    block->copies_count = 0;
+    block->is_vouched = false;
+    block->asked = 0;
+    block->asks = 0;
+}
+
 void keeper_lost_copy(struct node *node, struct block *block, const struct id *peer)
 {
     ids_remove(block->copies, &block->copies_count, peer);
     block->placed = 0;
+    block->is_vouched = false;
     node->sweep_wanted = true;
 }
 
@@ -394,9 +405,7 @@ void keeper_uploaded(struct node *node, const struct digest *digest)
     if (block == NULL) return;
     block->uploads++;
     block->uploaded = node->now;
-    block->copies_count = 0;
-    block->asked = 0;
-    block->asks = 0;
+    keeper_forget_copies(block);
 }
 
 static void used(struct node *node, const struct digest *digest)
@@ -454,47 +463,12 @@ void keeper_forget_member(struct node *node, const struct id *id)
 {
     size_t cursor = 0;
     for (struct block *block; (block = map_next(&node->blocks, &cursor)) != NULL;) {
+        if (ids_have(block->copies, block->copies_count, id)) block->is_vouched = false;
         ids_remove(block->copies, &block->copies_count, id);
         ids_remove(block->waiters, &block->waiters_count, id);
         ids_remove(block->counting, &block->counting_count, id);
     }
     node->sweep_wanted = true; /* holders_changed told that it is to be looked at again */
-}
-
-/* Ends the pins that were made before `seen`, unless a client has stored it for something else that
- * is still on its way. */
-static void release(struct node *node, const struct digest *digest, instant seen)
-{
-    struct block *block = keeper_find(node, digest);
-    instant soon = node->now + RELEASE_GRACE;
-    if (block == NULL || block->pinned > seen) return;
-    if (block->uploads > 0 || block->pinned_until < soon) return;
-    block->pinned_until = soon;
-}
-
-void keeper_release(struct node *node, const struct msg_block_ref *ref, instant seen)
-{
-    const struct msg_manifest *manifest = manifests_get(node, ref);
-    release(node, &ref->digest, seen);
-    node->sweep_wanted = true;
-    if (manifest == NULL) {
-        manifests_release(node, &ref->digest, seen); /* once it is here */
-        return;
-    }
-    const struct msg_manifest_block *blocks = manifest->blocks.at;
-    for (uint32_t i = 0; i < manifest->blocks.count; i++)
-        release(node, &blocks[i].block.digest, seen);
-}
-
-void keeper_release_job(struct node *node, const struct job *job, instant seen)
-{
-    keeper_release(node, &job->spec.manifest, seen);
-    for (int kind = 0; kind < 2; kind++) {
-        uint32_t count = kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
-        for (uint32_t i = 0; job->tasks[kind] != NULL && i < count; i++)
-            for (const struct attempt *a = job->tasks[kind][i].attempts; a != NULL; a = a->next)
-                if (!stamp_is_none(&a->done)) release(node, &a->output.digest, node->now);
-    }
 }
 
 /* ---- the sweep: what is referenced is kept and copied, the rest goes ---- */
@@ -522,13 +496,17 @@ static void mark_dataset(struct node *node, const struct msg_block_ref *ref, uin
     for (uint32_t i = 0; i < manifest->blocks.count; i++) mark(node, &blocks[i].block, replicas);
 }
 
+/* Of its result copies were asked for when each task was done (work.c); who leaves sees to them. A
+ * map's output for reduces stays where it is, and is made again. */
 static void mark_outputs(struct node *node, const struct job *job)
 {
     for (int kind = 0; kind < 2; kind++) {
+        bool is_final = kind == TASK_REDUCE || job->spec.reduces == 0;
+        uint8_t replicas = is_final && node_is_leaving(node) ? job->spec.replicas : 0;
         uint32_t count = kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
         for (uint32_t i = 0; job->tasks[kind] != NULL && i < count; i++)
             for (const struct attempt *a = job->tasks[kind][i].attempts; a != NULL; a = a->next)
-                if (a->state == ATTEMPT_DONE) mark(node, &a->output, 0);
+                if (a->state == ATTEMPT_DONE) mark(node, &a->output, replicas);
     }
 }
 
@@ -610,6 +588,7 @@ static bool settle(struct node *node, struct block *block, bool may_drop)
         return settle_wanted(node, block);
     }
     block->is_missed = false;
+    if (leave_settle(node, block)) return true;
     early_renew(node, block);
     bool may_go = may_drop && block->is_here && freed_may_go(node, block);
     if (!may_go || block->pinned_until > node->now) return false;
@@ -670,6 +649,7 @@ void keeper_tick(struct node *node)
         manifests_sweep(node);
     }
     bool may_drop = mark_all(node) && node->may_author;
+    node->leave.is_all_known = may_drop;
     smalls_sweep(node);
     cursor = 0;
     while ((block = map_next(&node->blocks, &cursor)) != NULL) {

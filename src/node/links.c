@@ -383,7 +383,7 @@ void links_tick(struct node *node)
     if (node->now < node->mesh_next) return;
     node->mesh_next = node->now + MESH_EVERY;
     node->is_mesh_wanted = node->seeds_count > 0;
-    if (node->is_leaving) return;
+    if (node_is_leaving(node)) return;
     join_tick(node);
     mesh_tick(node);
     idle_tick(node);

@@ -3,6 +3,7 @@
  *
  * Whose turn it is to write an entry that any node may write follows from rendezvous order, too:
  * the first may at once, each next one TURN later (design, section 7). */
+#include "node/holders.h"
 #include "node/state.h"
 
 #include <string.h>
@@ -43,8 +44,8 @@ static void rebuild_living(struct node *node)
         bool is_silent = m->state == MEMBER_SUSPECT;
         node->living[node->living_count++] = (struct schedule_node){
             .id = m->fact->id,
-            .is_suspect =
-                is_silent || m->fact->slots == 0 || standing_is_degraded(node, &m->fact->id),
+            .is_suspect = is_silent || m->fact->slots == 0 || !living_stays(node, &m->fact->id) ||
+                          standing_is_degraded(node, &m->fact->id),
             .silent_since = is_silent ? (m->since > 0 ? m->since : 1) : 0,
         };
     }
@@ -65,6 +66,28 @@ bool living_has(const struct node *node, const struct id *id)
     return member != NULL && member_is_living(member);
 }
 
+bool living_stays(const struct node *node, const struct id *id)
+{
+    if (id_equal(id, &node->id)) return !node_is_leaving(node);
+    return !flock_has_left(&node->flock, id);
+}
+
+size_t living_staying(const struct node *node)
+{
+    size_t living = members_living_count(&node->gossip.members);
+    return living > node->leaving_count ? living - node->leaving_count : 0;
+}
+
+void living_recount(struct node *node)
+{
+    size_t cursor = 0;
+    node->leaving_count = 0;
+    for (struct member *m; (m = members_next(&node->gossip.members, &cursor)) != NULL;)
+        node->leaving_count += member_is_living(m) && !living_stays(node, &m->fact->id);
+    node->is_living_stale = node->is_work_wanted = true;
+    holders_changed(node);
+}
+
 size_t living_windows(const struct node *node)
 {
     size_t living = members_living_count(&node->gossip.members);
@@ -72,8 +95,7 @@ size_t living_windows(const struct node *node)
 }
 
 const struct msg_block_holder *living_holders(struct node *node, const struct digest *digest,
-                                              const struct id *first, size_t window,
-                                              size_t *count)
+                                              const struct id *first, size_t window, size_t *count)
 {
     *count = 0;
     size_t living_count;

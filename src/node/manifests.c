@@ -13,6 +13,7 @@
 #include "node/smalls.h"
 
 #include "node/manifests.h"
+#include "node/release.h"
 
 #include <string.h>
 
@@ -197,7 +198,8 @@ void manifests_read(struct node *node, const struct digest *digest, struct slice
     node->is_work_wanted = node->sweep_wanted = true;
     node->pending_next = node->now;
     if (manifest->state == MANIFEST_READY) {
-        if (manifest->released != 0) keeper_release(node, &manifest->block, manifest->released);
+        if (manifest->released != 0)
+            release_unreferenced(node, &manifest->block, manifest->released);
         manifest->released = 0;
         return;
     }

@@ -18,7 +18,7 @@ const struct msg_shared_file *manifests_shared(struct node *node, const struct m
 void manifests_read(struct node *node, const struct digest *digest, struct slice bytes);
 void manifests_failed(struct node *node, const struct digest *digest);
 void manifests_tick(struct node *node);
-/* Its blocks are to be released (keeper_release) once it is here. */
+/* Its blocks are to be released (release_unreferenced) once it is here. */
 void manifests_release(struct node *node, const struct digest *digest, instant seen);
 void manifests_sweep(struct node *node);
 void manifests_close(struct node *node);

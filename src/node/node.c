@@ -28,7 +28,6 @@
 enum {
     MEMORY_BUDGET = 1 << 30, /* far above what a flock of hundreds needs: a fence, not a plan */
     FETCHED_PIN = 5 * SECOND,
-    HAND_OVER_ASK = 200 * MILLISECOND,
 };
 
 static duration profile_period(enum node_profile profile)
@@ -94,7 +93,8 @@ static void release_replaced(struct node *node, const struct list *replaces)
     const struct msg_stamp *stamps = replaces->at;
     for (uint32_t i = 0; i < replaces->count; i++) {
         const struct naming *naming = map_get(&node->names.by_stamp, &stamps[i]);
-        if (naming != NULL && naming->is_known) keeper_release(node, &naming->manifest, node->now);
+        if (naming != NULL && naming->is_known)
+            release_unreferenced(node, &naming->manifest, node->now);
     }
 }
 
@@ -127,6 +127,7 @@ static void on_entry(void *context, const struct stamped *entry)
     if (entry->kind == MSG_ended) compaction_ended(node);
     if (entry->kind == MSG_ended && entry->fields != NULL)
         final_ended(node, &((const struct msg_ended *)entry->fields)->job);
+    if (entry->kind == MSG_left || entry->kind == MSG_opened) living_recount(node);
     if (entry->kind == MSG_claim && !id_equal(&entry->stamp.node, &node->id))
         node->deferred_since = 0; /* somebody else works: claiming.c */
     bool is_waited_for = jobs_submitted(entry) != NULL || entry->kind == MSG_ended ||
@@ -209,6 +210,7 @@ void node_changed(struct node *node, const struct member *member, unsigned befor
     if (was_living != member_is_living(member)) {
         node->living_changed = node->now;
         holders_changed(node);
+        if (!living_stays(node, &member->fact->id)) living_recount(node);
     }
     standing_changed(node, member, before);
     evict_changed(node, member);
@@ -431,50 +433,6 @@ void node_start(struct node *node, instant now, struct actions *actions)
     finish_step(node);
 }
 
-void node_leave(struct node *node)
-{
-    if (node->is_leaving) return;
-    node->is_leaving = true;
-    node->leave_deadline = node->now + 5 * SECOND;
-    work_give_back(node, CAUSE_LEAVING);
-    struct msg_left left = {.cause = CAUSE_LEAVING};
-    (void)!node_append(node, &wire_left, &left, NULL);
-    trace_line(&node->trace, TRACE_INFO, "event=leaving");
-}
-
-/* It may be the only one who holds an entry: then it waits until another one's disk does. */
-static bool is_handed_over(struct node *node)
-{
-    if (heard_is_last(node) || heard_elsewhere(node)) return true;
-    if (node->now - node->leave_asked < HAND_OVER_ASK) return false;
-    node->leave_asked = node->now;
-    node_count(node, METRIC_leaves_waited);
-    for (struct link *link = node->links; link != NULL; link = link->next)
-        if (link->state == LINK_OPEN && link->purpose == CHANNEL_PEER)
-            replicas_ask(node, link, true);
-    return false;
-}
-
-/* Gone once nothing runs here any more, what it holds is elsewhere, and everyone was told. */
-static void leave_tick(struct node *node)
-{
-    if (!node->is_leaving || node->is_stopped) return;
-    bool is_idle = work_running_count(node) == 0;
-    if (!is_idle && node->now < node->leave_deadline) return;
-    if (!node->gossip.is_leaving && node->now < node->leave_deadline && !is_handed_over(node))
-        return;
-    if (!node->gossip.is_leaving) {
-        if (!heard_elsewhere(node)) node_count(node, METRIC_leaves_alone);
-        gossip_leave(&node->gossip, node->now);
-        return;
-    }
-    bool has_hearers = members_living_count(&node->gossip.members) > 0; /* we are of the left */
-    instant told = instant_min(node->leave_deadline, node->gossip.period_deadline);
-    if (has_hearers && node->now < told) return;
-    node->is_stopped = true;
-    actions_push(node->actions, ACTION_STOP);
-}
-
 static void tick(struct node *node)
 {
     heard_tick(node);
@@ -653,7 +611,7 @@ static void take_event(struct node *node, const struct event *event)
         for (size_t i = 0; i < event->resolved.count; i++)
             links_join(node, &event->resolved.addresses[i], false);
         break;
-    case EVENT_LEAVE: node_leave(node); break;
+    case EVENT_LEAVE: leave_begin(node, false); break;
     }
 }
 
@@ -686,6 +644,7 @@ instant node_deadline(const struct node *node)
     if (node->pendings != NULL) next = instant_min(next, node->pending_next);
     if (!node->may_author) next = instant_min(next, node->author_deadline);
     next = instant_min(next, node->drain_deadline);
+    next = instant_min(next, leave_deadline(node));
     next = instant_min(next, keyring_deadline(node));
     next = instant_min(next, freed_deadline(node));
     next = instant_min(next, node->evict_next);

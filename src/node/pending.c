@@ -7,6 +7,7 @@
  *   unname         ENTRY -> answered
  *   wait, result   WATCH (a row each second) -> the job has ended -> ENTRY (on two disks)
  *   dataset        READ (until the manifest is here) -> answered
+ *   leave          WATCH (until this node goes) -> answered
  *   names          READ (until members have said which copies they hold) -> answered
  *
  * A client that lost its peer asks another one with the same id: the same job, the same naming. */
@@ -79,6 +80,8 @@ static enum pending_state first_state(unsigned type)
     case MSG_ask_submit_small:
     case MSG_ask_name: return PENDING_BLOCKS;
     case MSG_ask_unname: return PENDING_ENTRY;
+    case MSG_ask_leave:
+    case MSG_ask_leave_now:
     case MSG_ask_wait:
     case MSG_ask_result: return PENDING_WATCH;
     default: return PENDING_READ;
@@ -153,7 +156,7 @@ static const char *where_of(const struct msg_manifest *manifest, uint32_t index,
 /* Of each block, whoever has room. */
 static size_t least_copies(const struct node *node, uint8_t needed)
 {
-    size_t living = members_living_count(&node->gossip.members);
+    size_t living = living_staying(node);
     size_t least = needed < SAFE_COPIES ? needed : SAFE_COPIES;
     return living < least ? living : least;
 }
@@ -273,13 +276,13 @@ static size_t disks(const struct node *node, const struct pending *pending)
     for (size_t i = 0; i < pending->acks_count; i++)
         count += !flock_has_left(&node->flock, &pending->acks[i]);
     if (heard > count) count = heard;
-    bool stays = !node->is_leaving || members_living_count(&node->gossip.members) == 0;
+    bool stays = !node_is_leaving(node) || members_living_count(&node->gossip.members) == 0;
     return stays ? count : count - 1;
 }
 
 static bool is_acknowledged(struct node *node, struct pending *pending, uint8_t ack)
 {
-    size_t living = members_living_count(&node->gossip.members);
+    size_t living = living_staying(node);
     size_t wanted = ack == 0 ? SAFE_COPIES : ack;
     if (living == 0) living = 1; /* who leaves counts itself no more */
     if (disks(node, pending) >= (wanted < living ? wanted : living)) return true;
@@ -631,6 +634,7 @@ static bool try_dataset(struct node *node, struct pending *pending)
 
 static bool try_one(struct node *node, struct pending *pending)
 {
+    if (leave_interrupts(node, pending)) return true;
     switch (pending->type) {
     case MSG_ask_submit_with:
     case MSG_ask_submit_small: return try_submit(node, pending);
@@ -640,6 +644,8 @@ static bool try_one(struct node *node, struct pending *pending)
     case MSG_ask_result: return try_wait(node, pending);
     case MSG_ask_dataset: return try_dataset(node, pending);
     case MSG_ask_names: return catalog_names(node, pending);
+    case MSG_ask_leave:
+    case MSG_ask_leave_now: return leave_answer(node, pending);
     default: assert(!"not a pending request"); return true;
     }
 }

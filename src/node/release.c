@@ -13,6 +13,7 @@
 enum {
     PAGE = 1024,           /* as msg_block_release */
     LINGERS = 15 * SECOND, /* what wants it is in the log by then (keeper.c) */
+    GRACE = 5 * SECOND,    /* a job's input after its end: time to be asked for again */
 };
 
 static void let_go(struct node *node, const struct digest *digest)
@@ -59,5 +60,43 @@ void release_dataset(struct node *node, const struct msg_block_ref *list)
             if (!manifests_is_range(&blocks[from])) page[filled++] = blocks[from].block;
         release.blocks = (struct list){page, filled};
         if (filled > 0) tell_all(node, &release);
+    }
+}
+
+/* ---- what a name or a job lets go of ---- */
+
+/* Ends the pins that were made before `seen`, unless a client has stored it for something else that
+ * is still on its way. */
+static void end_pin(struct node *node, const struct digest *digest, instant seen)
+{
+    struct block *block = keeper_find(node, digest);
+    instant soon = node->now + GRACE;
+    if (block == NULL || block->pinned > seen) return;
+    if (block->uploads > 0 || block->pinned_until < soon) return;
+    block->pinned_until = soon;
+}
+
+void release_unreferenced(struct node *node, const struct msg_block_ref *ref, instant seen)
+{
+    const struct msg_manifest *manifest = manifests_get(node, ref);
+    end_pin(node, &ref->digest, seen);
+    node->sweep_wanted = true;
+    if (manifest == NULL) {
+        manifests_release(node, &ref->digest, seen); /* once it is here */
+        return;
+    }
+    const struct msg_manifest_block *blocks = manifest->blocks.at;
+    for (uint32_t i = 0; i < manifest->blocks.count; i++)
+        end_pin(node, &blocks[i].block.digest, seen);
+}
+
+void release_job(struct node *node, const struct job *job, instant seen)
+{
+    release_unreferenced(node, &job->spec.manifest, seen);
+    for (int kind = 0; kind < 2; kind++) {
+        uint32_t count = kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
+        for (uint32_t i = 0; job->tasks[kind] != NULL && i < count; i++)
+            for (const struct attempt *a = job->tasks[kind][i].attempts; a != NULL; a = a->next)
+                if (!stamp_is_none(&a->done)) end_pin(node, &a->output.digest, node->now);
     }
 }

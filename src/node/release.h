@@ -10,5 +10,10 @@
 void release_dataset(struct node *node, const struct msg_block_ref *list);
 /* Somebody says so. */
 void release_take(struct node *node, const struct msg_block_release *release);
+/* A name or a job has let go of this dataset: pins of its blocks made before `seen` end. Later ones
+ * are somebody else's. */
+void release_unreferenced(struct node *node, const struct msg_block_ref *manifest, instant seen);
+/* The same for a job's input, and for all outputs of its attempts. */
+void release_job(struct node *node, const struct job *job, instant seen);
 
 #endif

@@ -240,7 +240,7 @@ bool smalls_is_safe(const struct node *node, const struct digest *digest)
     bool is_own =
         id_equal(&small->stamp.node, &node->id) && boot_equal(&small->stamp.boot, &node->boot);
     if (is_own) return true;
-    size_t living = members_living_count(&node->gossip.members);
+    size_t living = living_staying(node);
     return heard_disks(node, &small->stamp) >= (living < SAFE_COPIES ? living : SAFE_COPIES);
 }
 

@@ -11,6 +11,8 @@ void heard_vector(struct node *node, const struct id *peer, const struct msg_log
 uint64_t heard_lag(const struct node *node, const struct member *member);
 /* All that we hold is on the disk of somebody else who lives and stays. */
 bool heard_elsewhere(const struct node *node);
+/* The same of this one. */
+bool heard_has_ours(const struct node *node, const struct id *peer);
 /* Nobody else is there who stays. */
 bool heard_is_last(const struct node *node);
 /* At the start, with all that the disk has: are we a newcomer, who has never been in step? */

@@ -7,6 +7,7 @@
 #include "gossip/gossip.h"
 #include "node/metrics.h"
 #include "node/keyring.h"
+#include "node/leave.h"
 #include "node/node.h"
 #include "node/progress.h"
 #include "node/room.h"
@@ -74,7 +75,7 @@ struct link {
     struct id peer;   /* zero: a client, or not known yet */
     struct boot boot;
     struct address address;
-    instant asked; /* when we last asked for log repair */
+    instant asked;        /* when we last asked for log repair */
     uint64_t task_memory; /* of the peer, as it said; UINT64_MAX: none; 0: it has not: room.c */
     struct link *next;
 };
@@ -120,6 +121,7 @@ struct block {
     bool is_missed;   /* rotten here, and to be had again */
     bool is_checking; /* its bytes are being looked at */
     bool is_surplus;  /* others should have it; as of `placed` */
+    bool is_vouched;  /* one of its copies elsewhere was looked at, since we leave: leave.c */
     uint8_t replicas; /* copies wanted; 0: kept where it is */
     uint8_t placed_replicas;
     uint8_t window, asks; /* of holders to try next; for copies, since a client stored it */
@@ -243,7 +245,7 @@ struct work {
     struct msg_block_ref differing; /* the manifest of outputs that should be equal and are not */
     uint64_t *prefetched;           /* a bit per map: its parts have been ordered; prefetch.c */
     struct pace pace[2];            /* by enum task_kind; progress.c */
-    uint64_t mourned; /* of jobs and members, when all who made its outputs lived: work.c */
+    uint64_t mourned;   /* of jobs and members, when all who made its outputs lived: work.c */
     instant lost_since; /* since when a block of its input can be had from nobody; 0 = it can */
 };
 
@@ -417,9 +419,7 @@ struct node {
     instant author_deadline;
     bool is_draining; /* claims nothing: steer.c */
     instant drain_deadline;
-    bool is_leaving;
-    instant leave_deadline;
-    instant leave_asked;     /* when peers were last asked what of ours they hold */
+    struct leave leave;
     uint64_t deaths_refuted; /* of gossip's counter, those seen */
     instant degraded_until;  /* nobody is from then on; 0 = nobody is now */
     instant deferred_since;  /* work is free, and left to better nodes; 0 = not */
@@ -435,6 +435,7 @@ struct node {
     size_t living_count;
     size_t living_capacity;
     bool is_living_stale;
+    size_t leaving_count; /* of them, those that have said that they leave */
 };
 
 struct roster_item {
@@ -463,6 +464,15 @@ bool living_has(const struct node *node, const struct id *id);
 const struct msg_block_holder *living_holders(struct node *node, const struct digest *digest,
                                               const struct id *first, size_t window, size_t *count);
 size_t living_windows(const struct node *node);
+static inline bool node_is_leaving(const struct node *node)
+{
+    return node->leave.state != LEAVE_STAYS;
+}
+/* It has not said that it leaves. */
+bool living_stays(const struct node *node, const struct id *id);
+/* How many of the living do not leave. Somebody leaves, or may be back: count anew. */
+size_t living_staying(const struct node *node);
+void living_recount(struct node *node);
 /* What the wall clock shows now, counted on from the start: only ever shown to people. */
 uint64_t node_wall_ms(const struct node *node);
 /* The n-th in this order acts n seconds later than the first: who writes what anyone might write.
@@ -474,8 +484,6 @@ enum error node_append(struct node *node, const struct wire_schema *schema, cons
 /* Commits what was appended now, not at the step's end: what follows in the step must see it
  * folded. */
 void node_commit(struct node *node);
-/* Gives its work back, says goodbye; ACTION_STOP follows once nothing runs. */
-void node_leave(struct node *node);
 void node_changed(struct node *node, const struct member *member, unsigned before);
 
 /* datagrams.c */
@@ -530,56 +538,6 @@ void replicas_batch(struct node *node, struct link *link, const struct msg_log_b
 void replicas_persisted(struct node *node, uint64_t token);
 void replicas_ask(struct node *node, struct link *link, bool wants_reply);
 
-/* keeper.c */
-struct block *keeper_find(const struct node *node, const struct digest *digest);
-bool keeper_has(const struct node *node, const struct digest *digest);
-/* Copies that are known to be on living members, ours included. */
-size_t keeper_copies(const struct node *node, const struct digest *digest);
-/* Makes sure that `replicas` of the living get it: asks those that should hold it, at most once a
- * second each block. is_in_log: an entry wants it already (else those asked keep it an hour). */
-void keeper_want(struct node *node, const struct msg_block_ref *block, uint8_t replicas,
-                 bool is_in_log, const struct id *first);
-/* The same at once, and nothing follows from who has said that he has it. */
-void keeper_ask(struct node *node, struct block *block, uint8_t replicas, bool is_in_log,
-                const struct id *first);
-/* Every holder asked says it can't be had. */
-bool keeper_is_lost(const struct node *node, const struct digest *digest);
-/* This member says that it has the block. */
-void keeper_note_copy(struct node *node, const struct msg_block_ref *block, const struct id *peer);
-enum error keeper_stored(struct node *node, const struct msg_block_ref *block,
-                         duration pin) MUST_USE;
-void keeper_failed(struct node *node, const struct digest *digest, uint64_t size, enum error error);
-/* A client has stored it, and has given up what it was for. */
-void keeper_uploaded(struct node *node, const struct digest *digest);
-/* Its bytes here are known to be right, as of now. */
-void keeper_looked(struct node *node, const struct digest *digest);
-void keeper_unwanted(struct node *node, const struct digest *digest, bool is_used);
-/* An entry that references this dataset has just been written, for the client that stored it. */
-void keeper_used(struct node *node, const struct msg_block_ref *manifest);
-/* Gets it from whoever has it. */
-void keeper_fetch(struct node *node, struct block *block);
-/* Is it here? Who is told so hears of its end. */
-bool keeper_tell_here(struct node *node, const struct digest *digest, const struct id *to);
-/* It is not here any more: the driver deletes it, those that count on it are told. */
-void keeper_drop(struct node *node, struct block *block);
-/* This peer has no good copy any more. */
-void keeper_lost_copy(struct node *node, struct block *block, const struct id *peer);
-/* For how long a copy is kept that somebody was told of: an hour, unless configured. */
-duration keeper_promise_length(const struct node *node);
-/* Somebody counts on our copy: no surplus for so long. */
-void keeper_promise(struct node *node, struct block *block);
-/* It has been made anew: who refused it before may have it now. */
-void keeper_made(struct node *node, const struct digest *digest);
-void keeper_message(struct node *node, struct link *link, const struct wire_message *message);
-void keeper_tick(struct node *node);
-/* A name or a job has let go of this dataset: pins of its blocks made before `seen` end. Later ones
- * are somebody else's. */
-void keeper_release(struct node *node, const struct msg_block_ref *manifest, instant seen);
-/* The same for a job's input, and for all outputs of its attempts. */
-void keeper_release_job(struct node *node, const struct job *job, instant seen);
-void keeper_forget_member(struct node *node, const struct id *id);
-void keeper_close(struct node *node);
-
 /* work.c */
 /* The running job as this node works on it; NULL: there is none of this id. */
 struct work *work_of(const struct node *node, const struct id *job);
@@ -630,6 +588,7 @@ const char *standing_forget(struct node *node, uint64_t stream, const struct msg
 enum code {
     CODE_FAILED = 1,
     CODE_USAGE = 2,
+    CODE_NO_PEER = 3, /* not this one: another is asked */
     CODE_NOT_FOUND = 4,
     CODE_CONFLICT = 6,
     CODE_PARTIAL = 7,
@@ -689,6 +648,7 @@ bool catalog_names(struct node *node, struct pending *pending);
 bool catalog_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask);
 void catalog_message(struct node *node, struct link *link, const struct wire_message *message);
 
+#include "node/keeper.h"
 #include "node/stability.h"
 
 #endif

@@ -48,8 +48,8 @@ static struct sparing *begin(struct node *node, const struct block *block)
 
 static bool may_spare(const struct node *node, const struct block *block)
 {
-    return block->is_here && block->is_marked && block->is_surplus && !block->is_list &&
-           block->placed == node->placing && block->pinned_until <= node->now &&
+    return !node_is_leaving(node) && block->is_here && block->is_marked && block->is_surplus &&
+           !block->is_list && block->placed == node->placing && block->pinned_until <= node->now &&
            block->promised_until <= node->now && node->now - node->living_changed >= CALM;
 }
 
@@ -78,6 +78,7 @@ void surplus_confirmed(struct node *node, struct link *link,
 {
     struct sparing *sparing = find(node, &confirmed->digest);
     struct block *block = keeper_find(node, &confirmed->digest);
+    if (block != NULL) block->is_vouched = confirmed->is_good;
     if (block != NULL && !confirmed->is_good) keeper_lost_copy(node, block, &link->peer);
     if (sparing == NULL) return;
     if (block == NULL || !confirmed->is_good || !may_spare(node, block)) {
@@ -109,7 +110,7 @@ static void answer(struct node *node, const struct id *peer, const struct digest
 void surplus_asked(struct node *node, struct link *link, const struct msg_block_confirm *confirm)
 {
     struct block *block = keeper_find(node, &confirm->digest);
-    if (block == NULL || !block->is_here) {
+    if (block == NULL || !block->is_here || node_is_leaving(node)) {
         answer(node, &link->peer, &confirm->digest, false);
         return;
     }

@@ -12,7 +12,7 @@
 #include "node/finish.h"
 #include "node/locality.h"
 #include "node/logs.h"
-#include "node/manifests.h"
+#include "node/release.h"
 #include "node/prefetch.h"
 #include "node/run.h"
 #include "node/shared.h"
@@ -503,7 +503,7 @@ static void prune(struct node *node)
             at = &work->next;
             continue;
         }
-        keeper_release_job(node, work->job, work->seen);
+        release_job(node, work->job, work->seen);
         work_remove(node, at);
         node->sweep_wanted = true;
     }
@@ -519,7 +519,7 @@ void work_tick(struct node *node)
     node->work_next = node->works != NULL ? node->now + HEARTBEAT : INSTANT_NEVER;
     if (node->works == NULL) return;
     for (struct work *work = node->works; work != NULL; work = work->next) prepare(node, work);
-    if (!node->may_author || node->is_leaving) return;
+    if (!node->may_author || node_is_leaving(node)) return;
     bury(node);
     node_commit(node); /* what this death proves to be poison is not claimed in this step */
     for (struct work *work = node->works; work != NULL; work = work->next) {

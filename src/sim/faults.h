@@ -16,6 +16,7 @@ struct faults {
     duration delay_most; /* of a datagram on its way, in the safety phase */
     uint64_t disks_lost; /* disks that forgot something that was synced */
     uint64_t rotten;     /* copies whose bytes changed on the disk */
+    uint64_t departures; /* of a history: nodes that were asked to leave */
 };
 
 /* Puts the plan's strikes and its heal into the queue. */

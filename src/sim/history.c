@@ -4,6 +4,10 @@
  * Not more than R-1 hosts are ever in it, so what is promised has one good copy on a host that is
  * up, always (B0).
  *
+ * Nodes leave in order, too, one or all that have a block at once, whatever else is wrong just
+ * then, and come back with their disk. That strikes nobody: before they go there are as many copies
+ * elsewhere as there should be.
+ *
  * Blocks come from a small pool, so that the same bytes are put by several clients while others
  * remove them: what one lets go of another one needs. */
 #include "sim/history.h"
@@ -26,6 +30,8 @@ enum {
     MISFORTUNE_MAX = 5 * SECOND,
     PAUSE_MAX = 8 * SECOND,
     DOWN_MAX = 15 * SECOND,
+    DEPARTURE_MAX = 10 * SECOND,
+    TOGETHER_CHANCE = 500000, /* all leave at once that have one block */
     TURN = 500 * MILLISECOND,
     SILENCE = 5 * SECOND,
     RECORD_SIZE = 4096,
@@ -34,6 +40,7 @@ enum {
     FULL_ROOM = 6,
     PIN = 20 * SECOND, /* pins of the nodes, in histories (host.c) */
     NOT_FOUND = 4,
+    DEPARTURE = 1 + CLIENTS, /* number of a HAPPEN_HISTORY */
 };
 
 enum name_state {
@@ -78,6 +85,7 @@ struct client {
 
 struct history {
     struct prng prng;
+    struct prng departures; /* apart: the rest is as it would be without them */
     uint8_t replicas;
     const struct content *pool[POOL];
     struct name names[CLIENTS][NAMES];
@@ -176,7 +184,7 @@ static bool may_strike(struct world *world, uint32_t host)
         bool is_up = world->hosts[i].state == HOST_UP;
         if (settled && is_up && !has_rot(&world->hosts[i])) history->struck[i] = false;
         count += history->struck[i] && i != host;
-        up += is_up && i != host;
+        up += is_up && !world->hosts[i].is_leaving && i != host;
     }
     return count + 1 < history->replicas && up >= 2;
 }
@@ -235,6 +243,60 @@ static void misfortune(struct world *world)
                                         (instant)prng_below(&history->prng, MISFORTUNE_MAX),
                                   .kind = HAPPEN_HISTORY,
                                   .host = UINT32_MAX});
+}
+
+/* ---- departures ---- */
+
+/* As many stay, and have room, as there are copies: with fewer all of them may die. Who knows of
+ * nobody yet, because all are down whose addresses it has, can hand nothing over. */
+static void depart(struct world *world, struct host *host)
+{
+    uint32_t staying = 0;
+    for (uint32_t i = 0; i < world->hosts_count; i++)
+        staying += i != host->index && world->hosts[i].state == HOST_UP &&
+                   !world->hosts[i].is_leaving && world->hosts[i].room == 0;
+    if (host->state != HOST_UP || host->is_leaving || staying < world->history->replicas) return;
+    if (node_is_alone(host->node)) return;
+    host->is_leaving = true;
+    host->leaves_at = world->now;
+    world->faults.departures++;
+    if (world->plan.canary == CANARY_HASTY_LEAVE) {
+        host_crash(world, host, CRASH_KILL);
+        history_left(world, host);
+        return;
+    }
+    queue_push(&world->queue, (struct happening){.at = world->now + 1,
+                                                 .kind = HAPPEN_LEAVE,
+                                                 .host = host->index,
+                                                 .life = host->life});
+}
+
+static void departure(struct world *world)
+{
+    struct prng *prng = &world->history->departures;
+    if (world->phase != PHASE_SAFETY) return;
+    const struct content *content = world->history->pool[prng_below(prng, POOL)];
+    bool is_together = prng_chance(prng, TOGETHER_CHANCE);
+    for (uint32_t i = 0; is_together && i < world->hosts_count; i++)
+        if (blocks_has(&world->hosts[i], &content->digest)) depart(world, &world->hosts[i]);
+    if (!is_together) depart(world, &world->hosts[prng_below(prng, world->hosts_count)]);
+    queue_push(&world->queue,
+               (struct happening){.at = world->now + 1 + (instant)prng_below(prng, DEPARTURE_MAX),
+                                  .kind = HAPPEN_HISTORY,
+                                  .host = UINT32_MAX,
+                                  .number = DEPARTURE});
+}
+
+void history_left(struct world *world, struct host *host)
+{
+    if (world->history == NULL) return;
+    host->is_gone = false;
+    queue_push(&world->queue,
+               (struct happening){.at = world->now + 1 +
+                                        (instant)prng_below(&world->history->departures, DOWN_MAX),
+                                  .kind = HAPPEN_START,
+                                  .host = host->index});
+    history_check(world, host->index);
 }
 
 /* ---- clients ---- */
@@ -411,6 +473,7 @@ static void client_turns(struct world *world, struct client *client, uint32_t ep
 void history_turn(struct world *world, uint64_t number, uint32_t epoch)
 {
     if (number == 0) misfortune(world);
+    else if (number == DEPARTURE) departure(world);
     else client_turns(world, &world->history->clients[number - 1], epoch);
 }
 
@@ -591,6 +654,12 @@ void history_init(struct world *world, uint64_t seed)
     queue_push(&world->queue, (struct happening){.at = SETTLED_FIRST + 2 * SECOND,
                                                  .kind = HAPPEN_HISTORY,
                                                  .host = UINT32_MAX});
+    prng_init(&history->departures, ~seed);
+    if (world->options.nobody_leaves) return;
+    queue_push(&world->queue, (struct happening){.at = SETTLED_FIRST + 3 * SECOND,
+                                                 .kind = HAPPEN_HISTORY,
+                                                 .host = UINT32_MAX,
+                                                 .number = DEPARTURE});
 }
 
 void history_deinit(struct world *world) { free(world->history); }

@@ -10,6 +10,7 @@
 #include "node/metrics.h"
 #include "sim/blocks.h"
 #include "sim/disk.h"
+#include "sim/history.h"
 #include "sim/perform.h"
 #include "sim/world.h"
 #include "store/log.h"
@@ -26,6 +27,7 @@ enum {
     RESTART_DELAY = SECOND,    /* after a stop of its own, by the service manager */
     START_SPREAD = 500 * MILLISECOND,
     SLOTS_MAX = 4,
+    JOINS_MAX = 8,
 };
 
 static void draw_pair(struct world *world, struct host *host)
@@ -104,9 +106,11 @@ static void start_again(struct world *world, const struct host *host)
 static void stopped(struct world *world, struct host *host, enum error error)
 {
     host->was_alone = node_metric(host->node, METRIC_leaves_alone) > 0;
+    host->has_kept = node_metric(host->node, METRIC_leaves_kept) > 0;
     host_crash(world, host, CRASH_KILL);
     host->is_gone = error == ERROR_NONE;
     if (error != ERROR_NONE) start_again(world, host);
+    else history_left(world, host);
 }
 
 void host_starve(struct host *host, uint64_t nth)
@@ -144,19 +148,21 @@ static void trace_sink(void *context, enum trace_level level, const char *text)
     world_say(host->world, host->index, "%c %s", letters[level], text);
 }
 
-/* Everyone is told of the first few: enough to find the flock through one that is up. */
+/* Everyone is told of the first few: enough to find the flock through one that is up. Not where
+ * many leave. */
 static size_t join_addresses(const struct world *world, const struct host *host,
-                             struct address join[4])
+                             struct address join[JOINS_MAX])
 {
-    size_t count = 0;
-    for (uint32_t i = 0; i < world->hosts_count && count < 3; i++)
+    size_t count = 0, most = 3;
+    if (world->options.is_history && !world->options.nobody_leaves) most = JOINS_MAX;
+    for (uint32_t i = 0; i < world->hosts_count && count < most; i++)
         if (i != host->index) join[count++] = world->hosts[i].address;
     return count;
 }
 
 static struct node *open_node(struct world *world, struct host *host)
 {
-    struct address join[4];
+    struct address join[JOINS_MAX];
     struct node_config config = {
         .crypto = world->crypto,
         .pair = &host->pair,
@@ -280,9 +286,9 @@ void host_crash(struct world *world, struct host *host, enum crash_kind kind)
 
 void host_return(struct world *world, struct host *host)
 {
-    host->is_leaving = false;
+    if (host->state != HOST_DOWN) return; /* it leaves still, and does not come back then */
     host->is_gone = false;
-    if (host->state == HOST_DOWN) host_start(world, host);
+    host_start(world, host);
 }
 
 void host_pause(struct world *world, struct host *host)

@@ -22,12 +22,12 @@ enum host_state {
 
 /* What a crash does to what was not synced. */
 enum crash_kind {
-    CRASH_KILL,     /* the process: what was written stays, others see the streams end at once */
-    CRASH_LOST,     /* power cut: unsynced writes are lost from a random point on; nobody is told */
-    CRASH_TORN,     /* the same from a random byte on */
+    CRASH_KILL, /* the process: what was written stays, others see the streams end at once */
+    CRASH_LOST, /* power cut: unsynced writes are lost from a random point on; nobody is told */
+    CRASH_TORN, /* the same from a random byte on */
     CRASH_REORDERED, /* the same, and any subset of their sectors is there */
-    CRASH_DISK,     /* the disk is gone: it returns as a newcomer */
-    CRASH_IMAGE,    /* it returns with an older image of its disk, if one was taken */
+    CRASH_DISK,      /* the disk is gone: it returns as a newcomer */
+    CRASH_IMAGE,     /* it returns with an older image of its disk, if one was taken */
 };
 
 enum {
@@ -43,6 +43,7 @@ struct host {
     instant leaves_at; /* when it was told so last */
     bool is_gone;      /* it left, or stays down for ever */
     bool was_alone;    /* it left, and had waited in vain for somebody to hold what it held */
+    bool has_kept;     /* it left, and said that it had blocks which nobody else had */
     bool was_down;     /* since the last heal: for S6's grace */
     struct node *node; /* NULL when down */
     struct crypto_pair pair;
@@ -68,11 +69,11 @@ struct host {
     uint64_t written_token; /* of the last ACTION_PERSIST */
     uint64_t syncing_token; /* of the fsync in flight; 0 = none */
     duration fsync_delay;
-    bool is_full;           /* the disk takes nothing for now */
-    uint64_t full_at;       /* from the n-th sync from now on it does not; 0 = it does */
-    uint64_t starves_at;    /* the node's n-th allocation from now fails; 0 = none */
-    struct map blocks; /* struct held_block: blocks.c */
-    size_t room;       /* for so many of them; 0 = for all */
+    bool is_full;        /* the disk takes nothing for now */
+    uint64_t full_at;    /* from the n-th sync from now on it does not; 0 = it does */
+    uint64_t starves_at; /* the node's n-th allocation from now fails; 0 = none */
+    struct map blocks;   /* struct held_block: blocks.c */
+    size_t room;         /* for so many of them; 0 = for all */
 };
 
 void host_init(struct world *world, struct host *host, uint32_t index);

@@ -37,6 +37,7 @@ struct sim_options {
     bool is_verbose;              /* trace lines on stdout */
     enum trace_level trace_level; /* of the nodes, when verbose */
     bool is_history;              /* of datasets, without jobs (history.h) */
+    bool nobody_leaves;           /* in it */
     enum canary canary;
     const struct plan *plan; /* of a scenario file; NULL: the seed makes all of it */
 };
@@ -60,16 +61,16 @@ struct sim_result {
     uint32_t evictions, returns; /* entries, as the replica knows them that knows most */
     uint64_t faults; /* injected: crashes, partitions, pauses, ... (not each lost datagram) */
     uint64_t datagrams, datagrams_lost;
-    uint64_t rotten, disks_lost, puts, removals; /* of a history */
-    uint64_t starved;    /* allocations that failed */
+    uint64_t rotten, disks_lost, puts, removals, departures; /* of a history */
+    uint64_t starved;                                        /* allocations that failed */
     uint64_t disk_errors, disks_full;
-    uint64_t executions; /* programs started */
+    uint64_t executions;           /* programs started */
     uint32_t heals[SIM_HEALS_MAX]; /* milliseconds until all were equal again: heals.h */
-    uint64_t state, log; /* digests of the first node that is up at the end */
-    uint32_t hostile_witnesses; /* whom a hostile author lied to, and who counted all of it */
+    uint64_t state, log;           /* digests of the first node that is up at the end */
+    uint32_t hostile_witnesses;    /* whom a hostile author lied to, and who counted all of it */
     uint32_t heals_count, heals_same, heals_broken;
     uint64_t marks[SIM_MARKS_MAX]; /* by marks_name: marks.h */
-    uint64_t vain;       /* of them, those that nothing asked for: world.c */
+    uint64_t vain;                 /* of them, those that nothing asked for: world.c */
 };
 
 /* Runs one seed to its end. result->is_ok says whether all invariants held. */

@@ -312,6 +312,7 @@ static void finish(struct world *world)
     }
     result->faults = world->faults.count;
     result->rotten = world->faults.rotten;
+    result->departures = world->faults.departures;
     result->disks_lost = world->faults.disks_lost;
     result->datagrams = world->network.datagrams;
     result->datagrams_lost = world->network.lost;

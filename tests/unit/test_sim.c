@@ -364,7 +364,8 @@ static void histories_of_datasets_lose_and_leave_nothing(void **state)
     static const uint64_t former[] = {3114, 4099, 16037};
     for (uint64_t i = 1; i <= 2 * SEEDS + 3; i++) {
         uint64_t seed = i > 2 * SEEDS ? former[i - 2 * SEEDS - 1] : i;
-        struct sim_options options = {.seed = seed, .is_history = true};
+        struct sim_options options = {
+            .seed = seed, .is_history = true, .nobody_leaves = i > 2 * SEEDS};
         struct sim_result result;
         assert_true(holds(&options, &result));
         assert_true(result.puts > 0);
@@ -377,7 +378,9 @@ static void histories_find_planted_bugs(void **state)
     static const struct {
         enum canary canary;
         const char *violates;
-    } planted[] = {{CANARY_BLIND_SCRUB, "violated B"}, {CANARY_FALSE_COPY, "violated B0"}};
+    } planted[] = {{CANARY_BLIND_SCRUB, "violated B"},
+                   {CANARY_FALSE_COPY, "violated B0"},
+                   {CANARY_HASTY_LEAVE, "violated B0"}};
     for (size_t i = 0; i < sizeof planted / sizeof *planted; i++) {
         bool is_found = false;
         for (uint64_t seed = 1; seed <= CANARY_SEEDS && !is_found; seed++) {
