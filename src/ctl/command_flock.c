@@ -220,10 +220,29 @@ int mrctl_join(const struct options *options)
     return call_ok(options, &wire_ask_join, &ask);
 }
 
+/* This peer and no other: should it not be there, or end, another one must not leave in its place.
+ */
 int mrctl_leave(const struct options *options)
 {
     struct msg_ask_leave ask = {0};
-    return call_ok(options, &wire_ask_leave, &ask);
+    struct options alone = *options;
+    struct session *session;
+    struct wire_message reply;
+    alone.is_alone = options->node != NULL;
+    int code = session_open(&session, &alone);
+    if (code != EXIT_OK) return code;
+    alone.is_alone = true;
+    if (!options->is_quiet && !options->is_now)
+        notice_line("%s leaves as soon as others have its blocks (without them: --now)",
+                    session_peer(session));
+    code = session_call(session, options->is_now ? &wire_ask_leave_now : &wire_ask_leave, &ask,
+                        MSG_say_ok, &reply);
+    if (code == EXIT_OK && !options->is_quiet) {
+        const struct msg_say_ok *say = reply.fields;
+        notice_line("%.*s", (int)say->text.count, (const char *)say->text.at);
+    }
+    session_close(session);
+    return code;
 }
 
 int mrctl_forget(const struct options *options)

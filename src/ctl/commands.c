@@ -82,7 +82,9 @@ const struct command commands_table[] = {
      mrctl_ping},
     {"join", "HOST:PORT", 0, 1, 1, "make the peer join a flock through this address",
      "  mrctl join 10.0.0.7:7437\n", mrctl_join},
-    {"leave", "", 0, 0, 0, "make the peer leave its flock", "  mrctl leave -n 10.0.0.7:7437\n",
+    {"leave", "", GROUP_LEAVE, 0, 0, "make the peer leave its flock, once others have its blocks",
+     "  mrctl leave -n 10.0.0.7:7437\n"
+     "  mrctl leave -n 10.0.0.7:7437 --now    with what only it has\n",
      mrctl_leave},
     {"forget", "NODE", 0, 1, 1, "a dead member never comes back",
      "  mrctl forget beta\n  mrctl forget 3f7a91c0\n", mrctl_forget},

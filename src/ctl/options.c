@@ -115,6 +115,8 @@ static const struct option_row rows[] = {
      "what a job, or a task, waits for now"},
     {"origin", 0, OPTION_FLAG, GROUP_CONFIG, AT(is_origin), NULL, 0, 0,
      "where each value came from"},
+    {"now", 0, OPTION_FLAG, GROUP_LEAVE, AT(is_now), NULL, 0, 0,
+     "do not wait for copies of what only it has"},
     {"deadline", 0, OPTION_DURATION, GROUP_DRAIN, AT(deadline_ms), "DUR", 0, 0,
      "give back what still runs then"},
     {"ack", 0, OPTION_COUNT, GROUP_JOB | GROUP_ACK, AT(ack), "N", 1, 16,

@@ -28,6 +28,7 @@ enum option_group {
     GROUP_HEAD = 256,
     GROUP_CONFIG = 1 << 12,
     GROUP_DEBUG = 1 << 13,
+    GROUP_LEAVE = 1 << 14,
 };
 
 /* Words in the order given. Borrowed from argv. */
@@ -114,6 +115,7 @@ struct options {
     struct config *config;                   /* what files say; owned */
     unsigned char origins[OPTIONS_ROWS_MAX]; /* options.c's own */
     bool is_origin;
+    bool is_now;
     bool is_alone; /* not an option: no other peer is asked when this one (node) does not answer */
 };
 
