@@ -1,6 +1,6 @@
 /* Room for blocks (rooms.h). Who had none is remembered, so that it is known when all have been
- * asked; then all are asked again every few seconds for half a minute, which is as long as a node
- * leaves a full disk alone before it looks again. */
+ * asked; then all are asked again every few seconds for half a minute, without a word about each.
+ */
 #include "ctl/rooms.h"
 
 #include "ctl/clock.h"
@@ -35,7 +35,7 @@ int rooms_next(struct rooms *rooms, struct session *session, const char *why, bo
     const char *peer = session_peer(session);
     if (!is_full(rooms, peer) && rooms->fulls_count < ROOMS_FULL_MAX)
         snprintf(rooms->fulls[rooms->fulls_count++], CONNECTION_ADDRESS_SIZE, "%s", peer);
-    int code = session_move(session);
+    int code = session_move(session, rooms->roomless_since == 0);
     if (code == EXIT_TIMED_OUT) notice_line("timed out (--timeout): %s", why);
     else if (code != EXIT_OK) session_complain(session, code);
     if (code != EXIT_OK) return code;

@@ -51,6 +51,7 @@ struct session {
     duration patience;
     bool is_broken; /* the connection: found while sending */
     bool is_moving; /* on purpose, from a peer that lives */
+    bool is_silent; /* without a word */
     unsigned moves;
     int interrupts_fd; /* -1 unless caught */
     char error[ERROR_SIZE];
@@ -138,7 +139,8 @@ static size_t candidates(const struct session *session, const char *list[CANDIDA
 
 static void note_move(const struct session *session, const char *from, const char *to)
 {
-    if (session->options->is_quiet || *from == '\0' || strcmp(from, to) == 0) return;
+    if (session->options->is_quiet || session->is_silent || *from == '\0' || strcmp(from, to) == 0)
+        return;
     notice_line(session->is_moving ? "peer %s cannot take it, asking %s"
                                    : "peer %s gone, asking %s",
                 from, to);
@@ -223,12 +225,13 @@ static int fail_over(struct session *session)
     return EXIT_OK;
 }
 
-int session_move(struct session *session)
+int session_move(struct session *session, bool is_said)
 {
     session->request_size = 0; /* nothing is under way */
     session->is_moving = true;
+    session->is_silent = !is_said;
     int code = fail_over(session);
-    session->is_moving = false;
+    session->is_moving = session->is_silent = false;
     return code;
 }
 

@@ -49,9 +49,9 @@ int session_complain(const struct session *session, int code);
 
 /* Why the last session_reply was not EXIT_OK. Valid until the next one. */
 const char *session_error(const struct session *session);
-/* Goes on with another peer than this one, if there is one (this one comes last). EXIT_OK, or as
- * session_open. */
-int session_move(struct session *session);
+/* Goes on with another peer than this one, if there is one (this one comes last). is_said: a line
+ * tells so. EXIT_OK, or as session_open. */
+int session_move(struct session *session, bool is_said);
 /* How often another peer had to be asked: what one peer alone knew (blocks just stored) may be gone
  * when it grows, and a list in several replies begins again. */
 unsigned session_moves(const struct session *session);

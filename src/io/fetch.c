@@ -345,12 +345,14 @@ static void complete(struct fetch *fetch)
     sink_finish(fetch->sink, fetch->key.makes_block);
 }
 
-static void open_sink(struct fetch *fetch, const struct sink_piece *pieces, size_t count)
+static void open_sink(struct fetch *fetch, const struct sink_piece *pieces, size_t count,
+                      uint64_t size)
 {
     struct loop *loop = fetch->fetches->loop;
     blocks_temporary(loop->blocks, fetch->path);
     fetch->sink = sink_open(loop, fetch->path, pieces, count, &fetch_sink_user, fetch);
     if (fetch->sink != NULL && fetch->is_list) sink_use_reserve(fetch->sink);
+    if (fetch->sink != NULL) sink_need(fetch->sink, size);
     fetch->received = fetch->received_before = 0;
     fetch->begun++;
     fetch->is_mixed = false;
@@ -363,7 +365,7 @@ static void go_on(struct fetch *fetch, const struct sink_piece *pieces, size_t c
     char text[ADDRESS_TEXT_SIZE];
     uint64_t hash = hash64(index.at, index.count, 0);
     const struct address *address = &fetch->stream->address;
-    if (fetch->sink == NULL) open_sink(fetch, pieces, count);
+    if (fetch->sink == NULL) open_sink(fetch, pieces, count, size);
     else if (size != fetch->size || hash != fetch->index_hash) drop_sink(fetch);
     else {
         node_add(fetch->fetches->loop->node, METRIC_fetch_bytes_resumed, fetch->received);

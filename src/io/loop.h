@@ -58,7 +58,7 @@ struct loop {
     struct fetches *fetches;
     struct prefetches *prefetches;
     struct lending *lending;    /* NULL: nothing can be lent */
-    uint64_t promised;          /* bytes of uploads that were told of room (serve.c) */
+    uint64_t promised; /* bytes of uploads that were told of room (serve.c), and of fetches */
     uint64_t unwritten;         /* bytes in sinks, which the disk does not know of yet */
     uint64_t prefetch_size_max; /* bytes of map outputs kept for reduces to come */
     struct workers *workers;

@@ -68,6 +68,9 @@ struct sink {
     size_t piece;      /* the current one; of an upload always 0 */
     uint64_t size;
     uint64_t flushed; /* so much is on its way to the disk */
+    uint64_t claimed; /* of the loop's promised: bytes that are still to be written */
+    uint64_t ahead;   /* promised when that was claimed */
+    uint64_t rest;    /* claimed, before this turn of the worker */
     uint64_t looked; /* size at which the disk's room is looked at again */
     uint64_t promised; /* to others, before this turn of the worker: no room for these bytes */
     struct digest digest;
@@ -100,7 +103,8 @@ static enum error look_for_room(struct sink *sink)
     if (sink->uses_reserve || sink->size < sink->looked) return ERROR_NONE;
     sink->looked = sink->size + SINK_LOOK_EVERY;
     if (fstatvfs(sink->file, &disk) != 0) return ERROR_NONE; /* writing will tell */
-    return room_of(&disk) > sink->promised ? ERROR_NONE : ERROR_FULL;
+    uint64_t room = room_of(&disk);
+    return room > sink->promised && room - sink->promised > sink->rest ? ERROR_NONE : ERROR_FULL;
 }
 
 uint64_t sink_room(const char *directory)
@@ -240,8 +244,23 @@ static void run_abort(struct chore *chore) { discard_file((struct sink *)chore);
 
 /* ---- on the loop ---- */
 
+static void use_claim(struct sink *sink, uint64_t count)
+{
+    if (count > sink->claimed) count = sink->claimed;
+    sink->claimed -= count;
+    sink->loop->promised -= count;
+}
+
+/* So many bytes are others': all that is promised, or what was when this one made its claim. */
+static uint64_t others(const struct sink *sink)
+{
+    uint64_t promised = sink->loop->promised - sink->claimed;
+    return sink->claimed > 0 && sink->ahead < promised ? sink->ahead : promised;
+}
+
 static void sink_free(struct sink *sink)
 {
+    use_claim(sink, sink->claimed);
     sink->loop->unwritten -= sink->filling_count + sink->source_left;
     if (sink->source >= 0) close(sink->source);
     free(sink->filling);
@@ -267,7 +286,8 @@ static void start_write(struct sink *sink)
     sink->writing = swapped;
     sink->writing_count = sink->filling_count;
     sink->filling_count = 0;
-    sink->promised = sink->loop->promised;
+    sink->promised = others(sink);
+    sink->rest = sink->claimed;
     sink->is_last = sink->state == SINK_FINISHES;
     sink->is_busy = true;
     chore_start(&sink->loop->uv, &sink->chore, run_write, done_write);
@@ -285,6 +305,7 @@ static void done_write(struct chore *chore)
     struct sink *sink = (struct sink *)chore;
     bool is_awaited = sink->is_awaited;
     sink->loop->unwritten -= sink->writing_count;
+    use_claim(sink, sink->writing_count);
     sink->is_busy = false;
     sink->is_awaited = false;
     if (sink->state == SINK_ABORTS) start_abort(sink);
@@ -348,6 +369,16 @@ bool sink_write(struct sink *sink, struct slice bytes)
 bool sink_has_room(const struct sink *sink) { return !sink->is_awaited; }
 
 void sink_use_reserve(struct sink *sink) { sink->uses_reserve = true; }
+
+/* Those that come later leave room for it: of several that would not fit together the first does.
+ */
+void sink_need(struct sink *sink, uint64_t size)
+{
+    if (sink->uses_reserve) return;
+    sink->ahead = sink->loop->promised;
+    sink->claimed = size;
+    sink->loop->promised += size;
+}
 
 void sink_promise(struct sink *sink, uint64_t size) { sink->looked = size; }
 

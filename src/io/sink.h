@@ -36,6 +36,8 @@ struct sink *sink_open(struct loop *loop, const char *path, const struct sink_pi
                        size_t pieces_count, const struct sink_user *user, void *context);
 /* For small blocks that must come even when the disk is nearly full: see sink.c. */
 void sink_use_reserve(struct sink *sink);
+/* So many bytes will come, at once after sink_open: who has no room for all takes none. */
+void sink_need(struct sink *sink, uint64_t size);
 /* For the first `size` bytes room was found already (sink_room). Before sink_write. */
 void sink_promise(struct sink *sink, uint64_t size);
 /* Bytes that blocks may still take of the disk that this directory is on; UINT64_MAX when it can't

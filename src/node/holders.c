@@ -5,8 +5,8 @@
  * while.
  *
  * Full is a disk for a size: where a large block did not fit smaller ones may. It is tried again
- * with that much after 20 s, or as soon as that much has found room; a larger one that fails
- * meanwhile is no news, and does not keep smaller ones out for longer.
+ * with that much after some seconds, or as soon as that much has found room; a larger one that
+ * fails meanwhile is no news, and does not keep smaller ones out for longer.
  *
  * `placing` counts how often the answer may have changed for any block: what was found in its place
  * at this count needs no second look. */
@@ -17,7 +17,9 @@
 #include <string.h>
 
 enum {
-    FULL_FOR = 20 * SECOND, /* then it is asked again: somebody may have made room */
+    /* Then it is asked again: somebody may have made room. A refusal costs but a message and a look
+     * at the disk (io/sink.c), no bytes. */
+    FULL_FOR = 5 * SECOND,
 };
 
 struct asking {

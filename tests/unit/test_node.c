@@ -699,9 +699,9 @@ static void full_is_a_disk_for_a_size(void **state)
     found_no_room(&lone, 1 << 20);
     assert_false(is_taken(&lone, 1 << 20));
     assert_true(is_taken(&lone, 1000));
-    lone.now += 15 * SECOND;
+    lone.now += 4 * SECOND;
     found_no_room(&lone, 1 << 30); /* no news, and no reason to leave it alone for longer */
-    lone.now += 6 * SECOND;
+    lone.now += 2 * SECOND;
     assert_true(is_taken(&lone, 1 << 20));
     found_no_room(&lone, 1 << 20);
     store(&lone, &(struct msg_block_ref){{{0xc0}}, 1 << 21}); /* there is room again */
