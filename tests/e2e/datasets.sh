@@ -147,6 +147,7 @@ check "a get that waits" wait_for 10 begun
 kill -TERM $getter; wait $getter
 code=$?
 check "and is interrupted leaves nothing" eval '[ $code = 130 ] && ! begun 2>/dev/null'
+rm "$DIR/out" # of the one before
 "$BUILD/mrctl" -n "$(at)" cat second >"$DIR/out" 2>"$DIR/err" &
 reader=$!
 check "a cat that waits" wait_for 10 test -s "$DIR/out"
