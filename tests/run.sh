@@ -14,7 +14,7 @@ export MR_BUILD=$PWD/$build
 logs=$build/test-logs
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
-jobs=${JOBS:-$(nproc)}
+jobs=${JOBS:-$(($(nproc) + 1))} # a suite waits most of its time
 seeds=${SEEDS:-200}
 export PATIENCE=${PATIENCE:-1}
 
