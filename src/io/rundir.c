@@ -11,9 +11,9 @@
  * are checked: one plain name each, nothing that leaves work/. */
 #include "io/rundir.h"
 
-#include "io/blocks.h"
 #include "io/partitioned.h"
 #include "io/tail.h"
+#include "io/verify.h"
 #include "mapreduce/live.h"
 #include "mapreduce/sweep.h"
 #include "wire/seal.h"
@@ -295,8 +295,29 @@ void rundir_prepare(struct rundir *rundir)
 
 /* ---- after ---- */
 
+bool rundir_has_blocks(const struct rundir *rundir)
+{
+    size_t i = 0;
+    while (i < rundir->inputs_count && rundir->inputs[i].looked.verified == 0) i++;
+    return i < rundir->inputs_count;
+}
+
+/* What it made of bytes that changed meanwhile is worth nothing, and no fault of its own. */
+static void compare_inputs(struct rundir *rundir)
+{
+    for (size_t i = 0; i < rundir->inputs_count && rundir->outcome == 0; i++) {
+        const struct rundir_input *input = &rundir->inputs[i];
+        char name[DIGEST_TEXT_SIZE];
+        if (input->looked.verified == 0) continue;
+        if (verify_is_unchanged(input->path, &input->looked)) continue;
+        rundir->missing = input->digest;
+        fail(rundir, OUTCOME_INPUT_MISSING, "block %.12s changed on this disk while it was read",
+             digest_text(&input->digest, name));
+    }
+}
+
 /* The output is what the result says, and fsynced when it has to be. */
-void rundir_collect(struct rundir *rundir)
+static void collect_output(struct rundir *rundir)
 {
     struct stat status;
     bool fits = file_path(rundir->output, "%s/output", rundir->directory);
@@ -309,6 +330,12 @@ void rundir_collect(struct rundir *rundir)
         fail_disk(rundir, "the output", file_error(errno));
     }
     if (file >= 0) close(file);
+}
+
+void rundir_collect(struct rundir *rundir)
+{
+    if (rundir->result.outcome == OUTCOME_DONE && !rundir->is_small) collect_output(rundir);
+    compare_inputs(rundir);
 }
 
 /* By a signal: so ends what needs more memory than there is, and what trips over its own bytes. It

@@ -4,6 +4,7 @@
 #define IO_RUNDIR_H
 
 #include "base/arena.h"
+#include "io/blocks.h"
 #include "io/file.h"
 #include "wire/kinds.h"
 #include "wire/wire.h"
@@ -16,6 +17,7 @@ enum {
  */
 struct rundir_input {
     struct digest digest;
+    struct block_state looked; /* a block's file, when its bytes were found right; zeros: none */
     const char *path;
     uint64_t size; /* of the file */
     uint32_t part; /* of a partitioned block at path; PART_WHOLE: all of the file */
@@ -66,8 +68,11 @@ bool rundir_is_light(const struct rundir *rundir);
 void rundir_pack(struct rundir *rundir);
 /* Makes the directory, the commands' with the job's files in it, and the spec. */
 void rundir_prepare(struct rundir *rundir);
-/* After a result that says DONE, and is not small: looks at the output. */
+/* After a result: looks at the output, unless it is small, and whether the inputs are still what
+ * they were. */
 void rundir_collect(struct rundir *rundir);
+/* Has it inputs of which the latter is to be asked? */
+bool rundir_has_blocks(const struct rundir *rundir);
 /* Without a result: kills what may be left of the attempt, and says how mrtask ended. */
 void rundir_lose(struct rundir *rundir, int64_t status, int signal);
 /* SIGKILL to every process that works in this directory or was given it as TMPDIR; waits until they

@@ -1,8 +1,9 @@
 /* Looking at a block's bytes (verify.h). Reading a block through costs as much as a small task, so
  * a good verdict holds for a while: as long as the file is the same one, unchanged as the kernel
  * tells (inode, size, times), and for ten minutes at most, because a disk changes bytes without
- * telling. What was just written counts as looked at: its writer has hashed it. The scrub always
- * reads.
+ * telling. A task's input is compared once more when the task has ended: bytes that changed while
+ * it read them are none that it should have seen (rundir.c). What was just written counts as looked
+ * at: its writer has hashed it. The scrub always reads.
  *
  * A plain block is one piece. A partitioned one is its index, which has the block's name, and the
  * segments, whose checksums are in the index behind what its name covers. */
@@ -24,27 +25,40 @@ enum {
     READ_SIZE = 256 << 10, /* as a serving reads */
 };
 
-void block_state_of(struct block_state *state, int file, instant now)
+static struct block_state state_of(const struct stat *status, instant now)
 {
-    struct stat status;
-    if (fstat(file, &status) != 0) {
-        *state = (struct block_state){0};
-        return;
-    }
-    *state = (struct block_state){
-        .inode = (uint64_t)status.st_ino,
-        .size = (uint64_t)status.st_size,
-        .modified = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec,
-        .changed = (int64_t)status.st_ctim.tv_sec * 1000000000 + status.st_ctim.tv_nsec,
+    return (struct block_state){
+        .inode = (uint64_t)status->st_ino,
+        .size = (uint64_t)status->st_size,
+        .modified = (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec,
+        .changed = (int64_t)status->st_ctim.tv_sec * 1000000000 + status->st_ctim.tv_nsec,
         .verified = now,
     };
 }
 
-static bool is_unchanged(const struct block_state *before, const struct block_state *now)
+void block_state_of(struct block_state *state, int file, instant now)
+{
+    struct stat status;
+    *state = fstat(file, &status) == 0 ? state_of(&status, now) : (struct block_state){0};
+}
+
+static bool is_same(const struct block_state *before, const struct block_state *now)
 {
     return before->verified != 0 && before->inode == now->inode && before->size == now->size &&
-           before->modified == now->modified && before->changed == now->changed &&
-           now->verified - before->verified < GOOD_FOR;
+           before->modified == now->modified && before->changed == now->changed;
+}
+
+static bool is_unchanged(const struct block_state *before, const struct block_state *now)
+{
+    return is_same(before, now) && now->verified - before->verified < GOOD_FOR;
+}
+
+bool verify_is_unchanged(const char *path, const struct block_state *state)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) return false;
+    const struct block_state now = state_of(&status, state->verified);
+    return is_same(state, &now);
 }
 
 /* The digest of `size` bytes at `offset`. */

@@ -33,6 +33,8 @@ void verify_start(struct loop *loop, struct verify *verify, struct block *block)
  * block's) is what was known and becomes what is known now. */
 enum error verify_file(const char *path, const struct digest *digest, bool is_partitioned,
                        bool is_forced, struct block_state *state) MUST_USE;
+/* Is this still the file that was looked at then, as far as the kernel tells? */
+bool verify_is_unchanged(const char *path, const struct block_state *state);
 /* On the loop, afterwards: remembers it, tells the node when the bytes are bad. */
 void verify_note(struct loop *loop, struct block *block, const struct block_state *state,
                  enum error error);

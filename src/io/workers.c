@@ -233,7 +233,9 @@ static void run_collect(struct chore *chore)
 static void done_collect(struct chore *chore)
 {
     struct worker *worker = (struct worker *)chore;
-    if (worker->rundir.outcome == 0) place_output(worker);
+    const struct rundir *rundir = &worker->rundir;
+    bool has_file = rundir->result.outcome == OUTCOME_DONE && !rundir->is_small;
+    if (rundir->outcome == 0 && has_file) place_output(worker);
     else finish(worker);
 }
 
@@ -275,7 +277,7 @@ static bool on_told(struct helper_user *user, const struct wire_message *message
     worker->helper = NULL;
     move_to(worker, WORKER_COLLECTING);
     bool has_file = ended.result.outcome == OUTCOME_DONE && !ended.is_small;
-    if (has_file) start_chore(worker, run_collect, done_collect);
+    if (has_file || rundir_has_blocks(rundir)) start_chore(worker, run_collect, done_collect);
     else finish(worker);
     return true;
 }
@@ -398,6 +400,7 @@ static bool locate_input(struct worker *worker, const struct worker_input *from,
     if (from->block != NULL) {
         to->path = keep_path(worker, blocks_path(worker->workers->loop->blocks, from->block, path));
         to->size = from->block->size;
+        to->looked = from->block->state;
         to->part = from->input.part;
     } else {
         to->path = from->file->path;
