@@ -1,6 +1,7 @@
 /* The laboratory knows the truth: which bytes were acknowledged, which hosts have good copies of
  * them. `struck` are the hosts whose copies may be bad or away: those that died or lost their disk
- * since all promised blocks last had all their copies on hosts that are up, or have a rotten block.
+ * since all promised blocks last had all their copies on hosts that are up and stay, or have a
+ * rotten block.
  * Not more than R-1 hosts are ever in it, so what is promised has one good copy on a host that is
  * up, always (B0).
  *
@@ -156,11 +157,15 @@ void history_check(struct world *world, uint32_t host)
     }
 }
 
+/* Without those of who leaves: they are on their way out. */
 static bool has_all(struct world *world, const struct digest *digest, void *context)
 {
+    uint32_t staying = good_copies(world, digest);
     (void)context;
-    uint32_t wanted = world->history->replicas;
-    return good_copies(world, digest) >= wanted;
+    for (uint32_t i = 0; i < world->hosts_count; i++)
+        staying -= world->hosts[i].is_leaving && world->hosts[i].state == HOST_UP &&
+                   blocks_has(&world->hosts[i], digest);
+    return staying >= world->history->replicas;
 }
 
 static bool is_settled(struct world *world) { return each_promised(world, has_all, NULL); }
