@@ -32,6 +32,7 @@ enum {
     COPIES_PATIENCE = 30 * SECOND, /* for second and third copies; below systemd's 90 s */
     STALL_PATIENCE = 30 * SECOND,  /* as a full disk is asked again after 20 s (holders.c) */
     SLOWEST = 1 << 20,             /* bytes a second: less is not waited for */
+    LET_GO = 15 * SECOND,          /* the longest pin of what nobody wants any more: release.c */
     VOUCH_AGAIN = 2 * SECOND,
     VOUCH_MAX = 16,  /* questions of one look: as a slow disk does in a second */
     NAMES_TOLD = 10, /* datasets that are named to people */
@@ -124,11 +125,11 @@ bool leave_interrupts(struct node *node, struct pending *pending)
 /* ---- blocks ---- */
 
 /* Stored here for something that is still on its way into the log; or somebody was told that it is
- * here, and counts on it. */
+ * here, and counts on it. What a name or a client has let go of is pinned for some seconds only. */
 static bool is_promised(const struct node *node, const struct block *block)
 {
     return block->is_here && !block->is_marked && block->pinned != 0 &&
-           block->pinned_until > node->now;
+           block->pinned_until > node->now + LET_GO;
 }
 
 static bool is_needed(const struct node *node, const struct block *block)

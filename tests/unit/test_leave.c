@@ -216,6 +216,27 @@ static void who_leaves_too_is_nobody_to_hand_over_to(void **state)
     lone_node_close(&leaving.lone);
 }
 
+static void what_a_client_has_given_up_is_not_handed_over(void **state)
+{
+    (void)state;
+    struct leaving leaving;
+    struct msg_block_ref given_up = block;
+    struct msg_block_release release = {{&given_up, 1}};
+    begin(&leaving);
+    struct event unwanted = {.kind = EVENT_BLOCK_UNWANTED};
+    unwanted.block_unwanted.digest = block.digest;
+    has_copy(&leaving);
+    lone_node_step(&leaving.lone, unwanted);
+    say(&leaving, PEER, &wire_block_query, &(struct msg_block_query){block.digest});
+    say(&leaving, PEER, &wire_block_release, &release);
+    ask_to_leave(&leaving);
+    assert_null(sent(&leaving, MSG_block_ensure));
+    knows(&leaving, -1);
+    assert_null(pass(&leaving, 3 * SECOND));
+    assert_true(leaving.has_stopped);
+    lone_node_close(&leaving.lone);
+}
+
 /* A name wants two copies. */
 static void name_it(struct leaving *leaving)
 {
@@ -354,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_copy_does_not_count_before_its_holder_knows_that_we_leave),
         cmocka_unit_test(an_earlier_confirmation_does_not_count),
         cmocka_unit_test(who_leaves_too_is_nobody_to_hand_over_to),
+        cmocka_unit_test(what_a_client_has_given_up_is_not_handed_over),
         cmocka_unit_test(of_too_few_copies_one_is_looked_at),
         cmocka_unit_test(further_copies_are_waited_for_half_a_minute),
         cmocka_unit_test(it_does_not_wait_for_ever),
