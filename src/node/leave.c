@@ -34,7 +34,7 @@ enum {
     SLOWEST = 1 << 20,             /* bytes a second: less is not waited for */
     LET_GO = 15 * SECOND,          /* the longest pin of what nobody wants any more: release.c */
     VOUCH_AGAIN = 2 * SECOND,
-    VOUCH_MAX = 16,  /* questions of one look: as a slow disk does in a second */
+    VOUCH_MAX = 48,  /* questions at a time: a member keeps 64 in mind (CONFIRMS_MAX) */
     NAMES_TOLD = 10, /* datasets that are named to people */
 };
 
