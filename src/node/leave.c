@@ -3,7 +3,7 @@
  *   STAYS --asked--> HANDS OVER --all is elsewhere, or it waits no more--> PARTS --told--> GONE
  *
  * The first thing is the entry `left`: who holds it does not count on our copies any more
- * (holders_stays), and copies blocks as if we had died, but from us, too. We ask as well, all anew:
+ * (living_stays), and copies blocks as if we had died, but from us, too. We ask as well, all anew:
  * what a member said before may be old, and a copy counts only at somebody who stays and holds all
  * that we know of who leaves. So of two who leave at once, or of three, none counts on another: who
  * was counted on knew of it, and does not count on him who counted.
@@ -32,6 +32,7 @@ enum {
     COPIES_PATIENCE = 30 * SECOND, /* for second and third copies; below systemd's 90 s */
     STALL_PATIENCE = 30 * SECOND,  /* as a full disk is asked again after 20 s (holders.c) */
     SLOWEST = 1 << 20,             /* bytes a second: less is not waited for */
+    AT_ONCE = 8,                   /* blocks that come to a member at a time: io/fetch.c */
     LET_GO = 15 * SECOND,          /* the longest pin of what nobody wants any more: release.c */
     VOUCH_AGAIN = 2 * SECOND,
     VOUCH_MAX = 48,  /* questions at a time: a member keeps 64 in mind (CONFIRMS_MAX) */
@@ -181,6 +182,12 @@ static bool is_placed(const struct node *node, const struct block *block, size_t
            copies > 0 && copies == block->copies_count;
 }
 
+/* Nobody who stays has room for it: no time helps. */
+static bool is_hopeless(const struct node *node, const struct block *block)
+{
+    return block->is_marked && block->placed == node->placing && block->copies_count == 0;
+}
+
 /* As many as are wanted: one of them is good. Of fewer perhaps none is. */
 static bool is_certain(const struct block *block, size_t copies)
 {
@@ -214,7 +221,7 @@ static void look(struct node *node, const struct sound *sound)
         if (is_there && is_certain(block, copies)) continue;
         if (is_there && questions++ < VOUCH_MAX) ask_vouching(node, block);
         found.lacking++;
-        if (block->size > found.largest) found.largest = block->size;
+        if (!is_hopeless(node, block) && block->size > found.largest) found.largest = block->size;
     }
     if (found.copies > node->leave.look.copies) node->leave.moved = node->now;
     node->leave.look = found;
@@ -233,7 +240,7 @@ static bool are_blocks_elsewhere(const struct node *node)
 {
     const struct leave *leave = &node->leave;
     const struct leave_look *now = &leave->look;
-    duration patience = STALL_PATIENCE + (duration)(now->largest / SLOWEST * SECOND);
+    duration patience = STALL_PATIENCE + (duration)(AT_ONCE * now->largest / SLOWEST * SECOND);
     if (now->lacking == 0 || leave->is_hurried || heard_is_last(node)) return true;
     if (now->alone == 0 && node->now - leave->asked >= COPIES_PATIENCE) return true;
     return node->now - leave->moved >= patience;

@@ -25,7 +25,7 @@ struct leave_look {
     uint32_t lacking;    /* of them, those that have not all their copies elsewhere */
     uint32_t alone;      /* those of which no other copy is known */
     uint64_t alone_size; /* in bytes */
-    uint64_t largest;    /* of the lacking ones */
+    uint64_t largest;    /* of the lacking ones that somebody may take */
     uint64_t copies;     /* elsewhere, of all of them */
 };
 

@@ -14,9 +14,9 @@
 enum {
     CLIENT = 1,
     PEER = 3,
-    NUMBER = 5, /* of the peer's key pair */
-    LARGE = 40 << 20,
-    PATIENCE = 30, /* seconds, as in leave.c */
+    NUMBER = 5,      /* of the peer's key pair */
+    LARGE = 5 << 20, /* 40 s more */
+    PATIENCE = 30,   /* seconds, as in leave.c */
     REQUEST = 77,
 };
 
@@ -210,7 +210,7 @@ static void who_leaves_too_is_nobody_to_hand_over_to(void **state)
     assert_non_null(error);
     assert_int_equal(error->code, CODE_PARTIAL);
     assert_int_equal(error->request, REQUEST);
-    assert_true(mentions(error, "took along 1 block (41943040 bytes)"));
+    assert_true(mentions(error, "took along 1 block (5242880 bytes)"));
     assert_true(mentions(error, "nobody stays"));
     assert_int_equal(kept(&leaving), 1);
     lone_node_close(&leaving.lone);
@@ -294,7 +294,7 @@ static void further_copies_are_waited_for_half_a_minute(void **state)
     lone_node_close(&leaving.lone);
 }
 
-/* Half a minute, and a second for each MiB of the block: longer only while copies come. */
+/* Half a minute, and 8 s for each MiB of the block: longer only while copies come. */
 static void it_does_not_wait_for_ever(void **state)
 {
     (void)state;
@@ -309,6 +309,32 @@ static void it_does_not_wait_for_ever(void **state)
     assert_true(mentions(error, "nobody has taken more of them for a while"));
     (void)pass(&leaving, 2 * SECOND);
     assert_true(leaving.has_stopped);
+    lone_node_close(&leaving.lone);
+}
+
+/* For what nobody has room for no longer than it takes to ask once more. */
+static void full_disks_are_waited_for_half_a_minute(void **state)
+{
+    (void)state;
+    struct leaving leaving;
+    const struct msg_say_error *error = NULL;
+    int asked = 0;
+    begin(&leaving);
+    name_it(&leaving);
+    ask_to_leave(&leaving);
+    for (int i = 0; i < 10 * (PATIENCE + 2) && error == NULL; i++) {
+        bool is_asked = sent(&leaving, MSG_block_ensure) != NULL;
+        asked += is_asked;
+        if (is_asked)
+            say(&leaving, PEER, &wire_block_no_room, &(struct msg_block_no_room){block.digest});
+        knows(&leaving, -1);
+        error = sent(&leaving, MSG_say_error);
+        if (error == NULL) error = pass(&leaving, 100 * MILLISECOND);
+    }
+    assert_non_null(error);
+    assert_int_equal(error->code, CODE_PARTIAL);
+    assert_true(mentions(error, "free space"));
+    assert_in_range(asked, 2, 5);
     lone_node_close(&leaving.lone);
 }
 
@@ -379,6 +405,7 @@ int main(void)
         cmocka_unit_test(of_too_few_copies_one_is_looked_at),
         cmocka_unit_test(further_copies_are_waited_for_half_a_minute),
         cmocka_unit_test(it_does_not_wait_for_ever),
+        cmocka_unit_test(full_disks_are_waited_for_half_a_minute),
         cmocka_unit_test(asked_to_go_at_once_it_does_and_says_so),
         cmocka_unit_test(the_last_one_does_not_wait),
         cmocka_unit_test(it_writes_nothing_new),
