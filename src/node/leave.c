@@ -30,7 +30,7 @@ enum {
     TASKS_PATIENCE = 5 * SECOND,   /* a task that is told to stop does within that */
     LOG_PATIENCE = 5 * SECOND,     /* for a disk that has all we hold of the log */
     COPIES_PATIENCE = 30 * SECOND, /* for second and third copies; below systemd's 90 s */
-    STALL_PATIENCE = 30 * SECOND,  /* as a full disk is asked again after 20 s (holders.c) */
+    STALL_PATIENCE = 30 * SECOND,  /* a full disk is asked some times again (holders.c) */
     SLOWEST = 1 << 20,             /* bytes a second: less is not waited for */
     AT_ONCE = 8,                   /* blocks that come to a member at a time: io/fetch.c */
     LET_GO = 15 * SECOND,          /* the longest pin of what nobody wants any more: release.c */
