@@ -12,6 +12,7 @@
 #include "ctl/quantity.h"
 #include "ctl/table.h"
 #include "ctl/tree.h"
+#include "wire/kinds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,6 +73,9 @@ static int put_once(struct session *session, const struct options *options,
     code = session_reply(session, MSG_say_ok, &reply);
     bool is_refused = code != EXIT_OK && code != EXIT_TIMED_OUT && code != EXIT_CONFLICT;
     *is_lost = is_refused && strcmp(dataset.peer, session_peer(session)) != 0;
+    const struct msg_say_ok *said = code == EXIT_OK ? reply.fields : NULL;
+    if (said != NULL && !options->is_quiet && !slice_equal(said->text, slice_string(NAMED_TEXT)))
+        notice_line("%.*s", (int)said->text.count, (const char *)said->text.at);
     if (code == EXIT_OK) dataset_used(&dataset, session);
     else dataset_forget(&dataset, session);
     dataset_deinit(&dataset);

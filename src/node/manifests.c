@@ -98,6 +98,16 @@ bool manifests_is_none(struct node *node, const struct msg_block_ref *block)
     return block->size > LIST_SIZE_MAX || (manifest != NULL && manifest->state == MANIFEST_NONE);
 }
 
+void manifests_say_none(struct node *node, uint64_t stream, uint64_t request,
+                        const struct msg_block_ref *ref)
+{
+    char text[DIGEST_TEXT_SIZE];
+    control_error(node, stream, request, CODE_USAGE,
+                  "block %.12s (%llu bytes) is no list of blocks that %s can read: are its version "
+                  "and that of mrctl the same? put the input again",
+                  digest_text(&ref->digest, text), (unsigned long long)ref->size, node->name);
+}
+
 bool manifests_is_range(const struct msg_manifest_block *block)
 {
     return digest_is_zero(&block->block.digest);

@@ -9,6 +9,9 @@ const struct msg_manifest *manifests_get(struct node *node, const struct msg_blo
 bool manifests_known(struct node *node, const struct digest *digest, struct msg_block_ref *block);
 /* Its bytes are here, and no list; or they are too many. */
 bool manifests_is_none(struct node *node, const struct msg_block_ref *block);
+/* Tells a client so. */
+void manifests_say_none(struct node *node, uint64_t stream, uint64_t request,
+                        const struct msg_block_ref *ref);
 /* Not a block, but a range of a file that all nodes share. */
 bool manifests_is_range(const struct msg_manifest_block *block);
 bool manifests_has_shared(struct node *node, const struct msg_block_ref *ref);

@@ -196,16 +196,6 @@ static enum progress await_room(struct node *node, const struct pending *pending
     return PROGRESS_OVER;
 }
 
-static void say_no_list(struct node *node, uint64_t stream, uint64_t request,
-                        const struct msg_block_ref *ref)
-{
-    char text[DIGEST_TEXT_SIZE];
-    control_error(node, stream, request, CODE_USAGE,
-                  "block %.12s (%llu bytes) is no list of blocks that %s can read: are its version "
-                  "and that of mrctl the same? put the input again",
-                  digest_text(&ref->digest, text), (unsigned long long)ref->size, node->name);
-}
-
 /* What was copied while the client stored it is to stay now. */
 static void renew(struct node *node, struct pending *pending, const struct msg_block_ref *ref,
                   const struct msg_manifest *manifest)
@@ -225,7 +215,7 @@ static enum progress blocks_progress(struct node *node, struct pending *pending,
     bool is_late = node->now - pending->moved > BLOCKS_PATIENCE;
     const struct msg_manifest *manifest = manifests_get(node, ref);
     if (manifest == NULL && manifests_is_none(node, ref)) {
-        say_no_list(node, pending->stream, request, ref);
+        manifests_say_none(node, pending->stream, request, ref);
         return PROGRESS_OVER;
     }
     if (manifest == NULL) {
@@ -528,7 +518,9 @@ static bool try_name(struct node *node, struct pending *pending)
     if (pending->state == PENDING_BLOCKS) return try_name_blocks(node, pending, ask);
     if (!is_acknowledged(node, pending, SAFE_COPIES))
         return is_unacknowledged(node, pending, "the name is in the log");
-    say_ok(node, pending->stream, ask->request, "named");
+    bool is_alone = ask->replicas > 1 && members_living_count(&node->gossip.members) <= 1;
+    say_ok(node, pending->stream, ask->request,
+           is_alone ? "only 1 node has it: no other one lives" : NAMED_TEXT);
     return true;
 }
 
@@ -622,7 +614,7 @@ static bool try_dataset(struct node *node, struct pending *pending)
     if (catalog_dataset(node, pending->stream, ask)) return true;
     const struct naming *naming = names_find(&node->names, ask->name);
     if (naming != NULL && manifests_is_none(node, &naming->manifest)) {
-        say_no_list(node, pending->stream, ask->request, &naming->manifest);
+        manifests_say_none(node, pending->stream, ask->request, &naming->manifest);
         return true;
     }
     if (node->now - pending->since < READ_PATIENCE) return false;

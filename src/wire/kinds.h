@@ -35,6 +35,8 @@ enum task_kind {
     TASK_REDUCE = 1,
 };
 
+#define NAMED_TEXT "named" /* say_ok to ask_name; else there is something to be said of it */
+
 /* What mrtask says of an attempt. */
 enum task_outcome {
     OUTCOME_DONE = 1,

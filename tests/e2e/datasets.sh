@@ -131,6 +131,8 @@ check "all copies of it rot, at both nodes" eval '[ "$before" -ge 20 ] && flock_
 check "the same bytes are put again" ctl put -q "$DIR/again" second --split 64K
 flock_kill 1
 check "and there when the node that took them dies" whole second "$DIR/again"
+alone() { exits 0 put "$DIR/one" lonely --overwrite && says "only 1 node has it"; }
+check "a put at a node that is alone says so" wait_for 15 alone
 check "the rot is told" grep -q "event=rot" "$DIR/2.err"
 
 # ---- bytes that nobody has: which ones, of what ----
