@@ -219,15 +219,20 @@ static struct connection *allocate(const struct connection_config *config, const
     return NULL;
 }
 
-static bool is_loopback(int fd)
+/* Over the loopback device: also when it goes to another address of this machine. */
+static bool is_on_this_machine(int fd)
 {
-    struct sockaddr_storage peer = {0};
-    socklen_t size = sizeof peer;
-    char host[64] = "";
-    struct sockaddr *address = (struct sockaddr *)&peer;
-    if (getpeername(fd, address, &size) != 0) return false;
-    if (getnameinfo(address, size, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0) return false;
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
+    struct sockaddr_storage peer = {0}, own = {0};
+    socklen_t peer_size = sizeof peer, own_size = sizeof own;
+    char host[64] = "", here[64] = "";
+    if (getpeername(fd, (struct sockaddr *)&peer, &peer_size) != 0 ||
+        getsockname(fd, (struct sockaddr *)&own, &own_size) != 0 ||
+        getnameinfo((struct sockaddr *)&peer, peer_size, host, sizeof host, NULL, 0,
+                    NI_NUMERICHOST) != 0 ||
+        getnameinfo((struct sockaddr *)&own, own_size, here, sizeof here, NULL, 0,
+                    NI_NUMERICHOST) != 0)
+        return false;
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, here) == 0;
 }
 
 enum arrival connection_open(const struct connection_config *config, const char *address,
@@ -246,7 +251,7 @@ enum arrival connection_open(const struct connection_config *config, const char 
         return ARRIVAL_UNREACHABLE;
     }
     made->fd = fd;
-    made->is_local = is_loopback(fd);
+    made->is_local = is_on_this_machine(fd);
     arrival = shake_hands(made, why);
     if (arrival == ARRIVAL_OK)
         *connection = made;

@@ -59,7 +59,7 @@ enum arrival connection_receive(struct connection *connection, duration silence,
 
 /* As given to connection_open. */
 const char *connection_address(const struct connection *connection);
-/* True when the peer itself is on this machine: loopback. */
+/* True when the peer itself is on this machine: loopback, or one of its own addresses. */
 bool connection_is_local(const struct connection *connection);
 
 /* Cuts HOST[:PORT] in two; host gets no brackets. False when text is no address. */

@@ -426,6 +426,11 @@ unsigned session_moves(const struct session *session) { return session->moves; }
 
 const char *session_peer(const struct session *session) { return session->peer; }
 
+bool session_is_local(const struct session *session)
+{
+    return session->connection != NULL && connection_is_local(session->connection);
+}
+
 uint64_t session_slots(const struct session *session) { return session->slots; }
 
 const struct connection_config *session_connections(const struct session *session)

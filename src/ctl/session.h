@@ -57,6 +57,8 @@ int session_move(struct session *session, bool is_said);
 unsigned session_moves(const struct session *session);
 /* The peer that answers: for bulk streams to it. Borrowed until the next session_* call. */
 const char *session_peer(const struct session *session);
+/* Is it on this machine? */
+bool session_is_local(const struct session *session);
 /* Task slots of the living members. */
 uint64_t session_slots(const struct session *session);
 /* For connections of our own beside this one. */
