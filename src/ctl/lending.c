@@ -9,6 +9,7 @@
 #include "ctl/lending.h"
 
 #include "ctl/keys.h"
+#include "wire/kinds.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -84,7 +85,7 @@ static bool hand_in(int directory, int file, const struct id *token)
     passed->cmsg_len = CMSG_LEN(sizeof file);
     memcpy(CMSG_DATA(passed), &file, sizeof file);
     /* A socket's path has but 108 bytes: it goes through the descriptor of its directory. */
-    snprintf(name.sun_path, sizeof name.sun_path, "/proc/self/fd/%d/lend", directory);
+    snprintf(name.sun_path, sizeof name.sun_path, "/proc/self/fd/%d/" LENDING_SOCKET, directory);
     int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool is_sent = sender >= 0 && sendmsg(sender, &message, MSG_NOSIGNAL) == sizeof bytes;
     if (sender >= 0) close(sender);
@@ -118,7 +119,7 @@ int lending_borrow(struct lending *lending, const struct session *session,
     int directory = directory_of(lending, session);
     if (directory < 0) return -1;
     digest_text(block, name);
-    snprintf(path, sizeof path, "blocks/%.2s/%s", name, name);
+    snprintf(path, sizeof path, "blocks/%.2s/%s", name, name); /* as io/blocks.h says */
     return openat(directory, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 

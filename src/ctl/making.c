@@ -115,8 +115,19 @@ static uint64_t ask_for(const struct making *making, uint64_t size, uint64_t res
     return most > size ? most : size;
 }
 
-/* Asks for room until somebody has some; a block is no larger than that. rest: bytes of the input
- * that are still to be sent; UINT64_MAX: not known. */
+int making_ask_room(struct making *making, uint64_t wanted, uint64_t least)
+{
+    int code = upload_ask(&making->upload, wanted, least);
+    while (code == UPLOAD_FULL) {
+        code = making_go_on_elsewhere(making);
+        if (code == EXIT_OK) code = upload_ask(&making->upload, wanted, least);
+    }
+    if (code == EXIT_OK) making->rooms.roomless_since = 0;
+    return code;
+}
+
+/* Asks until somebody has room; a block is no larger than that. rest: bytes of the input that are
+ * still to be sent; UINT64_MAX: not known. */
 static int find_place(struct making *making, uint64_t rest)
 {
     bool is_whole = making->records == RECORDS_FILE && rest != UINT64_MAX;
@@ -126,13 +137,8 @@ static int find_place(struct making *making, uint64_t rest)
     making->splitter.target = making->target;
     if (rest != UINT64_MAX && size < ASK_ABOVE && !making->upload.is_full) return EXIT_OK;
     if (making->upload.granted >= size) return EXIT_OK;
-    int code = upload_ask(&making->upload, wanted, least);
-    while (code == UPLOAD_FULL) {
-        code = making_go_on_elsewhere(making);
-        if (code == EXIT_OK) code = upload_ask(&making->upload, wanted, least);
-    }
+    int code = making_ask_room(making, wanted, least);
     uint64_t granted = making->upload.granted;
-    if (code == EXIT_OK) making->rooms.roomless_since = 0;
     if (code != EXIT_OK || granted >= size) return code;
     if (making->records == RECORDS_FIXED) granted -= granted % making->record_size;
     making->splitter.target = granted > 0 ? granted : 1;

@@ -70,6 +70,8 @@ int making_add_shared(struct making *making, size_t index);
 int making_find_room(struct making *making);
 /* The next block goes elsewhere; what is stored stays where it is. */
 int making_go_on_elsewhere(struct making *making);
+/* upload_ask, of one node after the other until one has room. */
+int making_ask_room(struct making *making, uint64_t wanted, uint64_t least);
 
 /* Inputs' blocks that were sent and lost are sent again (resend.c), until the peer has all of them;
  * all that was sent is confirmed before and after. UPLOAD_LOST: not that way. */

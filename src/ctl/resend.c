@@ -49,15 +49,8 @@ static int send_range(struct making *making, const struct input *input, uint64_t
 /* Its cut is made: who has not as much room has none. */
 static int find_room(struct making *making, uint64_t size)
 {
-    int code = EXIT_OK;
-    if (making->upload.granted >= size && !making->upload.is_full) return EXIT_OK;
-    code = upload_ask(&making->upload, size, size);
-    while (code == UPLOAD_FULL) {
-        code = making_go_on_elsewhere(making);
-        if (code == EXIT_OK) code = upload_ask(&making->upload, size, size);
-    }
-    if (code == EXIT_OK) making->rooms.roomless_since = 0;
-    return code;
+    bool is_promised = making->upload.granted >= size && !making->upload.is_full;
+    return is_promised ? EXIT_OK : making_ask_room(making, size, size);
 }
 
 /* It may go on into inputs behind the one in which it begins (making.is_packing). */

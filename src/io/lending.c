@@ -8,6 +8,7 @@
 #include "io/lending.h"
 
 #include "io/loop.h"
+#include "wire/kinds.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -48,8 +49,8 @@ static bool bind_in(int listener, const char *directory)
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     int place = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (place < 0) return false;
-    snprintf(name.sun_path, sizeof name.sun_path, "/proc/self/fd/%d/lend", place);
-    bool is_free = unlinkat(place, "lend", 0) == 0 || errno == ENOENT;
+    snprintf(name.sun_path, sizeof name.sun_path, "/proc/self/fd/%d/" LENDING_SOCKET, place);
+    bool is_free = unlinkat(place, LENDING_SOCKET, 0) == 0 || errno == ENOENT;
     /* The mode of the socket becomes that of its file (unix(7)): nobody else can write to it, from
      * its first moment on. */
     bool is_bound = is_free && fchmod(listener, S_IRUSR | S_IWUSR) == 0 &&

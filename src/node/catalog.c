@@ -293,28 +293,34 @@ static bool are_on_disks(struct node *node, const struct msg_manifest *manifest,
     return are;
 }
 
-/* "@" and the digest of a list: that version of a dataset, whatever its name has now. Of one that
- * has been replaced as long as its list is in memory: whoever reads it asks for page after page. */
-static bool find_exact(struct node *node, struct slice name, struct msg_block_ref *list)
+/* "@" and the digest of a list: that version of a dataset, whatever its name has now. */
+static bool parse_version(struct slice name, struct digest *digest)
 {
-    struct digest digest;
     char text[DIGEST_TEXT_SIZE];
     if (name.count != sizeof text || name.at[0] != '@') return false;
     memcpy(text, name.at + 1, sizeof text - 1);
     text[sizeof text - 1] = '\0';
-    if (!digest_parse(text, &digest)) return false;
-    for (size_t i = 0; i < node->names.current_count; i++) {
-        *list = node->names.current[i]->manifest;
-        if (digest_equal(&list->digest, &digest)) return true;
-    }
-    return manifests_known(node, &digest, list);
+    return digest_parse(text, digest);
 }
 
-static bool find_list(struct node *node, struct slice name, struct msg_block_ref *list)
+/* The one that has the name, or names this version; NULL: none does now. */
+static const struct naming *find_naming(struct node *node, struct slice name)
 {
-    const struct naming *naming = names_find(&node->names, name);
-    if (naming != NULL) *list = naming->manifest;
-    return naming != NULL || find_exact(node, name, list);
+    struct digest digest;
+    const struct naming *found = names_find(&node->names, name);
+    if (found != NULL || !parse_version(name, &digest)) return found;
+    for (size_t i = 0; i < node->names.current_count; i++)
+        if (digest_equal(&node->names.current[i]->manifest.digest, &digest))
+            return node->names.current[i];
+    return NULL;
+}
+
+/* Of a version that has been replaced, as long as its list is in memory: whoever reads it asks for
+ * page after page. */
+static bool find_replaced(struct node *node, struct slice name, struct msg_block_ref *list)
+{
+    struct digest digest;
+    return parse_version(name, &digest) && manifests_known(node, &digest, list);
 }
 
 static uint64_t bytes_of(const struct msg_manifest *manifest)
@@ -328,7 +334,9 @@ static uint64_t bytes_of(const struct msg_manifest *manifest)
 bool catalog_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask)
 {
     struct msg_block_ref list;
-    if (!find_list(node, ask->name, &list)) {
+    const struct naming *naming = find_naming(node, ask->name);
+    if (naming != NULL) list = naming->manifest;
+    if (naming == NULL && !find_replaced(node, ask->name, &list)) {
         control_error(node, stream, ask->request, CODE_NOT_FOUND,
                       "no dataset is named %.*s: see: mrctl ls", (int)ask->name.count,
                       (const char *)ask->name.at);
@@ -346,7 +354,7 @@ bool catalog_dataset(struct node *node, uint64_t stream, const struct msg_ask_da
     }
     struct msg_say_dataset reply = {.request = ask->request,
                                     .blocks_count = manifest->blocks.count,
-                                    .size = bytes_of(manifest),
+                                    .size = naming != NULL ? naming->size : bytes_of(manifest),
                                     .blocks = {rows, count}};
     links_send(node, stream, &wire_say_dataset, &reply);
     return true;

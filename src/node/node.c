@@ -111,7 +111,8 @@ static void on_entry(void *context, const struct stamped *entry)
 {
     struct node *node = context;
     uint64_t lateness = node->flock.lateness_revision;
-    bool had_left = flock_has_left(&node->flock, &entry->stamp.node);
+    bool may_move = entry->kind == MSG_left || entry->kind == MSG_opened; /* few of all entries */
+    bool had_left = may_move && flock_has_left(&node->flock, &entry->stamp.node);
     node_fail(node, flock_apply(&node->flock, entry), "roster");
     if (lateness != node->flock.lateness_revision) jobs_reconsider(&node->jobs);
     node_fail(node, jobs_apply(&node->jobs, entry), "jobs");
@@ -128,7 +129,8 @@ static void on_entry(void *context, const struct stamped *entry)
     if (entry->kind == MSG_ended) compaction_ended(node);
     if (entry->kind == MSG_ended && entry->fields != NULL)
         final_ended(node, &((const struct msg_ended *)entry->fields)->job);
-    if (had_left != flock_has_left(&node->flock, &entry->stamp.node)) living_recount(node);
+    if (may_move && had_left != flock_has_left(&node->flock, &entry->stamp.node))
+        living_recount(node);
     if (entry->kind == MSG_claim && !id_equal(&entry->stamp.node, &node->id))
         node->deferred_since = 0; /* somebody else works: claiming.c */
     bool is_waited_for = jobs_submitted(entry) != NULL || entry->kind == MSG_ended ||

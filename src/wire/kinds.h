@@ -35,6 +35,7 @@ enum task_kind {
     TASK_REDUCE = 1,
 };
 
+#define LENDING_SOCKET "lend" /* in a node's directory: io/lending.h */
 #define NAMED_TEXT "named" /* say_ok to ask_name; else there is something to be said of it */
 
 /* What mrtask says of an attempt. */
