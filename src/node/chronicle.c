@@ -141,7 +141,7 @@ static void tell_eviction(const struct node *node, const struct stamped *entry, 
     const struct msg_evicted *evicted = entry->fields;
     const struct msg_returned *returned = entry->fields;
     if (entry->kind == MSG_returned) {
-        if (returned->evictions.count == 0) snprintf(text, size, "in step, as a newcomer");
+        if (returned->evictions.count == 0) snprintf(text, size, "in step with the flock");
         else
             snprintf(text, size, "returned: it knows of %u evictions, and is a newcomer",
                      returned->evictions.count);

@@ -184,10 +184,10 @@ static uint32_t unanswered(const struct node *node, struct msg_stamp stamps[FLOC
 void evict_caught_up(struct node *node)
 {
     struct msg_stamp stamps[FLOCK_RETURNS_MAX];
-    if (!node->is_return_wanted && !node->is_newcomer) return;
+    if (!node->is_return_wanted && !node->is_out_of_step) return;
     node->is_return_wanted = false;
     uint32_t count = unanswered(node, stamps);
-    if (count == 0 && !node->is_newcomer) return;
+    if (count == 0 && !node->is_out_of_step) return;
     struct msg_returned returned = {.evictions = {stamps, count}};
     (void)!node_append(node, &wire_returned, &returned, NULL);
     if (count == 0) return;
@@ -201,8 +201,8 @@ static void see_own(struct node *node)
     struct msg_stamp stamps[FLOCK_RETURNS_MAX];
     node->evict_seen = node->flock.lateness_revision;
     final_reconsider(node);
-    /* A newcomer whose flock was forgotten is a flock of its own. */
-    if (node->is_newcomer && flock_count(&node->flock) <= 1) heard_caught_up(node);
+    /* Whose flock was forgotten, or has left, is a flock of its own. */
+    if (node->is_out_of_step && flock_count(&node->flock) <= 1) heard_caught_up(node);
     if (unanswered(node, stamps) == 0) {
         node->is_return_wanted = false;
         return;

@@ -121,7 +121,7 @@ static const struct id *missing_evicted(const struct node *node, const struct ms
 static const struct id *missing(const struct node *node, const struct msg_stamp *entry)
 {
     size_t cursor = 0;
-    if (!flock_was_in_step(&node->flock, &node->id)) return &node->id;
+    if (!flock_is_in_step(&node->flock, &node->id)) return &node->id;
     if (log_durable(node->log, &entry->node, &entry->boot) < entry->sequence) return &node->id;
     for (const struct flock_node *at; (at = flock_next(&node->flock, &cursor)) != NULL;)
         if (!id_equal(&at->id, &node->id) && !heard_has(node, &at->id, entry)) return &at->id;
@@ -199,8 +199,9 @@ void final_text(const struct node *node, const struct job *job, char *text, size
     const struct member *member = id == NULL ? NULL : members_find(&node->gossip.members, id);
     char name[ID_SHORT_SIZE];
     if (id == NULL) snprintf(text, size, "not final yet");
-    else if (!flock_was_in_step(&node->flock, &node->id))
-        snprintf(text, size, "not final yet: this node is new, and has not met the flock");
+    else if (!flock_is_in_step(&node->flock, &node->id))
+        snprintf(text, size, "not final yet: this node %s, and has not met the flock",
+                 flock_was_in_step(&node->flock, &node->id) ? "had left" : "is new");
     else
         snprintf(text, size, "not final yet: %s (%s) has not said that its end is on disk",
                  member != NULL ? member->fact->name : id_short(id, name),

@@ -225,8 +225,12 @@ void heard_settle(struct node *node)
  * heard of more than it holds writes nothing of its own before it has that. A node of old may give
  * up waiting: what it said that it has, it has. A newcomer may not, however long it is cut off and
  * however often it starts again: half of a log would be all it knows. It learns the log from who
- * was in step himself (where nobody ever was, at the start of a flock, from anybody), and its first
- * word after that, in its feed for ever, is an empty `returned`. */
+ * is in step himself (where nobody is, at the start of a flock, from anybody), and its first word
+ * after that, in its feed for ever, is an empty `returned`.
+ *
+ * Who left is as a newcomer when it is back, since nobody has waited for it: what it writes is late
+ * and nothing is final to it until it has caught up and said `returned`. Only it may give up
+ * waiting: it knows a log, and works alone, should the others be off. */
 
 static bool knows_others(const struct node *node)
 {
@@ -237,13 +241,19 @@ static bool knows_others(const struct node *node)
     return false;
 }
 
-/* Whoever holds what this one said that it holds, is in step. Where nobody ever was we wait a while
- * for somebody who was: other newcomers come first sometimes. */
+/* It never was in step. */
+static bool is_newcomer(const struct node *node)
+{
+    return node->is_out_of_step && !flock_was_in_step(&node->flock, &node->id);
+}
+
+/* Whoever holds what this one said that it holds, is in step. Where nobody is we wait a while for
+ * somebody who is: others who are not come first sometimes. */
 static bool is_measure(const struct node *node, const struct id *peer)
 {
     if (flock_is_evicted(&node->flock, peer)) return false;
-    if (flock_was_in_step(&node->flock, peer)) return true;
-    return node->now - node->started >= STRANGERS_WAIT && !flock_was_in_step(&node->flock, NULL);
+    if (flock_is_in_step(&node->flock, peer)) return true;
+    return node->now - node->started >= STRANGERS_WAIT && !flock_is_in_step(&node->flock, NULL);
 }
 
 void heard_caught_up(struct node *node)
@@ -251,15 +261,15 @@ void heard_caught_up(struct node *node)
     if (!node->may_author) node->is_work_wanted = true;
     node->may_author = true;
     evict_caught_up(node);
-    node->is_newcomer = false;
+    node->is_out_of_step = false;
 }
 
 void heard_begin(struct node *node, bool has_seeds)
 {
-    node->is_newcomer = !flock_was_in_step(&node->flock, &node->id);
+    node->is_out_of_step = !flock_is_in_step(&node->flock, &node->id);
     node->may_author = !has_seeds;
     node->author_deadline = node->now + STRANGERS_WAIT;
-    if (node->may_author && node->is_newcomer && !knows_others(node)) heard_caught_up(node);
+    if (node->may_author && node->is_out_of_step && !knows_others(node)) heard_caught_up(node);
 }
 
 /* Do we hold all that somebody said? *has_heard: anybody said anything. */
@@ -277,14 +287,14 @@ static bool is_in_step(struct node *node, bool *has_heard)
 void heard_catch_up(struct node *node, const struct id *peer, const struct msg_log_vector *vector)
 {
     bool has_heard = false, is_up = false;
-    if (node->may_author && !node->is_return_wanted && !node->is_newcomer) return;
+    if (node->may_author && !node->is_return_wanted && !node->is_out_of_step) return;
     if (vector != NULL && vector->complete) {
         bool is_behind = log_is_behind(node->log, vector);
         is_up = !is_behind && is_measure(node, peer);
         node->author_deadline = node->now + CATCH_UP_MAX;
-        /* A flock of one, as it had thought. */
-        if (node->is_newcomer && is_behind) node->may_author = false;
-        if (node->is_newcomer) node->author_deadline = node->now + STRANGERS_WAIT;
+        /* It is not alone, as it had thought. */
+        if (node->is_out_of_step && is_behind) node->may_author = false;
+        if (is_newcomer(node)) node->author_deadline = node->now + STRANGERS_WAIT;
     }
     if (is_up || is_in_step(node, &has_heard)) heard_caught_up(node);
 }
@@ -295,7 +305,7 @@ void heard_tick(struct node *node)
     if (node->may_author || node->now < node->author_deadline) return;
     if (is_in_step(node, &has_heard)) {
         heard_caught_up(node);
-    } else if (node->is_newcomer && (has_heard || knows_others(node))) {
+    } else if (is_newcomer(node) && (has_heard || knows_others(node))) {
         node->author_deadline = node->now + STRANGERS_WAIT;
     } else {
         node->may_author = node->is_work_wanted = true;

@@ -366,7 +366,7 @@ struct node {
     uint64_t evict_round;
     size_t evict_voices;
     uint64_t evict_seen;   /* of flock.lateness_revision */
-    bool is_newcomer;      /* it has never been in step with the flock: heard.c */
+    bool is_out_of_step;   /* a newcomer, or back after it left: heard.c */
     bool is_return_wanted; /* we were evicted, know it, and have not said so */
 
     struct link *links;

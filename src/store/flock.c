@@ -1,7 +1,7 @@
-/* The roster as a join: of each node the newest boot that opened and the newest that left, and two
- * sets: of evictions, and of what says that they are known. All only grow, so the order of arrival
- * leaves no trace; what follows from the sets (which evictions stand, who is off) is computed anew
- * when one of them grows, which is seldom.
+/* The roster as a join: of each node the newest boot that opened, and that it left and that it was
+ * in step, each time; and two sets: of evictions, and of what says that they are known. All only
+ * grow, so the order of arrival leaves no trace; what follows from the sets (which evictions stand,
+ * who is off) is computed anew when one of them grows, which is seldom.
  *
  * `left` is the last entry of its boot's feed, and a feed is held as a prefix: who knows of it has
  * everything that the node wrote in it. So nobody needs to wait for a node that left. */
@@ -18,11 +18,19 @@ void flock_init(struct flock *flock, struct memory *memory)
     map_init(&flock->nodes, memory, offsetof(struct flock_node, id), sizeof(struct id));
 }
 
+static void words_put(struct flock *flock, struct flock_words *words)
+{
+    memory_put(flock->memory, words->at, words->capacity * sizeof *words->at);
+}
+
 void flock_deinit(struct flock *flock)
 {
     size_t cursor = 0;
-    for (struct flock_node *node; (node = map_next(&flock->nodes, &cursor)) != NULL;)
+    for (struct flock_node *node; (node = map_next(&flock->nodes, &cursor)) != NULL;) {
+        words_put(flock, &node->lefts);
+        words_put(flock, &node->steps);
         memory_put(flock->memory, node, sizeof *node);
+    }
     map_deinit(&flock->nodes);
     for (size_t i = 0; i < flock->evictions_count; i++) {
         struct flock_eviction *eviction = &flock->evictions[i];
@@ -45,7 +53,7 @@ static enum error node_get(struct flock *flock, const struct id *id, struct floc
     return error;
 }
 
-/* ---- evictions ---- */
+/* ---- what a node said of itself ---- */
 
 /* Of two entries of one author: does a come before b in what he wrote? */
 static bool is_before(const struct msg_stamp *a, const struct msg_stamp *b)
@@ -53,6 +61,49 @@ static bool is_before(const struct msg_stamp *a, const struct msg_stamp *b)
     int order = boot_compare(&a->boot, &b->boot);
     return order != 0 ? order < 0 : a->sequence < b->sequence;
 }
+
+/* How many of the words were said by then; one that is the entry itself counts. */
+static size_t words_by(const struct flock_words *words, const struct msg_stamp *entry)
+{
+    size_t count = words->count;
+    while (count > 0 && is_before(entry, &words->at[count - 1])) count--;
+    return count;
+}
+
+static enum error words_add(struct flock *flock, struct flock_words *words,
+                            const struct msg_stamp *word)
+{
+    size_t at = words_by(words, word);
+    if (at > 0 && !is_before(&words->at[at - 1], word)) return ERROR_NONE;
+    struct msg_stamp *grown =
+        memory_grow(flock->memory, words->at, &words->capacity, words->count, sizeof *grown);
+    if (grown == NULL) return ERROR_MEMORY;
+    words->at = grown;
+    memmove(grown + at + 1, grown + at, (words->count - at) * sizeof *grown);
+    grown[at] = *word;
+    words->count++;
+    flock->lateness_revision++;
+    return ERROR_NONE;
+}
+
+/* Of the first so many words: came the last `returned` after the last `left`? */
+static bool is_in_step(const struct flock_node *node, size_t lefts, size_t steps)
+{
+    return steps > 0 &&
+           (lefts == 0 || is_before(&node->lefts.at[lefts - 1], &node->steps.at[steps - 1]));
+}
+
+static bool is_in_step_now(const struct flock_node *node)
+{
+    return is_in_step(node, node->lefts.count, node->steps.count);
+}
+
+static bool was_in_step_at(const struct flock_node *node, const struct msg_stamp *entry)
+{
+    return is_in_step(node, words_by(&node->lefts, entry), words_by(&node->steps, entry));
+}
+
+/* ---- evictions ---- */
 
 /* A full list has no room for the oldest boots: they were held whole. */
 static bool is_behind(const struct flock_eviction *eviction, const struct msg_stamp *stamp)
@@ -142,12 +193,8 @@ static enum error apply_returned(struct flock *flock, const struct msg_stamp *st
     const struct msg_stamp *evictions = returned->evictions.at;
     struct flock_node *node;
     enum error error = node_get(flock, &stamp->node, &node);
-    if (error != ERROR_NONE) return error;
-    if (stamp_is_none(&node->in_step) || is_before(stamp, &node->in_step)) {
-        node->in_step = *stamp;
-        flock->lateness_revision++;
-    }
-    if (returned->evictions.count == 0) return ERROR_NONE;
+    if (error == ERROR_NONE) error = words_add(flock, &node->steps, stamp);
+    if (error != ERROR_NONE || returned->evictions.count == 0) return error;
     for (uint32_t i = 0; i < returned->evictions.count; i++) {
         struct flock_return *grown =
             memory_grow(flock->memory, flock->returns, &flock->returns_capacity,
@@ -162,13 +209,6 @@ static enum error apply_returned(struct flock *flock, const struct msg_stamp *st
 
 /* ---- entries ---- */
 
-static void see_left(struct flock_node *node, const struct boot *boot)
-{
-    if (node->has_left && boot_compare(boot, &node->left) <= 0) return;
-    node->has_left = true;
-    node->left = *boot;
-}
-
 /* An eviction may have come before the first word of the node that it evicts: then its place here
  * is there already. */
 static enum error apply_member(struct flock *flock, const struct stamped *entry)
@@ -181,8 +221,7 @@ static enum error apply_member(struct flock *flock, const struct stamped *entry)
     if (error != ERROR_NONE) return error;
     if (entry->kind == MSG_opened && boot_compare(&stamp->boot, &node->opened) > 0)
         node->opened = stamp->boot;
-    if (entry->kind == MSG_left) see_left(node, &stamp->boot);
-    return ERROR_NONE;
+    return entry->kind == MSG_left ? words_add(flock, &node->lefts, stamp) : ERROR_NONE;
 }
 
 enum error flock_apply(struct flock *flock, const struct stamped *entry)
@@ -202,7 +241,8 @@ enum error flock_apply(struct flock *flock, const struct stamped *entry)
 
 static bool has_left(const struct flock_node *node)
 {
-    return node->has_left && boot_compare(&node->opened, &node->left) <= 0;
+    const struct flock_words *lefts = &node->lefts;
+    return lefts->count > 0 && boot_compare(&node->opened, &lefts->at[lefts->count - 1].boot) <= 0;
 }
 
 static bool is_on(const struct flock_node *node) { return !node->is_evicted && !has_left(node); }
@@ -227,13 +267,19 @@ size_t flock_count(const struct flock *flock)
     return count;
 }
 
-bool flock_was_in_step(const struct flock *flock, const struct id *id)
+bool flock_is_in_step(const struct flock *flock, const struct id *id)
 {
     size_t cursor = 0;
     const struct flock_node *node = id == NULL ? NULL : map_get(&flock->nodes, id);
-    if (id != NULL) return node != NULL && !stamp_is_none(&node->in_step);
-    while ((node = flock_next(flock, &cursor)) != NULL && stamp_is_none(&node->in_step)) continue;
+    if (id != NULL) return node != NULL && is_in_step_now(node);
+    while ((node = flock_next(flock, &cursor)) != NULL && !is_in_step_now(node)) continue;
     return node != NULL;
+}
+
+bool flock_was_in_step(const struct flock *flock, const struct id *id)
+{
+    const struct flock_node *node = map_get(&flock->nodes, id);
+    return node != NULL && node->steps.count > 0;
 }
 
 bool flock_is_evicted(const struct flock *flock, const struct id *id)
@@ -251,8 +297,7 @@ bool flock_has_left(const struct flock *flock, const struct id *id)
 bool flock_is_late(const struct flock *flock, const struct msg_stamp *stamp)
 {
     const struct flock_node *node = map_get(&flock->nodes, &stamp->node);
-    if (node == NULL || stamp_is_none(&node->in_step)) return true;
-    if (is_before(stamp, &node->in_step)) return true;
+    if (node == NULL || !was_in_step_at(node, stamp)) return true;
     return is_late_by(flock, flock->evictions_count, stamp);
 }
 
@@ -261,10 +306,10 @@ uint64_t flock_digest(const struct flock *flock)
     uint64_t digest = 0;
     size_t cursor = 0;
     for (const struct flock_node *node; (node = map_next(&flock->nodes, &cursor)) != NULL;) {
-        uint64_t words[] = {node->opened.counter, node->opened.random, node->left.counter,
-                            node->left.random, node->has_left};
-        digest += hash64(words, sizeof words, hash64(&node->id, sizeof node->id, 7));
-        digest += stamp_hash(&node->in_step);
+        uint64_t opened[] = {node->opened.counter, node->opened.random};
+        digest += hash64(opened, sizeof opened, hash64(&node->id, sizeof node->id, 7));
+        for (size_t i = 0; i < node->lefts.count; i++) digest += stamp_hash(&node->lefts.at[i]);
+        for (size_t i = 0; i < node->steps.count; i++) digest += stamp_hash(&node->steps.at[i]);
     }
     for (size_t i = 0; i < flock->evictions_count; i++) {
         const struct flock_eviction *eviction = &flock->evictions[i];

@@ -8,8 +8,9 @@
  * evicted. An eviction says how far its author held the feeds of the node. What the node wrote
  * behind that is *late*, until it says that it knows of the eviction (returned): late entries count
  * like others, but for one thing: against what who stayed had made final they weigh nothing
- * (tasks/ends.c). So does what a newcomer wrote before its first `returned`, the word that it is in
- * step: nobody waited for it, who did not know it.
+ * (tasks/ends.c). So does what a node wrote while it was not *in step*: nobody waited for it. That
+ * is before its first `returned`, when nobody knew of it, and between each `left` of it and the
+ * next `returned`.
  *
  * Of mutual evictions the least stands: one whose author was evicted by a lesser one, and whose
  * entry is late by that, is void. */
@@ -26,14 +27,18 @@ enum {
     FLOCK_RETURNS_MAX = 256, /* of one returned: as there */
 };
 
+/* Entries of one author, in the order in which he wrote them. */
+struct flock_words {
+    struct msg_stamp *at; /* owned */
+    size_t count, capacity;
+};
+
 struct flock_node {
     struct id id;
-    struct boot opened; /* the newest; zeros = none known yet */
-    struct boot left;   /* the newest that left */
-    bool has_left;
-    struct msg_stamp
-        in_step;     /* its first `returned`, of an eviction or of none; none: a newcomer */
-    bool is_evicted; /* by an eviction that stands, and it has not returned */
+    struct boot opened;       /* the newest; zeros = none known yet */
+    struct flock_words lefts; /* that it goes */
+    struct flock_words steps; /* that it is in step: each `returned`, of evictions or of none */
+    bool is_evicted;          /* by an eviction that stands, and it has not returned */
 };
 
 struct flock_eviction {
@@ -71,7 +76,10 @@ enum error flock_apply(struct flock *flock, const struct stamped *entry) MUST_US
 
 /* Is it on the roster? */
 bool flock_has(const struct flock *flock, const struct id *id);
-/* Has it ever been in step with the flock, as it says itself? NULL: has anybody on the roster? */
+/* Is it in step with the flock, as it says itself, and has not left since? NULL: is anybody on the
+ * roster? */
+bool flock_is_in_step(const struct flock *flock, const struct id *id);
+/* Was it ever? */
 bool flock_was_in_step(const struct flock *flock, const struct id *id);
 bool flock_is_evicted(const struct flock *flock, const struct id *id);
 /* Has it said that it leaves, and not come back since? */
@@ -81,7 +89,7 @@ bool flock_has_left(const struct flock *flock, const struct id *id);
 const struct flock_node *flock_next(const struct flock *flock, size_t *cursor);
 size_t flock_count(const struct flock *flock);
 /* Was this entry written behind an eviction of its author that stands, and before he returned; or
- * before he was in step for the first time? */
+ * while he was not in step? */
 bool flock_is_late(const struct flock *flock, const struct msg_stamp *stamp);
 /* Order-independent. */
 uint64_t flock_digest(const struct flock *flock);

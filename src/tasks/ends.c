@@ -81,6 +81,10 @@ enum error ends_apply(struct jobs *jobs, struct job *job, const struct msg_stamp
         count(job, &new);
         return ERROR_NONE;
     }
+    if (job->other_ends == NULL) {
+        job->contested_next = jobs->contested;
+        jobs->contested = job;
+    }
     struct end winner = winner_of(job);
     bool is_better = outweighs(jobs, &new, &winner);
     *other = is_better ? winner : new;

@@ -7,7 +7,7 @@
 /* Folds one; *is_first: the job ran until now. ERROR_MEMORY. */
 enum error ends_apply(struct jobs *jobs, struct job *job, const struct msg_stamp *stamp,
                       const struct msg_ended *ended, bool *is_first) MUST_USE;
-/* Who is evicted has changed: looks anew which one counts. True when it is another one. */
+/* What is late has changed: looks anew which one counts. True when it is another one. */
 bool ends_reconsider(struct jobs *jobs, struct job *job);
 void ends_put_all(struct jobs *jobs, struct job *job);
 

@@ -131,7 +131,7 @@ void jobs_deinit(struct jobs *jobs)
     map_deinit(&jobs->pending);
     map_deinit(&jobs->by_id);
     job_names_deinit(jobs);
-    jobs->all = jobs->stale = NULL;
+    jobs->all = jobs->stale = jobs->contested = NULL;
     jobs->all_end = &jobs->all;
 }
 
@@ -258,7 +258,7 @@ static enum error apply_ended(struct jobs *jobs, const struct msg_stamp *stamp,
 
 void jobs_reconsider(struct jobs *jobs)
 {
-    for (struct job *job = jobs->all; job != NULL; job = job->next)
+    for (struct job *job = jobs->contested; job != NULL; job = job->contested_next)
         if (ends_reconsider(jobs, job)) job_changed(jobs, job);
 }
 

@@ -131,6 +131,7 @@ struct job {
     uint64_t output_size;
     struct slice error;           /* owned copy of the ended text */
     struct end *other_ends;       /* `ended` entries that do not count (ends.h) */
+    struct job *contested_next;   /* of jobs->contested */
     struct msg_tallied *tally;    /* its counters; owned; NULL = not summed up yet */
     size_t tally_size;
     struct msg_stamp tally_stamp;
@@ -157,6 +158,7 @@ struct jobs {
     uint64_t revision;            /* grows with every change of any job */
     uint64_t digest;              /* sum over jobs, as they were when it was last asked for */
     struct job *stale;            /* those that have changed since */
+    struct job *contested;        /* those with several `ended` entries: few */
     const struct flock *flock;    /* its user's: who is evicted (borrowed); NULL = nobody */
     int64_t now;                  /* its user's clock: attempts are stamped, nothing reads it */
 };
@@ -168,7 +170,7 @@ void jobs_deinit(struct jobs *jobs);
  * void). */
 enum error jobs_apply(struct jobs *jobs, const struct stamped *entry) MUST_USE;
 
-/* Who is evicted has changed in jobs->flock: which `ended` counts may be another one. */
+/* What is late has changed in jobs->flock: which `ended` counts may be another one. */
 void jobs_reconsider(struct jobs *jobs);
 
 /* Forgets the tasks of a job that has ended; its counts stay as they are. Entries about them are

@@ -158,6 +158,8 @@ static void every_order_ends_in_one_state(void **state)
         {opened(2, 1, 1), left(2, 1, 5, 2), opened(2, 2, 6), left(2, 2, 7, 2), one, two},
         {opened(0, 1, 1), in_step(0, 1, 2, 2), ended(1, 1, 8, 3, JOB_DONE), in_step(1, 2, 9, 2),
          in_step(1, 1, 10, 4), ended(0, 1, 9, 3, JOB_KILLED)},
+        {in_step(0, 1, 2, 2), ended(0, 1, 9, 3, JOB_KILLED), in_step(1, 1, 3, 2),
+         left(1, 1, 4, 3), ended(1, 2, 8, 2, JOB_DONE), in_step(1, 2, 10, 3)},
     };
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         uint64_t expected = 0;
@@ -264,6 +266,39 @@ static void what_a_newcomer_wrote_is_late_until_it_is_in_step(void **state)
     fold_close(&fold);
 }
 
+static void what_is_written_between_leaving_and_being_in_step_again_is_late(void **state)
+{
+    (void)state;
+    struct fold fold;
+    const struct id id = {{0x11}}, back = node_of(1);
+    struct item steps[] = {in_step(0, 1, 1, 2), in_step(1, 1, 2, 2)};
+    struct item leaves[] = {left(1, 1, 4, 5), left(1, 3, 14, 4)};
+    struct item again[] = {in_step(1, 2, 10, 3), in_step(1, 4, 18, 2)};
+    struct item alone = ended(1, 2, 8, 2, JOB_DONE), final = ended(0, 1, 9, 3, JOB_KILLED);
+    fold_open(&fold);
+    for (size_t i = 0; i < 2; i++) apply(&fold, &steps[i]);
+    apply(&fold, &final);
+    apply(&fold, &alone); /* that it had left is heard of later */
+    assert_int_equal(jobs_find(&fold.jobs, &id)->outcome, JOB_DONE);
+    apply(&fold, &leaves[1]);
+    assert_false(flock_is_in_step(&fold.flock, &back));
+    assert_true(flock_was_in_step(&fold.flock, &back));
+    apply(&fold, &leaves[0]);
+    assert_int_equal(jobs_find(&fold.jobs, &id)->outcome, JOB_KILLED);
+    for (size_t i = 0; i < 2; i++) apply(&fold, &again[i]);
+    assert_true(flock_is_in_step(&fold.flock, &back));
+    assert_int_equal(jobs_find(&fold.jobs, &id)->outcome, JOB_KILLED);
+    static const struct {
+        unsigned boot, sequence;
+        bool is_late;
+    } cases[] = {{1, 1, true},  {1, 2, false}, {1, 4, false}, {1, 6, true},
+                 {2, 2, true},  {2, 3, false}, {3, 3, false}, {3, 5, true},
+                 {4, 1, true},  {4, 2, false}, {5, 1, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(is_late(&fold, 1, cases[i].boot, cases[i].sequence), cases[i].is_late);
+    fold_close(&fold);
+}
+
 static void of_mutual_evictions_the_least_stands(void **state)
 {
     (void)state;
@@ -313,7 +348,8 @@ static void running_out_of_memory_leaks_nothing(void **state)
     (void)state;
     struct item eviction = evicted(0, 10, 5, 1, 1, 3);
     struct item items[] = {opened(0, 1, 1), eviction, ended(0, 1, 9, 4, JOB_KILLED),
-                           ended(1, 1, 5, 4, JOB_DONE), returned(1, 1, 20, 6, &eviction)};
+                           ended(1, 1, 5, 4, JOB_DONE), returned(1, 1, 20, 6, &eviction),
+                           left(1, 1, 21, 7)};
     unsigned failures = 0;
     for (uint64_t after = 1; after < 40; after++) {
         struct fold fold;
@@ -342,6 +378,7 @@ int main(void)
         cmocka_unit_test(who_is_evicted_is_off_until_it_says_that_it_knows),
         cmocka_unit_test(late_is_what_lies_behind_the_eviction_and_before_the_return),
         cmocka_unit_test(what_a_newcomer_wrote_is_late_until_it_is_in_step),
+        cmocka_unit_test(what_is_written_between_leaving_and_being_in_step_again_is_late),
         cmocka_unit_test(of_mutual_evictions_the_least_stands),
         cmocka_unit_test(a_late_end_weighs_less_than_any_other),
         cmocka_unit_test(running_out_of_memory_leaks_nothing),
