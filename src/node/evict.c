@@ -196,6 +196,13 @@ void evict_caught_up(struct node *node)
                "event=returned text=\"the flock had given us up: we are a newcomer\"");
 }
 
+/* That we had left we may hear from others: an old image of the disk does not know it. */
+static bool has_fallen_out(const struct node *node)
+{
+    return !node->is_out_of_step && !node_is_leaving(node) &&
+           !flock_is_in_step(&node->flock, &node->id);
+}
+
 static void see_own(struct node *node)
 {
     struct msg_stamp stamps[FLOCK_RETURNS_MAX];
@@ -203,12 +210,14 @@ static void see_own(struct node *node)
     final_reconsider(node);
     /* Whose flock was forgotten, or has left, is a flock of its own. */
     if (node->is_out_of_step && flock_count(&node->flock) <= 1) heard_caught_up(node);
-    if (unanswered(node, stamps) == 0) {
+    bool is_out = has_fallen_out(node);
+    if (unanswered(node, stamps) == 0 && !is_out) {
         node->is_return_wanted = false;
         return;
     }
-    if (node->is_return_wanted) return;
+    if (node->is_return_wanted && !is_out) return;
     node->is_return_wanted = true;
+    node->is_out_of_step = node->is_out_of_step || is_out;
     node->may_author = false;
     heard_forget(node); /* what was said before does not count: who said it may not have known */
     for (struct link *link = node->links; link != NULL; link = link->next)
@@ -218,7 +227,8 @@ static void see_own(struct node *node)
 
 void evict_tick(struct node *node)
 {
-    if (node->evict_seen != node->flock.lateness_revision) see_own(node);
+    bool is_folded = log_open_count(node->log) == 0; /* our own word as well */
+    if (node->evict_seen != node->flock.lateness_revision && is_folded) see_own(node);
     if (node->now < node->evict_next) return;
     if (node->may_author && !node_is_leaving(node)) look(node);
     else node->evict_next = node->now + look_every(node);
