@@ -2,11 +2,17 @@
  *
  * An entry is stable here once every node of the roster, dead ones included, has said in one vector
  * that the entry is on its disk, and the first entry of that node's newest boot, and all of that
- * vector is on our disk, too (design, section 7). Why this is enough: who holds a job's `ended`
- * writes no other one (a fold with an outcome ends nothing), and goes on holding it, since it is on
- * its disk. So what could outweigh it was written before, was in that vector, and is here; it has
- * lost, or it is the one that we look at. Who was never in step does not know who is on the roster,
- * so nothing is stable at a newcomer; and what he ends himself meanwhile is late (store/flock.h).
+ * vector is on our disk, too (design, section 7). Why this is enough: who holds a job's timely
+ * `ended` writes no other one (a fold with an outcome ends nothing), and goes on holding it, since
+ * it is on its disk. So what could outweigh it was written before, was in that vector, and is here;
+ * it has lost, or it is the one that we look at. Who was never in step does not know who is on the
+ * roster, so nothing is stable at a newcomer; and what he ends himself meanwhile is late
+ * (store/flock.h).
+ *
+ * A late end is never final, since an earlier late one may still come from whoever else was out of
+ * step. Where it is the only kind that there is, and all of the roster have it, one of those who
+ * are in step says the same again: that is timely, outweighs all late ones, and becomes final as
+ * any other.
  *
  * Who tells whom: once an `ended` is on our disk all who are linked to us get our whole vector,
  * once a second at most. What did not come (a stream that ended) is asked for, ever more seldom.
@@ -25,6 +31,7 @@ enum {
     ASK_FIRST = 2 * SECOND,       /* what is vouched for comes sooner */
     ASK_LAST = 60 * SECOND,
     GATHER_AGAIN = 5 * SECOND, /* without memory: by then there may be some */
+    AFFIRMED_MAX = 100,        /* ends of one look that are said again */
 };
 
 static void add(struct node *node, struct job *job)
@@ -103,15 +110,12 @@ static bool is_excused(const struct node *node, const struct id *id)
     return false;
 }
 
-/* Who is evicted, and could still outweigh this entry; NULL: nobody. Against a late one any other
- * late one could. */
-static const struct id *missing_evicted(const struct node *node, const struct msg_stamp *entry)
+/* Who is evicted, and could still outweigh a timely entry; NULL: nobody. */
+static const struct id *missing_evicted(const struct node *node)
 {
-    bool is_late = flock_is_late(&node->flock, entry);
     for (size_t i = 0; i < node->flock.evictions_count; i++) {
         const struct id *id = &node->flock.evictions[i].node;
-        if (!flock_is_evicted(&node->flock, id)) continue;
-        if (is_late || !is_excused(node, id)) return id;
+        if (flock_is_evicted(&node->flock, id) && !is_excused(node, id)) return id;
     }
     return NULL;
 }
@@ -125,16 +129,38 @@ static const struct id *missing(const struct node *node, const struct msg_stamp 
     if (log_durable(node->log, &entry->node, &entry->boot) < entry->sequence) return &node->id;
     for (const struct flock_node *at; (at = flock_next(&node->flock, &cursor)) != NULL;)
         if (!id_equal(&at->id, &node->id) && !heard_has(node, &at->id, entry)) return &at->id;
-    return missing_evicted(node, entry);
+    return NULL;
+}
+
+/* The same end once more, in the name of somebody who is in step: the first in line does it. False:
+ * not this time. */
+static bool affirm(struct node *node, struct job *job)
+{
+    if (!node->may_author || node_is_leaving(node)) return false;
+    if (job->late_since == 0) job->late_since = node->now;
+    if (!living_is_turn(node, &job->id, sizeof job->id, job->late_since)) return false;
+    struct msg_ended ended = {.job = job->id,
+                              .outcome = (uint8_t)job->outcome,
+                              .cause = (uint8_t)job->ended_cause,
+                              .wall_ms = job->ended_wall_ms,
+                              .manifest = job->manifest,
+                              .size = job->output_size,
+                              .text = job->error};
+    return node_append(node, &wire_ended, &ended, NULL) == ERROR_NONE;
 }
 
 static void look(struct node *node)
 {
-    size_t left = 0;
+    size_t left = 0, affirmed = 0;
+    const struct id *evicted = missing_evicted(node);
     heard_settle(node);
     for (size_t i = 0; i < node->unfinal_count; i++) {
         struct job *job = node->unfinal[i];
-        job->is_final = missing(node, &job->ended) == NULL;
+        bool is_late = flock_is_late(&node->flock, &job->ended);
+        bool is_stable = missing(node, &job->ended) == NULL;
+        if (is_stable && is_late && affirmed < AFFIRMED_MAX) affirmed += affirm(node, job);
+        if (is_stable && is_late) node->is_final_stale = true; /* in our turn, if nobody did it */
+        job->is_final = is_stable && !is_late && evicted == NULL;
         job->is_unfinal = !job->is_final;
         if (job->is_unfinal) {
             node->unfinal[left++] = job;
@@ -196,9 +222,13 @@ void final_text(const struct node *node, const struct job *job, char *text, size
         return;
     }
     const struct id *id = missing(node, &job->ended);
+    bool is_late = flock_is_late(&node->flock, &job->ended);
+    if (id == NULL && !is_late) id = missing_evicted(node);
     const struct member *member = id == NULL ? NULL : members_find(&node->gossip.members, id);
     char name[ID_SHORT_SIZE];
-    if (id == NULL) snprintf(text, size, "not final yet");
+    if (id == NULL && is_late)
+        snprintf(text, size, "not final yet: nobody who is in step has said it yet");
+    else if (id == NULL) snprintf(text, size, "not final yet");
     else if (!flock_is_in_step(&node->flock, &node->id))
         snprintf(text, size, "not final yet: this node %s, and has not met the flock",
                  flock_was_in_step(&node->flock, &node->id) ? "had left" : "is new");

@@ -105,13 +105,7 @@ static const char *missing_finals(struct world *world, char *text, size_t size)
             return "L3";
         }
         const struct job *job = node_jobs(host->node)->all;
-        /* A late end that is the only one is final once all who are evicted are back: perhaps
-         * never. */
-        bool is_any_evicted = node_flock(host->node)->evictions_count > 0;
-        while (job != NULL &&
-               (job->outcome == JOB_RUNNING || job->is_final ||
-                (is_any_evicted && flock_is_late(node_flock(host->node), &job->ended))))
-            job = job->next;
+        while (job != NULL && (job->outcome == JOB_RUNNING || job->is_final)) job = job->next;
         if (job == NULL) continue;
         char why[128];
         node_final_text(host->node, &job->id, why, sizeof why);

@@ -50,6 +50,7 @@ static void count(struct job *job, const struct end *end)
     job->output_size = end->size;
     job->error = end->text;
     job->is_final = false;
+    job->late_since = 0;
 }
 
 static bool is_known(const struct job *job, const struct msg_stamp *stamp)

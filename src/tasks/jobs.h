@@ -138,6 +138,7 @@ struct job {
     uint64_t revision;            /* grows whenever anything of the job changes */
     bool is_final;                /* its user's: its end is stable (node/final.c) */
     bool is_unfinal;              /* its user's: it waits to become so */
+    int64_t late_since;           /* its user's: since when all have its end, a late one; 0 = not */
     bool is_trimmed;              /* ended, and its tasks are forgotten: they no longer count */
     int64_t retired;              /* its user's: when it was seen to have ended; 0 = not yet */
     struct pending *pending;      /* entries that name tasks which no job entry has brought yet */
