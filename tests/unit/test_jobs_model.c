@@ -22,6 +22,12 @@
  *   B          claim, then done or ended (done or failed)
  *   C          the job, then ended (in three ways) or an eviction of A
  *
+ * And with a departure: A leaves, and is back.
+ *
+ *   A boot 1   ended (done or killed), left
+ *   A boot 2   opened, perhaps returned, ended
+ *   B and C    as with a newcomer
+ *
  * A replica holds a prefix of each feed. For each such world all interleavings of the four feeds
  * are folded; wherever two of them hold the same, they must say the same (S1), and what they say of
  * the task's output, of the job's end and of who is evicted must be what the rules say of the set
@@ -121,10 +127,14 @@ static bool was_in_step(const struct world *world, const unsigned held[FEEDS],
 {
     unsigned cursor = 0;
     const struct id a = node_of(0);
-    if (!world->is_a_new || !id_equal(&entry->node, &a)) return true;
-    for (const struct item *item; (item = held_item(world, held, &cursor)) != NULL;)
-        if (item->kind == MSG_returned && !is_before(entry, &item->stamp)) return true;
-    return false;
+    const struct item *last = NULL;
+    if (!id_equal(&entry->node, &a)) return true;
+    for (const struct item *item; (item = held_item(world, held, &cursor)) != NULL;) {
+        bool is_word = item->kind == MSG_returned || item->kind == MSG_left;
+        if (!is_word || is_before(entry, &item->stamp)) continue;
+        if (last == NULL || is_before(&last->stamp, &item->stamp)) last = item;
+    }
+    return last == NULL ? !world->is_a_new : last->kind == MSG_returned;
 }
 
 /* What its node said before this entry shows that it knew of the eviction. */
@@ -500,12 +510,52 @@ static void every_interleaving_with_a_newcomer_says_the_same(void **state)
     assert_int_equal(worlds, 3 * 3 * 3 * 4);
 }
 
+/* ---- all worlds with a departure ---- */
+
+static unsigned long try_departure(enum said of_a, enum said of_b, bool is_in_step, unsigned last)
+{
+    static struct world world;
+    uint8_t path[FEEDS * FEED_MAX];
+    unsigned held[FEEDS] = {0};
+    struct msg_stamp claim_a = stamp_at(0, 1, 2), claim_b = stamp_at(1, 1, 2);
+    struct msg_stamp last_of_c = stamp_at(2, 1, 7);
+    world_init(&world);
+    world.items[0][0] = said_item(of_a, 0, stamp_at(0, 1, 5), claim_a, 1);
+    world.items[0][1] = left_item(0, 1, 6);
+    world.items[1][0] = opened_item(0, 2, 8);
+    world.items[1][1] = returned_item(stamp_at(0, 2, 9), &last_of_c, last == LAST_WORDS);
+    world.items[1][is_in_step ? 2 : 1] = ended_item(stamp_at(0, 2, 10), JOB_DONE);
+    world.items[2][0] = claim_item(claim_b, 1, CAUSE_FIRST, 0, 1);
+    world.items[2][1] = said_item(of_b, 1, stamp_at(1, 1, 6), claim_b, 1);
+    world.items[3][0] = job_item(stamp_at(2, 1, 1), 0, 1, 0);
+    world.items[3][1] = last == LAST_WORDS ? evicted_item(last_of_c, 0, 1, 2)
+                                           : last_word(last, last_of_c, claim_a, claim_b);
+    world.lengths[0] = world.lengths[2] = world.lengths[3] = 2;
+    world.lengths[1] = is_in_step ? 3 : 2;
+    fold_all(&world, path, 0, held);
+    return world.paths;
+}
+
+static void every_interleaving_with_a_departure_says_the_same(void **state)
+{
+    (void)state;
+    unsigned long worlds = 0, paths = 0;
+    for (unsigned of_a = SAID_ENDED_DONE; of_a < SAID_EVICTED; of_a++)
+        for (unsigned of_b = 0; of_b < SAID_EVICTED; of_b++)
+            for (unsigned is_in_step = 0; is_in_step < 2; is_in_step++)
+                for (unsigned last = 4; last <= LAST_WORDS; last++, worlds++)
+                    paths += try_departure(of_a, of_b, is_in_step, last);
+    print_message("%lu worlds, %lu interleavings\n", worlds, paths);
+    assert_int_equal(worlds, 2 * 3 * 2 * 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_interleaving_of_a_small_world_says_the_same),
         cmocka_unit_test(every_interleaving_with_evictions_says_the_same),
         cmocka_unit_test(every_interleaving_with_a_newcomer_says_the_same),
+        cmocka_unit_test(every_interleaving_with_a_departure_says_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
