@@ -69,4 +69,20 @@ check "they are back with the bytes" whole one
 check "put with three copies" ctl put -q "$DIR/text" three --split 512K
 AT=127.0.0.1:1 exits 3 leave --timeout 3s
 check "who is not there does not make another one leave" flock_whole 4
+
+# ---- all leave; one is back, alone: it works, but nothing is final to it until it has met the others ----
+for n in 1 2 3 4; do
+  AT=${ADDR[$n]} ctl leave --now >/dev/null 2>&1 # 0 or 7: whether all has its copies by now does not matter here
+  check "node $n leaves" wait_for 15 gone "${PID[$n]}"
+  wait "${PID[$n]}"; unset "PID[$n]"
+done
+flock_start 1 || not_ok "node 1 starts"
+JOB=$(ctl submit -q -t true ::: 1 2 3)
+check "alone, it takes a job" [ -n "$JOB" ]
+done_alone() { [ "$(job_field "$JOB" state)" = done ]; }
+check "and does it" wait_for 40 done_alone
+check "what it is not final for is said" eval 'ctl explain "$JOB" --pending | grep -q "not final yet: this node had left, and has not met the flock"'
+back 2 3 4
+final_everywhere() { for n in 1 2 3 4; do [ "$(AT=${ADDR[$n]} job_field "$JOB" final)" = true ] || return 1; done; }
+check "with the others back, it becomes final everywhere" wait_for 30 final_everywhere
 flock_end
