@@ -93,20 +93,24 @@ check "get of an unknown dataset: exit 4" exits 4 get nothing "$DIR/nothing"
 check "and leaves no file" [ ! -e "$DIR/nothing" ]
 
 # ---- waiting, not waiting ----
-mr submit -q -m 'sleep 3; cat' -i "$DIR/one"
+sleep 300 &
+holds=$! # as long as it lives, the job runs
+mr submit -q -m "while [ -e /proc/$holds ]; do sleep 0.1; done; cat" -i "$DIR/one"
 slow=$(cat "$DIR/out")
 check "--timeout: exit 124" exits 124 wait "$slow" --timeout 300ms
 check "it says how to wait again" says "wait $slow"
 "$BUILD/mrctl" -n "$(at)" wait "$slow" >"$DIR/out" 2>"$DIR/err" &
 waiter=$!
-sleep 0.3
-# A shell that is no terminal's starts what is in the background with SIGINT ignored: mrctl sets its own handler.
+catches_interrupts() { [ $((0x$(awk '/^SigBlk/ { print $2 }' "/proc/$waiter/status") & 2)) != 0 ]; } # by a descriptor
+check "^C is caught by who waits" wait_for 20 catches_interrupts
 kill -INT $waiter
 wait $waiter
 check "^C: exit 130" [ $? = 130 ]
 check "^C: the job goes on, it says how to wait again" says "wait $slow"
 check "submit -w: exit 0" exits 0 submit -q -w -m cat -i "$DIR/one"
 check "submit -w of what fails: exit 1" exits 1 submit -q -w -m false --retries 1 -i "$DIR/one"
+kill $holds
+wait $holds
 check "status JOB -w ends with the job" exits 0 status "$slow" -w
 check "it was not harmed by those who left" [ "$(job_field "$slow" state)" = done ]
 
