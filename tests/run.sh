@@ -68,9 +68,9 @@ collect() { # waits for one at least
 }
 
 run_tidy() { suite tidy 120 tests/tidy.sh "$build"; }
-run_unit() { for t in "$build"/unit/test_*; do [ -x "$t" ] && [ ! -d "$t" ] && [[ $t != *.* ]] && suite "unit/$(basename "$t")" 300 "$t"; done; }
+run_unit() { for t in "$build"/unit/test_*; do [ -x "$t" ] && [ ! -d "$t" ] && [[ $t != *.* ]] && suite "unit/$(basename "$t")" 600 "$t"; done; }
 run_sim() { suite "sim ($seeds seeds)" 900 tests/sim/seeds.sh "$build" "$seeds"; }
-run_e2e() { for t in tests/e2e/*.sh; do suite "e2e/$(basename "$t" .sh)" 300 "$t"; done; }
+run_e2e() { for t in tests/e2e/*.sh; do suite "e2e/$(basename "$t" .sh)" 600 "$t"; done; }
 
 [ $# = 0 ] && set -- all
 for what; do
@@ -78,8 +78,8 @@ for what; do
   all) run_tidy; run_unit; run_sim; run_e2e ;;
   tidy | unit | sim | e2e) "run_$what" ;;
   *)
-    if [ -x "tests/e2e/$what.sh" ]; then suite "e2e/$what" 300 "tests/e2e/$what.sh"
-    elif [ -x "$build/unit/$what" ]; then suite "unit/$what" 300 "$build/unit/$what"
+    if [ -x "tests/e2e/$what.sh" ]; then suite "e2e/$what" 600 "tests/e2e/$what.sh"
+    elif [ -x "$build/unit/$what" ]; then suite "unit/$what" 600 "$build/unit/$what"
     else echo "no suite named $what" >&2; exit 2; fi ;;
   esac
 done

@@ -5,6 +5,8 @@
 #   flock_kill N [SIGNAL]       kills it (-9) and waits until it is gone
 #   ctl ARGS...                 mrctl against node $AT (default: the first living one)
 #   wait_for SECONDS CMD...     until CMD succeeds; false when it does not in time
+#   knows N JOB                 node N has heard of the job's end (who waited for it may have asked another one)
+#   lateness_begin, lateness    milliseconds that the machine itself lost since then: what a test is to be prompt in is longer by them
 #   ok / not_ok NAME, check NAME CMD...    one line a case; flock_end prints the sum and decides the exit code
 #
 # Tasks run as who runs the test and may write in DIR, so that a test can watch them; TASKS=confined leaves them as they
@@ -13,6 +15,9 @@
 # LAUNCH, an array: what is to start mrnode (env VARIABLE=VALUE ...).
 #
 # State: DIR, PID[N], ADDR[N]. Ports and directories are the test's own; nothing is killed but what was started here.
+#
+# Other suites run beside this one, and the machine may be slow: whatever comes later than what was waited for, if only by the
+# way of a rumour to another node, is waited for, too.
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${MR_BUILD:-$ROOT/build}
@@ -25,6 +30,7 @@ flock_begin() {
   trap 'exit 130' INT TERM
   export XDG_CACHE_HOME=$DIR/cache MR_KEY_FILE=$DIR/cluster.key NO_COLOR=1
   unset MR_NODE
+  ports_take
   "$BUILD/mrctl" keygen "$DIR/cluster.key" >/dev/null || { echo "not ok keygen"; exit 1; }
 }
 
@@ -33,6 +39,7 @@ flock_clean() {
   trap - EXIT
   for n in "${!PID[@]}"; do kill -9 "${PID[$n]}" 2>/dev/null; done
   for n in "${!PID[@]}"; do wait "${PID[$n]}" 2>/dev/null; done
+  rm -f "$PORTS_TAKEN"
   if [ "$status" != 0 ] && [ -n "${KEEP:-}" ]; then echo "kept: $DIR" >&2; else rm -rf "$DIR"; fi
   exit "$status"
 }
@@ -46,21 +53,38 @@ flock_seed() { # the address of a living node other than $1
 
 # Waits for the line "ready ..." of node N; sets ADDR[N].
 flock_ready() {
-  local n=$1 i line
-  for ((i = 0; i < 300; i++)); do
-    line=$(grep -m1 '^ready ' "$DIR/$n.out" 2>/dev/null) && break
-    lives "${PID[$n]}" || break
+  local n=$1 line end=$((SECONDS + 60 * ${PATIENCE:-1}))
+  until line=$(grep -m1 '^ready ' "$DIR/$n.out" 2>/dev/null); do
+    lives "${PID[$n]}" && [ $SECONDS -le $end ] || break
     sleep 0.05
   done
   [ -n "${line:-}" ] || { echo "# node $n did not start: $(tail -n 3 "$DIR/$n.err")" >&2; return 1; }
   ADDR[$n]=$(printf '%s' "$line" | sed 's/.*listen=\([^ ]*\).*/\1/')
 }
 
-# A free port below those that the kernel gives to connections: a node that is down finds its own again.
+# A hundred ports for this suite alone, below those that the kernel gives to connections: nobody else may take the one of a
+# node that is down. Who has which is in a directory of the user's; what a suite that is no more has left there is taken over.
+ports_take() {
+  local low owner dir="/tmp/mr-ports.$UID" i block
+  read -r low _ </proc/sys/net/ipv4/ip_local_port_range
+  PORTS=20000
+  [ "$low" -lt 32000 ] && [ "$low" -gt 13024 ] && PORTS=$((low - 12000))
+  PORTS_TAKEN= block=$(($$ % 120))
+  if mkdir -p "$dir" && { exec {lock}>"$dir/lock"; } 2>/dev/null && flock "$lock"; then # else, in a user namespace, by luck
+    for ((i = 0; i < 120; i++, block = (block + 1) % 120)); do
+      read -r owner 2>/dev/null <"$dir/$block" && [ -d "/proc/$owner" ] || break
+    done
+    PORTS_TAKEN=$dir/$block
+    echo $$ >"$PORTS_TAKEN"
+    exec {lock}>&-
+  fi
+  PORTS=$((PORTS + 100 * block))
+}
 free_port() {
   local port
   while :; do
-    port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+    port=$((PORTS + RANDOM % 100))
+    [[ " ${ADDR[*]} " == *":$port "* ]] && continue
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
   done
   echo "$port"
@@ -102,13 +126,35 @@ exits() { # code, args...
 # Its stderr has this.
 says() { grep -q -- "$1" "$DIR/err"; }
 
+# SECONDS counts whole ones: more than the limit is at least the limit. Where a look takes long, it is given as many looks as a
+# quick machine would, up to three times the time.
 wait_for() {
-  local limit=$((SECONDS + $1 * ${PATIENCE:-1}))
+  local seconds=$(($1 * ${PATIENCE:-1})) looks=0 end
+  end=$((SECONDS + seconds))
   shift
   until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -ge $limit ] && return 1
+    looks=$((looks + 1))
+    [ $SECONDS -gt $end ] && [ $looks -ge $((4 * seconds)) -o $SECONDS -gt $((end + 2 * seconds)) ] && return 1
     sleep 0.1
   done
+}
+
+# A nap of a twentieth of a second, again and again, and by how much each was longer.
+lateness_begin() {
+  : >"$DIR/late"
+  (
+    while :; do
+      before=${EPOCHREALTIME//[.,]/}
+      sleep 0.05
+      echo $(((${EPOCHREALTIME//[.,]/} - before) / 1000 - 50))
+    done >>"$DIR/late"
+  ) &
+  NAPPER=$!
+}
+lateness() { # ends it, too
+  kill "$NAPPER"
+  wait "$NAPPER" 2>/dev/null
+  awk '{late += $1} END {print late + 0}' "$DIR/late"
 }
 
 members_in_state() {
@@ -117,6 +163,7 @@ members_in_state() {
 flock_whole() { wait_for 30 members_in_state alive "$1"; }
 
 job_field() { ctl status "$1" -o json | jq -r ".$2"; }
+knows() { [[ $(AT=${ADDR[$1]} job_field "$2" state) =~ ^(done|failed|killed)$ ]]; }
 job_at_least() { [ "$(job_field "$1" "$2" 2>/dev/null || echo 0)" -ge "$3" ]; }
 
 ok() { echo "ok $*"; PASSED=$((PASSED + 1)); }
