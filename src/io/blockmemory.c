@@ -1,5 +1,10 @@
 /* Small blocks (blockmemory.h): each a copy in memory, handled by one worker thread at a time. What
- * is read is checked against its digest: the core folds over it, and a disk may lie. */
+ * is read is checked against its digest: the core folds over it, and a disk may lie.
+ *
+ * What the log carries comes in hundreds, when a job of many brief tasks leaves its output under a
+ * name, and nobody waits for it. Each costs two syncs, the second one in a line with those of all
+ * other blocks (blocks.c): so all but a few stay out of that line, or the list of the same output,
+ * which somebody asks for now, would be there when the last of them is. */
 #include "io/blockmemory.h"
 
 #include "io/blocks.h"
@@ -12,11 +17,14 @@
 #include <unistd.h>
 
 enum {
-    BLOCKMEMORY_MAX = 256 << 20
-}; /* above the largest manifest; a guard against a wrong size */
+    BLOCKMEMORY_MAX = 256 << 20, /* above the largest manifest; a guard against a wrong size */
+    LATES_MAX = 8,               /* enough for the threads; with a sync of 50 ms less than 0.5 s */
+};
 
 struct blockmemory {
     struct chore chore;
+    struct blockmemory *next; /* that waits */
+    bool is_late;
     struct loop *loop;
     uint64_t token;
     struct msg_block_ref ref;
@@ -48,15 +56,53 @@ static void run_write(struct chore *chore)
     memory->error = file_put(memory->path, bytes, BLOCK_MODE_DURABLE);
 }
 
+static void done_write(struct chore *chore);
+
+static void begin_write(struct blockmemory *memory)
+{
+    struct loop *loop = memory->loop;
+    loop->lates_count += memory->is_late;
+    blocks_temporary(loop->blocks, memory->path);
+    chore_start(&loop->uv, &memory->chore, run_write, done_write);
+}
+
+/* Somebody could not wait, and it was written by itself: that has been told. */
+static bool is_here(struct blockmemory *memory)
+{
+    crypto_sodium.digest(slice_of(memory->bytes, memory->size), &memory->ref.digest);
+    return blocks_find(memory->loop->blocks, &memory->ref.digest) != NULL;
+}
+
+/* Once the loop is stopped nothing new is begun: it is in the log. */
+static void begin_lates(struct loop *loop)
+{
+    while (loop->late_first != NULL && loop->lates_count < LATES_MAX) {
+        struct blockmemory *memory = loop->late_first;
+        loop->late_first = memory->next;
+        if (loop->state != LOOP_STOPPED && !is_here(memory)) begin_write(memory);
+        else free(memory);
+    }
+}
+
+static void put_last(struct loop *loop, struct blockmemory *memory)
+{
+    if (loop->late_first == NULL) loop->late_first = memory;
+    else loop->late_last->next = memory;
+    loop->late_last = memory;
+}
+
 static void on_placed(struct block_place *place, enum error error)
 {
     struct blockmemory *memory = place->context;
+    struct loop *loop = memory->loop;
     struct event event = {.kind = EVENT_BLOCK_STORED};
     event.block_stored.token = memory->token;
     event.block_stored.block = memory->ref;
-    if (error == ERROR_NONE) loop_feed(memory->loop, &event);
-    else blocks_feed_failed(memory->loop, memory->token, &memory->ref.digest, error);
+    if (error == ERROR_NONE) loop_feed(loop, &event);
+    else blocks_feed_failed(loop, memory->token, &memory->ref.digest, error);
+    loop->lates_count -= memory->is_late;
     free(memory);
+    begin_lates(loop);
 }
 
 static void done_write(struct chore *chore)
@@ -74,7 +120,7 @@ static void done_write(struct chore *chore)
     blocks_place(memory->loop->blocks, place);
 }
 
-void blockmemory_write(struct loop *loop, uint64_t token, struct slice bytes)
+void blockmemory_write(struct loop *loop, uint64_t token, struct slice bytes, bool is_late)
 {
     struct blockmemory *memory = blockmemory_new(loop, token, bytes.count);
     if (memory == NULL) {
@@ -86,8 +132,13 @@ void blockmemory_write(struct loop *loop, uint64_t token, struct slice bytes)
     if (bytes.count > 0) memcpy(memory->bytes, bytes.at, bytes.count);
     memory->place.context = memory;
     memory->place.done = on_placed;
-    blocks_temporary(loop->blocks, memory->path);
-    chore_start(&loop->uv, &memory->chore, run_write, done_write);
+    memory->is_late = is_late;
+    if (is_late) {
+        put_last(loop, memory);
+        begin_lates(loop);
+    } else {
+        begin_write(memory);
+    }
 }
 
 /* ---- read ---- */

@@ -69,7 +69,8 @@ static void carry_out(struct loop *loop, const struct action *action)
                       action->persist.puts_count);
         return;
     case ACTION_BLOCK_WRITE:
-        blockmemory_write(loop, action->block_write.token, action->block_write.bytes);
+        blockmemory_write(loop, action->block_write.token, action->block_write.bytes,
+                          action->block_write.is_late);
         return;
     case ACTION_BLOCK_READ:
         blockmemory_read(loop, action->block_read.token, &action->block_read.block);

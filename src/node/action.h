@@ -70,6 +70,7 @@ struct action {
         struct {
             uint64_t token;
             struct slice bytes;
+            bool is_late; /* the log carries it, and nobody waits: others go first */
         } block_write;
         struct {
             uint64_t token;
@@ -98,8 +99,8 @@ struct action {
             size_t inputs_count;
             struct msg_task_input shared; /* the input, when it is none of those: bytes of a file
                                              that all nodes share, at this path; path empty: no */
-            struct msg_shared_file shared_file; /* what must still be true of it */
-            const struct msg_job_file *files; /* to be put into the working directory */
+            struct msg_shared_file shared_file;      /* what must still be true of it */
+            const struct msg_job_file *files;        /* to be put into the working directory */
             const struct action_input *files_inputs; /* where each of them may be had */
             size_t files_count;
             bool is_brief;   /* a built-in over few bytes, which are here: no process of its own */

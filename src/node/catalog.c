@@ -282,15 +282,22 @@ static struct list block_holders(struct node *node, const struct digest *digest)
     return (struct list){holders, filled};
 }
 
-/* What the log carries of the page is written here first: then it can be fetched as any block. */
-static bool are_on_disks(struct node *node, const struct msg_manifest *manifest, uint32_t first)
+/* What the log carries of the page is written here first: then it can be fetched as any block. Who
+ * waits for it goes on waiting while more and more of it is there: a disk may be slow. */
+static bool are_on_disks(struct node *node, const struct msg_manifest *manifest, uint32_t first,
+                         struct pending *pending)
 {
     const struct msg_manifest_block *blocks = manifest->blocks.at;
-    bool are = true;
-    for (uint32_t i = first; i < manifest->blocks.count && i < first + BLOCKS_PAGE; i++)
+    uint32_t left = 0, i = first;
+    for (; i < manifest->blocks.count && i < first + BLOCKS_PAGE; i++)
         if (blocks[i].block.size > 0 && smalls_find(node, &blocks[i].block.digest) != NULL)
-            are = keeper_materialise(node, &blocks[i].block) && are;
-    return are;
+            left += !keeper_materialise(node, &blocks[i].block);
+    uint32_t here = 1 + (i - first) - left; /* and their list */
+    if (here > pending->copies) {
+        pending->copies = here;
+        pending->moved = node->now;
+    }
+    return left == 0;
 }
 
 /* "@" and the digest of a list: that version of a dataset, whatever its name has now. */
@@ -331,8 +338,10 @@ static uint64_t bytes_of(const struct msg_manifest *manifest)
     return size;
 }
 
-bool catalog_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask)
+bool catalog_dataset(struct node *node, struct pending *pending)
 {
+    const struct msg_ask_dataset *ask = pending->request;
+    uint64_t stream = pending->stream;
     struct msg_block_ref list;
     const struct naming *naming = find_naming(node, ask->name);
     if (naming != NULL) list = naming->manifest;
@@ -345,7 +354,7 @@ bool catalog_dataset(struct node *node, uint64_t stream, const struct msg_ask_da
     const struct msg_manifest *manifest = manifests_get(node, &list);
     if (manifest == NULL) return false;
     struct msg_dataset_block *rows = arena_take(&node->actions->arena, BLOCKS_PAGE * sizeof *rows);
-    if (rows == NULL || !are_on_disks(node, manifest, ask->first)) return false;
+    if (rows == NULL || !are_on_disks(node, manifest, ask->first, pending)) return false;
     const struct msg_manifest_block *blocks = manifest->blocks.at;
     uint32_t count = 0;
     for (uint32_t i = ask->first; i < manifest->blocks.count && count < BLOCKS_PAGE; i++, count++) {

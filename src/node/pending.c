@@ -611,16 +611,18 @@ static bool try_wait(struct node *node, struct pending *pending)
 static bool try_dataset(struct node *node, struct pending *pending)
 {
     const struct msg_ask_dataset *ask = pending->request;
-    if (catalog_dataset(node, pending->stream, ask)) return true;
+    if (catalog_dataset(node, pending)) return true;
     const struct naming *naming = names_find(&node->names, ask->name);
     if (naming != NULL && manifests_is_none(node, &naming->manifest)) {
         manifests_say_none(node, pending->stream, ask->request, &naming->manifest);
         return true;
     }
-    if (node->now - pending->since < READ_PATIENCE) return false;
+    bool is_listed = pending->copies > 0;
+    if (node->now - (is_listed ? pending->moved : pending->since) < READ_PATIENCE) return false;
     control_error(node, pending->stream, ask->request, CODE_PARTIAL,
-                  "the list of blocks of %.*s can be had from no living node", (int)ask->name.count,
-                  (const char *)ask->name.at);
+                  is_listed ? "the disk of this node does not take what %.*s is made of"
+                            : "the list of blocks of %.*s can be had from no living node",
+                  (int)ask->name.count, (const char *)ask->name.at);
     return true;
 }
 

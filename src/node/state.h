@@ -116,6 +116,7 @@ struct block {
     struct digest digest;
     uint64_t size;
     bool is_here, is_fetching;
+    bool is_late;     /* being written when the disk has nothing else to do */
     bool is_marked;   /* referenced, at the last sweep */
     bool is_list;     /* a manifest: every node wants to read it */
     bool is_missed;   /* rotten here, and to be had again */
@@ -276,7 +277,8 @@ struct pending {
     struct msg_stamp entry;
     struct id acks[ACKS_MAX];
     size_t acks_count;
-    uint32_t copies; /* of the blocks that it waits for, as far as they count, at the last look */
+    uint32_t copies; /* of the blocks that it waits for, as far as they count, at the last look;
+                        ask_dataset: how many are on our disk, and 1 for their list */
     instant moved;   /* when there were more; later, when its entry was written */
     instant since;
     instant told;  /* last sign of life to the client */
@@ -645,7 +647,7 @@ void chronicle_answer(struct node *node, uint64_t stream, const struct msg_ask_l
 
 /* catalog.c: false: what the answer needs is not here yet. */
 bool catalog_names(struct node *node, struct pending *pending);
-bool catalog_dataset(struct node *node, uint64_t stream, const struct msg_ask_dataset *ask);
+bool catalog_dataset(struct node *node, struct pending *pending);
 void catalog_message(struct node *node, struct link *link, const struct wire_message *message);
 
 #include "node/keeper.h"

@@ -1,8 +1,9 @@
-/* A disk that takes its time: fsync and fdatasync of any file but the log's wait for a second while the file named by
- * SLOWSYNC is there, and none returns while the one named by STUCKSYNC is. Preloaded into daemons by tests that want to
- * look into moments which are brief on a good disk. (The log stays quick under SLOWSYNC, or what happens meanwhile would be
- * told as late as it happens, and the moment be over when it is seen.) Writes of 64 KiB and more take a twentieth of a second
- * while the file named by SLOWWRITE is there. */
+/* A disk that takes its time: fsync and fdatasync of any file but the log's wait for a second while
+ * the file named by SLOWSYNC is there, or for as many milliseconds as that says, and none returns
+ * while the one named by STUCKSYNC is. Preloaded into daemons by tests that want to look into
+ * moments which are brief on a good disk. (The log stays quick under SLOWSYNC, or what happens
+ * meanwhile would be told as late as it happens, and the moment be over when it is seen.) Writes of
+ * 64 KiB and more take a twentieth of a second while the file named by SLOWWRITE is there. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -27,14 +28,21 @@ static int slowly(const char *name, int file)
     int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
     const char *sign = getenv("SLOWSYNC");
     const char *stuck = getenv("STUCKSYNC");
-    if (sign != NULL && access(sign, F_OK) == 0 && !is_log(file)) usleep(999999);
+    FILE *said = sign != NULL && !is_log(file) ? fopen(sign, "re") : NULL;
+    if (said != NULL) {
+        unsigned milliseconds = 0;
+        if (fscanf(said, "%u", &milliseconds) != 1) milliseconds = 999;
+        (void)fclose(said);
+        usleep(milliseconds * 1000);
+    }
     while (stuck != NULL && access(stuck, F_OK) == 0) usleep(20000);
     return real(file);
 }
 
 ssize_t write(int file, const void *bytes, size_t count)
 {
-    ssize_t (*real)(int, const void *, size_t) = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+    ssize_t (*real)(int, const void *, size_t) =
+        (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
     const char *sign = getenv("SLOWWRITE");
     if (sign != NULL && count >= 65536 && access(sign, F_OK) == 0) usleep(50000);
     return real(file, bytes, count);
