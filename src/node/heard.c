@@ -289,12 +289,17 @@ void heard_catch_up(struct node *node, const struct id *peer, const struct msg_l
     bool has_heard = false, is_up = false;
     if (node->may_author && !node->is_return_wanted && !node->is_out_of_step) return;
     if (vector != NULL && vector->complete) {
-        bool is_behind = log_is_behind(node->log, vector);
-        is_up = !is_behind && is_measure(node, peer);
-        node->author_deadline = node->now + CATCH_UP_MAX;
-        /* It is not alone, as it had thought. */
-        if (node->is_out_of_step && is_behind) node->may_author = false;
-        if (is_newcomer(node)) node->author_deadline = node->now + STRANGERS_WAIT;
+        bool is_behind = log_is_behind(node->log, vector), counts = is_measure(node, peer);
+        is_up = !is_behind && counts;
+        if (is_newcomer(node)) {
+            if (is_behind) node->may_author = false; /* a flock of one, as it had thought */
+            node->author_deadline = node->now + STRANGERS_WAIT;
+        } else if (counts) {
+            node->author_deadline = node->now + CATCH_UP_MAX;
+        } else { /* however much comes from who is no measure, it ends */
+            node->author_deadline =
+                instant_max(node->author_deadline, node->started + (duration)CATCH_UP_MAX);
+        }
     }
     if (is_up || is_in_step(node, &has_heard)) heard_caught_up(node);
 }

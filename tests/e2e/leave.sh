@@ -85,4 +85,17 @@ check "what it is not final for is said" eval 'ctl explain "$JOB" --pending | gr
 back 2 3 4
 final_everywhere() { for n in 1 2 3 4; do [ "$(AT=${ADDR[$n]} job_field "$JOB" final)" = true ] || return 1; done; }
 check "with the others back, it becomes final everywhere" wait_for 30 final_everywhere
+
+# ---- two leave and are back; the others, whom they know as members, are down: what the two can do alone they do ----
+kill -9 "${PID[3]}" "${PID[4]}"
+wait "${PID[3]}" "${PID[4]}" 2>/dev/null
+unset "PID[3]" "PID[4]"
+for n in 1 2; do kill -TERM "${PID[$n]}"; done
+for n in 1 2; do wait "${PID[$n]}"; unset "PID[$n]"; done
+for n in 1 2; do flock_start $n || not_ok "node $n starts"; done
+check "two of four are back" flock_whole 2
+worked() { timeout 9 "$BUILD/mrctl" -n "${ADDR[$1]}" run -q -t echo ::: a >/dev/null; }
+in_turn() { for n in 1 2 1 2 1 2; do worked $n || return 1; done; }
+check "and work" wait_for 40 worked 1
+check "the one does not keep the other waiting" in_turn
 flock_end
