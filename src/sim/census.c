@@ -5,6 +5,7 @@
 #include "sim/census.h"
 
 #include "sim/crowd.h"
+#include "sim/grow.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -62,13 +63,8 @@ static void settle(struct crowd *crowd, struct story *story)
 static struct story *add_story(struct crowd *crowd, enum story_kind kind, uint32_t subject)
 {
     struct census *census = &crowd->census;
-    if (census->stories_count == census->stories_capacity) {
-        census->stories_capacity =
-            census->stories_capacity == 0 ? 64 : 2 * census->stories_capacity;
-        census->stories =
-            realloc(census->stories, census->stories_capacity * sizeof *census->stories);
-        assert(census->stories != NULL);
-    }
+    census->stories = sim_grow(census->stories, census->stories_count, &census->stories_capacity,
+                               sizeof *census->stories);
     struct story *story = &census->stories[census->stories_count++];
     *story = (struct story){.kind = kind, .subject = subject, .at = crowd->now, .is_open = true};
     story->first = story->half = story->all = INSTANT_NEVER;

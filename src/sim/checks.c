@@ -6,6 +6,7 @@
 
 #include "gossip/gossip.h"
 #include "sim/client.h"
+#include "sim/grow.h"
 #include "sim/world.h"
 #include "store/flock.h"
 #include "store/log.h"
@@ -94,12 +95,8 @@ void checks_deinit(struct world *world)
 void checks_identity(struct world *world, const struct id *id)
 {
     struct checks *checks = &world->checks;
-    if (checks->identities_count == checks->identities_capacity) {
-        checks->identities_capacity = 2 * checks->identities_capacity + 8;
-        checks->identities =
-            realloc(checks->identities, checks->identities_capacity * sizeof *checks->identities);
-        assert(checks->identities != NULL);
-    }
+    checks->identities = sim_grow(checks->identities, checks->identities_count,
+                                  &checks->identities_capacity, sizeof *checks->identities);
     checks->identities[checks->identities_count++] = *id;
 }
 
@@ -157,11 +154,7 @@ static bool was_there(struct host_checks *checks, size_t n, const struct msg_fee
                       const struct digest *chain)
 {
     static const struct digest none;
-    if (n == checks->looked_capacity) {
-        checks->looked_capacity = 2 * checks->looked_capacity + 8;
-        checks->looked = realloc(checks->looked, checks->looked_capacity * sizeof *checks->looked);
-        assert(checks->looked != NULL);
-    }
+    checks->looked = sim_grow(checks->looked, n, &checks->looked_capacity, sizeof *checks->looked);
     struct seen_feed *then = &checks->looked[n];
     if (chain == NULL) chain = &none;
     bool is_same = n < checks->looked_count && then->position.have == now->have &&
@@ -204,11 +197,7 @@ static void remember_end(struct seen_ends *ends, const struct seen_end *end)
 {
     for (size_t i = 0; i < ends->count; i++)
         if (stamp_equal(&ends->at[i].stamp, &end->stamp)) return;
-    if (ends->count == ends->capacity) {
-        ends->capacity = 2 * ends->capacity + 4;
-        ends->at = realloc(ends->at, ends->capacity * sizeof *ends->at);
-        assert(ends->at != NULL);
-    }
+    ends->at = sim_grow(ends->at, ends->count, &ends->capacity, sizeof *ends->at);
     ends->at[ends->count++] = *end;
 }
 
@@ -229,12 +218,8 @@ static void remember_submission(struct submissions *submissions, const struct ms
 {
     for (size_t i = 0; i < submissions->count; i++)
         if (stamp_equal(&submissions->at[i], stamp)) return;
-    if (submissions->count == submissions->capacity) {
-        submissions->capacity = 2 * submissions->capacity + 4;
-        submissions->at =
-            realloc(submissions->at, submissions->capacity * sizeof *submissions->at);
-        assert(submissions->at != NULL);
-    }
+    submissions->at = sim_grow(submissions->at, submissions->count, &submissions->capacity,
+                               sizeof *submissions->at);
     submissions->at[submissions->count++] = *stamp;
 }
 
@@ -245,8 +230,7 @@ static void check_ends(struct world *world, struct host *host)
         struct seen_end *seen = &world->checks.hosts[host->index].ends[i];
         const struct job *job = jobs_find(jobs, &world->jobs[i].id);
         bool is_ended = job != NULL && job->outcome != JOB_RUNNING;
-        if (job != NULL && job->is_known)
-            remember_submission(&world->checks.jobs[i], &job->stamp);
+        if (job != NULL && job->is_known) remember_submission(&world->checks.jobs[i], &job->stamp);
         if (seen->outcome != JOB_RUNNING && (!is_ended || !may_replace(host, seen, job)))
             world_violated(world, host->index, "S2", "%s was %s and is %s now", world->jobs[i].name,
                            job_outcome_text(seen->outcome),
@@ -305,12 +289,8 @@ static void judge_later(struct world *world, const struct conflict *conflict)
         if (checks->conflicts[i].job == conflict->job &&
             stamp_equal(&checks->conflicts[i].now.stamp, &conflict->now.stamp))
             return;
-    if (checks->conflicts_count == checks->conflicts_capacity) {
-        checks->conflicts_capacity = 2 * checks->conflicts_capacity + 4;
-        checks->conflicts =
-            realloc(checks->conflicts, checks->conflicts_capacity * sizeof *checks->conflicts);
-        assert(checks->conflicts != NULL);
-    }
+    checks->conflicts = sim_grow(checks->conflicts, checks->conflicts_count,
+                                 &checks->conflicts_capacity, sizeof *checks->conflicts);
     checks->conflicts[checks->conflicts_count++] = *conflict;
 }
 
@@ -440,12 +420,8 @@ void checks_crashing(struct world *world, struct host *host, enum crash_kind kin
     size_t cursor = 0;
     struct msg_feed_position position;
     while (log_feeds_next(node_log(host->node), &cursor, &position)) {
-        if (checks->durable_count == checks->durable_capacity) {
-            checks->durable_capacity = 2 * checks->durable_capacity + 8;
-            checks->durable =
-                realloc(checks->durable, checks->durable_capacity * sizeof *checks->durable);
-            assert(checks->durable != NULL);
-        }
+        checks->durable = sim_grow(checks->durable, checks->durable_count,
+                                   &checks->durable_capacity, sizeof *checks->durable);
         checks->durable[checks->durable_count++] = position;
     }
 }

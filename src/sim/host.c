@@ -10,6 +10,7 @@
 #include "node/metrics.h"
 #include "sim/blocks.h"
 #include "sim/disk.h"
+#include "sim/grow.h"
 #include "sim/history.h"
 #include "sim/perform.h"
 #include "sim/world.h"
@@ -321,11 +322,8 @@ bool host_holds(struct host *host, struct happening *happening)
         return true;
     }
     if (host->state == HOST_UP) return false;
-    if (host->held_count == host->held_capacity) {
-        host->held_capacity = host->held_capacity == 0 ? 64 : 2 * host->held_capacity;
-        host->held = realloc(host->held, host->held_capacity * sizeof *host->held);
-        assert(host->held != NULL);
-    }
+    host->held =
+        sim_grow(host->held, host->held_count, &host->held_capacity, sizeof *host->held);
     if (happening->kind == HAPPEN_DATAGRAM) host->held_datagrams++;
     host->held[host->held_count++] = *happening;
     return true;

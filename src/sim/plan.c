@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/prng.h"
+#include "sim/grow.h"
 #include "sim/history.h"
 #include "store/storage.h"
 
@@ -61,26 +62,16 @@ void plan_deinit(struct plan *plan)
     plan_init(plan);
 }
 
-/* Room for one item more. */
-static void *grow(void *items, size_t *capacity, size_t count, size_t size)
-{
-    if (count < *capacity) return items;
-    *capacity = *capacity == 0 ? 16 : 2 * *capacity;
-    items = realloc(items, *capacity * size);
-    assert(items != NULL);
-    return items;
-}
-
 void plan_add_job(struct plan *plan, const struct job_plan *job)
 {
-    plan->jobs = grow(plan->jobs, &plan->jobs_capacity, plan->jobs_count, sizeof *plan->jobs);
+    plan->jobs = sim_grow(plan->jobs, plan->jobs_count, &plan->jobs_capacity, sizeof *plan->jobs);
     plan->jobs[plan->jobs_count++] = *job;
 }
 
 void plan_add_strike(struct plan *plan, const struct strike *strike)
 {
-    plan->strikes =
-        grow(plan->strikes, &plan->strikes_capacity, plan->strikes_count, sizeof *plan->strikes);
+    plan->strikes = sim_grow(plan->strikes, plan->strikes_count, &plan->strikes_capacity,
+                             sizeof *plan->strikes);
     plan->strikes[plan->strikes_count++] = *strike;
 }
 

@@ -2,6 +2,8 @@
  * have about ten), so heap and letters stay in the processor's cache. */
 #include "sim/post.h"
 
+#include "sim/grow.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -25,11 +27,7 @@ static bool is_before(const struct post_item *a, const struct post_item *b)
 
 void post_again(struct post *post, instant at, struct letter *letter)
 {
-    if (post->count == post->capacity) {
-        post->capacity = post->capacity == 0 ? 1024 : 2 * post->capacity;
-        post->heap = realloc(post->heap, post->capacity * sizeof *post->heap);
-        assert(post->heap != NULL);
-    }
+    post->heap = sim_grow(post->heap, post->count, &post->capacity, sizeof *post->heap);
     struct post_item item = {at, post->order++, letter};
     size_t place = post->count++;
     for (; place > 0 && is_before(&item, &post->heap[(place - 1) / 2]); place = (place - 1) / 2)
