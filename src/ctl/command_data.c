@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 enum {
-    NAMINGS_MAX = 4, /* uploads, each after the loss of a peer */
+    NAMINGS_MAX = 4, /* each after the loss of a peer */
     HEAD_LINES = 10,
 };
 
@@ -46,36 +46,51 @@ static int check_free(struct session *session, const struct options *options, co
     return EXIT_CONFLICT;
 }
 
-/* Stores and names once. *is_lost: the naming failed because the peer with the blocks has gone. */
-static int put_once(struct session *session, const struct options *options,
-                    const struct inputs *inputs, const struct id *id, bool *is_lost)
+/* Names what is stored. *is_lost: that failed, and a peer that had some of it has gone. */
+static int name_once(struct session *session, const struct options *options,
+                     const struct dataset *dataset, const struct id *id, bool *is_lost)
+{
+    struct wire_message reply;
+    struct msg_ask_name ask = {.id = *id,
+                               .name = slice_string(options->arguments.items[1]),
+                               .manifest = dataset->manifest,
+                               .size = dataset->size,
+                               .replicas = (uint8_t)options->replicas,
+                               .overwrite = options->is_overwrite};
+    session_ask(session, &wire_ask_name, &ask, SESSION_COPY_PATIENCE);
+    int code = session_reply(session, MSG_say_ok, &reply);
+    bool is_refused = code != EXIT_OK && code != EXIT_TIMED_OUT && code != EXIT_CONFLICT &&
+                      code != EXIT_INTERRUPTED;
+    *is_lost = is_refused && strcmp(dataset->peer, session_peer(session)) != 0;
+    const struct msg_say_ok *said = code == EXIT_OK ? reply.fields : NULL;
+    if (said != NULL && !options->is_quiet && !slice_equal(said->text, slice_string(NAMED_TEXT)))
+        notice_line("%.*s", (int)said->text.count, (const char *)said->text.at);
+    return *is_lost ? code : session_complain(session, code);
+}
+
+static int put_inputs(struct session *session, const struct options *options,
+                      const struct inputs *inputs)
 {
     struct dataset dataset;
-    struct wire_message reply;
     struct stat status;
+    struct id id;
     const char *path = options->arguments.items[0];
-    bool is_tree = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    bool is_tree = stat(path, &status) == 0 && S_ISDIR(status.st_mode), is_lost = false;
     struct dataset_plan plan = {.inputs = inputs,
                                 .split_size = options->split_size,
                                 .records = options->records,
                                 .copies = (uint8_t)options->replicas,
                                 .tree = is_tree && inputs->count > 0 ? path : NULL};
-    *is_lost = false;
+    keys_random(&id, sizeof id);
     int code = dataset_make(&dataset, session, &plan);
     if (code != EXIT_OK) return code;
-    struct msg_ask_name ask = {.id = *id,
-                               .name = slice_string(options->arguments.items[1]),
-                               .manifest = dataset.manifest,
-                               .size = dataset.size,
-                               .replicas = (uint8_t)options->replicas,
-                               .overwrite = options->is_overwrite};
-    session_ask(session, &wire_ask_name, &ask, SESSION_COPY_PATIENCE);
-    code = session_reply(session, MSG_say_ok, &reply);
-    bool is_refused = code != EXIT_OK && code != EXIT_TIMED_OUT && code != EXIT_CONFLICT;
-    *is_lost = is_refused && strcmp(dataset.peer, session_peer(session)) != 0;
-    const struct msg_say_ok *said = code == EXIT_OK ? reply.fields : NULL;
-    if (said != NULL && !options->is_quiet && !slice_equal(said->text, slice_string(NAMED_TEXT)))
-        notice_line("%.*s", (int)said->text.count, (const char *)said->text.at);
+    code = name_once(session, options, &dataset, &id, &is_lost);
+    for (unsigned i = 1; i < NAMINGS_MAX && is_lost; i++) {
+        code = dataset_mend(&dataset);
+        is_lost = false;
+        if (code == EXIT_OK) code = name_once(session, options, &dataset, &id, &is_lost);
+    }
+    if (is_lost) session_complain(session, code);
     if (code == EXIT_OK) dataset_used(&dataset, session);
     else dataset_forget(&dataset, session);
     dataset_deinit(&dataset);
@@ -86,7 +101,6 @@ int mrctl_put(const struct options *options)
 {
     struct inputs inputs;
     struct session *session = NULL;
-    struct id id;
     const char *path = options->arguments.items[0], *name = options->arguments.items[1];
     char *local = NULL;
     if (!job_is_dataset_name(name)) {
@@ -100,13 +114,7 @@ int mrctl_put(const struct options *options)
     int code = inputs_open(&inputs, &words, !options->is_no_input);
     if (code == EXIT_OK) code = session_open(&session, options);
     if (code == EXIT_OK) code = check_free(session, options, name);
-    bool is_lost = code == EXIT_OK;
-    keys_random(&id, sizeof id);
-    for (unsigned i = 0; i < NAMINGS_MAX && is_lost; i++) {
-        code = put_once(session, options, &inputs, &id, &is_lost);
-        if (!inputs_are_rereadable(&inputs)) is_lost = false;
-    }
-    if (session != NULL) session_complain(session, code);
+    if (code == EXIT_OK) code = put_inputs(session, options, &inputs);
     session_close(session);
     inputs_deinit(&inputs);
     free(local);

@@ -3,9 +3,9 @@
  *   run:  inputs -> blocks at one peer -> ask_submit -> ask_wait
  *         -> the output's blocks -> stdout -> ask_unname
  *
- * A submission carries the job's id, so asking again is harmless. The one thing that can't be asked
- * again is the upload: when the peer that took the blocks dies before others have copies, the
- * submission fails elsewhere, and everything is uploaded once more, if it can be read once more. */
+ * A submission carries the job's id, so asking again is harmless. When the peer that took the
+ * blocks dies before others have copies, the submission fails elsewhere, and what is on no living
+ * node is uploaded once more, if it can be read once more (resume.c). */
 #include "ctl/commands.h"
 
 #include "ctl/bag.h"
@@ -35,6 +35,8 @@ struct submission {
     struct inputs inputs;
     struct words input_words; /* -i and the words behind the command */
     const char **words;       /* owned */
+    struct dataset_plan plan;
+    struct dataset dataset;
 };
 
 static void collect_inputs(struct submission *submission, const struct options *options)
@@ -79,31 +81,32 @@ static int check_output(struct session *session, const struct options *options)
     return EXIT_CONFLICT;
 }
 
-/* One try: upload, submit. *is_lost: it failed because the peer with the blocks has gone. */
+static int store_inputs(struct session *session, struct submission *submission,
+                        const struct options *options)
+{
+    struct dataset_plan *plan = &submission->plan;
+    *plan = (struct dataset_plan){.inputs = &submission->inputs,
+                                  .split_size = options->split_size,
+                                  .files = &options->files,
+                                  .records = options->records,
+                                  .copies = submission->draft.spec.replicas,
+                                  .is_shuffled = submission->draft.spec.reduces > 0,
+                                  .may_keep = !sampling_is_needed(&submission->draft)};
+    if (options->bag != NULL)
+        plan->split_size = bag_split_size(options->bag, session_slots(session), options->bunch);
+    return dataset_make(&submission->dataset, session, plan);
+}
+
+/* Submits what is stored. *is_lost: that failed, and a peer that had some of it has gone. */
 static int submit_once(struct session *session, struct submission *submission,
                        const struct options *options, bool *is_lost)
 {
-    struct dataset dataset;
+    const struct dataset *dataset = &submission->dataset;
     struct wire_message reply;
-    struct dataset_plan plan = {.inputs = &submission->inputs,
-                                .split_size = options->split_size,
-                                .files = &options->files,
-                                .records = options->records,
-                                .copies = submission->draft.spec.replicas,
-                                .is_shuffled = submission->draft.spec.reduces > 0,
-                                .may_keep = !sampling_is_needed(&submission->draft)};
-    if (options->bag != NULL)
-        plan.split_size = bag_split_size(options->bag, session_slots(session), options->bunch);
-    *is_lost = false;
-    int code = dataset_make(&dataset, session, &plan);
+    job_draft_set_inputs(&submission->draft, dataset);
+    int code = sampling_run(&submission->draft, session, dataset);
+    *is_lost = code == EXIT_NO_PEER && strcmp(dataset->peer, session_peer(session)) != 0;
     if (code != EXIT_OK) return code;
-    job_draft_set_inputs(&submission->draft, &dataset);
-    code = sampling_run(&submission->draft, session, &dataset);
-    if (code != EXIT_OK) {
-        *is_lost = code == EXIT_NO_PEER && strcmp(dataset.peer, session_peer(session)) != 0;
-        dataset_deinit(&dataset);
-        return code;
-    }
     struct msg_ask_submit_with ask = {.job = submission->draft.id,
                                       .ack = (uint8_t)options->ack,
                                       .spec = submission->draft.spec,
@@ -113,41 +116,44 @@ static int submit_once(struct session *session, struct submission *submission,
         .ack = ask.ack,
         .spec = ask.spec,
         .terms = ask.terms,
-        .blocks = {dataset.smalls, (uint32_t)dataset.smalls_count}};
-    if (dataset.smalls_count > 0)
+        .blocks = {dataset->smalls, (uint32_t)dataset->smalls_count}};
+    if (dataset->smalls_count > 0)
         session_ask(session, &wire_ask_submit_small, &small, SESSION_COPY_PATIENCE);
     else session_ask(session, &wire_ask_submit_with, &ask, SESSION_COPY_PATIENCE);
     code = session_reply(session, MSG_say_submitted, &reply);
-    if (code == EXIT_OK) {
-        const struct msg_say_submitted *say = reply.fields;
-        size_t count = say->name.count < JOB_NAME_SIZE - 1 ? say->name.count : JOB_NAME_SIZE - 1;
-        if (count > 0) memcpy(submission->draft.name, say->name.at, count);
-        if (count > 0) submission->draft.name[count] = '\0';
-        if (say->acks < options->ack && !options->is_quiet)
-            notice_line("only %u node%s %s the job on disk", say->acks, say->acks == 1 ? "" : "s",
-                        say->acks == 1 ? "has" : "have");
-        dataset_used(&dataset, session);
-    } else {
-        bool is_refused =
-            code != EXIT_TIMED_OUT && code != EXIT_INTERRUPTED && code != EXIT_CONFLICT;
-        *is_lost = is_refused && strcmp(dataset.peer, session_peer(session)) != 0;
-        if (code == EXIT_CONFLICT || is_refused) dataset_forget(&dataset, session);
-    }
-    dataset_deinit(&dataset);
-    return code;
+    bool is_refused = code != EXIT_OK && code != EXIT_TIMED_OUT && code != EXIT_INTERRUPTED &&
+                      code != EXIT_CONFLICT;
+    *is_lost = is_refused && strcmp(dataset->peer, session_peer(session)) != 0;
+    if (code != EXIT_OK) return *is_lost ? code : session_complain(session, code);
+    const struct msg_say_submitted *say = reply.fields;
+    size_t count = say->name.count < JOB_NAME_SIZE - 1 ? say->name.count : JOB_NAME_SIZE - 1;
+    if (count > 0) memcpy(submission->draft.name, say->name.at, count);
+    if (count > 0) submission->draft.name[count] = '\0';
+    if (say->acks < options->ack && !options->is_quiet)
+        notice_line("only %u node%s %s the job on disk", say->acks, say->acks == 1 ? "" : "s",
+                    say->acks == 1 ? "has" : "have");
+    return EXIT_OK;
 }
 
 static int submission_send(struct submission *submission, struct session *session,
                            const struct options *options)
 {
     int code = check_output(session, options);
-    bool is_lost = code == EXIT_OK;
+    bool is_lost = false;
+    if (code == EXIT_OK) code = store_inputs(session, submission, options);
     if (code != EXIT_OK) return code;
-    for (unsigned i = 0; i < SUBMISSIONS_MAX && is_lost; i++) {
-        code = submit_once(session, submission, options, &is_lost);
-        if (!inputs_are_rereadable(&submission->inputs)) is_lost = false;
+    code = submit_once(session, submission, options, &is_lost);
+    for (unsigned i = 1; i < SUBMISSIONS_MAX && is_lost; i++) {
+        code = dataset_mend(&submission->dataset);
+        if (code == EXIT_OK) code = submit_once(session, submission, options, &is_lost);
+        else is_lost = false;
     }
-    code = session_complain(session, code);
+    if (is_lost) session_complain(session, code);
+    /* Who has waited long enough, or was interrupted, may have submitted it. */
+    if (code == EXIT_OK) dataset_used(&submission->dataset, session);
+    else if (code != EXIT_TIMED_OUT && code != EXIT_INTERRUPTED)
+        dataset_forget(&submission->dataset, session);
+    dataset_deinit(&submission->dataset);
     sampling_end(&submission->draft, session);
     return code;
 }

@@ -33,10 +33,10 @@ struct connection {
     int fd;
     bool is_local;
     char address[CONNECTION_ADDRESS_SIZE];
-    uint8_t *input;        /* READ_SIZE */
-    uint8_t *plain;        /* CHANNEL_RECORD_MAX: a message to send */
-    uint8_t *sealed;       /* the same, sealed */
-    struct slice rest;     /* of the last record: messages not yet taken */
+    uint8_t *input;    /* READ_SIZE */
+    uint8_t *plain;    /* CHANNEL_RECORD_MAX: a message to send */
+    uint8_t *sealed;   /* the same, sealed */
+    struct slice rest; /* of the last record: messages not yet taken */
     struct arena arena;
 };
 
@@ -187,9 +187,9 @@ static enum arrival shake_hands(struct connection *connection, char why[CONNECTI
     }
     if (arrival != ARRIVAL_CLOSED && arrival != ARRIVAL_SILENT) return arrival;
     snprintf(why, CONNECTION_WHY_SIZE, "%s",
-             refusal != NULL              ? refusal
+             refusal != NULL             ? refusal
              : arrival == ARRIVAL_CLOSED ? "it hung up on us"
-                                          : "it did not answer our greeting");
+                                         : "it did not answer our greeting");
     return ARRIVAL_REFUSED;
 }
 
@@ -253,10 +253,8 @@ enum arrival connection_open(const struct connection_config *config, const char 
     made->fd = fd;
     made->is_local = is_on_this_machine(fd);
     arrival = shake_hands(made, why);
-    if (arrival == ARRIVAL_OK)
-        *connection = made;
-    else
-        connection_close(made);
+    if (arrival == ARRIVAL_OK) *connection = made;
+    else connection_close(made);
     return arrival;
 }
 
@@ -307,6 +305,8 @@ enum arrival connection_receive(struct connection *connection, duration silence,
     const char *reason = wire_unpack(&connection->rest, message, &connection->arena);
     return reason == NULL ? ARRIVAL_OK : ARRIVAL_CLOSED;
 }
+
+int connection_descriptor(const struct connection *connection) { return connection->fd; }
 
 const char *connection_address(const struct connection *connection) { return connection->address; }
 

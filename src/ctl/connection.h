@@ -7,7 +7,7 @@
 #include "wire/wire.h"
 
 enum {
-    CONNECTION_PORT = 7437,       /* when an address names none */
+    CONNECTION_PORT = 7437,        /* when an address names none */
     CONNECTION_ADDRESS_SIZE = 272, /* a host name (253), a port, brackets */
     CONNECTION_WHY_SIZE = 160,
 };
@@ -57,6 +57,8 @@ enum arrival connection_send_packed(struct connection *connection, struct slice 
 enum arrival connection_receive(struct connection *connection, duration silence,
                                 struct wire_message *message);
 
+/* Readable when something may have come: for who waits for something else, too. */
+int connection_descriptor(const struct connection *connection);
 /* As given to connection_open. */
 const char *connection_address(const struct connection *connection);
 /* True when the peer itself is on this machine: loopback, or one of its own addresses. */

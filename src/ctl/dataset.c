@@ -79,7 +79,7 @@ static int add_dataset(struct making *making, const struct input *input, size_t 
         for (uint32_t i = 0; i < say->blocks.count && code == EXIT_OK; i++) {
             struct msg_manifest_block block = blocks[i].block;
             block.file = making->files_count - 1;
-            code = making_add_block(making, &block, SIZE_MAX);
+            code = making_add_block(making, &block, SENT_NOT);
         }
         if (code != EXIT_OK) return code;
         first += say->blocks.count;
@@ -115,7 +115,7 @@ static int finish_blocks(struct making *making)
     int code = upload_finish(&making->upload);
     if (code == EXIT_OK) code = making_resend(making);
     for (size_t i = 0; i < making->count && code == EXIT_OK; i++)
-        if (making->sent[i].at != SIZE_MAX)
+        if (making->sent[i].at != SENT_NOT)
             making->blocks[i].block = making->upload.blocks[making->sent[i].at];
     return code;
 }
@@ -157,13 +157,16 @@ static int send_inputs(struct making *making, struct dataset *dataset)
     int code = EXIT_OK;
     if (making->plan->visit == NULL && inputs->count == 1 && inputs->items[0].kind == INPUT_DATASET)
         return use_dataset(dataset, making->session, &inputs->items[0]);
-    for (size_t i = 0; i < inputs->count && code == EXIT_OK; i++) {
+    for (size_t i = making->next_input; i < inputs->count && code == EXIT_OK; i++) {
         const struct input *input = &inputs->items[i];
+        bool is_between = !making->upload.is_open || making->upload.block_size == 0;
+        if (i > making->next_input && is_between) making_go_on_from(making, i, 0);
         code = input->kind == INPUT_DATASET  ? add_dataset(making, input, i)
                : input->kind == INPUT_SHARED ? making_add_shared(making, i)
                                              : making_send_input(making, i);
     }
     bool is_open = making->upload.is_open && making->upload.block_size > 0;
+    if (code == EXIT_OK && !is_open) making_go_on_from(making, inputs->count, 0);
     if (code == EXIT_OK && making->count == 0 && !is_open) code = making_name_file(making, 0);
     if (code == EXIT_OK && (making->count == 0 || is_open)) code = making_end_block(making);
     return code == EXIT_OK ? send_manifest(making, dataset) : code;
@@ -240,68 +243,65 @@ static void name_stored(const struct making *making, struct dataset *dataset, si
         dataset->files[i] = making->upload.blocks[first + i];
 }
 
-static int try_once(struct making *making, struct dataset *dataset)
+/* From wherever it is to the end. */
+static int go_on(struct making *making, struct dataset *dataset)
 {
-    making->count = 0;
-    making->size = 0;
-    making->files_count = making->file = making->shared_count = 0;
-    making->named = SIZE_MAX;
-    making->offset = making->splitter.block_size = 0;
-    int code = EXIT_OK;
-    uint8_t copies = making->is_plain ? 0 : making->plan->copies;
-    if (making->plan->visit != NULL) upload_start_dry(&making->upload);
-    else if (may_keep(making->plan)) upload_keep(&making->upload, making->session, copies);
-    else code = upload_start(&making->upload, making->session, copies);
-    if (code == EXIT_OK) code = send_inputs(making, dataset);
+    int code = send_inputs(making, dataset);
     size_t first = making->upload.count;
     if (code == EXIT_OK) code = send_files(making, dataset);
     if (code == EXIT_OK && making->plan->visit == NULL) name_stored(making, dataset, first);
     progress_clear(&making->progress);
-    if (code != EXIT_OK) {
-        if (code != UPLOAD_GONE) upload_forget(&making->upload, making->session);
-        return code;
-    }
-    if (upload_take(&making->upload, &dataset->smalls, &dataset->smalls_count,
-                    &dataset->smalls_bytes))
-        return EXIT_OK;
-    dataset->stored = making->upload.blocks;
-    dataset->stored_count = making->upload.count;
-    making->upload.blocks = NULL; /* the dataset's now */
-    dataset->legs = calloc(UPLOAD_LEGS_MAX, sizeof *dataset->legs);
-    if (dataset->legs == NULL) notice_no_memory();
-    memcpy(dataset->legs, making->upload.legs, sizeof making->upload.legs);
-    dataset->legs_count = making->upload.legs_count;
+    if (code != EXIT_OK) return code;
+    (void)upload_take(&making->upload, &dataset->smalls, &dataset->smalls_count,
+                      &dataset->smalls_bytes);
     snprintf(dataset->peer, sizeof dataset->peer, "%s", session_peer(making->session));
-    return code;
+    return EXIT_OK;
 }
 
-/* The disk filled amid a block, although there was room before it: everything is sent once more. */
-static int move_on(struct making *making)
+static int begin(struct making *making)
 {
-    if (!making->has_consumed) return making_find_room(making);
-    notice_line("%s; standard input can't be read again for another node: save it to a file",
-                making->upload.why);
-    return EXIT_JOB_FAILED;
+    uint8_t copies = making->plan->copies;
+    making->named = SIZE_MAX;
+    if (making->plan->visit != NULL) upload_start_dry(&making->upload);
+    else if (may_keep(making->plan)) upload_keep(&making->upload, making->session, copies);
+    else return upload_start(&making->upload, making->session, copies);
+    return EXIT_OK;
 }
 
-/* The peer died during the upload: is there another one, and can we begin again? One that lives and
- * has ended the stream all the same may be of an earlier version, which knows no store_for: that
- * much can be done without. */
-static int recover(struct making *making)
+/* The peer died during the upload: is there another one? One that lives and has ended the stream
+ * without a word may be of an earlier version, which knows no store_for: that much can be done
+ * without. gone: whose blocks are gone with it. */
+static int recover(struct making *making, char gone[CONNECTION_ADDRESS_SIZE])
 {
     struct msg_ask_info ask = {0};
     struct wire_message reply;
-    if (making->has_consumed) {
-        notice_line("peer %s gone during the upload (%s), and standard input can't be read again; "
-                    "save it to a file and use -i FILE",
-                    session_peer(making->session), making->upload.why);
-        return EXIT_NO_PEER;
-    }
+    const struct upload *upload = &making->upload;
+    assert(upload->legs_count > 0);
+    const struct upload_leg *leg = &upload->legs[upload->legs_count - 1];
+    bool is_mute = upload->confirmed <= leg->first;
     unsigned moves = session_moves(making->session);
+    snprintf(gone, CONNECTION_ADDRESS_SIZE, "%s", leg->address);
     int code = session_call(making->session, &wire_ask_info, &ask, MSG_say_info, &reply);
-    making->is_plain = session_moves(making->session) == moves;
-    if (code == EXIT_OK && making->is_plain) clock_sleep(SECOND);
+    bool is_there = session_moves(making->session) == moves;
+    if (is_there && strcmp(gone, session_peer(making->session)) == 0) gone[0] = '\0';
+    making->is_plain = is_there && is_mute;
+    if (code == EXIT_OK && is_there) clock_sleep(SECOND);
     return code;
+}
+
+/* Until all is stored, at this peer or others. code: how it went so far. */
+static int persist(struct making *making, struct dataset *dataset, int code)
+{
+    char gone[CONNECTION_ADDRESS_SIZE];
+    for (unsigned losses = 0; code < 0 && losses < TRIES_MAX; losses++) {
+        gone[0] = '\0';
+        code = code == UPLOAD_GONE ? recover(making, gone) : making_find_room(making);
+        if (code == EXIT_OK) code = making_resume(making, gone);
+        if (code == EXIT_OK) code = go_on(making, dataset);
+    }
+    if (code >= 0) return code;
+    notice_line("the upload to %s failed: %s", session_peer(making->session), making->upload.why);
+    return code == UPLOAD_GONE ? EXIT_NO_PEER : EXIT_JOB_FAILED;
 }
 
 /* What a dataset's list can't hold is told before anything is sent. */
@@ -320,77 +320,110 @@ static int check_tree(const struct dataset_plan *plan)
     return EXIT_USAGE;
 }
 
-int dataset_make(struct dataset *dataset, struct session *session, const struct dataset_plan *plan)
+static struct making *making_open(struct session *session, const struct dataset_plan *plan)
 {
     const struct inputs *inputs = plan->inputs;
-    size_t files_count = plan->files == NULL ? 0 : plan->files->count;
-    *dataset = (struct dataset){0};
-    struct making making = {.session = session, .plan = plan, .total = inputs_upload_size(inputs)};
+    struct making *making = calloc(1, sizeof *making);
+    if (making == NULL) notice_no_memory();
+    making->session = session;
+    making->plan = plan;
+    making->total = inputs_upload_size(inputs);
+    making->spool.file = -1;
+    making->buffer = malloc(MAKING_READ_SIZE);
+    making->files = calloc(inputs->count + 1, sizeof *making->files);
+    making->shared = calloc(inputs->count + 1, sizeof *making->shared);
+    making->piped = calloc(inputs->count + 1, sizeof *making->piped);
+    if (plan->tree != NULL) making->tree = calloc(inputs->count + 1, sizeof *making->tree);
+    if (making->buffer == NULL || making->files == NULL || making->shared == NULL ||
+        making->piped == NULL || (plan->tree != NULL && making->tree == NULL))
+        notice_no_memory();
+    return making;
+}
+
+static void making_close(struct making *making)
+{
+    if (making == NULL) return;
+    upload_stop(&making->upload);
+    making_close_pipes(making);
+    lending_deinit(&making->lending);
+    free(making->buffer);
+    free(making->files);
+    free(making->shared);
+    free(making->piped);
+    free(making->tree);
+    free(making->blocks);
+    free(making->sent);
+    free(making);
+}
+
+/* How it is to be cut. An exit code, said. */
+static int choose_cuts(struct making *making)
+{
+    const struct dataset_plan *plan = making->plan;
+    const struct inputs *inputs = plan->inputs;
+    const struct options *options = session_options(making->session);
     const char *records = plan->records == NULL ? "lines" : plan->records;
-    if (!splitter_parse_records(records, &making.records, &making.record_size)) {
+    if (!splitter_parse_records(records, &making->records, &making->record_size)) {
         notice_line("--records takes lines, fixed:N or file, not %s", records);
         return EXIT_USAGE;
     }
     int fits = check_tree(plan);
     if (fits != EXIT_OK) return fits;
-    making.is_packing = making.records == RECORDS_LINES && inputs->count > PACKED_ABOVE;
-    if (making.is_packing && !session_options(session)->is_quiet)
+    making->is_packing = making->records == RECORDS_LINES && inputs->count > PACKED_ABOVE;
+    if (making->is_packing && !options->is_quiet)
         notice_line("%zu files: small ones share blocks, and MR_INPUT names the first; --records "
                     "file keeps each to itself",
                     inputs->count);
-    making.buffer = malloc(MAKING_READ_SIZE);
-    making.files = calloc(inputs->count + 1, sizeof *making.files);
-    making.shared = calloc(inputs->count + 1, sizeof *making.shared);
-    if (plan->tree != NULL) making.tree = calloc(inputs->count + 1, sizeof *making.tree);
-    if (plan->tree != NULL && making.tree == NULL) notice_no_memory();
+    uint64_t target = splitter_target(inputs_size(inputs), session_slots(making->session));
+    splitter_init(&making->splitter, plan->split_size != 0 ? plan->split_size : target);
+    splitter_set_records(&making->splitter, making->records, making->record_size);
+    making->target = making->splitter.target;
+    progress_init(&making->progress, options->is_quiet);
+    return EXIT_OK;
+}
+
+int dataset_make(struct dataset *dataset, struct session *session, const struct dataset_plan *plan)
+{
+    size_t files_count = plan->files == NULL ? 0 : plan->files->count;
+    struct making *making = making_open(session, plan);
+    *dataset = (struct dataset){.making = making};
     dataset->files = calloc(files_count + 1, sizeof *dataset->files);
-    if (making.buffer == NULL || making.files == NULL || making.shared == NULL ||
-        dataset->files == NULL)
-        notice_no_memory();
-    uint64_t target = splitter_target(inputs_size(inputs), session_slots(session));
-    splitter_init(&making.splitter, plan->split_size != 0 ? plan->split_size : target);
-    splitter_set_records(&making.splitter, making.records, making.record_size);
-    making.target = making.splitter.target;
-    progress_init(&making.progress, session_options(session)->is_quiet);
-    int code = try_once(&making, dataset);
-    upload_stop(&making.upload);
-    for (unsigned losses = 0; code < 0 && losses < TRIES_MAX;) {
-        losses += code == UPLOAD_GONE;
-        code = code == UPLOAD_GONE ? recover(&making) : move_on(&making);
-        if (code != EXIT_OK) break;
-        code = try_once(&making, dataset);
-        upload_stop(&making.upload);
-    }
-    if (code < 0) {
-        notice_line("the upload to %s failed: %s", session_peer(session), making.upload.why);
-        code = code == UPLOAD_GONE ? EXIT_NO_PEER : EXIT_JOB_FAILED;
-    }
-    lending_deinit(&making.lending);
-    free(making.buffer);
-    free(making.files);
-    free(making.shared);
-    free(making.tree);
-    free(making.blocks);
-    free(making.sent);
-    if (code != EXIT_OK) dataset_deinit(dataset);
+    if (dataset->files == NULL) notice_no_memory();
+    int code = choose_cuts(making);
+    if (code == EXIT_OK) code = begin(making);
+    if (code == EXIT_OK) code = go_on(making, dataset);
+    if (code < 0) code = persist(making, dataset, code);
+    if (code == EXIT_OK) return code;
+    upload_forget(&making->upload, session);
+    dataset_deinit(dataset);
     return code;
+}
+
+int dataset_mend(struct dataset *dataset)
+{
+    struct making *making = dataset->making;
+    if (making->upload.is_kept) return EXIT_OK; /* all of it comes with the request */
+    making->is_plain = false;
+    int code = making_resume(making, NULL);
+    if (code == EXIT_OK) code = go_on(making, dataset);
+    return code < 0 ? persist(making, dataset, code) : code;
 }
 
 void dataset_forget(const struct dataset *dataset, const struct session *session)
 {
-    upload_forget_legs(session, dataset->legs, dataset->legs_count, dataset->stored,
-                       dataset->stored_count);
+    const struct upload *upload = &dataset->making->upload;
+    upload_forget_legs(session, upload->legs, upload->legs_count, upload->blocks, upload->count);
 }
 
 void dataset_used(const struct dataset *dataset, const struct session *session)
 {
-    upload_used_legs(session, dataset->legs, dataset->legs_count, dataset->stored);
+    const struct upload *upload = &dataset->making->upload;
+    upload_used_legs(session, upload->legs, upload->legs_count, upload->blocks);
 }
 
 void dataset_deinit(struct dataset *dataset)
 {
-    free(dataset->stored);
-    free(dataset->legs);
+    making_close(dataset->making);
     free(dataset->files);
     free(dataset->smalls);
     free(dataset->smalls_bytes);

@@ -29,6 +29,8 @@ struct dataset_plan {
     bool may_keep;             /* small, it may go with the submission instead */
 };
 
+struct making;
+
 struct dataset {
     struct msg_block_ref manifest;
     uint32_t blocks_count;
@@ -36,21 +38,21 @@ struct dataset {
     bool is_owned;               /* the manifest was made for this use: no name refers to it */
     struct msg_block_ref *files; /* of plan.files, in order; owned */
     char peer[CONNECTION_ADDRESS_SIZE]; /* which has the list, and the last of its blocks */
-    struct msg_block_ref *stored; /* by us, where `legs` says; owned */
-    size_t stored_count;
-    struct upload_leg *legs; /* owned */
-    size_t legs_count;
-    struct msg_small_block *smalls; /* not stored anywhere yet, but to be sent with the job: the
-                                       manifest, then its blocks; owned */
+    struct making *making;              /* what is stored where; owned */
+    struct msg_small_block *smalls;     /* not stored anywhere yet, but to be sent with the job: the
+                                           manifest, then its blocks; owned */
     size_t smalls_count;
     uint8_t *smalls_bytes;
 };
 
 /* Finds the datasets among the inputs, cuts and stores the local ones, the manifest and the files
- * at the session's peer; begins again at another peer when that one dies and everything can be read
- * again. One dataset alone is used as it is. EXIT_OK (dataset_deinit is due), EXIT_USAGE,
- * EXIT_NOT_FOUND, EXIT_NO_PEER, EXIT_JOB_FAILED, ... (said). */
+ * at the session's peer; goes on at another peer when that one dies. One dataset alone is used as
+ * it is. Borrows session and plan until dataset_deinit. EXIT_OK (dataset_deinit is due),
+ * EXIT_USAGE, EXIT_NOT_FOUND, EXIT_NO_PEER, EXIT_JOB_FAILED, ... (said). */
 int dataset_make(struct dataset *dataset, struct session *session, const struct dataset_plan *plan);
+/* The peer that has it, or another one, has gone since: what is on no living node is stored once
+ * more. As dataset_make, but dataset_deinit is due in any case. */
+int dataset_mend(struct dataset *dataset);
 void dataset_deinit(struct dataset *dataset);
 /* It is not going to be used after all: what was stored for it may go at once. */
 void dataset_forget(const struct dataset *dataset, const struct session *session);

@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 enum {
-    QUIET_MS = 15 * 1000, /* of a pipe: then the peer is told that we are still here */
-    FILES_MAX = 65536,    /* as msg_manifest allows */
-    ASK_ABOVE = 1 << 20,  /* what can be read again and is smaller is sent without a question */
-    ASK_FOR = 256 << 20,  /* at once: an answer takes as long as what is under way to the peer */
+    QUIET_MS = 15 * 1000,    /* of a pipe: then the peer is told that we are still here */
+    FILES_MAX = 65536,       /* as msg_manifest allows */
+    ASK_ABOVE = 1 << 20,     /* what can be read again and is smaller is sent without a question */
+    ASK_FOR = 256 << 20,     /* at once: an answer takes as long as what is under way to the peer */
     ASK_FOR_PIPE = 16 << 20, /* of what may end at any moment */
     LEAST_ROOM = 64 << 10,   /* a node with less than that is full */
     LEND_ABOVE = 4 << 20,    /* what is smaller is sent sooner than handed in */
@@ -48,7 +48,8 @@ int making_add_block(struct making *making, const struct msg_manifest_block *blo
         making->sent = realloc(making->sent, making->capacity * sizeof *making->sent);
         if (making->blocks == NULL || making->sent == NULL) notice_no_memory();
     }
-    making->sent[making->count] = (struct sending){at, making->named, making->upload.checked};
+    making->sent[making->count] =
+        (struct sending){.at = at, .input = making->named, .check = making->upload.checked};
     making->blocks[making->count++] = *block;
     making->size += block->block.size;
     return EXIT_OK;
@@ -158,6 +159,12 @@ static int send_bytes(struct making *making, struct slice bytes)
 
 /* ---- bytes ---- */
 
+void making_go_on_from(struct making *making, size_t input, uint64_t offset)
+{
+    making->next_input = input;
+    making->next_offset = offset;
+}
+
 /* *offset: of these bytes in their input. */
 static int take_bytes(struct making *making, struct slice bytes, size_t input, uint64_t *offset)
 {
@@ -182,26 +189,35 @@ static int take_bytes(struct making *making, struct slice bytes, size_t input, u
         making->ends_line = bytes.at[count - 1] == '\n';
         if (code == EXIT_OK && ends) code = making_end_block(making);
         *offset += count;
+        if (code == EXIT_OK && ends) making_go_on_from(making, input, *offset);
         bytes = slice_of(bytes.at + count, bytes.count - count);
     }
     progress_upload(&making->progress, making->upload.size, making->total);
     return code;
 }
 
-/* Waits until a pipe has something to read, for as long as it takes. */
+/* Waits until a pipe has something to read, for as long as it takes. The peer is listened to:
+ * should it die meanwhile, those who have copies would not wait for long. */
 static int await_input(struct making *making, int fd)
 {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
     instant deadline = session_connections(making->session)->deadline;
+    instant quiet = clock_now() + QUIET_MS * MILLISECOND;
     for (;;) {
-        instant now = clock_now();
-        duration left = deadline > now ? (deadline - now) / MILLISECOND + 1 : 0;
-        if (poll(&poll_fd, 1, left < QUIET_MS ? (int)left : QUIET_MS) != 0) return EXIT_OK;
-        if (clock_now() >= deadline) {
+        int code = upload_hear(&making->upload);
+        if (code != EXIT_OK) return code;
+        struct pollfd fds[2] = {{.fd = fd, .events = POLLIN},
+                                {.fd = upload_descriptor(&making->upload), .events = POLLIN}};
+        instant now = clock_now(), until = instant_min(quiet, deadline);
+        int ready = poll(fds, 2, until > now ? (int)((until - now) / MILLISECOND + 1) : 0);
+        if (ready > 0 && fds[0].revents != 0) return EXIT_OK;
+        now = clock_now();
+        if (now >= deadline) {
             notice_line("timed out (--timeout) while reading the input");
             return EXIT_TIMED_OUT;
         }
-        int code = upload_keep_alive(&making->upload);
+        if (now < quiet) continue;
+        quiet = now + QUIET_MS * MILLISECOND;
+        code = upload_keep_alive(&making->upload);
         if (code != EXIT_OK) return code;
     }
 }
@@ -219,14 +235,16 @@ static int check_end(const struct making *making, const struct input *input, uin
 }
 
 /* The input's bytes are all sent: does its last block end with it? */
-static int end_input(struct making *making, const struct input *input, uint64_t size)
+static int end_input(struct making *making, const struct input *input, size_t index, uint64_t size)
 {
     int code = check_end(making, input, size);
     if (code != EXIT_OK) return code;
     if (!making->upload.is_open) return EXIT_OK;
     if (making->is_packing && making->ends_line) return EXIT_OK; /* no line is glued to another */
     making->splitter.block_size = 0;
-    return making_end_block(making);
+    code = making_end_block(making);
+    if (code == EXIT_OK) making_go_on_from(making, index, size);
+    return code;
 }
 
 /* Not what others may go on in, nor what is only rehearsed. */
@@ -242,7 +260,7 @@ static bool may_lend(const struct making *making, const struct input *input)
 static int lend_blocks(struct making *making, int fd, size_t input, uint64_t *offset)
 {
     uint64_t size = making->plan->inputs->items[input].size;
-    struct msg_store_lent lent = {.offset = 0};
+    struct msg_store_lent lent = {.offset = *offset};
     size_t leg = 0; /* on which it was lent: a token is good for one stream */
     int code = upload_send(&making->upload);
     making->upload.may_lose = true;
@@ -260,28 +278,53 @@ static int lend_blocks(struct making *making, int fd, size_t input, uint64_t *of
         if (code == EXIT_OK) code = upload_lent(&making->upload, &lent, &block.block);
         if (code == EXIT_OK) code = making_add_block(making, &block, making->upload.count - 1);
         lent.offset += lent.size;
+        if (code == EXIT_OK) making_go_on_from(making, input, lent.offset);
         progress_upload(&making->progress, making->upload.size, making->total);
     }
     *offset = lent.offset;
     return code;
 }
 
-/* Cuts and sends all that the descriptor gives. */
-static int send_descriptor(struct making *making, int fd, const struct input *input, size_t index)
+/* The next bytes of a pipe: those that are kept first, when some are to be read once more. */
+static ssize_t read_pipe(struct making *making, size_t index, uint64_t offset, int *code)
 {
-    uint64_t offset = 0;
+    struct piped *piped = &making->piped[index];
+    if (piped->size != UINT64_MAX || piped->base + offset < making->spool.to)
+        return making_read(making, index, -1, offset, making->buffer, MAKING_READ_SIZE);
+    *code = await_input(making, piped->file);
+    if (*code != EXIT_OK) return 0;
+    ssize_t got = read(piped->file, making->buffer, MAKING_READ_SIZE);
+    if (got > 0) spool_add(&making->spool, slice_of(making->buffer, (size_t)got));
+    if (got > 0) making->has_consumed = true;
+    if (got == 0) piped->size = offset;
+    return got;
+}
+
+ssize_t making_read(const struct making *making, size_t index, int fd, uint64_t offset,
+                    uint8_t *bytes, size_t size)
+{
+    const struct piped *piped = &making->piped[index];
+    if (making->plan->inputs->items[index].is_rereadable)
+        return pread(fd, bytes, size, (off_t)offset);
+    if (offset >= piped->size) return 0;
+    if (size > piped->size - offset) size = (size_t)(piped->size - offset);
+    size_t got = spool_read(&making->spool, piped->base + offset, bytes, size);
+    errno = ENODATA;
+    return got == 0 ? -1 : (ssize_t)got;
+}
+
+/* Cuts and sends all that the descriptor gives, from there on. */
+static int send_descriptor(struct making *making, int fd, const struct input *input, size_t index,
+                           uint64_t offset)
+{
     int code = EXIT_OK;
     if (!making->upload.is_open) making->splitter.block_size = 0;
     if (may_lend(making, input)) code = lend_blocks(making, fd, index, &offset);
-    if (offset > 0 && lseek(fd, (off_t)offset, SEEK_SET) < 0) {
-        notice_line("%s: at offset %llu: %s", input->name, (unsigned long long)offset,
-                    strerror(errno));
-        return EXIT_USAGE;
-    }
     while (code == EXIT_OK) {
-        if (!input->is_rereadable) code = await_input(making, fd);
+        ssize_t got = input->is_rereadable
+                          ? making_read(making, index, fd, offset, making->buffer, MAKING_READ_SIZE)
+                          : read_pipe(making, index, offset, &code);
         if (code != EXIT_OK) break;
-        ssize_t got = read(fd, making->buffer, MAKING_READ_SIZE);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) {
             notice_line("%s: at offset %llu: %s", input->name, (unsigned long long)offset,
@@ -289,7 +332,6 @@ static int send_descriptor(struct making *making, int fd, const struct input *in
             return EXIT_USAGE;
         }
         if (got == 0) break;
-        if (!input->is_rereadable) making->has_consumed = true;
         code = take_bytes(making, slice_of(making->buffer, (size_t)got), index, &offset);
     }
     if (making->tree != NULL) {
@@ -297,7 +339,7 @@ static int send_descriptor(struct making *making, int fd, const struct input *in
         making->tree[index] =
             (struct msg_tree_file){slice_string(path + strspn(path, "/")), offset};
     }
-    return code == EXIT_OK ? end_input(making, input, offset) : code;
+    return code == EXIT_OK ? end_input(making, input, index, offset) : code;
 }
 
 /* ---- files that all nodes share: nothing is sent ---- */
@@ -315,7 +357,7 @@ static int cut_shared(struct making *making, int fd, const struct msg_shared_fil
             return EXIT_USAGE;
         }
         range.block.size = (uint64_t)size;
-        code = making_add_block(making, &range, SIZE_MAX);
+        code = making_add_block(making, &range, SENT_NOT);
         range.offset += (uint64_t)size;
     }
     return code;
@@ -348,15 +390,45 @@ int making_add_shared(struct making *making, size_t index)
     return code;
 }
 
+/* -1 with errno. */
+static int begin_pipe(struct making *making, const struct input *input, struct piped *piped)
+{
+    if (piped->is_begun) return 0;
+    piped->file = inputs_descriptor(input);
+    if (piped->file < 0) return -1;
+    if (making->spool.file < 0 && making->spool.to == 0) spool_open(&making->spool);
+    piped->is_begun = true;
+    piped->base = making->spool.to;
+    piped->size = UINT64_MAX;
+    return 0;
+}
+
+static void end_pipe(struct piped *piped)
+{
+    if (piped->is_begun && piped->file > STDIN_FILENO) close(piped->file);
+    piped->file = -1;
+}
+
+/* A pipe stays open until it has ended, or nobody wants more of it: its writer would not live
+ * through another. */
 int making_send_input(struct making *making, size_t index)
 {
     const struct input *input = &making->plan->inputs->items[index];
-    int fd = inputs_descriptor(input);
+    struct piped *piped = &making->piped[index];
+    uint64_t from = making->next_input == index ? making->next_offset : 0;
+    int fd = input->is_rereadable ? inputs_descriptor(input) : begin_pipe(making, input, piped);
     if (fd < 0) {
         notice_line("%s: %s", input->name, strerror(errno));
         return EXIT_USAGE;
     }
-    int code = send_descriptor(making, fd, input, index);
-    if (fd != STDIN_FILENO) close(fd);
+    int code = send_descriptor(making, fd, input, index, from);
+    if (!input->is_rereadable && piped->size != UINT64_MAX) end_pipe(piped);
+    if (input->is_rereadable && fd != STDIN_FILENO) close(fd);
     return code;
+}
+
+void making_close_pipes(struct making *making)
+{
+    for (size_t i = 0; i < making->plan->inputs->count; i++) end_pipe(&making->piped[i]);
+    spool_close(&making->spool);
 }

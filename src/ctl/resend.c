@@ -1,6 +1,7 @@
-/* Blocks that were sent and lost: the disk filled amid one, or it came as other bytes than were
- * sent. What else was sent is where it was sent to; so these alone are read once more, and sent
- * again: where the bytes came as others to the same peer, where there was no room to another.
+/* Blocks that were sent and lost: the disk filled amid one, it came as other bytes than were sent,
+ * or who had it is gone (resume.c). What else was sent is where it was sent to; so these alone are
+ * read once more, and sent again: where the bytes came as others to the same peer, where there was
+ * no room to another.
  *
  * An input that has changed since would become a dataset that never was: its XXH3 is compared. What
  * was lent and could not be read (ctl/lending.h) has none: nobody had read it. */
@@ -23,21 +24,26 @@ static int has_changed(const struct input *input)
 }
 
 /* Bytes from there on, as many as there are; *left: of the block. */
-static int send_range(struct making *making, const struct input *input, uint64_t offset,
-                      uint64_t *left)
+static int send_range(struct making *making, size_t index, uint64_t offset, uint64_t *left)
 {
-    int code = EXIT_OK, fd = inputs_descriptor(input);
-    ssize_t got = fd < 0 ? -1 : 1;
+    const struct input *input = &making->plan->inputs->items[index];
+    int code = EXIT_OK, fd = input->is_rereadable ? inputs_descriptor(input) : -1;
+    ssize_t got = input->is_rereadable && fd < 0 ? -1 : 1;
     while (code == EXIT_OK && *left > 0 && got > 0) {
         size_t wanted = *left < MAKING_READ_SIZE ? (size_t)*left : MAKING_READ_SIZE;
-        do got = pread(fd, making->buffer, wanted, (off_t)offset);
+        do got = making_read(making, index, fd, offset, making->buffer, wanted);
         while (got < 0 && errno == EINTR);
         if (got <= 0) break;
         code = upload_bytes(&making->upload, slice_of(making->buffer, (size_t)got));
         offset += (uint64_t)got;
         *left -= (uint64_t)got;
     }
-    if (got < 0) {
+    if (got < 0 && !input->is_rereadable) {
+        notice_line("%s, and standard input can't be read again from byte %llu on; save it to a "
+                    "file, and take that",
+                    making->upload.why, (unsigned long long)offset);
+        code = EXIT_NO_PEER;
+    } else if (got < 0) {
         notice_line("%s: at offset %llu: %s", input->name, (unsigned long long)offset,
                     strerror(errno));
         code = EXIT_USAGE;
@@ -62,13 +68,11 @@ static int resend(struct making *making, size_t index)
     uint64_t offset = making->blocks[index].offset, left = making->blocks[index].block.size;
     size_t at = sending->input;
     int code = find_room(making, left);
-    while (code == EXIT_OK && left > 0 && at < inputs->count && inputs->items[at].is_rereadable) {
-        code = send_range(making, &inputs->items[at++], offset, &left);
+    while (code == EXIT_OK && left > 0 && at < inputs->count) {
+        code = send_range(making, at++, offset, &left);
         offset = 0;
     }
     if (code != EXIT_OK) return code;
-    bool is_whole = left == 0 || at == inputs->count || inputs->items[at].is_rereadable;
-    if (!is_whole) return UPLOAD_LOST; /* the rest was a pipe's */
     code = upload_end(&making->upload, &block);
     sending->at = making->upload.count - 1;
     bool is_same = sending->check == 0 || making->upload.checked == sending->check;
@@ -85,8 +89,9 @@ int making_resend(struct making *making)
         upload->lost_count = 0;
         for (size_t i = 0; i < making->count && code == EXIT_OK; i++) {
             size_t at = making->sent[i].at;
-            if (at == SIZE_MAX || at >= upload->confirmed) continue;
-            if (digest_is_zero(&upload->blocks[at].digest)) code = resend(making, i);
+            if (at == SENT_NOT || (at != SENT_LOST && at >= upload->confirmed)) continue;
+            if (at == SENT_LOST || digest_is_zero(&upload->blocks[at].digest))
+                code = resend(making, i);
         }
         if (code == EXIT_OK) code = upload_finish(upload);
         if (code != EXIT_OK) return code;

@@ -426,6 +426,8 @@ unsigned session_moves(const struct session *session) { return session->moves; }
 
 const char *session_peer(const struct session *session) { return session->peer; }
 
+const struct peers *session_peers(const struct session *session) { return &session->peers; }
+
 bool session_is_local(const struct session *session)
 {
     return session->connection != NULL && connection_is_local(session->connection);

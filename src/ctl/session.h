@@ -8,13 +8,14 @@
 
 #include <stddef.h>
 
+struct peers;
 struct session;
 
 /* What a wait for replies is like. */
 enum {
-    SESSION_PATIENCE = 10 * SECOND,       /* a request without any answer: its peer is dead */
-    SESSION_WATCH_PATIENCE = 5 * SECOND,  /* ask_wait is answered every second */
-    SESSION_COPY_PATIENCE = 60 * SECOND,  /* blocks are being replicated before the answer */
+    SESSION_PATIENCE = 10 * SECOND,      /* a request without any answer: its peer is dead */
+    SESSION_WATCH_PATIENCE = 5 * SECOND, /* ask_wait is answered every second */
+    SESSION_COPY_PATIENCE = 60 * SECOND, /* blocks are being replicated before the answer */
 };
 
 /* Reads the key, finds a living peer (one pass over -n, the remembered members, and without -n this
@@ -57,6 +58,8 @@ int session_move(struct session *session, bool is_said);
 unsigned session_moves(const struct session *session);
 /* The peer that answers: for bulk streams to it. Borrowed until the next session_* call. */
 const char *session_peer(const struct session *session);
+/* The living members, as far as the peers have told. Borrowed until the next session_* call. */
+const struct peers *session_peers(const struct session *session);
 /* Is it on this machine? */
 bool session_is_local(const struct session *session);
 /* Task slots of the living members. */

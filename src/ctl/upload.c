@@ -14,10 +14,12 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     CHUNK_SIZE = 65536,            /* as msg_chunk allows */
     UNCONFIRMED_MAX = 4,           /* blocks: enough that the stream never waits for one fsync */
+    KNOWN_MAX = 64,                /* questions about what is there already: small */
     STORED_PATIENCE = 60 * SECOND, /* a slow disk's fsync of a large block */
     FORGET_LIMIT = 2 * SECOND,     /* for a peer; in vain its blocks are kept for an hour */
     KEPT_MAX = 96 << 10,           /* below what a node lets a job carry in the log */
@@ -44,6 +46,11 @@ static int gone(struct upload *upload, enum arrival arrival)
 
 int upload_move(struct upload *upload, const struct session *session)
 {
+    return upload_move_to(upload, session, session_peer(session));
+}
+
+int upload_move_to(struct upload *upload, const struct session *session, const char *address)
+{
     assert(upload->confirmed == upload->count && !upload->is_open);
     connection_close(upload->connection);
     upload->connection = NULL;
@@ -51,7 +58,7 @@ int upload_move(struct upload *upload, const struct session *session)
     upload->granted = 0;
     if (upload->legs_count == UPLOAD_LEGS_MAX) upload->legs_count--;
     struct upload_leg *leg = &upload->legs[upload->legs_count++];
-    snprintf(leg->address, sizeof leg->address, "%s", session_peer(session));
+    snprintf(leg->address, sizeof leg->address, "%s", address);
     leg->first = upload->count;
     int code = gone(upload, connection_open(session_connections(session), leg->address,
                                             CHANNEL_BULK, &upload->connection, upload->why));
@@ -119,23 +126,20 @@ static int block_lost(struct upload *upload, unsigned status)
     return EXIT_OK;
 }
 
-/* Takes one answer, to a question or about a block; each kind in the order of what it is to. */
-static int take_answer(struct upload *upload)
+/* To a question or about a block; each kind in the order of what it is to. */
+static int judge(struct upload *upload, const struct wire_message *message)
 {
-    struct wire_message message;
-    int code = gone(upload, connection_receive(upload->connection, STORED_PATIENCE, &message));
-    if (code != EXIT_OK) return code;
-    if (message.type == MSG_store_room && upload->asks > 0) {
-        upload->room = *(const struct msg_store_room *)message.fields;
+    if (message->type == MSG_store_room && upload->asks > 0) {
+        upload->room = *(const struct msg_store_room *)message->fields;
         upload->asks--;
         return EXIT_OK;
     }
     bool is_due = upload->confirmed < upload->count;
-    if (message.type != MSG_stored || !is_due) return gone(upload, ARRIVAL_CLOSED);
-    const struct msg_stored *stored = message.fields;
+    if (message->type != MSG_stored || !is_due) return gone(upload, ARRIVAL_CLOSED);
+    const struct msg_stored *stored = message->fields;
     struct msg_block_ref *block = &upload->blocks[upload->confirmed++];
     bool is_lost = stored->status == ERROR_FULL || stored->status == ERROR_CORRUPT ||
-                   stored->status == ERROR_INVALID;
+                   stored->status == ERROR_INVALID || stored->status == ERROR_NOT_FOUND;
     if (is_lost) return block_lost(upload, stored->status);
     if (stored->status != 0) {
         notice_line("%s cannot store a block: %.*s", connection_address(upload->connection),
@@ -146,6 +150,31 @@ static int take_answer(struct upload *upload)
     if (stored->block.size == block->size) return EXIT_OK;
     snprintf(upload->why, sizeof upload->why, "it stored other bytes than were sent");
     return UPLOAD_GONE;
+}
+
+/* Waits for one answer. */
+static int take_answer(struct upload *upload)
+{
+    struct wire_message message;
+    int code = gone(upload, connection_receive(upload->connection, STORED_PATIENCE, &message));
+    return code == EXIT_OK ? judge(upload, &message) : code;
+}
+
+int upload_hear(struct upload *upload)
+{
+    int code = EXIT_OK;
+    while (code == EXIT_OK && upload->connection != NULL) {
+        struct wire_message message;
+        enum arrival arrival = connection_receive(upload->connection, 0, &message);
+        if (arrival == ARRIVAL_SILENT) break;
+        code = arrival == ARRIVAL_OK ? judge(upload, &message) : gone(upload, arrival);
+    }
+    return code;
+}
+
+int upload_descriptor(const struct upload *upload)
+{
+    return upload->connection == NULL ? -1 : connection_descriptor(upload->connection);
 }
 
 /* ---- keeping ---- */
@@ -246,9 +275,7 @@ int upload_bytes(struct upload *upload, struct slice bytes)
     return code;
 }
 
-/* A block that ends with this message, unless it is kept. */
-static int add_block(struct upload *upload, const struct msg_block_ref *block,
-                     const struct wire_schema *schema, const void *fields)
+static void add_block(struct upload *upload, const struct msg_block_ref *block)
 {
     if (upload->count == upload->capacity) {
         upload->capacity = upload->capacity == 0 ? 64 : 2 * upload->capacity;
@@ -256,6 +283,13 @@ static int add_block(struct upload *upload, const struct msg_block_ref *block,
         if (upload->blocks == NULL) notice_no_memory();
     }
     upload->blocks[upload->count++] = *block;
+}
+
+/* A block that ends with this message, unless it is kept. */
+static int end_block(struct upload *upload, const struct msg_block_ref *block,
+                     const struct wire_schema *schema, const void *fields)
+{
+    add_block(upload, block);
     if (upload->is_kept) return EXIT_OK;
     int code = send_message(upload, schema, fields);
     if (upload->is_dry) upload->confirmed = upload->count;
@@ -273,7 +307,7 @@ int upload_end(struct upload *upload, struct msg_block_ref *block)
     *block = (struct msg_block_ref){.size = upload->block_size};
     if (upload->is_kept || upload->is_dry) seal_hasher_final(&upload->hasher, &block->digest);
     upload->is_open = false;
-    return add_block(upload, block, &wire_store_check, &end);
+    return end_block(upload, block, &wire_store_check, &end);
 }
 
 int upload_lent(struct upload *upload, const struct msg_store_lent *lent,
@@ -284,7 +318,32 @@ int upload_lent(struct upload *upload, const struct msg_store_lent *lent,
     *block = (struct msg_block_ref){.size = lent->size};
     upload->size += lent->size;
     upload->granted -= lent->size < upload->granted ? lent->size : upload->granted;
-    return add_block(upload, block, &wire_store_lent, lent);
+    return end_block(upload, block, &wire_store_lent, lent);
+}
+
+int upload_known(struct upload *upload, const struct msg_block_ref *block)
+{
+    assert(!upload->is_kept && !upload->is_dry && !upload->is_open && upload->may_lose);
+    const struct msg_store_known known = {*block};
+    const struct msg_block_ref unknown = {.size = block->size};
+    add_block(upload, &unknown);
+    int code = send_message(upload, &wire_store_known, &known);
+    while (code == EXIT_OK && upload->count - upload->confirmed > KNOWN_MAX)
+        code = take_answer(upload);
+    return code;
+}
+
+void upload_lose(struct upload *upload)
+{
+    while (upload->confirmed < upload->count) {
+        struct msg_block_ref *block = &upload->blocks[upload->confirmed++];
+        block->digest = (struct digest){0};
+    }
+    upload->is_open = upload->is_full = false;
+    upload->asks = 0;
+    upload->granted = 0;
+    connection_close(upload->connection);
+    upload->connection = NULL;
 }
 
 static int ask_once(struct upload *upload, uint64_t size, uint64_t least)
@@ -356,6 +415,7 @@ static void tell_of_end(const struct session *session, const char *peer, bool is
     const struct connection_config config = last_limits(session);
     enum arrival arrival = connection_open(&config, peer, CHANNEL_BULK, &connection, why);
     for (size_t i = 0; i < count && arrival == ARRIVAL_OK; i++) {
+        if (digest_is_zero(&blocks[i].digest)) continue; /* lost */
         struct msg_unstore unstore = {blocks[i].digest};
         struct msg_store_used used = {blocks[i].digest};
         arrival = is_used ? connection_send(connection, &wire_store_used, &used)
@@ -377,8 +437,9 @@ void upload_used_legs(const struct session *session, const struct upload_leg *le
                       size_t legs_count, const struct msg_block_ref *blocks)
 {
     for (size_t i = 0; i + 1 < legs_count; i++)
-        tell_of_end(session, legs[i].address, true, blocks + legs[i].first,
-                    legs[i + 1].first - legs[i].first);
+        if (strcmp(legs[i].address, legs[legs_count - 1].address) != 0)
+            tell_of_end(session, legs[i].address, true, blocks + legs[i].first,
+                        legs[i + 1].first - legs[i].first);
 }
 
 /* What the node has answered is told it by digest. What is still on its way when the time is over

@@ -7,8 +7,8 @@
 #include "ctl/session.h"
 #include "wire/seal.h"
 
-/* The peer is gone and all that it had confirmed is as good as lost: begin again with another one.
- * Apart from every exit code. */
+/* The peer is gone: go on with another one, which may have some of what it had (resume.c). Apart
+ * from every exit code. */
 #define UPLOAD_GONE (-1)
 /* It has no room (why says so): another one may. Nothing that was sent is lost. */
 #define UPLOAD_FULL (-2)
@@ -85,6 +85,16 @@ int upload_end(struct upload *upload, struct msg_block_ref *block);
  * that it can't read is lost. None is open or kept. Errors as above. */
 int upload_lent(struct upload *upload, const struct msg_store_lent *lent,
                 struct msg_block_ref *block);
+/* A block that the peer may have already, and then need not get; one that it has not is lost
+ * (may_lose is set). None is open or kept. Errors as above. */
+int upload_known(struct upload *upload, const struct msg_block_ref *block);
+/* Ends the stream: what is not confirmed, and the open block, are lost. upload_move is due. */
+void upload_lose(struct upload *upload);
+/* Takes what the peer has answered so far, without waiting: what it has confirmed is not sent again
+ * should it die. Errors as above. */
+int upload_hear(struct upload *upload);
+/* Readable when there may be something to hear; -1: nobody is there. */
+int upload_descriptor(const struct upload *upload);
 /* Some word, when the input keeps us waiting: the peer ends a stream that is silent for a minute.
  */
 int upload_keep_alive(struct upload *upload);
@@ -97,6 +107,8 @@ int upload_ask(struct upload *upload, uint64_t size, uint64_t least);
 /* The blocks that follow go to the peer that the session talks to now. All that was sent is
  * confirmed (upload_finish). Errors as upload_start's. */
 int upload_move(struct upload *upload, const struct session *session);
+/* The same to another peer than the session's. */
+int upload_move_to(struct upload *upload, const struct session *session, const char *address);
 /* Waits until the peer has confirmed all. Errors as above. */
 int upload_finish(struct upload *upload);
 

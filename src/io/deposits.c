@@ -2,6 +2,7 @@
  *
  *   chunks   -- sink_write --> sink_finish: fsync --> blocks_place --> over
  *   lent     WAITS --> PULLED: a worker reads, hashes, writes --> the same
+ *   known    SYNCED: a worker looks at the block's file --> over
  *
  * Lent ones are pulled in order and a few at once. Were they all begun together, they would all be
  * read, and then all be synced: the disk would wait for the processors, and these for the disk. */
@@ -11,6 +12,7 @@
 #include "io/lending.h"
 #include "io/loop.h"
 #include "io/sink.h"
+#include "io/verify.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -23,8 +25,8 @@ enum {
 };
 
 enum deposit_state {
-    DEPOSIT_COMES,  /* as chunks */
-    DEPOSIT_WAITS,  /* to be pulled */
+    DEPOSIT_COMES, /* as chunks */
+    DEPOSIT_WAITS, /* to be pulled */
     DEPOSIT_PULLED,
     DEPOSIT_SYNCED, /* all its bytes have come */
     DEPOSIT_OVER,
@@ -37,7 +39,8 @@ struct deposit {
     enum deposit_state state;
     struct sink *sink; /* until its bytes are durable */
     struct block_place place;
-    uint8_t copies; /* that will be wanted */
+    struct block *block; /* a known one; pinned */
+    uint8_t copies;      /* that will be wanted */
     enum error error;
     int file; /* while it WAITS; then the sink's. -1: none was lent, as the worker will find */
     uint64_t offset, size;
@@ -46,8 +49,7 @@ struct deposit {
 void deposits_init(struct deposits *deposits, struct loop *loop, const struct deposits_user *user,
                    void *context)
 {
-    *deposits =
-        (struct deposits){.loop = loop, .user = user, .context = context, .lent = -1};
+    *deposits = (struct deposits){.loop = loop, .user = user, .context = context, .lent = -1};
 }
 
 bool deposits_leave(struct deposits *deposits)
@@ -110,6 +112,7 @@ static void on_placed(struct block_place *place, enum error error)
     struct event event = {.kind = EVENT_BLOCK_STORED};
     event.block_stored.block = (struct msg_block_ref){place->digest, place->size};
     event.block_stored.copies = deposit->copies;
+    event.block_stored.is_known = deposit->block != NULL;
     if (error == ERROR_NONE)
         loop_feed(deposit->loop, &event); /* known here before its owner can name it */
     if (error == ERROR_NONE && deposit->owner == NULL)
@@ -183,14 +186,21 @@ static struct deposit *last(const struct deposits *deposits)
     return deposit;
 }
 
-/* NULL: no memory. */
-static struct deposit *add(struct deposits *deposits, uint64_t promised, uint8_t copies)
+static void add(struct deposits *deposits, struct deposit *deposit, uint8_t copies)
 {
-    struct deposit *deposit = calloc(1, sizeof *deposit), *before = last(deposits);
-    if (deposit == NULL) return NULL;
+    struct deposit *before = last(deposits);
     deposit->owner = deposits;
     deposit->loop = deposits->loop;
     deposit->copies = copies;
+    *(before == NULL ? &deposits->first : &before->next) = deposit;
+    deposits->count++;
+}
+
+/* One whose bytes are still to be written. NULL: no memory. */
+static struct deposit *add_sink(struct deposits *deposits, uint64_t promised, uint8_t copies)
+{
+    struct deposit *deposit = calloc(1, sizeof *deposit);
+    if (deposit == NULL) return NULL;
     blocks_temporary(deposits->loop->blocks, deposit->place.from);
     deposit->sink = sink_open(deposits->loop, deposit->place.from, NULL, 0, &sink_user, deposit);
     if (deposit->sink == NULL) {
@@ -198,14 +208,13 @@ static struct deposit *add(struct deposits *deposits, uint64_t promised, uint8_t
         return NULL;
     }
     if (promised > 0) sink_promise(deposit->sink, promised + PROMISE_SLACK);
-    *(before == NULL ? &deposits->first : &before->next) = deposit;
-    deposits->count++;
+    add(deposits, deposit, copies);
     return deposit;
 }
 
 enum error deposits_begin(struct deposits *deposits, uint64_t promised, uint8_t copies)
 {
-    return add(deposits, promised, copies) == NULL ? ERROR_MEMORY : ERROR_NONE;
+    return add_sink(deposits, promised, copies) == NULL ? ERROR_MEMORY : ERROR_NONE;
 }
 
 bool deposits_write(struct deposits *deposits, struct slice bytes)
@@ -239,12 +248,63 @@ enum error deposits_pull(struct deposits *deposits, const struct msg_store_lent 
                          uint64_t promised, uint8_t copies)
 {
     assert(lent->size > 0);
-    struct deposit *deposit = add(deposits, promised, copies);
+    struct deposit *deposit = add_sink(deposits, promised, copies);
     if (deposit == NULL) return ERROR_MEMORY;
     deposit->file = lent_file(deposits, &lent->token);
     deposit->offset = lent->offset;
     deposit->size = lent->size;
     deposit->state = DEPOSIT_WAITS;
     pull_more(deposits);
+    return ERROR_NONE;
+}
+
+/* ---- bytes that are here ---- */
+
+static void run_look(struct chore *chore)
+{
+    struct block_place *place = (struct block_place *)chore;
+    struct deposit *deposit = place->context;
+    place->error = ERROR_NOT_FOUND;
+    if (deposit->block != NULL)
+        place->error = verify_file(place->from, &place->digest, false, false, &place->state);
+}
+
+/* It may have been dropped meanwhile: then it goes as soon as nobody reads it. */
+static void done_look(struct chore *chore)
+{
+    struct block_place *place = (struct block_place *)chore;
+    struct deposit *deposit = place->context;
+    struct block *block = deposit->block;
+    enum error error = place->error;
+    if (block != NULL) {
+        struct loop *loop = deposit->loop;
+        if (error == ERROR_NONE && block->is_dropped) error = ERROR_NOT_FOUND;
+        verify_note(loop, block, &place->state, place->error);
+        on_placed(place, error); /* deposit may be gone now */
+        blocks_unpin(loop->blocks, block);
+    } else {
+        on_placed(place, error);
+    }
+}
+
+enum error deposits_know(struct deposits *deposits, const struct msg_block_ref *ref, uint8_t copies)
+{
+    struct block *block = blocks_find(deposits->loop->blocks, &ref->digest);
+    struct deposit *deposit = calloc(1, sizeof *deposit);
+    if (deposit == NULL) return ERROR_MEMORY;
+    bool is_same =
+        block != NULL && block->is_durable && !block->is_partitioned && block->size == ref->size;
+    if (is_same) {
+        blocks_pin(block);
+        blocks_path(deposits->loop->blocks, block, deposit->place.from);
+        deposit->block = block;
+        deposit->place.state = block->state;
+    }
+    deposit->place.digest = ref->digest;
+    deposit->place.size = ref->size;
+    deposit->place.context = deposit;
+    deposit->state = DEPOSIT_SYNCED;
+    add(deposits, deposit, copies);
+    chore_start(&deposits->loop->uv, &deposit->place.chore, run_look, done_look);
     return ERROR_NONE;
 }

@@ -1,6 +1,7 @@
 /* The uploads of one stream on their way to being blocks: several at once, because fsync takes as
  * long as the bytes took to come; told of in order. Their bytes come as chunks, or out of a file
- * that was lent (lending.h). */
+ * that was lent (lending.h), or are here: a copy that another node asked for, whose client comes to
+ * this one now. */
 #ifndef IO_DEPOSITS_H
 #define IO_DEPOSITS_H
 
@@ -55,6 +56,10 @@ void deposits_end(struct deposits *deposits, const uint64_t *check);
  * these bytes. size: above 0. MEMORY. */
 enum error deposits_pull(struct deposits *deposits, const struct msg_store_lent *lent,
                          uint64_t promised, uint8_t copies) MUST_USE;
+/* One whose bytes are here already, if they are: they are looked at. over says NOT_FOUND when there
+ * is no such block, or CORRUPT and the like. MEMORY. */
+enum error deposits_know(struct deposits *deposits, const struct msg_block_ref *block,
+                         uint8_t copies) MUST_USE;
 
 /* The node is told that a block was stored in vain; is_used: that another node's entry names it. */
 void deposits_unwanted(struct loop *loop, const struct digest *digest, bool is_used);

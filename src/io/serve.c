@@ -5,6 +5,7 @@
  *                        |                 \-> WAITING -> IDLE       too many are being made
  * durable \ disk full: stored (FULL), then SWALLOWING until store_check -> IDLE
  *   IDLE -- store_lent --> IDLE, or WAITING -> IDLE                  stored
+ *   IDLE -- store_known --> IDLE, or WAITING -> IDLE                 stored
  *   IDLE -- store_ask --> LOOKING -> IDLE                            store_room
  *
  * Who asks before a block, and is told of room, will not find the disk full amid it: the bytes
@@ -39,9 +40,10 @@
 enum {
     SERVE_READ_SIZE = 256 << 10, /* a disk read: long enough that seeks do not dominate */
     SERVE_QUEUED_MAX = 1 << 20,  /* unsent bytes at which reading waits */
-    DEPOSITS_MAX = 3, /* of a stream: one comes, one is synced, one waits for its directory */
+    DEPOSITS_MAX = 3,      /* of a stream: one comes, one is synced, one waits for its directory */
     LENT_DEPOSITS_MAX = 5, /* of a lent file: two are read, two synced, one is ready */
-    LENT_MAX = 1 << 30,    /* bytes of one block */
+    KNOWN_DEPOSITS_MAX = 16, /* of blocks that are here: most need but a look at their files */
+    LENT_MAX = 1 << 30,      /* bytes of one block */
     SERVE_TIMEOUT =
         60 * SECOND, /* without progress: an uploader may think for a while, not for ever */
 };
@@ -449,6 +451,13 @@ static void store_lent(struct serving *serving, const struct msg_store_lent *len
     else await_deposits(serving, LENT_DEPOSITS_MAX);
 }
 
+static void store_known(struct serving *serving, const struct msg_store_known *known)
+{
+    if (deposits_know(&serving->deposits, &known->block, serving->copies) != ERROR_NONE)
+        give_up(serving, ERROR_MEMORY, "no memory for an upload");
+    else await_deposits(serving, KNOWN_DEPOSITS_MAX);
+}
+
 static void say_lending(struct serving *serving)
 {
     struct msg_lending message = {slice_string(lending_offer(serving->loop->lending))};
@@ -469,6 +478,7 @@ static void on_message(struct serving *serving, const struct wire_message *messa
     if (message->type == MSG_fetch && is_idle) start_fetch(serving, message->fields);
     else if (message->type == MSG_store && may_store) start_store(serving);
     else if (message->type == MSG_store_lent && may_store) store_lent(serving, message->fields);
+    else if (message->type == MSG_store_known && may_store) store_known(serving, message->fields);
     else if (message->type == MSG_ask_lending && is_idle) say_lending(serving);
     else if (message->type == MSG_store_for && may_store)
         serving->copies = ((const struct msg_store_for *)message->fields)->copies;

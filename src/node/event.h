@@ -75,6 +75,7 @@ struct event {
             uint64_t token; /* 0: a client did */
             struct msg_block_ref block;
             uint8_t copies; /* as many as the client will want; 0: not known */
+            bool is_known;  /* the client did not send it: it was here */
         } block_stored;
         struct {
             uint64_t token;

@@ -587,6 +587,7 @@ static void take_event(struct node *node, const struct event *event)
                                 event->block_stored.token == 0 ? 0 : FETCHED_PIN),
                   "block");
         keeper_looked(node, &event->block_stored.block.digest); /* by who wrote it */
+        if (event->block_stored.is_known) node_count(node, METRIC_blocks_known);
         if (event->block_stored.token == 0)
             keeper_uploaded(node, &event->block_stored.block.digest);
         early_begin(node, &event->block_stored.block.digest, event->block_stored.copies);

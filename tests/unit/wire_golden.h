@@ -644,6 +644,8 @@ static const struct golden goldens[] = {
     {"lending", 0xead75376b44837eb,
      "3921b7cea217b89b6acd65313da05d1847d53f9ae91089df94b7a987355a4794bd477c7e960666b70a4667fa"
      "2dc6514d89c836bbcbffffbc8098"},
+    {"store_known", 0x4f59aba9e7a0cf2e,
+     "93708e086856440fec5cf5556bdbd93121061584fa84da2fd720a5c5d6e3c21c9604"},
     {"store_lent", 0xe891ae1159706725, "bda82333cb6434340c1120073c489c2bca5cefbfa9d08a9b05"},
 };
 
