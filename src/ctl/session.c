@@ -44,6 +44,7 @@ struct session {
     uint64_t slots, learning_slots;
     uint64_t numbers;       /* of requests: the last one */
     uint64_t asked;         /* number of the request we wait for */
+    const char *asked_for;  /* its name; static */
     uint64_t asked_members; /* of the member list; 0: none under way */
     instant refreshed;
     uint8_t *request; /* packed: to be sent again */
@@ -242,6 +243,7 @@ void session_ask(struct session *session, const struct wire_schema *schema, void
 {
     assert(wire_type(schema) >= MSG_ask_members && wire_type(schema) < MSG_say_ok);
     *(uint64_t *)fields = session->asked = ++session->numbers;
+    session->asked_for = wire_name(schema);
     struct writer writer = writer_of(session->request, REQUEST_SIZE_MAX);
     bool fits = wire_pack(schema, fields, &writer);
     assert(fits);
@@ -265,6 +267,14 @@ bool session_tell(struct session *session, const struct wire_schema *schema, voi
 /* The peer says no. Its code is an exit code of ours. */
 static int refusal(struct session *session, const struct msg_say_error *say)
 {
+    if (say->code == UNKNOWN_CODE) {
+        const struct command *command = session->options->command;
+        set_error(session,
+                  "node %s is older than this mrctl and does not know what %s asks for (%s); "
+                  "update it, or ask a newer one (-n HOST:PORT)",
+                  session->peer, command == NULL ? "it" : command->name, session->asked_for);
+        return EXIT_JOB_FAILED;
+    }
     bool has_text = say->text.count > 0;
     set_error(session, "%.*s", has_text ? (int)say->text.count : 10,
               has_text ? (const char *)say->text.at : "it refuses");

@@ -140,6 +140,21 @@ static void join(struct node *node, uint64_t stream, const struct msg_ask_join *
     say_ok(node, stream, ask->request, "joining");
 }
 
+void control_unknown(struct node *node, const struct link *link, struct slice packed)
+{
+    enum {
+        FIRST = MSG_ask_members,
+        LAST = 255 /* of what mrctl and its peer say: messages.def */
+    };
+    uint64_t type, request;
+    bool is_whole = wire_peek(packed, &type, &request);
+    if (!is_whole || type < FIRST || type > LAST || wire_schema((unsigned)type) != NULL) return;
+    node_count(node, METRIC_requests);
+    control_error(node, link->stream, request, CODE_UNKNOWN,
+                  "this node (version %s) does not know request %u: it is older than who asks",
+                  MR_VERSION, (unsigned)type);
+}
+
 void control_request(struct node *node, struct link *link, const struct wire_message *message)
 {
     node_count(node, METRIC_requests);

@@ -524,12 +524,14 @@ static void stream_record(struct node *node, uint64_t stream, struct slice bytes
         struct link *link = links_find(node, stream); /* an answer may have closed it */
         if (link == NULL || link->state != LINK_OPEN) return;
         struct wire_message message;
+        struct slice packed = bytes;
         const char *reason = node_has_room(node)
                                  ? wire_unpack(&bytes, &message, &node->actions->arena)
                                  : "more messages than one record may hold";
         if (reason != NULL) {
             node_count(node, METRIC_records_refused);
             trace_line(&node->trace, TRACE_DEBUG, "event=record-refused reason=\"%s\"", reason);
+            if (link->purpose == CHANNEL_CLIENT) control_unknown(node, link, packed);
             return;
         }
         if (link->purpose == CHANNEL_CLIENT) control_request(node, link, &message);

@@ -594,6 +594,7 @@ enum code {
     CODE_NOT_FOUND = 4,
     CODE_CONFLICT = 6,
     CODE_PARTIAL = 7,
+    CODE_UNKNOWN = UNKNOWN_CODE, /* none of mrctl's: it says it in its own words */
 };
 
 /* waiting.c: what a task that is not done waits for; and (ask_explain of a job) all of them. */
@@ -612,6 +613,9 @@ void steer_tick(struct node *node);
 
 /* control.c, answers.c: mrctl */
 void control_request(struct node *node, struct link *link, const struct wire_message *message);
+/* What a client said can't be read. When it is a request that this version does not know, that is
+ * answered: else the client would take us for dead. */
+void control_unknown(struct node *node, const struct link *link, struct slice packed);
 void control_error(struct node *node, uint64_t stream, uint64_t request, uint8_t code,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
 struct msg_job_row answers_job(struct node *node, const struct job *job);

@@ -36,6 +36,8 @@ enum task_kind {
 };
 
 #define LENDING_SOCKET "lend" /* in a node's directory: io/lending.h */
+/* The code of say_error when the peer does not know such a request: it is of an earlier version. */
+#define UNKNOWN_CODE 8
 #define NAMED_TEXT "named" /* say_ok to ask_name; else there is something to be said of it */
 
 /* What mrtask says of an attempt. */

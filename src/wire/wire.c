@@ -379,6 +379,11 @@ const char *wire_unpack(struct slice *input, struct wire_message *message, struc
     return wire_decode(schema, fields, input, arena);
 }
 
+bool wire_peek(struct slice packed, uint64_t *type, uint64_t *number)
+{
+    return take_number(&packed, type) == NULL && take_number(&packed, number) == NULL;
+}
+
 /* ---- copy ---- */
 
 static bool copy_inner(const struct wire_schema *schema, void *message, struct arena *arena);

@@ -129,6 +129,10 @@ struct wire_message {
 /* Takes one packed message from the front of *input. Reason or NULL, as wire_decode. */
 const char *wire_unpack(struct slice *input, struct wire_message *message, struct arena *arena);
 
+/* How a packed message begins, whether or not its type is known here: with the type and, all that
+ * mrctl and its peer say, with a number. False when even that can't be read. */
+bool wire_peek(struct slice packed, uint64_t *type, uint64_t *number);
+
 /* The message for people: name{field=value ...}; cut when it does not fit; always NUL-terminated
  * (size > 0). */
 void wire_print(const struct wire_schema *schema, const void *message, char *text, size_t size);

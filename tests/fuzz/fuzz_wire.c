@@ -41,8 +41,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     while (input.count > 0) {
         struct wire_message message;
         const uint8_t *start = input.at;
+        uint64_t type = 0, number;
+        bool is_begun = wire_peek(input, &type, &number);
         if (wire_unpack(&input, &message, &arena) != NULL) break;
-        require(input.at > start);
+        require(input.at > start && (!is_begun || type == message.type));
         check(&message, slice_of(start, (size_t)(input.at - start)), &arena);
         arena_reset(&arena);
     }

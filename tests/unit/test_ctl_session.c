@@ -480,6 +480,10 @@ static void answer(struct peer *peer, struct client *client, const struct wire_m
         refuse(client, *(const uint64_t *)message->fields, EXIT_NO_PEER, "this node is leaving");
         return;
     }
+    if (message->type == MSG_ask_names && is_trapped(peer, "unknowing")) {
+        refuse(client, *(const uint64_t *)message->fields, UNKNOWN_CODE, "does not know request 169");
+        return;
+    }
     answer_client(peer, client, message);
 }
 
@@ -1307,6 +1311,18 @@ static void a_leaving_peer_sends_us_on(void **state)
     expect(EXIT_NOT_FOUND); /* as another one says */
 }
 
+static void an_older_peer_that_says_so_is_not_taken_for_dead(void **state)
+{
+    (void)state;
+    mrctl_learns_the_members();
+    trap("unknowing", 0);
+    mrctl(-1, "ls", "nothing", NULL);
+    expect(EXIT_JOB_FAILED);
+    assert_non_null(strstr(last.err, "is older than this mrctl and does not know what ls asks for (ask_names)"));
+    assert_null(strstr(last.err, "gone"));
+    assert_null(strchr(strchr(last.err, '\n') + 1, '\n')); /* one line */
+}
+
 static void a_wrong_key_and_no_peer_are_exit_3_no_key_is_5(void **state)
 {
     (void)state;
@@ -1408,6 +1424,7 @@ int main(void)
         STORY(a_damaged_block_is_fetched_elsewhere),
         STORY(a_holder_that_dies_is_passed_over),
         STORY(a_leaving_peer_sends_us_on),
+        STORY(an_older_peer_that_says_so_is_not_taken_for_dead),
         STORY(a_wrong_key_and_no_peer_are_exit_3_no_key_is_5),
         STORY(a_timeout_is_124_and_says_how_to_return),
         STORY(members_are_shown_without_escape_sequences),

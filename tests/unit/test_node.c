@@ -101,6 +101,45 @@ static const void *answer_of(const struct lone_node *lone, unsigned type)
     return NULL;
 }
 
+/* A request of a later version is answered once a record; nothing else that can't be read is: no answer to an answer, none
+ * to a peer, none to half a number. */
+static void a_client_hears_that_its_request_is_not_known(void **state)
+{
+    (void)state;
+    enum { UNKNOWN = 199 };
+    static const struct { uint8_t bytes[4]; size_t count; bool is_answered; } cases[] = {
+        {{0x80 | (UNKNOWN & 0x7f), UNKNOWN >> 7, 77}, 3, true},
+        {{0x80 | (UNKNOWN & 0x7f), UNKNOWN >> 7, 77, 5}, 4, true}, /* and what else it says */
+        {{0x80 | (255 & 0x7f), 255 >> 7, 77}, 3, true},
+        {{0x80 | (UNKNOWN & 0x7f), UNKNOWN >> 7, 0x80}, 3, false},
+        {{0x80 | (UNKNOWN & 0x7f), UNKNOWN >> 7}, 2, false},
+        {{0x80 | (MSG_ask_wait & 0x7f), MSG_ask_wait >> 7, 77}, 3, false}, /* known, and cut short */
+        {{31, 77}, 2, false},
+        {{0x80, 2, 77}, 3, false}, /* 256 */
+    };
+    struct lone_node lone;
+    lone_node_open(&lone, 1);
+    lone_node_stream(&lone, CLIENT, CHANNEL_CLIENT, 0);
+    assert_null(wire_schema(UNKNOWN));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lone_node_record(&lone, CLIENT, slice_of(cases[i].bytes, cases[i].count));
+        assert_int_equal(count_actions(&lone, ACTION_STREAM_SEND), cases[i].is_answered);
+        const struct msg_say_error *error = answer_of(&lone, MSG_say_error);
+        assert_int_equal(error != NULL, cases[i].is_answered);
+        if (error == NULL) continue;
+        assert_int_equal(error->request, 77);
+        assert_int_equal(error->code, UNKNOWN_CODE);
+    }
+    lone_node_stream(&lone, PEER, CHANNEL_PEER, 4);
+    lone_node_record(&lone, PEER, slice_of(cases[0].bytes, cases[0].count));
+    assert_null(answer_of(&lone, MSG_say_error));
+    static uint8_t many[3 * 1000];
+    for (size_t i = 0; i < sizeof many; i++) many[i] = cases[0].bytes[i % 3];
+    lone_node_record(&lone, CLIENT, slice_of(many, sizeof many));
+    assert_int_equal(count_actions(&lone, ACTION_STREAM_SEND), 1);
+    lone_node_close(&lone);
+}
+
 /* ---- how far an attempt is ---- */
 
 /* What it answers a peer that asks about an attempt; NULL: nothing. */
@@ -769,6 +808,7 @@ int main(void)
         cmocka_unit_test(a_record_of_many_requests_is_answered_in_part_and_breaks_nothing),
         cmocka_unit_test(a_hundred_thousand_blocks_are_dropped_over_many_steps),
         cmocka_unit_test(a_client_can_not_speak_as_a_peer),
+        cmocka_unit_test(a_client_hears_that_its_request_is_not_known),
         cmocka_unit_test(what_does_not_run_here_is_said_not_to),
         cmocka_unit_test(unasked_answers_about_attempts_change_nothing),
         cmocka_unit_test(own_tags_are_told_once_and_to_who_asks),
