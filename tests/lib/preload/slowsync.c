@@ -23,18 +23,24 @@ static bool is_log(int file)
     return strstr(path, "/log/") != NULL;
 }
 
+static int milliseconds_of(const char *sign)
+{
+    FILE *said = fopen(sign, "re");
+    int milliseconds = 0;
+    if (said == NULL) return 0;
+    if (fscanf(said, "%d", &milliseconds) != 1) milliseconds = 1000;
+    (void)fclose(said);
+    return milliseconds;
+}
+
 static int slowly(const char *name, int file)
 {
     int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
     const char *sign = getenv("SLOWSYNC");
     const char *stuck = getenv("STUCKSYNC");
-    FILE *said = sign != NULL && !is_log(file) ? fopen(sign, "re") : NULL;
-    if (said != NULL) {
-        unsigned milliseconds = 0;
-        if (fscanf(said, "%u", &milliseconds) != 1) milliseconds = 999;
-        (void)fclose(said);
-        usleep(milliseconds * 1000);
-    }
+    int left = sign != NULL && !is_log(file) ? milliseconds_of(sign) : 0;
+    for (; left > 0 && access(sign, F_OK) == 0; left -= 20)
+        usleep((unsigned)(left < 20 ? left : 20) * 1000);
     while (stuck != NULL && access(stuck, F_OK) == 0) usleep(20000);
     return real(file);
 }
