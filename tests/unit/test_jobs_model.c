@@ -469,32 +469,39 @@ enum first_words {
     FIRST_WORDS,
 };
 
-static unsigned long try_newcomer(enum said of_a, enum said of_b, enum first_words when,
-                                  unsigned last)
+/* A has said its part in its first boot: the second one, which says that it is in step or not, and
+ * all that B and C say. */
+static unsigned long try_back(struct world *world, bool is_in_step, enum said of_b, unsigned last)
 {
-    static struct world world;
     uint8_t path[FEEDS * FEED_MAX];
     unsigned held[FEEDS] = {0};
     struct msg_stamp claim_a = stamp_at(0, 1, 2), claim_b = stamp_at(1, 1, 2);
     struct msg_stamp last_of_c = stamp_at(2, 1, 7);
-    bool is_later = when == IN_STEP_LATER;
+    world->items[1][0] = opened_item(0, 2, 8);
+    world->items[1][1] = returned_item(stamp_at(0, 2, 9), &last_of_c, last == LAST_WORDS);
+    world->items[1][is_in_step ? 2 : 1] = ended_item(stamp_at(0, 2, 10), JOB_DONE);
+    world->items[2][0] = claim_item(claim_b, 1, CAUSE_FIRST, 0, 1);
+    world->items[2][1] = said_item(of_b, 1, stamp_at(1, 1, 6), claim_b, 1);
+    world->items[3][0] = job_item(stamp_at(2, 1, 1), 0, 1, 0);
+    world->items[3][1] = last == LAST_WORDS ? evicted_item(last_of_c, 0, 1, 2)
+                                            : last_word(last, last_of_c, claim_a, claim_b);
+    world->lengths[0] = world->lengths[2] = world->lengths[3] = 2;
+    world->lengths[1] = is_in_step ? 3 : 2;
+    fold_all(world, path, 0, held);
+    return world->paths;
+}
+
+static unsigned long try_newcomer(enum said of_a, enum said of_b, enum first_words when,
+                                  unsigned last)
+{
+    static struct world world;
+    struct msg_stamp claim = stamp_at(0, 1, 2);
     world_init(&world);
     world.is_a_new = true;
-    world.items[0][0] = when == IN_STEP_AT_ONCE ? returned_item(claim_a, NULL, 0)
-                                                : claim_item(claim_a, 1, CAUSE_FIRST, 0, 1);
-    world.items[0][1] = said_item(of_a, 0, stamp_at(0, 1, 5), claim_a, 1);
-    world.items[1][0] = opened_item(0, 2, 8);
-    world.items[1][1] = returned_item(stamp_at(0, 2, 9), &last_of_c, last == LAST_WORDS);
-    world.items[1][is_later ? 2 : 1] = ended_item(stamp_at(0, 2, 10), JOB_DONE);
-    world.items[2][0] = claim_item(claim_b, 1, CAUSE_FIRST, 0, 1);
-    world.items[2][1] = said_item(of_b, 1, stamp_at(1, 1, 6), claim_b, 1);
-    world.items[3][0] = job_item(stamp_at(2, 1, 1), 0, 1, 0);
-    world.items[3][1] = last == LAST_WORDS ? evicted_item(last_of_c, 0, 1, 2)
-                                           : last_word(last, last_of_c, claim_a, claim_b);
-    world.lengths[0] = world.lengths[2] = world.lengths[3] = 2;
-    world.lengths[1] = is_later ? 3 : 2;
-    fold_all(&world, path, 0, held);
-    return world.paths;
+    world.items[0][0] = when == IN_STEP_AT_ONCE ? returned_item(claim, NULL, 0)
+                                                : claim_item(claim, 1, CAUSE_FIRST, 0, 1);
+    world.items[0][1] = said_item(of_a, 0, stamp_at(0, 1, 5), claim, 1);
+    return try_back(&world, when == IN_STEP_LATER, of_b, last);
 }
 
 static void every_interleaving_with_a_newcomer_says_the_same(void **state)
@@ -515,25 +522,10 @@ static void every_interleaving_with_a_newcomer_says_the_same(void **state)
 static unsigned long try_departure(enum said of_a, enum said of_b, bool is_in_step, unsigned last)
 {
     static struct world world;
-    uint8_t path[FEEDS * FEED_MAX];
-    unsigned held[FEEDS] = {0};
-    struct msg_stamp claim_a = stamp_at(0, 1, 2), claim_b = stamp_at(1, 1, 2);
-    struct msg_stamp last_of_c = stamp_at(2, 1, 7);
     world_init(&world);
-    world.items[0][0] = said_item(of_a, 0, stamp_at(0, 1, 5), claim_a, 1);
+    world.items[0][0] = said_item(of_a, 0, stamp_at(0, 1, 5), stamp_at(0, 1, 2), 1);
     world.items[0][1] = left_item(0, 1, 6);
-    world.items[1][0] = opened_item(0, 2, 8);
-    world.items[1][1] = returned_item(stamp_at(0, 2, 9), &last_of_c, last == LAST_WORDS);
-    world.items[1][is_in_step ? 2 : 1] = ended_item(stamp_at(0, 2, 10), JOB_DONE);
-    world.items[2][0] = claim_item(claim_b, 1, CAUSE_FIRST, 0, 1);
-    world.items[2][1] = said_item(of_b, 1, stamp_at(1, 1, 6), claim_b, 1);
-    world.items[3][0] = job_item(stamp_at(2, 1, 1), 0, 1, 0);
-    world.items[3][1] = last == LAST_WORDS ? evicted_item(last_of_c, 0, 1, 2)
-                                           : last_word(last, last_of_c, claim_a, claim_b);
-    world.lengths[0] = world.lengths[2] = world.lengths[3] = 2;
-    world.lengths[1] = is_in_step ? 3 : 2;
-    fold_all(&world, path, 0, held);
-    return world.paths;
+    return try_back(&world, is_in_step, of_b, last);
 }
 
 static void every_interleaving_with_a_departure_says_the_same(void **state)
