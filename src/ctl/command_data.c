@@ -102,22 +102,16 @@ int mrctl_put(const struct options *options)
     struct inputs inputs;
     struct session *session = NULL;
     const char *path = options->arguments.items[0], *name = options->arguments.items[1];
-    char *local = NULL;
     if (!job_is_dataset_name(name)) {
         notice_line("a dataset's name has 1 to 255 bytes, no '@' and no control characters");
         return EXIT_USAGE;
     }
-    /* PATH is always a path: "file:" says so. */
-    if (asprintf(&local, "%s%s", strcmp(path, "-") == 0 ? "" : "file:", path) < 0)
-        notice_no_memory();
-    const struct words words = {(const char *[]){local}, 1};
-    int code = inputs_open(&inputs, &words, !options->is_no_input);
+    int code = inputs_open_path(&inputs, path, !options->is_no_input);
     if (code == EXIT_OK) code = session_open(&session, options);
     if (code == EXIT_OK) code = check_free(session, options, name);
     if (code == EXIT_OK) code = put_inputs(session, options, &inputs);
     session_close(session);
     inputs_deinit(&inputs);
-    free(local);
     return code;
 }
 

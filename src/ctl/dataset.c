@@ -161,9 +161,13 @@ static int send_inputs(struct making *making, struct dataset *dataset)
         const struct input *input = &inputs->items[i];
         bool is_between = !making->upload.is_open || making->upload.block_size == 0;
         if (i > making->next_input && is_between) making_go_on_from(making, i, 0);
-        code = input->kind == INPUT_DATASET  ? add_dataset(making, input, i)
-               : input->kind == INPUT_SHARED ? making_add_shared(making, i)
-                                             : making_send_input(making, i);
+        switch (input->kind) {
+        case INPUT_DATASET: code = add_dataset(making, input, i); break;
+        case INPUT_SHARED: code = making_add_shared(making, i); break;
+        case INPUT_DIRECTORY: making_list(making, i, 0); break;
+        case INPUT_FILE:
+        case INPUT_STDIN: code = making_send_input(making, i); break;
+        }
     }
     bool is_open = making->upload.is_open && making->upload.block_size > 0;
     if (code == EXIT_OK && !is_open) making_go_on_from(making, inputs->count, 0);
@@ -369,11 +373,12 @@ static int choose_cuts(struct making *making)
     }
     int fits = check_tree(plan);
     if (fits != EXIT_OK) return fits;
-    making->is_packing = making->records == RECORDS_LINES && inputs->count > PACKED_ABOVE;
+    size_t files = inputs->count - inputs->directories_count;
+    making->is_packing = making->records == RECORDS_LINES && files > PACKED_ABOVE;
     if (making->is_packing && !options->is_quiet)
         notice_line("%zu files: small ones share blocks, and MR_INPUT names the first; --records "
                     "file keeps each to itself",
-                    inputs->count);
+                    files);
     uint64_t target = splitter_target(inputs_size(inputs), session_slots(making->session));
     splitter_init(&making->splitter, plan->split_size != 0 ? plan->split_size : target);
     splitter_set_records(&making->splitter, making->records, making->record_size);

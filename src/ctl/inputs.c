@@ -9,14 +9,25 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum {
-    DEPTH_MAX = 32
-}; /* directories in directories: deeper is a loop of mounts or a mistake */
+    DEPTH_MAX = 200, /* directories in directories: deeper is a mistake */
+    TROUBLES_TOLD = 10,
+};
+
+/* A directory that is being read, and those above it. */
+struct level {
+    const struct level *above;
+    dev_t device;
+    ino_t inode;
+    unsigned depth;
+};
 
 static struct input *add(struct inputs *inputs, enum input_kind kind, const char *name)
 {
@@ -37,29 +48,73 @@ static int refuse(const char *path, int error)
     return EXIT_USAGE;
 }
 
-static int add_directory(struct inputs *inputs, enum input_kind kind, const char *path,
-                         unsigned depth);
+/* In a directory all is looked at before anything is refused: who puts it in order does that once.
+ */
+__attribute__((format(printf, 3, 4))) static int note(struct inputs *inputs, const char *path,
+                                                      const char *format, ...)
+{
+    char text[4096 + 256];
+    va_list arguments;
+    if (inputs->troubles_count++ >= TROUBLES_TOLD) return EXIT_OK;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    notice_line("%s: %s", path, text);
+    return EXIT_OK;
+}
 
-static int add_path(struct inputs *inputs, enum input_kind kind, const char *path, unsigned depth)
+/* What is in the way of reading this entry of a directory. */
+static int note_unseen(struct inputs *inputs, const char *path, int error)
+{
+    char target[4096];
+    ssize_t count = readlink(path, target, sizeof target);
+    if (count < 0) return note(inputs, path, "%s", strerror(error));
+    return note(inputs, path, "a link to %.*s: %s", (int)count, target, strerror(error));
+}
+
+static const char *kind_text(mode_t mode)
+{
+    if (S_ISFIFO(mode)) return "a FIFO";
+    if (S_ISSOCK(mode)) return "a socket";
+    return S_ISCHR(mode) || S_ISBLK(mode) ? "a device" : "no file";
+}
+
+static int add_directory(struct inputs *inputs, enum input_kind kind, const char *path,
+                         const struct stat *status, const struct level *above);
+
+static void add_file(struct inputs *inputs, enum input_kind kind, const char *path,
+                     const struct stat *status)
+{
+    struct input *input = add(inputs, kind, path);
+    if (!S_ISREG(status->st_mode)) return;
+    input->size = (uint64_t)status->st_size;
+    input->is_rereadable = true;
+}
+
+static int add_entry(struct inputs *inputs, enum input_kind kind, const char *path,
+                     const struct level *level)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) return note_unseen(inputs, path, errno);
+    if (S_ISDIR(status.st_mode)) return add_directory(inputs, kind, path, &status, level);
+    if (!S_ISREG(status.st_mode))
+        return note(inputs, path, "%s, not a regular file", kind_text(status.st_mode));
+    if (access(path, R_OK) != 0) return note(inputs, path, "%s", strerror(errno));
+    add_file(inputs, kind, path, &status);
+    return EXIT_OK;
+}
+
+static int add_path(struct inputs *inputs, enum input_kind kind, const char *path)
 {
     struct stat status;
     if (stat(path, &status) != 0) return refuse(path, errno);
-    if (S_ISDIR(status.st_mode)) return add_directory(inputs, kind, path, depth);
+    if (S_ISDIR(status.st_mode)) return add_directory(inputs, kind, path, &status, NULL);
     if (access(path, R_OK) != 0) return refuse(path, errno);
     if (kind == INPUT_SHARED && !S_ISREG(status.st_mode)) {
         notice_line("%s: not a regular file: nodes cannot share it", path);
         return EXIT_USAGE;
     }
-    if (depth > 0 && !S_ISREG(status.st_mode)) {
-        notice_line("%s: not a regular file; of a directory only files are read: move it away, or "
-                    "name what is wanted",
-                    path);
-        return EXIT_USAGE;
-    }
-    struct input *input = add(inputs, kind, path);
-    if (!S_ISREG(status.st_mode)) return EXIT_OK;
-    input->size = (uint64_t)status.st_size;
-    input->is_rereadable = true;
+    add_file(inputs, kind, path, &status);
     return EXIT_OK;
 }
 
@@ -73,24 +128,55 @@ static int not_dots(const struct dirent *entry)
     return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
 }
 
+/* With a slash behind it: so it is told from a file. */
+static void add_empty(struct inputs *inputs, const char *path)
+{
+    char *name = NULL;
+    if (asprintf(&name, "%s/", path) < 0) notice_no_memory();
+    add(inputs, INPUT_DIRECTORY, name)->is_rereadable = true;
+    inputs->directories_count++;
+    free(name);
+}
+
+static bool is_within(const struct level *level, const struct stat *status)
+{
+    while (level != NULL && (level->device != status->st_dev || level->inode != status->st_ino))
+        level = level->above;
+    return level != NULL;
+}
+
 static int add_directory(struct inputs *inputs, enum input_kind kind, const char *path,
-                         unsigned depth)
+                         const struct stat *status, const struct level *above)
 {
     struct dirent **entries = NULL;
-    if (depth == DEPTH_MAX) return refuse(path, ELOOP);
+    const struct level level = {.above = above,
+                                .device = status->st_dev,
+                                .inode = status->st_ino,
+                                .depth = above == NULL ? 0 : above->depth + 1};
+    if (is_within(above, status))
+        return note(inputs, path, "a link to a directory that it is in itself");
+    if (level.depth == DEPTH_MAX) return note(inputs, path, "%s", strerror(ENAMETOOLONG));
     int count = scandir(path, &entries, not_dots, by_bytes), code = EXIT_OK;
-    if (count < 0) return refuse(path, errno);
+    if (count < 0) return note(inputs, path, "%s", strerror(errno));
+    if (count == 0 && above != NULL && inputs->keeps_directories) add_empty(inputs, path);
     for (int i = 0; i < count; i++) {
         char *child = NULL;
         size_t length = strlen(path);
         const char *slash = length > 0 && path[length - 1] == '/' ? "" : "/";
         if (asprintf(&child, "%s%s%s", path, slash, entries[i]->d_name) < 0) notice_no_memory();
-        if (code == EXIT_OK) code = add_path(inputs, kind, child, depth + 1);
+        if (code == EXIT_OK) code = add_entry(inputs, kind, child, &level);
         free(child);
         free(entries[i]);
     }
     free(entries);
-    return code;
+    if (above != NULL || inputs->troubles_count == 0) return code;
+    if (inputs->troubles_count > TROUBLES_TOLD)
+        notice_line("and %zu more", inputs->troubles_count - TROUBLES_TOLD);
+    notice_line(
+        "%s: a directory is read with all that is in it and behind its links, or not at all: "
+        "mend that or move it away, or name what is wanted",
+        path);
+    return EXIT_USAGE;
 }
 
 static bool begins(const char *word, const char *prefix)
@@ -136,7 +222,7 @@ static int add_shared(struct inputs *inputs, const char *path)
                     whole, strerror(errno));
         code = EXIT_USAGE;
     }
-    if (code == EXIT_OK) code = add_path(inputs, INPUT_SHARED, whole, 0);
+    if (code == EXIT_OK) code = add_path(inputs, INPUT_SHARED, whole);
     free(whole);
     return code;
 }
@@ -150,10 +236,10 @@ static int add_word(struct inputs *inputs, const char *word, bool has_stdin)
     }
     if (strcmp(word, "-") == 0) return add_stdin(inputs);
     if (begins(word, "path:")) return add_shared(inputs, word + 5);
-    if (begins(word, "file:")) return add_path(inputs, INPUT_FILE, word + 5, 0);
+    if (begins(word, "file:")) return add_path(inputs, INPUT_FILE, word + 5);
     bool is_named = begins(word, "data:");
     if (!is_named && (is_path(word) || stat(word, &status) == 0))
-        return add_path(inputs, INPUT_FILE, word, 0);
+        return add_path(inputs, INPUT_FILE, word);
     struct input *input = add(inputs, INPUT_DATASET, is_named ? word + 5 : word);
     input->is_guess = !is_named;
     return EXIT_OK;
@@ -171,6 +257,16 @@ int inputs_open(struct inputs *inputs, const struct words *words, bool has_stdin
     const char *word = words->items[0]; /* of directories alone is there nothing in the end */
     bool is_prefixed = begins(word, "file:") || begins(word, "path:");
     notice_line("%s: a directory without any file: nothing to read", word + (is_prefixed ? 5 : 0));
+    return EXIT_USAGE;
+}
+
+int inputs_open_path(struct inputs *inputs, const char *path, bool has_stdin)
+{
+    *inputs = (struct inputs){.keeps_directories = true};
+    if (strcmp(path, "-") == 0) return add_word(inputs, path, has_stdin);
+    int code = add_path(inputs, INPUT_FILE, path);
+    if (code != EXIT_OK || inputs->count > 0) return code;
+    notice_line("%s: an empty directory: nothing to put", path);
     return EXIT_USAGE;
 }
 

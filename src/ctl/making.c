@@ -313,6 +313,13 @@ ssize_t making_read(const struct making *making, size_t index, int fd, uint64_t 
     return got == 0 ? -1 : (ssize_t)got;
 }
 
+void making_list(struct making *making, size_t index, uint64_t size)
+{
+    if (making->tree == NULL) return;
+    const char *path = making->plan->inputs->items[index].name + strlen(making->plan->tree);
+    making->tree[index] = (struct msg_tree_file){slice_string(path + strspn(path, "/")), size};
+}
+
 /* Cuts and sends all that the descriptor gives, from there on. */
 static int send_descriptor(struct making *making, int fd, const struct input *input, size_t index,
                            uint64_t offset)
@@ -334,11 +341,7 @@ static int send_descriptor(struct making *making, int fd, const struct input *in
         if (got == 0) break;
         code = take_bytes(making, slice_of(making->buffer, (size_t)got), index, &offset);
     }
-    if (making->tree != NULL) {
-        const char *path = input->name + strlen(making->plan->tree);
-        making->tree[index] =
-            (struct msg_tree_file){slice_string(path + strspn(path, "/")), offset};
-    }
+    making_list(making, index, offset);
     return code == EXIT_OK ? end_input(making, input, index, offset) : code;
 }
 

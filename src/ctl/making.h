@@ -83,6 +83,8 @@ void making_go_on_from(struct making *making, size_t input, uint64_t offset);
 /* Cuts and sends all bytes of the input at this index, a file or a pipe; of next_input from
  * next_offset on. */
 int making_send_input(struct making *making, size_t index);
+/* A file of plan.tree, or an empty directory, in its list. */
+void making_list(struct making *making, size_t index, uint64_t size);
 /* No more of them is wanted. */
 void making_close_pipes(struct making *making);
 /* The same of a file that all nodes share: only its ranges are listed. */

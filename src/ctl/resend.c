@@ -29,6 +29,7 @@ static int send_range(struct making *making, size_t index, uint64_t offset, uint
     const struct input *input = &making->plan->inputs->items[index];
     int code = EXIT_OK, fd = input->is_rereadable ? inputs_descriptor(input) : -1;
     ssize_t got = input->is_rereadable && fd < 0 ? -1 : 1;
+    if (input->kind == INPUT_DIRECTORY) got = 0;
     while (code == EXIT_OK && *left > 0 && got > 0) {
         size_t wanted = *left < MAKING_READ_SIZE ? (size_t)*left : MAKING_READ_SIZE;
         do got = making_read(making, index, fd, offset, making->buffer, wanted);

@@ -114,8 +114,15 @@ void tree_free(struct tree *tree)
     *tree = (struct tree){0};
 }
 
+/* "a/b/": an empty directory. */
+static bool is_directory(struct slice path)
+{
+    return path.count > 1 && path.at[path.count - 1] == '/';
+}
+
 bool tree_is_safe(struct slice path)
 {
+    if (is_directory(path)) path.count--;
     if (path.count == 0 || path.count > 4096) return false;
     for (size_t at = 0; at <= path.count;) {
         const uint8_t *start = path.at + at;
@@ -206,6 +213,12 @@ static int go_on(struct unpacking *unpacking)
         code = close_file(unpacking);
         if (code != EXIT_OK || unpacking->next == unpacking->tree->count) return code;
         const struct msg_tree_file *file = &unpacking->tree->files[unpacking->next++];
+        if (is_directory(file->path)) {
+            unpacking->fd =
+                open_directory(unpacking->root, slice_of(file->path.at, file->path.count - 1));
+            if (unpacking->fd < 0) return cannot(unpacking, file->path);
+            continue; /* it has no bytes, whatever its size */
+        }
         unpacking->fd = open_below(unpacking, file->path);
         if (unpacking->fd < 0) return cannot(unpacking, file->path);
         unpacking->left = file->size;

@@ -17,7 +17,8 @@ struct tree {
 int tree_read(struct tree *tree, struct session *session, const char *name);
 void tree_free(struct tree *tree);
 
-/* A path that stays within the directory: relative, of plain components. */
+/* A path that stays within the directory: relative, of plain components; of an empty directory
+ * there is a slash behind it. */
 bool tree_is_safe(struct slice path);
 
 /* Writes all of it below target, a directory that must not exist or be empty; whoever looks sees

@@ -61,12 +61,26 @@ else
 fi
 
 mkdir -p "$DIR/hollow/of/files"
-for how in "run -q -m cat -i $DIR/hollow" "put $DIR/hollow hollow" "plan -m cat -i $DIR/hollow" "run -q -m cat -i path:$DIR/hollow"; do
+for how in "run -q -m cat -i $DIR/hollow" "plan -m cat -i $DIR/hollow" "run -q -m cat -i path:$DIR/hollow"; do
   check "a directory without any file, ${how%% *}: exit 2, and it is named" eval "exits 2 $how && says '$DIR/hollow: a directory without any file'"
 done
+check "an empty directory can not be put: exit 2" eval 'exits 2 put "$DIR/hollow/of/files" hollow && says "$DIR/hollow/of/files: an empty directory"'
+check "one in another can, and comes back" eval 'exits 0 put "$DIR/hollow" hollow && exits 0 get hollow "$DIR/hollow.back" && diff -r "$DIR/hollow" "$DIR/hollow.back" && ctl rm hollow'
 mkfifo "$DIR/fifo" "$DIR/hollow/of/fifo"
-check "a FIFO in a directory: exit 2, and it is named" eval 'exits 2 put "$DIR/hollow" hollow && says "$DIR/hollow/of/fifo: not a regular file"'
-rm "$DIR/hollow/of/fifo"
+ln -s nowhere "$DIR/hollow/dangling"; ln -s .. "$DIR/hollow/of/up"; ln -s round "$DIR/hollow/round"
+ln -s ../.. "$DIR/hollow/of/files/up2"
+python3 -c 'import os, socket, sys; os.chdir(sys.argv[1]); socket.socket(socket.AF_UNIX).bind("socket")' "$DIR/hollow"
+for how in "put $DIR/hollow hollow" "run -m cat -i $DIR/hollow"; do
+  check "what can't be read in a directory, ${how%% *}: exit 2, and all of it is named, and why" eval "exits 2 $how &&
+    says '^mrctl: $DIR/hollow/of/fifo: a FIFO, not a regular file$' && says '^mrctl: $DIR/hollow/socket: a socket, not' &&
+    says '^mrctl: $DIR/hollow/dangling: a link to nowhere: No such file' && says '^mrctl: $DIR/hollow/round: a link to round: Too many levels' &&
+    says '^mrctl: $DIR/hollow/of/up: a link to a directory that it is in itself$' && says '^mrctl: $DIR/hollow/of/files/up2: a link to' &&
+    says '^mrctl: $DIR/hollow: a directory is read with all that is in it' && [ \$(wc -l <$DIR/err) = 7 ]"
+done
+check "nothing of it is there" eval '! ctl ls -o name | grep -q hollow'
+for n in $(seq 9); do ln -s nowhere "$DIR/hollow/of/dangling$n"; done
+check "of much of that the first ten, and how many more" eval 'exits 2 put "$DIR/hollow" hollow && says "^mrctl: and 5 more" && [ $(wc -l <"$DIR/err") = 12 ]'
+rm -r "$DIR/hollow"; mkdir -p "$DIR/hollow/of/files"
 check "a FIFO to which nobody writes: exit 124 after --timeout" eval 'exits 124 run -q -m cat -i "$DIR/fifo" --timeout 1s'
 printf 'b\na\nc' >"$DIR/fifo" &
 check "with a writer: what that writes" eval 'run -m cat -i "$DIR/fifo" && same "$DIR/no-newline"'

@@ -75,6 +75,7 @@ check "ends its block: nothing is glued together" eval 'ctl run -q -m "grep -c -
 # ---- directories come back as directories ----
 mkdir -p "$DIR/dir/b/c" "$DIR/dir/z"
 seq 1 70000 >"$DIR/dir/b/c/large"; printf x >"$DIR/dir/b/small"; : >"$DIR/dir/a empty"; : >"$DIR/dir/z/empty"; seq 9 >"$DIR/dir/z/..odd"
+mkdir -p "$DIR/dir/b/none/at/all" "$DIR/dir/0" "$DIR/dir/zz"
 check "a directory" ctl put -q "$DIR/dir/" dir --split 64K
 check "comes back as one, its files as they were" eval 'ctl get dir "$DIR/dir.back" && diff -r "$DIR/dir" "$DIR/dir.back"'
 ctl get dir "$DIR/dir.back/z/..odd" 2>"$DIR/err"
