@@ -164,7 +164,8 @@ static int get_beside(struct session *session, const char *name, const char *tar
 }
 
 /* A link's file gets the bytes; the link stays. */
-static int get_file(struct session *session, const char *name, const char *target)
+static int get_file(struct session *session, const struct tree *tree, const char *name,
+                    const char *target)
 {
     struct stat status;
     mode_t mask = umask(0);
@@ -177,7 +178,7 @@ static int get_file(struct session *session, const char *name, const char *targe
     int code = get_beside(session, name, file == NULL ? target : file,
                           is_there ? status.st_mode & 0777 : 0666 & ~mask);
     free(file);
-    return code == EXIT_PARTIAL ? EXIT_NO_PEER : code; /* nothing of it is left */
+    return tree_nothing_left(tree, session, name, code);
 }
 
 int mrctl_get(const struct options *options)
@@ -193,7 +194,7 @@ int mrctl_get(const struct options *options)
         struct tree tree;
         code = tree_read(&tree, session, name);
         if (code == EXIT_OK && tree.count > 0) code = tree_get(&tree, session, name, target);
-        else if (code == EXIT_OK) code = get_file(session, name, target);
+        else if (code == EXIT_OK) code = get_file(session, &tree, name, target);
         tree_free(&tree);
         free(target);
     }

@@ -44,14 +44,25 @@ int dataset_find(struct session *session, const char *name, struct msg_name_row 
     return EXIT_NOT_FOUND;
 }
 
+int dataset_missing(const char *name)
+{
+    notice_line("no dataset is named %s; see: mrctl ls", name);
+    return EXIT_NOT_FOUND;
+}
+
+int dataset_removed(const char *name)
+{
+    notice_line("%s: it was removed while it was read", name);
+    return EXIT_NOT_FOUND;
+}
+
 static int missing(const struct input *input)
 {
     if (input->is_guess) {
         notice_line("%s: no such file, and no dataset has this name; see: mrctl ls", input->name);
         return EXIT_USAGE;
     }
-    notice_line("no dataset has the name %s; see: mrctl ls", input->name);
-    return EXIT_NOT_FOUND;
+    return dataset_missing(input->name);
 }
 
 /* Copies the blocks of a dataset into our manifest, as blocks of this file. */
@@ -66,12 +77,15 @@ static int add_dataset(struct making *making, const struct input *input, size_t 
     int named = making_name_file(making, index);
     if (named != EXIT_OK) return named;
     struct listing listing;
+    struct msg_name_row row;
+    int code = dataset_find(making->session, input->name, &row);
+    if (code == EXIT_NOT_FOUND) return missing(input);
+    if (code != EXIT_OK) return code;
     listing_init(&listing, making->session, input->name);
     uint32_t first = 0, count = 1;
     while (first < count) {
         const struct msg_say_dataset *say;
-        int code = listing_page(&listing, first, &say);
-        if (code == EXIT_NOT_FOUND) return missing(input);
+        code = listing_page(&listing, first, &say);
         if (code != EXIT_OK) return code;
         const struct msg_dataset_block *blocks = say->blocks.at;
         count = say->blocks_count;
@@ -102,7 +116,6 @@ static int use_dataset(struct dataset *dataset, struct session *session, const s
     const struct msg_say_dataset *page;
     listing_init_exact(&listing, session, input->name, &dataset->manifest.digest);
     code = listing_page(&listing, 0, &page);
-    if (code == EXIT_NOT_FOUND) return missing(input);
     if (code == EXIT_OK) dataset->blocks_count = page->blocks_count;
     return code;
 }

@@ -62,5 +62,9 @@ void dataset_used(const struct dataset *dataset, const struct session *session);
 /* The row of the dataset that answers to exactly this name; what it borrows is valid until the next
  * session_* call. EXIT_OK; EXIT_NOT_FOUND is not said, everything else is. */
 int dataset_find(struct session *session, const char *name, struct msg_name_row *row);
+/* Says that there is none of that name, or none any more, though it was being read; EXIT_NOT_FOUND.
+ */
+int dataset_missing(const char *name);
+int dataset_removed(const char *name);
 
 #endif

@@ -394,7 +394,6 @@ static int put_all(struct download *download, struct listing *listing)
     while (next < count && !download->is_closed) {
         const struct msg_say_dataset *page;
         int code = listing_page(listing, next, &page);
-        if (code == EXIT_NOT_FOUND) notice_line("no dataset is named %s; see: mrctl ls", name);
         if (code == EXIT_TIMED_OUT && missing.size > 0)
             (void)give_up(download, name, next, &missing);
         if (code == EXIT_TIMED_OUT || code == EXIT_INTERRUPTED) return code;
@@ -413,7 +412,7 @@ static int put_all(struct download *download, struct listing *listing)
         }
         if (now >= limit) return give_up(download, name, next, &missing);
         code = listing_check(listing);
-        if (code != EXIT_OK) return code;
+        if (code != EXIT_OK) return download->has_written ? EXIT_PARTIAL : code;
         clock_sleep(RETRY_PAUSE);
     }
     return EXIT_OK;

@@ -49,10 +49,17 @@ static int look_up(struct listing *listing, bool *is_same)
     return EXIT_OK;
 }
 
-static int gone(const struct listing *listing)
+static int replaced(const struct listing *listing)
 {
-    notice_line("%s: it was replaced or removed while it was read: begin again", listing->name);
+    notice_line("%s: it was replaced while it was read: begin again", listing->name);
     return EXIT_PARTIAL;
+}
+
+static int plain_page(struct listing *listing, uint32_t first, const struct msg_say_dataset **page)
+{
+    listing->is_plain = true;
+    int code = ask(listing, listing->name, first, page);
+    return code == EXIT_NOT_FOUND ? dataset_removed(listing->name) : code;
 }
 
 /* The first page decides which version it is. That the peer does not know one that has the name
@@ -65,11 +72,13 @@ static int first_page(struct listing *listing, const struct msg_say_dataset **pa
         if (is_known) code = ask(listing, listing->exact, 0, page);
         if (code != EXIT_NOT_FOUND) return code;
         int found = look_up(listing, &is_same);
+        if (found == EXIT_NOT_FOUND)
+            return listing->is_given ? dataset_removed(listing->name)
+                                     : dataset_missing(listing->name);
         if (found != EXIT_OK) return found;
-        if (listing->is_given && !is_same) return gone(listing);
+        if (listing->is_given && !is_same) return replaced(listing);
     }
-    listing->is_plain = true;
-    return ask(listing, listing->name, 0, page);
+    return plain_page(listing, 0, page);
 }
 
 int listing_check(struct listing *listing)
@@ -78,14 +87,17 @@ int listing_check(struct listing *listing)
     bool is_same = true;
     if (listing->is_plain) return EXIT_OK;
     int code = look_up(&now, &is_same);
-    if (code == EXIT_NOT_FOUND || !is_same) return gone(listing);
+    if (code == EXIT_NOT_FOUND) return dataset_removed(listing->name);
+    if (!is_same) return replaced(listing);
     return EXIT_OK; /* whatever else is wrong is found out by who goes on */
 }
 
 int listing_page(struct listing *listing, uint32_t first, const struct msg_say_dataset **page)
 {
-    if (listing->is_plain) return ask(listing, listing->name, first, page);
+    if (listing->is_plain) return plain_page(listing, first, page);
     if (first == 0) return first_page(listing, page);
     int code = ask(listing, listing->exact, first, page);
-    return code == EXIT_NOT_FOUND ? gone(listing) : code;
+    if (code == EXIT_NOT_FOUND) code = listing_check(listing);
+    else return code;
+    return code == EXIT_OK ? replaced(listing) : code; /* and back meanwhile */
 }

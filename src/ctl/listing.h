@@ -19,11 +19,12 @@ void listing_init(struct listing *listing, struct session *session, const char *
 /* Of the version with this list of blocks. */
 void listing_init_exact(struct listing *listing, struct session *session, const char *name,
                         const struct digest *list);
-/* Its blocks from the first-th on; valid until the next session_* call. EXIT_OK; EXIT_NOT_FOUND
- * (not said): no dataset has this name; EXIT_PARTIAL: this version is no more; ... (said). */
+/* Its blocks from the first-th on; valid until the next session_* call. EXIT_OK; EXIT_NOT_FOUND:
+ * no dataset has this name, or none any more; EXIT_PARTIAL: it has another version now; ... (said).
+ */
 int listing_page(struct listing *listing, uint32_t first, const struct msg_say_dataset **page);
 /* A block can't be had: is it because the name has another version now, or none? EXIT_OK: no;
- * EXIT_PARTIAL (said). What session_* returned before is not valid any more. */
+ * EXIT_NOT_FOUND, EXIT_PARTIAL (said). What session_* returned before is not valid any more. */
 int listing_check(struct listing *listing);
 
 #endif

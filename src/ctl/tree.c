@@ -52,8 +52,19 @@ static int fetch_elsewhere(struct session *session, struct download *download,
     return code;
 }
 
-/* Without its list nobody knows whether it was a directory. An exit code, said. */
-static int fetch_list(struct session *session, struct download *download,
+/* Whose name is it now? An exit code, said; EXIT_PARTIAL, not said: another version's. */
+static int check_name(struct session *session, const char *name, const struct digest *list)
+{
+    struct msg_name_row row;
+    int code = dataset_find(session, name, &row);
+    if (code == EXIT_NOT_FOUND) return dataset_removed(name);
+    if (code != EXIT_OK) return code;
+    return digest_equal(&row.manifest.digest, list) ? EXIT_OK : EXIT_PARTIAL;
+}
+
+/* Without its list nobody knows whether it was a directory. An exit code, said; EXIT_PARTIAL: as
+ * check_name. */
+static int fetch_list(struct session *session, const char *name, struct download *download,
                       const struct msg_block_ref *block, struct slice *bytes)
 {
     const struct msg_dataset_block list = {.block = {.block = *block}};
@@ -63,6 +74,8 @@ static int fetch_list(struct session *session, struct download *download,
         int code = fetch_elsewhere(session, download, block, bytes, &is_had);
         if (code != EXIT_OK) return code;
         if (is_had) break;
+        code = check_name(session, name, &block->digest);
+        if (code != EXIT_OK) return code;
         if (clock_now() >= limit) {
             notice_line("the list of its files cannot be had; see: mrctl members");
             return EXIT_NO_PEER;
@@ -93,19 +106,32 @@ static void decode(struct tree *tree, struct slice bytes)
 
 int tree_read(struct tree *tree, struct session *session, const char *name)
 {
-    struct msg_name_row row;
-    *tree = (struct tree){0};
-    int code = dataset_find(session, name, &row);
-    if (code == EXIT_NOT_FOUND) notice_line("no dataset is named %s; see: mrctl ls", name);
-    if (code != EXIT_OK) return code;
-    const struct msg_block_ref list = row.manifest; /* row is of the reply */
     struct download *download = download_open(session);
-    struct slice bytes = {0};
-    code = fetch_list(session, download, &list, &bytes);
-    if (code == EXIT_OK) decode(tree, bytes);
-    tree->list = list.digest;
+    int code = EXIT_PARTIAL;
+    *tree = (struct tree){0};
+    while (code == EXIT_PARTIAL) {
+        struct msg_name_row row;
+        struct slice bytes = {0};
+        code = dataset_find(session, name, &row);
+        if (code == EXIT_NOT_FOUND) code = dataset_missing(name);
+        if (code != EXIT_OK) break;
+        const struct msg_block_ref list = row.manifest; /* row is of the reply */
+        code = fetch_list(session, name, download, &list, &bytes);
+        if (code == EXIT_OK) decode(tree, bytes);
+        tree->list = list.digest;
+    }
     download_close(download);
     return code;
+}
+
+int tree_nothing_left(const struct tree *tree, struct session *session, const char *name, int code)
+{
+    struct msg_name_row row;
+    if (code != EXIT_PARTIAL) return code;
+    code = dataset_find(session, name, &row);
+    if (code == EXIT_NOT_FOUND) return code;
+    bool is_same = code != EXIT_OK || digest_equal(&row.manifest.digest, &tree->list);
+    return is_same ? EXIT_NO_PEER : EXIT_JOB_FAILED;
 }
 
 void tree_free(struct tree *tree)
@@ -294,5 +320,5 @@ int tree_get(const struct tree *tree, struct session *session, const char *name,
     }
     if (code != EXIT_OK) (void)nftw(temporary, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
     free(temporary);
-    return code == EXIT_PARTIAL ? EXIT_NO_PEER : code;
+    return tree_nothing_left(tree, session, name, code);
 }

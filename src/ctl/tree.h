@@ -17,6 +17,11 @@ struct tree {
 int tree_read(struct tree *tree, struct session *session, const char *name);
 void tree_free(struct tree *tree);
 
+/* A dataset was to be written whole, and ended with this code: of EXIT_PARTIAL nothing was left to
+ * have. It was removed: EXIT_NOT_FOUND; replaced: EXIT_JOB_FAILED; else nobody has some of it:
+ * EXIT_NO_PEER. */
+int tree_nothing_left(const struct tree *tree, struct session *session, const char *name, int code);
+
 /* A path that stays within the directory: relative, of plain components; of an empty directory
  * there is a slash behind it. */
 bool tree_is_safe(struct slice path);

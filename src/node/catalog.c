@@ -347,7 +347,7 @@ bool catalog_dataset(struct node *node, struct pending *pending)
     if (naming != NULL) list = naming->manifest;
     if (naming == NULL && !find_replaced(node, ask->name, &list)) {
         control_error(node, stream, ask->request, CODE_NOT_FOUND,
-                      "no dataset is named %.*s: see: mrctl ls", (int)ask->name.count,
+                      "no dataset is named %.*s; see: mrctl ls", (int)ask->name.count,
                       (const char *)ask->name.at);
         return true;
     }

@@ -532,7 +532,7 @@ static bool try_unname(struct node *node, struct pending *pending)
         const struct naming *naming = names_find(&node->names, ask->name);
         if (naming == NULL) {
             control_error(node, pending->stream, ask->request, CODE_NOT_FOUND,
-                          "no dataset is named %.*s", (int)ask->name.count,
+                          "no dataset is named %.*s; see: mrctl ls", (int)ask->name.count,
                           (const char *)ask->name.at);
             return true;
         }

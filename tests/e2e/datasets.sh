@@ -154,10 +154,40 @@ rm "$DIR/out" # of the one before
 "$BUILD/mrctl" -n "$(at)" cat second >"$DIR/out" 2>"$DIR/err" &
 reader=$!
 check "a cat that waits" wait_for 10 test -s "$DIR/out"
+"$BUILD/mrctl" -n "$(at)" get second "$DIR/part" 2>"$DIR/getter.err" &
+getter=$!
+check "and a get" wait_for 10 begun
 ctl rm second
 wait $reader
 code=$?
-check "is told that its dataset was removed" eval '[ $code = 7 ] && says "second: it was replaced or removed while it was read"'
+check "is told that its dataset was removed, after a part of it: exit 7" eval '[ $code = 7 ] && says "second: it was removed while it was read"'
+wait $getter
+code=$?
+check "and so is the get, which leaves nothing: exit 4" eval '[ $code = 4 ] && ! begun 2>/dev/null && [ "$(cat "$DIR/getter.err")" = "mrctl: second: it was removed while it was read" ]'
+find "$DIR/node2/blocks" -type f | sort >"$DIR/before"
+ctl put -q "$DIR/dir" listless
+find "$DIR/node2/blocks" -type f | sort | comm -13 "$DIR/before" - | xargs rm
+"$BUILD/mrctl" -n "$(at)" get listless "$DIR/listless" 2>"$DIR/err" &
+getter=$!
+sleep 1
+check "a directory whose list of files nobody has: it waits" lives $getter
+ctl put -q "$DIR/one" listless --overwrite
+wait $getter
+code=$?
+check "its name is given to another dataset: that is got" eval '[ $code = 0 ] && cmp "$DIR/one" "$DIR/listless"'
+ctl put -q "$DIR/again" fourth --split 64K
+find "$DIR/node2/blocks" -type f -size +60k ! -name "$first" -delete
+"$BUILD/mrctl" -n "$(at)" get fourth "$DIR/part" 2>"$DIR/err" &
+getter=$!
+check "a get that waits" wait_for 10 begun
+ctl put -q "$DIR/one" fourth --overwrite
+wait $getter
+code=$?
+check "of what is replaced: exit 1, and why" eval '[ $code = 1 ] && says "fourth: it was replaced while it was read: begin again" && ! begun 2>/dev/null'
+for how in "get gone $DIR/part" "cat gone" "head gone" "submit -m cat -i data:gone" "run -m cat -i data:gone" "run -m cat -i data:gone $DIR/one" "plan -m cat -i data:gone"; do
+  check "what never was, ${how%% *}: exit 4, and why" eval "exits 4 $how && [ \"\$(cat $DIR/err)\" = 'mrctl: no dataset is named gone; see: mrctl ls' ]"
+done
+check "what never was, rm: exit 4, and why" eval 'exits 4 rm gone && says "no dataset is named gone; see: mrctl ls"'
 ctl put -q "$DIR/again" third --split 32K
 rm "$DIR"/node2/blocks/*/"$(head -c 32774 "$DIR/again" | b2sum -l 256 | cut -c 1-64)"
 ctl run -m cat -i data:third >/dev/null 2>"$DIR/err" &
