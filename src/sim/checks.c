@@ -79,6 +79,7 @@ void checks_deinit(struct world *world)
         free(checks->hosts[i].holds);
         free(checks->hosts[i].durable);
         free(checks->hosts[i].looked);
+        free(checks->hosts[i].met);
     }
     free(checks->hosts);
     for (uint32_t i = 0; i < checks->jobs_count; i++) {
@@ -260,6 +261,38 @@ static bool is_of_mutual(const struct flock *flock, const struct conflict *confl
     return false;
 }
 
+/* Whom it had met when it was in step for the first time. Who has lost its disk is somebody else.
+ */
+static void note_met(struct world *world, const struct host *host)
+{
+    struct host_checks *checks = &world->checks.hosts[host->index];
+    const struct flock *flock = node_flock(host->node);
+    if (checks->met != NULL && !id_equal(&checks->met_as, &host->id)) {
+        free(checks->met);
+        checks->met = NULL;
+    }
+    if (checks->met != NULL || !flock_was_in_step(flock, &host->id)) return;
+    checks->met = calloc(world->hosts_count, sizeof *checks->met);
+    assert(checks->met != NULL);
+    checks->met_as = host->id;
+    for (uint32_t i = 0; i < world->hosts_count; i++)
+        checks->met[i] = flock_has(flock, &world->hosts[i].id);
+}
+
+/* Two flocks that began apart, each without having met the other: of one is who first called an end
+ * final, of the other who wrote the one that counts now. Nobody can wait for whom he has never
+ * heard of. */
+static bool is_of_strangers(const struct world *world, const struct conflict *conflict)
+{
+    uint32_t author = 0, first = conflict->then.host;
+    while (author < world->hosts_count &&
+           !id_equal(&world->hosts[author].id, &conflict->now.stamp.node))
+        author++;
+    if (author == world->hosts_count) return false;
+    const struct host_checks *a = &world->checks.hosts[author], *b = &world->checks.hosts[first];
+    return a->met != NULL && b->met != NULL && !a->met[first] && !b->met[author];
+}
+
 static void object(struct world *world, const struct conflict *conflict)
 {
     const struct seen_final *then = &conflict->then;
@@ -325,6 +358,7 @@ static void check_finals(struct world *world, struct host *host)
             digest_equal(&seen->manifest, &job->manifest.digest))
             continue;
         struct conflict conflict = {i, host->index, world->now, *seen, {job->outcome, job->ended}};
+        if (is_of_strangers(world, &conflict)) continue;
         if (has_evictions(world)) judge_later(world, &conflict);
         else object(world, &conflict);
     }
@@ -353,6 +387,7 @@ void checks_step(struct world *world, struct host *host)
         checks->log_digest = log;
         check_state(world, host, log);
         check_feeds(world, host);
+        note_met(world, host);
     }
     uint64_t revision = node_jobs(host->node)->revision;
     uint64_t finals = node_finals(host->node);

@@ -64,6 +64,9 @@ struct host_checks {
     struct msg_feed_position *durable; /* what it had on disk when it crashed */
     size_t durable_count, durable_capacity;
     bool *holds; /* per job: it was on its disk when it crashed */
+    bool *met;   /* per host: on its roster when it was in step for the first time; NULL: it never
+                    was */
+    struct id met_as; /* who it was then */
 };
 
 struct checks {
