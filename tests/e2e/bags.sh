@@ -41,7 +41,7 @@ check "--retry-failed runs again what failed" same <(awk -F'\t' 'NR > 1 {print $
 bag 'echo out; echo err >&2; kill -9 $$' --joblog log3 ::: x >out 2>err
 check "stdout and stderr are kept apart, a signal is in the log" [ "$(cat out)$(grep -c err err)$(awk 'END{print $7, $8}' FS='\t' log3)" = "out10 9" ]
 bag 'sleep 20' --task-timeout 300ms --joblog log4 ::: 1 2>err
-check "--task-timeout stops one command" [ "$(awk -F'\t' 'END{print $8 ($4 < 5)}' log4)" = 91 ]
+check "--task-timeout stops one command" [ "$(awk -F'\t' 'END{print $8 ($4 < 15)}' log4)" = 91 ]
 bag 'echo {} >>"$F"; [ "$(wc -l <"$F")" = 3 ]' -e "F=$DIR/tries" --retries 5 ::: 1
 check "--retries tries a command again until it succeeds" [ "$?$(wc -l <tries)" = 03 ]
 job=$(seq 20 | ctl submit -q -t 'echo {}')
@@ -54,8 +54,8 @@ check "a command's standard input is empty, what it leaves running does not hold
 
 for victim in 3 1; do
   AT=${ADDR[1]}
-  : >runs
-  seq 60 | ctl run -q -t 'echo {} >>runs.{}; sleep 0.1; cat runs.{} >/dev/null; echo {}; echo {} >>"$R"' -e "R=$DIR/runs" --name "kill$victim" >out 2>err &
+  : >runs; : >begun
+  seq 60 | ctl run -q -t 'echo "$MR_NODE_NAME" >>"$R/begun"; echo {} >>runs.{}; sleep 0.1; cat runs.{} >/dev/null; echo {}; echo {} >>"$R/runs"' -e "R=$DIR" --name "kill$victim" >out 2>err &
   run=$!
   wait_for 30 eval '[ "$(wc -l <runs)" -ge 25 ]'
   flock_kill $victim
@@ -65,10 +65,12 @@ for victim in 3 1; do
   check "kill -9 of node$victim at half: exit 0" [ $status = 0 ]
   check "kill -9 of node$victim at half: every result once, in order" cmp -s out <(seq 60)
   # How much was in flight, or done and not yet copied, depends on the machine; that each has its cause does not.
-  again=$(ctl status -o json | jq --arg n "kill$victim" '[.[] | select(.name | startswith($n))][0].reexecuted')
-  echo "# $(wc -l <runs) runs, $again again"
-  check "kill -9 of node$victim at half: what ran twice has a cause" [ "$(wc -l <runs)" -le $((60 + again)) ]
-  check "kill -9 of node$victim at half: no more than that node's share" [ "$again" -le 20 ]
+  # What two nodes claimed in the same moment was given up by one of them; of what the dead one did last nobody may have heard.
+  read -r job again < <(ctl status -o json | jq -r --arg n "kill$victim" '[.[] | select(.name | startswith($n))][0] | "\(.job) \(.reexecuted)"')
+  attempts=$(ctl tasks "$job" -o json | jq length) share=$(grep -c "^node$victim\$" begun)
+  echo "# $(wc -l <runs) runs, $attempts attempts, $again again; node$victim had begun $share"
+  check "kill -9 of node$victim at half: what ran twice has a cause" [ "$(wc -l <runs)" -le $((attempts + 2)) ]
+  check "kill -9 of node$victim at half: no more than that node's share" [ "$again" -le $((share + 4)) ]
   flock_start $victim
   flock_whole 3
 done

@@ -56,7 +56,7 @@ run -m cat -i "path:$S/absent"
 check "not there for mrctl: exit 2" [ $? = 2 ]
 check "the file is named, and why mrctl wants it" eval 'says "$S/absent" && says "shared with this machine"'
 cp "$S/text" "$S/changing"; chmod 644 "$S/changing"
-job=$(ctl submit -q -m 'sleep 1; cat' -i "path:$S/changing" --split 1M)
+job=$(ctl submit -q -m 'sleep 1; cat' -i "path:$S/changing" --split 256K)
 touch "$S/changing"
 ctl wait -q "$job" 2>"$DIR/err"
 check "changed after the submission: exit 1" [ $? = 1 ]
@@ -88,9 +88,11 @@ if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
     --listen "$listen" --slots 2 --profile local --join "${ADDR[1]}" >"$DIR/3.out" 2>>"$DIR/3.err" </dev/null &
   PID[3]=$!
   check "a third node without the path" eval 'flock_ready 3 && flock_whole 3'
-  job=$(ctl submit -q -m 'sleep 0.3; cat' -i "path:$S/text" --split 256K)
+  # By its own wish: so it has heard of the job before the others have done all of it.
+  job=$(AT=${ADDR[3]} ctl submit -q -m 'sleep 0.3; cat' -i "path:$S/text" --split 256K)
   ctl wait -q "$job" 2>"$DIR/err"
   check "the job is done by the others" [ $? = 0 ]
+  check "node 1 knows of it" wait_for 20 knows 1 "$job"
   check "the same bytes" eval 'ctl cat "$job" | cmp -s - "$S/text"'
   ctl tasks "$job" -o json >"$DIR/tasks"
   check "the third tried, said which file, and was not charged" \
