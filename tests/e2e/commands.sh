@@ -53,9 +53,8 @@ check "ls -o json" mr ls -o json
 check "ls: the keys" json 'all(.[]; has("name") and has("size") and has("blocks") and has("replicas_wanted") and has("replicas_min"))'
 # Any node is asked, those that hold none of the blocks too.
 for n in 1 2 3; do
-  AT=${ADDR[$n]} mr ls -o json
-  check "ls at node $n: the output is on two nodes at least" \
-    json --arg job "$job" 'any(.[]; .name == $job and .replicas_min >= 2)'
+  on_two() { AT=${ADDR[$n]} mr ls -o json && json --arg job "$job" 'any(.[]; .name == $job and .replicas_min >= 2)'; }
+  check "ls at node $n: the output is on two nodes at least" wait_for 10 on_two
 done
 check "ping -o json" mr ping -o json
 
@@ -70,13 +69,16 @@ check "wait for a job that fails: exit 1" exits 1 wait "$bad"
 check "again: exit 1" exits 1 wait -q "$bad"
 check "status -o json has its error" [ "$(job_field "$bad" error | grep -c 'last on node[123]: exit status 3')" = 1 ]
 for n in 1 2 3; do
-  AT=${ADDR[$n]} mr logs "$bad"
-  check "logs of failed attempts at node $n" grep -q "^$bad/m0.1: last words" "$DIR/out"
+  logs_at() { AT=${ADDR[$n]} mr logs "$bad" && grep -q "^$bad/m0.1: last words" "$DIR/out"; }
+  check "logs of failed attempts at node $n" wait_for 10 logs_at
 done
 check "logs --tail" [ "$(ctl logs "$bad" --tail 0 | wc -l)" = 0 ]
-start=$SECONDS
+lateness_begin
+start=$EPOCHREALTIME
 mr run -q -m false -i "$DIR/one"
-check "a job that fails at once has ended within 5 s" [ $((SECONDS - start)) -le 5 ]
+took=$(((${EPOCHREALTIME//[.,]/} - ${start//[.,]/}) / 1000)) late=$(lateness)
+echo "# it took $took ms, of which the machine itself lost $late"
+check "a job that fails at once has ended within 5 s" [ $((took - late)) -le 5000 ]
 
 # ---- names: prefixes, ambiguity, absence ----
 for i in 1 2; do mr submit -q -w -m cat -i "$DIR/one" --name twin; done
@@ -157,9 +159,11 @@ for name in 'with space' 'ünïcode' "quote'\"s" "$(printf 'x%.0s' $(seq 100))";
 done
 
 # ---- the dead speak ----
-mr submit -q -m 'echo from $MR_NODE_NAME >&2; cat' -i "$DIR/numbers" --split 2K
-told=$(cat "$DIR/out")
-mr wait "$told"
+spoke_at_3() { # one that a task of it ran at node 3
+  mr submit -q -m 'echo from $MR_NODE_NAME >&2; sleep 0.1; cat' -i "$DIR/numbers" --split 2K && told=$(cat "$DIR/out")
+  mr wait "$told" && mr tasks "$told" -o json && json 'any(.[]; .node_name == "node3" and .state == "done")'
+}
+check "a job of which node 3 did some" wait_for 30 spoke_at_3
 flock_kill 3
 check "the other two see it" wait_for 20 members_in_state dead 1
 ctl tasks "$told" -o json >"$DIR/out"

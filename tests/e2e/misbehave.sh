@@ -90,7 +90,7 @@ attempts() { # data directory, key file, daemon's pid
 run_attempts() { # label: runs what was tried, checks each
   local i line
   for i in "${!COMMANDS[@]}"; do printf '%s\n' "${COMMANDS[$i]}"; done |
-    timeout 60 "$BUILD/mrctl" -n "$2" --key-file "$3" run -q -t '{}' -f "$BAD" --bunch 100 --joblog "$DIR/joblog.$1" >"$DIR/out.$1" 2>"$DIR/err.$1"
+    timeout 250 "$BUILD/mrctl" -n "$2" --key-file "$3" run -q -t '{}' -f "$BAD" --bunch 100 --joblog "$DIR/joblog.$1" >"$DIR/out.$1" 2>"$DIR/err.$1"
   for i in "${!NAMES[@]}"; do
     line=$(awk -F'\t' -v n=$((i + 1)) 'NR > 1 && $1 == n {print $7 ":" $8}' "$DIR/joblog.$1")
     check "$1: ${NAMES[$i]}" [ "$line" = 0:0 ]
@@ -145,7 +145,7 @@ job() {
   JOBS+=("$1") EXPECT+=("$2")
   shift 2
   (
-    timeout 60 "$BUILD/mrctl" -n "${ADDR[1]}" run -q -i "$DIR/precious/file" --retries 1 "$@" >"$DIR/job.$n.out" 2>"$DIR/job.$n.err"
+    timeout 250 "$BUILD/mrctl" -n "${ADDR[1]}" run -q -i "$DIR/precious/file" --retries 1 "$@" >"$DIR/job.$n.out" 2>"$DIR/job.$n.err"
     echo $? >"$DIR/job.$n.exit"
   ) &
   STARTED+=($!)
@@ -199,7 +199,7 @@ check "and a job gets it as it was" [ "$(ctl run -q -m 'cat file' -f "$DIR/preci
 # Two tasks at once: one sees nothing of the other.
 victim=$(ctl submit -q -m 'echo secret >secret; echo $$ $PWD >&2; sleep 60' -i "$DIR/precious/file")
 victim_is_up() { read -r VPID VDIR <<<"$(for p in $(pgrep -x sleep); do readlink "/proc/$p/cwd" | grep -q -e 'mr-' && [ -e "/proc/$p/cwd/secret" ] && echo "$p $(readlink "/proc/$p/cwd")"; done | head -n 1)"; [ -n "$VPID" ]; }
-check "a victim runs" wait_for 10 victim_is_up
+check "a victim runs" wait_for 30 victim_is_up
 victim_is_up
 NAMES=() COMMANDS=()
 try "kill another task" "! kill -9 $VPID"
@@ -212,24 +212,26 @@ run_attempts other "$(at)" "$DIR/cluster.key"
 # kill JOB: all of it is gone within 3 s, whatever it does.
 stubborn=$(ctl submit -q -m "trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep $MARK; sleep $MARK' &); while :; do sleep $MARK; done" -i "$DIR/precious/file")
 is_up() { pgrep -f "sleep $MARK" >/dev/null; }
-check "a stubborn job runs" wait_for 10 is_up
+check "a stubborn job runs" wait_for 30 is_up
 ctl kill -q "$victim"
 ctl kill -q "$stubborn"
+lateness_begin
 began=$(date +%s%N) # its end is in the log
-check "kill: nothing of it is left" wait_for 10 no_strays
-took=$((($(date +%s%N) - began) / 1000000))
-echo "# kill to gone: $took ms"
-check "within 3 s" [ $took -le 3000 ]
+check "kill: nothing of it is left" wait_for 20 no_strays
+took=$((($(date +%s%N) - began) / 1000000)) late=$(lateness)
+echo "# kill to gone: $took ms, of which the machine itself lost $late"
+check "within 3 s" [ $((took - late)) -le 3000 ]
 
 # kill -9 of mrtask: the daemon ends what it left, and nothing else: node 1 was begun by a shell that had a child.
 orphan=$(ctl submit -q -m "(setsid sleep $MARK &); cd /; exec env -i sleep $MARK" -i "$DIR/precious/file")
-check "a job to be orphaned runs" wait_for 10 is_up
+check "a job to be orphaned runs" wait_for 30 is_up
 kill -9 "$(working | head -n 1)"
 two_dead() { [ "$(ctl tasks "$orphan" -o json | jq length)" -ge 2 ]; }
-check "kill -9 of mrtask: the task is run again" wait_for 15 two_dead
-check "and one generation lives at most" [ "$(pgrep -fc "sleep $MARK")" -le 2 ]
+check "kill -9 of mrtask: the task is run again" wait_for 30 two_dead
+one_generation() { [ "$(pgrep -fc "sleep $MARK")" -le 2 ]; } # once what begins it has become it
+check "and one generation lives at most" wait_for 10 one_generation
 ctl kill -q "$orphan"
-check "and none after its end" wait_for 5 no_strays
+check "and none after its end" wait_for 20 no_strays
 check "a child from before it was mrnode lives" lives "$ELDER"
 kill "$ELDER"
 
@@ -245,9 +247,9 @@ if [ -n "${OPEN:-}" ] && mkdir "$small" && mount -t tmpfs -o size=48m,mode=755 t
     ctl run -q --retries 1 --task-timeout 20s -m "$2" -i "$DIR/precious/file" >/dev/null 2>"$DIR/err"
     check "$1 ends" [ $? = 1 ]
     works_on() { [ "$(ctl run -q -m cat -i "$DIR/precious/file")" = kept ]; }
-    check "$1: the node works on" wait_for 10 works_on # the room comes back when its directory is deleted
+    check "$1: the node works on" wait_for 30 works_on # the room comes back when its directory is deleted
     has_room() { [ "$(df --output=avail -k "$small" | tail -n 1)" -gt 30000 ]; }
-    check "$1: the room is back" wait_for 10 has_room
+    check "$1: the room is back" wait_for 30 has_room
   }
   fills "a file that fills the disk" 'cat /dev/zero >big'
   fills "files that fill the disk" 'i=0; while head -c 1000000 /dev/zero >f$i; do i=$((i + 1)); done; sleep 5; exit 1'
@@ -261,11 +263,11 @@ fi
 
 # ---- nothing is left ----
 
-check "no process" wait_for 3 no_strays
-check "no mrtask" wait_for 3 no_tasks_left
+check "no process" wait_for 20 no_strays
+check "no mrtask" wait_for 20 no_tasks_left
 id=$(sed -n 's/^ready .*id=\([0-9a-f]*\).*/\1/p' "$DIR/1.out")
 is_empty() { [ -z "$(ls -A "$DIR/node1/scratch")" ] && ! ls -d "/var/tmp/mr-$id"* >/dev/null 2>&1; }
-check "no directory" wait_for 3 is_empty
+check "no directory" wait_for 20 is_empty
 ctl run -q -m cat -i "$DIR/precious/file" >/dev/null
 after=$(rss "${PID[1]}")
 echo "# anonymous memory of the node: $before kB before, $after kB after"

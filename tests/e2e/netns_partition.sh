@@ -35,15 +35,17 @@ whole() { [ "$(on 1 members -o json | jq '[.[] | select(.state == "alive" or .st
 
 round() {
   local both left right job before took start
-  both=$(on 1 submit -q -m "sleep 1; tr -s '[:space:]' '\n' | sed '/^\$/d'" -r 'uniq -c' -i data:data)
+  rm -f "$DIR/cut"
+  both=$(on 1 submit -q -m "until [ -e '$DIR/cut' ]; do sleep 0.1; done; tr -s '[:space:]' '\n' | sed '/^\$/d'" -r 'uniq -c' -i data:data)
   know() { for n in 1 2 3 4 5; do on $n status "$both" >/dev/null 2>&1 || return 1; done; }
-  check "round $1: all know a job" wait_for 5 know
+  check "round $1: all know a job" wait_for 20 know
   finals() { on "$1" status -o json | jq --arg l "$left" --arg r "$right" --arg b "$both" \
     '[.[] | select((.job == $l or .job == $r or .job == $b) and .final)] | length'; }
   all_final() { for n in 1 2 3 4 5; do [ "$(finals $n)" = 3 ] || return 1; done; }
   said_why() { on 1 explain "$left" --pending | grep -q 'not final yet: node[345] (dead)'; }
   net_cut '{1,2}' '{3,4,5}'
   net_cut '{3,4,5}' '{1,2}'
+  touch "$DIR/cut"
   left=$(on 1 submit -q "${words[@]}" -i "$DIR/input") && right=$(on 3 submit -q "${words[@]}" -i "$DIR/input")
   check "round $1: both sides take a job" [ -n "$left" ] && [ -n "$right" ]
   check "round $1: the side of two ends its job" wait_for 60 ended_at "$left" 2
@@ -59,7 +61,7 @@ round() {
   check "round $1: one state within 5 s of the heal" wait_for 5 agree
   took=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN {printf "%.2f", b - a}')
   TOOK+=("$took")
-  check "round $1: all know how all ended" wait_for 5 ended_at_all "$left" "$right" "$both"
+  check "round $1: all know how all ended" wait_for 20 ended_at_all "$left" "$right" "$both"
   check "round $1: all of it becomes final everywhere" wait_for 20 all_final
   on 2 status -o json | jq -c 'sort_by(.job)[] | [.job, .state]' >"$DIR/states.all"
   check "round $1: what had ended has ended so" [ "$(sort -u "$DIR/states.1" "$DIR/states.3" | comm -23 - <(sort "$DIR/states.all") | wc -l)" = 0 ]
