@@ -36,7 +36,7 @@ check "PageRank ends well though a node is killed on the way" [ $? = 0 ]
 check "its ranks are those of one process, in order over two parts" cmp "$DIR/ranks" "$DIR/expected"
 rounds=$(grep -c 'stage rank: rank,moved' "$DIR/talk")
 check "it stops when no rank moves any more ($rounds rounds)" [ "$rounds" = "$(cat "$DIR/rounds")" ]
-check "what lay between the stages is gone" eval '[ -z "$(ctl ls -o name)" ]'
+check "what lay between the stages is gone" wait_for 10 eval '[ -z "$(ctl ls -o name)" ]'
 flock_start 3 || not_ok "node3 starts again"
 flock_whole 3
 
@@ -49,7 +49,8 @@ check "counters are summed over maps" [ "$(counter lines read)" = 1000 ]
 check "and reduces" [ "$(counter reduces run)" = 3 ]
 check "status shows them" eval 'ctl status "$job" | grep -qE "^lines +read +1000"'
 flock_kill 2
-check "another node knows them too" [ "$(AT=${ADDR[3]} counter lines read)" = 1000 ]
+counted_at_3() { [ "$(AT=${ADDR[3]} counter lines read)" = 1000 ]; }
+check "another node knows them too" wait_for 20 counted_at_3
 flock_start 2 || not_ok "node2 starts again"
 
 # ---- a chain's way to end ----

@@ -117,7 +117,7 @@ for command in ls du; do
 4" ]'
   check "$command of the beginning of names" eval 'ctl $command t | grep -q tiny'
 done
-check "du: size and total of the copies" eval '[ "$(ctl du stdin -o json | jq -c ".[0] | [.size, .copies, .total]")" = "[1988895,2,3977790]" ]'
+check "du: size and total of the copies" wait_for 20 eval '[ "$(ctl du stdin -o json | jq -c ".[0] | [.size, .copies, .total]")" = "[1988895,2,3977790]" ]'
 
 # ---- bytes whose only copies are rotten, put again: a copy that is there by name alone is none ----
 seq 700000 800000 >"$DIR/again"
@@ -133,7 +133,7 @@ check "the same bytes are put again" ctl put -q "$DIR/again" second --split 64K
 flock_kill 1
 check "and there when the node that took them dies" whole second "$DIR/again"
 alone() { exits 0 put "$DIR/one" lonely --overwrite && says "only 1 node has it"; }
-check "a put at a node that is alone says so" wait_for 15 alone
+check "a put at a node that is alone says so" wait_for 30 alone
 check "the rot is told" grep -q "event=rot" "$DIR/2.err"
 
 # ---- bytes that nobody has: which ones, of what ----

@@ -12,7 +12,7 @@ echo "what only the dataset says" >"$DIR/secret"
 ctl put -q "$DIR/secret" papers
 job=$(ctl submit -q -m 'echo "what only the task says"; cat' -i papers)
 check "a job is done" exits 0 wait "$job"
-for n in 1 2 3; do check "and node $n knows" wait_for 10 eval "AT=${ADDR[$n]} ctl status $job"; done
+for n in 1 2 3; do check "and node $n knows" wait_for 20 knows $n "$job"; done
 
 # ---- all of it ----
 check "debug to a file that stdout is: exit 0" exits 0 debug

@@ -21,7 +21,7 @@ whole() { # dataset
 leaves() { # code, node, options...: mrctl leave ends so, and the node ends
   local code=$1 n=$2
   shift 2
-  AT=${ADDR[$n]} exits "$code" leave "$@" && wait_for 5 gone "${PID[$n]}"
+  AT=${ADDR[$n]} exits "$code" leave "$@" && wait_for 20 gone "${PID[$n]}"
   local result=$?
   wait "${PID[$n]}"
   unset "PID[$n]"
@@ -61,7 +61,7 @@ check "and says what it took along" says "took along [0-9]* blocks.*of one; it w
 check "it is gone" wait_for 15 gone "${PID[3]}"
 wait "${PID[3]}"; unset "PID[3]"
 alone() { AT=${ADDR[4]} members_in_state alive 1; }
-check "node 4 is alone" wait_for 10 alone
+check "node 4 is alone" wait_for 30 alone
 check "node 4, the last one, leaves: exit 7" leaves 7 4
 check "and says so" says "nobody stays who could take them"
 back 1 2 3 4

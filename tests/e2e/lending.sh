@@ -11,7 +11,8 @@ ext2/ext3 | xfs | btrfs | f2fs | overlayfs | tmpfs) ;;
   flock_end
   ;;
 esac
-LAUNCH=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0" "FLIPSEND=$DIR/node.mark" "LD_PRELOAD=$BUILD/lib/flipsend.so")
+LAUNCH=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0" "FLIPSEND=$DIR/node.mark" "SLOWWRITE=$DIR/slow"
+  "LD_PRELOAD=$BUILD/lib/flipsend.so $BUILD/lib/slowsync.so")
 flock_start 1 || not_ok "a node starts"
 socket=$DIR/node1/lend
 check "the socket is there for the node's own user alone" [ "$(stat -c '%F %a' "$socket")" = "socket 600" ]
@@ -120,22 +121,24 @@ for round in $(seq 8); do # 80 of them, as many as a queue takes: more than are 
   rubbish unclaimed 10
   ctl put -q "$DIR/text" unclaimed --split 1M --overwrite >/dev/null || not_ok "put, round $round"
 done
-check "of those for which nobody comes few stay open" [ "$(files)" -le $((before + 66)) ]
+check "of those for which nobody comes few stay open" wait_for 1 eval '[ "$(files)" -le $((before + 66)) ]'
 check "a file is lent all the same" lent "$DIR/text" after-unclaimed --split 1M
 check "and these not for long" wait_for 10 eval '[ "$(files)" -le $((before + 1)) ]'
 
 # ---- who dies amid it ----
 for i in 1 2 3; do head -c 50000000 /dev/zero | tr '\0' "$i"; done >"$DIR/large"
+touch "$DIR/slow" # lest it be all there before it is seen
 for i in 1 2; do
   "$BUILD/mrctl" -n "$(at)" put -q "$DIR/large" "large$i" --split 8M & client=$!
-  wait_for 10 eval '[ -n "$(find "$DIR/node1/tmp" -type f)" ]'
+  check "client $i: its bytes come" wait_for 20 eval '[ -n "$(find "$DIR/node1/tmp" -type f)" ]'
   kill -9 "$client"; wait "$client" 2>/dev/null
 done
+rm "$DIR/slow"
 idle() { [ -z "$(find "$DIR/node1/tmp" -type f)" ] && ! ls -l "/proc/${PID[1]}/fd" | grep -q large; }
 check "clients that die leave no temporary files, and none of their own open" wait_for 20 idle
 check "there is no such dataset" eval '! ctl ls -o name | grep -q large'
 flock_start 2 || not_ok "a second node starts"
-flock_whole 2
+check "two nodes find each other" flock_whole 2
 blocks_there() { [ "$(find "$DIR/node$1/blocks" -type f -size +10M -newer "$DIR/writable" | wc -l)" -ge "$2" ]; }
 touch "$DIR/writable"
 sed -i '1s/.*/rot/' "$DIR/text"

@@ -22,7 +22,7 @@ flock_start 2 || not_ok "node 2 starts"
 flock_start 3 --tag rack=b2 --profile wan || not_ok "node 3 starts"
 check "three nodes find each other" flock_whole 3
 check "tags: by key, at another node" wait_for 10 tagged 2 1 'disk=two words rack=a1'
-check "tags: of a third" wait_for 10 tagged 1 3 rack=b2
+for n in 1 2; do check "tags: of a third, at node $n" wait_for 10 tagged $n 3 rack=b2; done
 check "tags: an untagged one has none" tagged 1 2 ''
 check "tags: in the wide table" eval 'AT=${ADDR[2]} ctl members -o wide | grep -q "^node3 .*rack=b2"'
 check "tags: not in the narrow one" eval '! AT=${ADDR[2]} ctl members | grep -q rack='
@@ -51,7 +51,8 @@ alone_start 3
 check "it moved" [ "${ADDR[3]}" != "$was" ]
 moved() { holds "$1" 3 alive && [ "$(member "$1" 3 .address)" = "${ADDR[3]}" ]; }
 check "moved to another address: all hold it there" wait_for 15 eval 'moved 1 && moved 2'
-check "and there is one of it" [ "$(AT=${ADDR[1]} ctl members -o json | jq length)" = 3 ]
+are_three() { [ "$(AT=${ADDR[1]} ctl members -o json | jq length)" = 3 ]; }
+check "and there is one of it" wait_for 10 are_three
 check "work goes on" [ "$(seq 100 | ctl run -q -m cat -r 'wc -l' | tr -d ' ')" = 100 ]
 for n in 1 2 3; do flock_kill $n TERM; done
 

@@ -19,12 +19,12 @@ has() { grep -q -- "$2" "$DIR/$1"; }
 
 # ---- a closed pipe, with nothing to come ----
 quiet_end() { # command
-  timeout 10 "$BUILD/mrctl" -n "${ADDR[1]}" "$@" -f 2>"$DIR/err" | head -n 1 >"$DIR/out"
+  timeout 60 "$BUILD/mrctl" -n "${ADDR[1]}" "$@" -f 2>"$DIR/err" | head -n 1 >"$DIR/out"
   [ "${PIPESTATUS[0]}" = 0 ] && [ "$(wc -l <"$DIR/out")" = 1 ] && [ ! -s "$DIR/err" ]
 }
 check "log -f | head -n 1 ends, quietly" quiet_end log
 check "events -f | head -n 1 too" quiet_end events
-check "log -f --timeout: exit 124" eval 'ctl log -f --timeout 500ms >"$DIR/out" 2>"$DIR/err"; [ $? = 124 ]'
+check "log -f --timeout: exit 124" eval 'ctl log -f --timeout 1s >"$DIR/out" 2>"$DIR/err"; [ $? = 124 ]'
 check "log --job of an unknown one: exit 4" eval 'ctl log -f --job nonsense >"$DIR/out" 2>"$DIR/err"; [ $? = 4 ]'
 check "members -o wide has a column LAG" eval 'ctl members -o wide | head -n 1 | grep -q " LAG "'
 
@@ -56,7 +56,7 @@ check "log -f --job too" wait_for 20 has job.err "gone, asking ${ADDR[3]}"
 check "events -f too" wait_for 20 has events.err "gone, asking ${ADDR[3]}"
 put_there() { AT=${ADDR[3]} ctl put -q "$0" alone --replicas 1 --overwrite; }
 check "and what that one sees of the others, with the reason" wait_for 30 has events 'saw node1 .* dead (was .*): .'
-check "node 3, alone, takes a dataset" wait_for 20 put_there
+check "node 3, alone, takes a dataset" wait_for 60 put_there
 check "log -f tells of it" wait_for 20 has all 'named{name=."alone'
 check "events -f too" wait_for 20 has events 'named{name=."alone'
 touch "$DIR/go"

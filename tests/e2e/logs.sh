@@ -21,7 +21,7 @@ ran=$(ctl tasks "$job/m0" -o json | jq -r '.[0].node_name')
 copies() { find "$DIR"/node[123]/blocks -type f -size +60k | wc -l; }
 check "two nodes keep them" wait_for 10 eval '[ "$(copies)" -ge 2 ]'
 flock_kill "${ran#node}"
-check "they are there when the node that ran it is dead ($ran)" same
+check "they are there when the node that ran it is dead ($ran)" wait_for 20 same
 flock_start "${ran#node}"
 check "three nodes again" flock_whole 3
 
@@ -49,7 +49,7 @@ job=$(ctl submit -q "${speak[@]}")
 AT=${ADDR[2]} ctl logs "$job" -f >"$DIR/followed" 2>"$DIR/err" &
 follower=$!
 said() { [ "$(grep -c "$1\$" "$DIR/followed")" = 2 ]; }
-check "-f: two attempts' first lines while they run" wait_for 10 said ' 1'
+check "-f: two attempts' first lines while they run" wait_for 30 said ' 1'
 echo >>"$DIR/go"
 check "-f: and then their second ones" wait_for 10 said ' 2'
 seq 8 >"$DIR/go"

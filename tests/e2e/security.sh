@@ -78,8 +78,8 @@ check "mrctl with no key: exit 5" [ $? = 5 ]
 PID[9]=$!
 flock_ready 9
 sleep 3
-check "a node with another key does not join" members_in_state alive 3
-check "it is told so" grep -qi 'key\|closed' "$DIR/9.err"
+check "a node with another key does not join" eval 'wait_for 10 members_in_state alive 3 && [ "$(ctl members -o json | jq length)" = 3 ]'
+check "it is told so" wait_for 20 grep -qi 'key\|closed' "$DIR/9.err"
 flock_kill 9
 
 # A stream cut in the middle of a real upload: nothing is kept, the node goes on.

@@ -7,7 +7,7 @@ flock_start 1 || not_ok "node 1 starts"
 line() { # name, code, words, args...: mrnode ends with the code and one line with the words
   local name=$1 code=$2 words=$3
   shift 3
-  timeout 10 "$BUILD/mrnode" "$@" >"$DIR/out" 2>"$DIR/err" </dev/null
+  timeout 60 "$BUILD/mrnode" "$@" >"$DIR/out" 2>"$DIR/err" </dev/null
   local status=$?
   check "$name: exit $code" [ $status = "$code" ]
   check "$name: says so" grep -qi -- "$words" "$DIR/err"
@@ -58,7 +58,9 @@ check "two nodes of one name are two members" flock_whole 4
 
 # The same identity twice: the copy is refused, the flock is unharmed.
 flock_kill 4 TERM
+kill -STOP "${PID[3]}" # else it might write its log amid the copy
 cp -r "$DIR/node3" "$DIR/copy"
+kill -CONT "${PID[3]}"
 rm -f "$DIR/copy/lock"
 "$BUILD/mrnode" -d "$DIR/copy" --name copy --listen 127.0.0.1:0 --join "${ADDR[1]}" --profile local \
   >"$DIR/5.out" 2>"$DIR/5.err" </dev/null &
@@ -77,9 +79,9 @@ wait "$pid"
 check "SIGTERM: exit 0" [ $? = 0 ]
 unset "PID[3]"
 node3_left() { [ "$(ctl members -o json | jq -r '[.[] | select(.name == "node3")][0].state')" = left ]; }
-check "it has left, it is not dead" wait_for 5 node3_left
+check "it has left, it is not dead" wait_for 20 node3_left
 AT=${ADDR[2]} ctl leave >/dev/null
-check "mrctl leave: the node goes" wait_for 10 gone "${PID[2]}"
+check "mrctl leave: the node goes" wait_for 20 gone "${PID[2]}"
 unset "PID[2]"
 flock_start 2 && flock_start 3
 check "who left comes back" flock_whole 3
