@@ -6,7 +6,7 @@
 #   ctl ARGS...                 mrctl against node $AT (default: the first living one)
 #   wait_for SECONDS CMD...     until CMD succeeds; false when it does not in time
 #   knows N JOB                 node N has heard of the job's end (who waited for it may have asked another one)
-#   lateness_begin, lateness    milliseconds that the machine itself lost since then: what a test is to be prompt in is longer by them
+#   lateness_begin, lateness    milliseconds that the machine itself lost meanwhile (lateness.sh)
 #   ok / not_ok NAME, check NAME CMD...    one line a case; flock_end prints the sum and decides the exit code
 #
 # Tasks run as who runs the test and may write in DIR, so that a test can watch them; TASKS=confined leaves them as they
@@ -21,6 +21,7 @@
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${MR_BUILD:-$ROOT/build}
+. "$ROOT/tests/lib/lateness.sh"
 declare -A PID ADDR
 PASSED=0 FAILED=0 SKIPPED=0
 
@@ -137,24 +138,6 @@ wait_for() {
     [ $SECONDS -gt $end ] && [ $looks -ge $((4 * seconds)) -o $SECONDS -gt $((end + 2 * seconds)) ] && return 1
     sleep 0.1
   done
-}
-
-# A nap of a twentieth of a second, again and again, and by how much each was longer.
-lateness_begin() {
-  : >"$DIR/late"
-  (
-    while :; do
-      before=${EPOCHREALTIME//[.,]/}
-      sleep 0.05
-      echo $(((${EPOCHREALTIME//[.,]/} - before) / 1000 - 50))
-    done >>"$DIR/late"
-  ) &
-  NAPPER=$!
-}
-lateness() { # ends it, too
-  kill "$NAPPER"
-  wait "$NAPPER" 2>/dev/null
-  awk '{late += $1} END {print late + 0}' "$DIR/late"
 }
 
 members_in_state() {
