@@ -70,7 +70,7 @@ struct fetch {
     size_t holders_count, holder;
     unsigned round;
     struct stream *stream;
-    bool is_list;   /* a manifest: it may use the disk's reserve */
+    bool is_list;   /* a manifest: it goes first, and may use the disk's reserve */
     bool is_reused; /* the stream was kept from before: it may have ended meanwhile */
     bool is_held;   /* ASKING, as soon as the sink has room again */
     bool is_mixed;  /* the bytes in the sink are of several holders */
@@ -289,10 +289,13 @@ static void wait_until(struct fetch *fetch, instant retry)
     struct fetches *fetches = fetch->fetches;
     fetch->state = FETCH_WAITING;
     fetch->retry = retry;
-    fetch->newer = NULL;
-    if (fetches->oldest == NULL) fetches->oldest = fetch;
-    else fetches->newest->newer = fetch;
-    fetches->newest = fetch;
+    bool is_first = fetch->is_list; /* somebody waits for all that it lists */
+    fetch->newer = is_first ? fetches->oldest : NULL;
+    if (fetches->oldest == NULL || !is_first) {
+        if (fetches->oldest != NULL) fetches->newest->newer = fetch;
+        fetches->newest = fetch;
+    }
+    if (fetches->oldest == NULL || is_first) fetches->oldest = fetch;
     pump_soon(fetches, retry - loop_now());
 }
 
@@ -583,6 +586,7 @@ enum error fetch_start(struct fetches *fetches, struct fetch_want *want,
         fetch->fetches = fetches;
         fetch->key = key;
         fetch->block_size = block->size;
+        fetch->is_list = want->is_list;
         if (!add_holders(fetch, holders, holders_count) ||
             map_add(&fetches->map, fetch) != ERROR_NONE) {
             fetch_free(fetch);
@@ -592,7 +596,12 @@ enum error fetch_start(struct fetches *fetches, struct fetch_want *want,
     } else if (!add_holders(fetch, holders, holders_count)) {
         return ERROR_MEMORY;
     }
+    bool goes_first = want->is_list && !fetch->is_list && fetch->state == FETCH_WAITING;
     fetch->is_list = fetch->is_list || want->is_list;
+    if (goes_first) {
+        list_remove(fetch);
+        wait_until(fetch, fetch->retry);
+    }
     want->fetch = fetch;
     want->next = fetch->wants;
     fetch->wants = want;

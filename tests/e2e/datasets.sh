@@ -39,6 +39,20 @@ no_temporaries() { [ -z "$(find "$DIR"/node*/tmp -type f)" ]; }
 check "uploads that die leave no temporary files" wait_for 20 no_temporaries
 check "and the nodes serve" whole many "$DIR/numbers"
 
+# While hundreds of blocks are on their way to a newcomer's slow disk, the list of what somebody asks for there goes first.
+LAUNCH=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0" "LD_PRELOAD=$BUILD/lib/slowsync.so" "SLOWSYNC=$DIR/slow")
+echo 50 >"$DIR/slow"
+flock_start 3 || not_ok "node 3 starts"
+LAUNCH=()
+come() { [ "$(find "$DIR/node3/blocks" -type f | wc -l)" -ge "$1" ]; }
+check "hundreds of blocks are on their way to a slow disk" wait_for 30 come 8
+all_at_3() { local name; for name in one stdin nul flipped; do AT=${ADDR[3]} ctl cat $name >"$DIR/$name.3" || return 1; done; }
+check "what is asked for there goes first" all_at_3
+echo "# $(find "$DIR/node3/blocks" -type f | wc -l) blocks had come by then"
+check "the bytes are right" eval 'cmp -s "$DIR/one" "$DIR/one.3" && cmp -s "$DIR/nul" "$DIR/nul.3" && cmp -s "$DIR/numbers" "$DIR/stdin.3"'
+rm "$DIR/slow"
+flock_kill 3
+
 # ---- records ----
 head -c 1000000 /dev/urandom >"$DIR/fixed"
 check "records of 1000 bytes" ctl put "$DIR/fixed" fixed --records fixed:1000 --split 100K
