@@ -35,7 +35,7 @@ is_cut() { [ "$(carried "$1" "$same")" = 0 ] && [ "$(metric "$1" log_cut)" -gt 0
 for n in 1 2; do check "they leave the log of node $n" wait_for 75 is_cut $n; done
 rm "$DIR/again"
 wait $again
-check "that it was submitted and ended stays" [ "$(on 1 log --job "$job" | grep -cE " (job|ended) $job: ")" = 2 ]
+check "that it was submitted and ended stays" [ "$(on 1 log --job "$job" | grep -oE " (job|ended) $job: " | sort -u | wc -l)" = 2 ]
 agree() { [ "$(for n in "$@"; do metric "$n" state_digest; done | sort -u | wc -l)" = 1 ]; }
 flock_start 3
 check "node 3 comes back, and has the same state" wait_for 20 agree 1 2 3

@@ -1350,7 +1350,7 @@ static void a_wrong_key_and_no_peer_are_exit_3_no_key_is_5(void **state)
 static void a_timeout_is_124_and_says_how_to_return(void **state)
 {
     (void)state;
-    mrctl(-1, "run", "-m", "for-ever", "--timeout", "1s", NULL);
+    mrctl(-1, "run", "-m", "for-ever", "--timeout", "3s", NULL);
     expect(EXIT_TIMED_OUT);
     assert_non_null(strstr(last.err, "mrctl -n 127.0.0.1:"));
     assert_non_null(strstr(last.err, " wait for-ever-"));
