@@ -3,6 +3,7 @@
  * list once the job has ended (docs/decisions/0008). */
 #include "ctl/commands.h"
 
+#include "base/plural.h"
 #include "ctl/bag.h"
 #include "ctl/exits.h"
 #include "ctl/follow.h"
@@ -112,8 +113,9 @@ static int print_results(struct session *session, struct printing *printing, con
     int written = commands_flush();
     if (code == EXIT_OK && written != EXIT_OK) code = written;
     if (code == EXIT_OK && printing->seen != printing->bag->count) {
-        notice_line("results of %llu of %zu commands are there", (unsigned long long)printing->seen,
-                    printing->bag->count);
+        notice_line("of %s the results of %llu are there",
+                    plural(printing->bag->count, "command").text,
+                    (unsigned long long)printing->seen);
         code = EXIT_PARTIAL;
     }
     if (code != EXIT_OK || options->output_name != NULL) return code;
@@ -151,7 +153,7 @@ static int run_bag(const struct options *options, const struct bag *bag, struct 
     if (code == EXIT_OK && !waits) printf("%s\n", name);
     if (code == EXIT_OK && !waits) code = commands_flush();
     if (code == EXIT_OK && waits && !options->is_quiet)
-        notice_line("job %s: %zu commands", name, bag->count);
+        notice_line("job %s: %s", name, plural(bag->count, "command").text);
     if (code == EXIT_OK && waits) code = follow_result(session, name, &followed);
     else if (code == EXIT_OK && options->is_watch)
         code = follow_job(session, name, true, &followed);
@@ -174,14 +176,14 @@ int mrctl_bag(const struct options *options, bool waits)
     }
     if (code == EXIT_OK && waits) code = open_joblog(options, &printing.joblog);
     if (code == EXIT_OK && bag.finished > 0 && !options->is_quiet)
-        notice_line("%zu commands are in %s already", bag.finished, options->joblog);
+        notice_line("already in %s: %s", options->joblog, plural(bag.finished, "command").text);
     if (code == EXIT_OK && bag.count > 0) code = run_bag(options, &bag, &printing, waits);
     code = close_joblog(printing.joblog, code);
     bag_deinit(&bag);
     if (code != EXIT_OK || printing.failed == 0) return code;
     if (!options->is_quiet)
-        notice_line("%llu of %llu commands failed%s", (unsigned long long)printing.failed,
-                    (unsigned long long)printing.seen,
+        notice_line("%llu of %s failed%s", (unsigned long long)printing.failed,
+                    plural(printing.seen, "command").text,
                     options->joblog == NULL ? "; --joblog FILE lists all, and --retry-failed runs "
                                               "them again"
                                             : "");

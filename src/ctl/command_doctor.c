@@ -4,6 +4,7 @@
  * (something is broken; exit code 1). */
 #include "ctl/commands.h"
 
+#include "base/plural.h"
 #include "ctl/clock.h"
 #include "ctl/exits.h"
 #include "ctl/json.h"
@@ -108,14 +109,14 @@ static void check_info(struct findings *findings, const struct msg_member_row *r
     if (!id_equal(&info->node, &row->claim.node))
         find(findings, name, "bad", "another node answers at its address");
     if (row->lag > 0)
-        find(findings, name, "note", "it lacks %" PRIu64 " entries of the log", row->lag);
+        find(findings, name, "note", "it lacks %s of the log", plural(row->lag, "entry").text);
     if (metric(info, "log_forks") > 0)
         find(findings, name, "bad",
              "two histories of one feed were seen: a copied data directory?");
     uint64_t foreign = metric(info, "datagrams_refused_key");
     if (foreign > 0)
-        find(findings, name, "note", "%" PRIu64 " datagrams came with another cluster key",
-             foreign);
+        find(findings, name, "note", "%s came with another cluster key",
+             plural(foreign, "datagram").text);
     check_confinement(findings, name, metric(info, "confinement"));
     if (findings->bad == before) find(findings, name, "ok", "it answers");
 }

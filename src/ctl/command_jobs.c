@@ -8,6 +8,7 @@
  * node is uploaded once more, if it can be read once more (resume.c). */
 #include "ctl/commands.h"
 
+#include "base/plural.h"
 #include "ctl/bag.h"
 #include "ctl/chain.h"
 #include "ctl/dataset.h"
@@ -130,7 +131,7 @@ static int submit_once(struct session *session, struct submission *submission,
     if (count > 0) memcpy(submission->draft.name, say->name.at, count);
     if (count > 0) submission->draft.name[count] = '\0';
     if (say->acks < options->ack && !options->is_quiet)
-        notice_line("only %u node%s %s the job on disk", say->acks, say->acks == 1 ? "" : "s",
+        notice_line("only %s %s the job on disk", plural(say->acks, "node").text,
                     say->acks == 1 ? "has" : "have");
     return EXIT_OK;
 }

@@ -3,6 +3,7 @@
  * and the wait is for the moment when all send with it. */
 #include "ctl/commands.h"
 
+#include "base/plural.h"
 #include "ctl/clock.h"
 #include "ctl/exits.h"
 #include "ctl/json.h"
@@ -97,9 +98,9 @@ static const struct msg_key_row *find_row(const struct msg_say_keys *say, const 
 
 static void tell(const char *fingerprint, const struct msg_key_row *row)
 {
-    notice_line("key %s: %u of %u members have it%s%.*s", fingerprint, row->holders, row->members,
-                row->lacking.count > 0 ? "; not yet: " : "", (int)row->lacking.count,
-                (const char *)row->lacking.at);
+    notice_line("key %s: %u of %s have it%s%.*s", fingerprint, row->holders,
+                plural(row->members, "member").text, row->lacking.count > 0 ? "; not yet: " : "",
+                (int)row->lacking.count, (const char *)row->lacking.at);
 }
 
 /* Until the peer sends with it. */

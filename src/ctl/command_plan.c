@@ -5,6 +5,7 @@
 #include "ctl/commands.h"
 
 #include "base/hash.h"
+#include "base/plural.h"
 #include "ctl/chain.h"
 #include "ctl/dataset.h"
 #include "ctl/exits.h"
@@ -135,8 +136,8 @@ static size_t look_at_dataset(struct plan *plan, const char *name)
         if (row->replicas_min == 0)
             miss(plan, EXIT_PARTIAL, "a block of %s is on no living node; see: mrctl ls", name);
         else if (row->replicas_min < row->replicas_wanted && row->replicas_min < plan->living)
-            miss(plan, EXIT_OK, "a block of %s has %u of %u copies", name, row->replicas_min,
-                 row->replicas_wanted);
+            miss(plan, EXIT_OK, "a block of %s has %u of %s", name, row->replicas_min,
+                 plural(row->replicas_wanted, "copy").text);
         return row->replicas_wanted;
     }
     return REPLICAS;
@@ -350,8 +351,9 @@ static void look_for_missing(struct plan *plan)
         miss(plan, EXIT_CONFLICT,
              "output %s exists: remove it (mrctl rm), use --overwrite or another -O", output);
     if (plan->step->is_first && plan->living < replicas)
-        miss(plan, EXIT_OK, "%zu nodes live: blocks are on %zu instead of %zu", plan->living,
-             plan->living, replicas);
+        miss(plan, EXIT_OK, "%s %s: blocks are on %zu instead of %zu",
+             plural(plan->living, "node").text, plan->living == 1 ? "lives" : "live", plan->living,
+             replicas);
 }
 
 static int plan_stage(void *context, const struct chain_step *step)

@@ -6,6 +6,7 @@
  */
 #include "ctl/commands.h"
 
+#include "base/plural.h"
 #include "ctl/attempts.h"
 #include "ctl/exits.h"
 #include "ctl/notice.h"
@@ -234,7 +235,8 @@ static void show_attempts(const struct report *report, bool again_only)
         fputs("</tr>\n", stdout);
     }
     printf("</table>\n");
-    if (report->left_out > 0) printf("<p>and %zu attempts more</p>\n", report->left_out);
+    if (report->left_out > 0)
+        printf("<p>and %s more</p>\n", plural(report->left_out, "attempt").text);
 }
 
 static int show_counters(struct session *session, const char *name)
@@ -269,12 +271,12 @@ static void show_head(const struct msg_job_row *job)
         "border-bottom:1px solid #ddd}svg{width:100%%;background:#f8f8f8}"
         "svg text{font-size:10px}pre{background:#f4f4f4;padding:6px}</style></head><body>\n<h1>");
     put(job->name);
-    printf(
-        "</h1>\n<p>%s after %s: maps %u of %u, reduces %u of %u; %u attempts, %u again, %u second "
-        "copies, %u failed</p>\n",
-        job_outcome_text(job->state), quantity_duration_text(job->elapsed_ms, text), job->maps_done,
-        job->maps, job->reduces_done, job->reduces, job->attempts, job->reexecuted, job->speculated,
-        job->failed);
+    printf("</h1>\n<p>%s after %s: maps %u of %u, reduces %u of %u; %s, %u again, %s, "
+           "%u failed</p>\n",
+           job_outcome_text(job->state), quantity_duration_text(job->elapsed_ms, text),
+           job->maps_done, job->maps, job->reduces_done, job->reduces,
+           plural(job->attempts, "attempt").text, job->reexecuted,
+           plural(job->speculated, "second copy").text, job->failed);
     if (job->error.count == 0) return;
     printf("<pre>");
     put(job->error);

@@ -1,6 +1,7 @@
 /* status: one job in full, or all in a table. */
 #include "ctl/commands.h"
 
+#include "base/plural.h"
 #include "ctl/exits.h"
 #include "ctl/json.h"
 #include "ctl/notice.h"
@@ -104,11 +105,11 @@ static void print_locality(const struct list *list)
     uint64_t shared = locality_of(list, "maps_shared");
     if (all_maps + shared > 0) printf("\n");
     if (all_maps > 0)
-        printf("local reads: %llu of %llu maps (%llu%%), %s of %s\n", (unsigned long long)maps,
-               (unsigned long long)all_maps, (unsigned long long)(100 * maps / all_maps),
+        printf("local reads: %llu of %s (%llu%%), %s of %s\n", (unsigned long long)maps,
+               plural(all_maps, "map").text, (unsigned long long)(100 * maps / all_maps),
                quantity_size_text(bytes, local), quantity_size_text(all_bytes, all));
     if (shared > 0)
-        printf("shared reads (path:): %llu maps, %s\n", (unsigned long long)shared,
+        printf("shared reads (path:): %s, %s\n", plural(shared, "map").text,
                quantity_size_text(locality_of(list, "bytes_shared"), all));
 }
 

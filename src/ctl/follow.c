@@ -2,6 +2,7 @@
  * --timeout end only our wait, never the job: whoever goes away is told how to come back. */
 #include "ctl/follow.h"
 
+#include "base/plural.h"
 #include "ctl/clock.h"
 #include "ctl/exits.h"
 #include "ctl/notice.h"
@@ -32,8 +33,8 @@ static void say_end(const struct session *session, const struct msg_job_row *row
     quantity_duration_text(row->elapsed_ms, elapsed);
     if (row->state == JOB_DONE) {
         if (!session_options(session)->is_quiet)
-            notice_line("%.*s done in %s (%u attempts, %u again)", count, name, elapsed,
-                        row->attempts, row->reexecuted);
+            notice_line("%.*s done in %s (%s, %u again)", count, name, elapsed,
+                        plural(row->attempts, "attempt").text, row->reexecuted);
         if (row->error.count > 0) notice_block("warning: ", row->error);
         return;
     }

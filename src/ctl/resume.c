@@ -12,6 +12,7 @@
  * A pipe is read again out of the spool, as far as that goes back. A node of an earlier version
  * does not know the question, and ends the stream: then it has nothing. */
 #include "ctl/exits.h"
+#include "base/plural.h"
 #include "ctl/making.h"
 #include "ctl/notice.h"
 #include "ctl/peers.h"
@@ -118,9 +119,8 @@ static void tell(const struct making *making, size_t found, size_t lost)
 {
     char size[QUANTITY_TEXT_SIZE];
     if (found == 0 || session_options(making->session)->is_quiet) return;
-    notice_line("of what was sent the living have %zu %s (%s); to be sent again: %zu", found,
-                found == 1 ? "block" : "blocks", quantity_size_text(making->upload.size, size),
-                lost);
+    notice_line("of what was sent the living have %s (%s); to be sent again: %zu",
+                plural(found, "block").text, quantity_size_text(making->upload.size, size), lost);
 }
 
 int making_resume(struct making *making, const char *gone)

@@ -5,6 +5,7 @@
 #include "node/telling.h"
 
 #include "base/hash.h"
+#include "base/plural.h"
 #include "tasks/counts.h"
 
 #include <stdarg.h>
@@ -248,8 +249,9 @@ struct job *answers_find_task(struct node *node, uint64_t stream, uint64_t reque
     if (job == NULL) return NULL;
     uint32_t count = *kind == TASK_MAP ? job->spec.maps : job->spec.reduces;
     if (*index < count) return job;
-    control_error(node, stream, request, CODE_NOT_FOUND, "%s has %u maps and %u reduces, no %.*s",
-                  job->name, job->spec.maps, job->spec.reduces, shown(name), (const char *)name.at);
+    control_error(node, stream, request, CODE_NOT_FOUND, "%s has %s and %s, no %.*s", job->name,
+                  plural(job->spec.maps, "map").text, plural(job->spec.reduces, "reduce").text,
+                  shown(name), (const char *)name.at);
     return NULL;
 }
 
@@ -322,9 +324,8 @@ static void tell_end(struct story *story, const struct attempt *a)
     case ATTEMPT_RUNNING: break;
     case ATTEMPT_DONE:
     case ATTEMPT_LOST:
-        tell(story, &a->done, &a->claim.node,
-             "attempt %u: done in %llu ms, %llu records, %llu bytes", a->number, ms,
-             (unsigned long long)a->records, (unsigned long long)a->output.size);
+        tell(story, &a->done, &a->claim.node, "attempt %u: done in %llu ms, %s, %s", a->number, ms,
+             plural(a->records, "record").text, plural(a->output.size, "byte").text);
         if (a->state == ATTEMPT_LOST)
             tell(story, NULL, NULL, "attempt %u: its output was lost: %s", a->number,
                  cause_text(a->end_cause));
@@ -397,8 +398,8 @@ void answers_explain(struct node *node, uint64_t stream, const struct msg_ask_ex
     struct story story = {.node = node};
     story.lines = arena_take(&node->actions->arena, LINES_MAX * sizeof *story.lines);
     if (story.lines == NULL) return;
-    tell(&story, &job->stamp, &job->stamp.node, "job %s submitted: %u maps, %u reduces", job->name,
-         job->spec.maps, job->spec.reduces);
+    tell(&story, &job->stamp, &job->stamp.node, "job %s submitted: %s, %s", job->name,
+         plural(job->spec.maps, "map").text, plural(job->spec.reduces, "reduce").text);
     const struct attempt *a = job->tasks[kind] == NULL ? NULL : job->tasks[kind][index].attempts;
     for (; a != NULL; a = a->next) {
         tell(&story, &a->claim, &a->claim.node, "attempt %u: claimed: %s", a->number,

@@ -3,6 +3,8 @@
  * active log misses nothing: an entry that comes late, with an early time, is in a later page. */
 #include "node/state.h"
 
+#include "base/plural.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -53,10 +55,10 @@ static void tell_task(const struct node *node, const struct stamped *entry, char
     const struct msg_failed *failed = entry->fields;
     const struct msg_lost *lost = entry->fields;
     if (entry->kind == MSG_done)
-        snprintf(text, size, "done %s/%c%u in %llu ms, %llu records, %llu bytes",
-                 job_text(node, &done->job, job), done->kind == TASK_MAP ? 'm' : 'r', done->task,
-                 (unsigned long long)done->elapsed_ms, (unsigned long long)done->records,
-                 (unsigned long long)done->output.size);
+        snprintf(text, size, "done %s/%c%u in %llu ms, %s, %s", job_text(node, &done->job, job),
+                 done->kind == TASK_MAP ? 'm' : 'r', done->task,
+                 (unsigned long long)done->elapsed_ms, plural(done->records, "record").text,
+                 plural(done->output.size, "byte").text);
     else if (entry->kind == MSG_failed)
         snprintf(text, size, "failed %s/%c%u: %s (%u)%s", job_text(node, &failed->job, job),
                  failed->kind == TASK_MAP ? 'm' : 'r', failed->task, cause_text(failed->cause),
@@ -89,8 +91,8 @@ static void tell_job(const struct node *node, const struct stamped *entry, char 
     const struct msg_ended *ended = entry->fields;
     if (jobs_submitted(entry) != NULL) {
         const struct msg_job_spec *spec = jobs_submitted_spec(entry);
-        snprintf(text, size, "job %.*s: %u maps, %u reduces", (int)spec->name.count,
-                 (const char *)spec->name.at, spec->maps, spec->reduces);
+        snprintf(text, size, "job %.*s: %s, %s", (int)spec->name.count, (const char *)spec->name.at,
+                 plural(spec->maps, "map").text, plural(spec->reduces, "reduce").text);
         return;
     }
     const struct job *job = jobs_find(&node->jobs, &ended->job);
@@ -109,8 +111,8 @@ static void tell_small(const struct node *node, const struct msg_small *small, c
     uint64_t bytes = 0;
     const struct msg_small_block *blocks = small->blocks.at;
     for (uint32_t i = 0; i < small->blocks.count; i++) bytes += blocks[i].bytes.count;
-    snprintf(text, size, "small %s: %u blocks, %llu bytes", job_text(node, &small->job, name),
-             small->blocks.count, (unsigned long long)bytes);
+    snprintf(text, size, "small %s: %s, %s", job_text(node, &small->job, name),
+             plural(small->blocks.count, "block").text, plural(bytes, "byte").text);
 }
 
 static void tell_member(const struct stamped *entry, char *text, size_t size)
@@ -143,8 +145,8 @@ static void tell_eviction(const struct node *node, const struct stamped *entry, 
     if (entry->kind == MSG_returned) {
         if (returned->evictions.count == 0) snprintf(text, size, "in step with the flock");
         else
-            snprintf(text, size, "returned: it knows of %u evictions, and is a newcomer",
-                     returned->evictions.count);
+            snprintf(text, size, "returned: it knows of %s, and is a newcomer",
+                     plural(returned->evictions.count, "eviction").text);
         return;
     }
     const struct member *member = members_find(&node->gossip.members, &evicted->node);

@@ -19,6 +19,8 @@
 #include "node/smalls.h"
 #include "node/state.h"
 
+#include "base/plural.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -381,15 +383,15 @@ bool leave_answer(struct node *node, const struct pending *pending)
     if (last->alone > 0) {
         kept_names(node, names, sizeof names);
         control_error(node, pending->stream, ask->request, CODE_PARTIAL,
-                      "left, and took along %u block%s (%llu bytes) of which no other copy is known"
+                      "left, and took along %s (%s) of which no other copy is known"
                       "%s; %s. They are on its disk, and there again when it is back",
-                      last->alone, last->alone == 1 ? "" : "s",
-                      (unsigned long long)last->alone_size, names, why_kept(node));
+                      plural(last->alone, "block").text, plural(last->alone_size, "byte").text,
+                      names, why_kept(node));
         return true;
     }
     if (last->blocks > 0)
-        snprintf(text, sizeof text, "left; all of its %u block%s that are needed are elsewhere%s",
-                 last->blocks, last->blocks == 1 ? "" : "s",
+        snprintf(text, sizeof text, "left; elsewhere is all that is needed of it: %s%s",
+                 plural(last->blocks, "block").text,
                  last->lacking > 0 ? ", further copies are being made" : "");
     struct msg_say_ok reply = {.request = ask->request, .text = slice_string(text)};
     links_send(node, pending->stream, &wire_say_ok, &reply);

@@ -18,6 +18,8 @@
 #include "node/smalls.h"
 #include "node/state.h"
 
+#include "base/plural.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -128,9 +130,9 @@ static void say_missing(struct node *node, const struct pending *pending, uint64
     size_t copies = keeper_copies(node, digest);
     if (copies > 0)
         control_error(node, pending->stream, request, CODE_PARTIAL,
-                      "block %.12s of the input%s is on %zu node%s, and no other has taken a copy "
+                      "block %.12s of the input%s is on %s, and no other has taken a copy "
                       "for %d s: see mrctl members, or try again",
-                      digest_text(digest, text), what, copies, copies == 1 ? "" : "s",
+                      digest_text(digest, text), what, plural(copies, "node").text,
                       (int)(BLOCKS_PATIENCE / SECOND));
     else
         control_error(node, pending->stream, request, CODE_PARTIAL,
@@ -189,9 +191,9 @@ static enum progress await_room(struct node *node, const struct pending *pending
     if (node->now - pending->moved < ROOM_PATIENCE) return PROGRESS_WAITS;
     size_t count = holders_full_names(node, names, sizeof names);
     control_error(node, pending->stream, request, CODE_FAILED,
-                  "no room for %zu copies of each block: the disk%s of %s %s full; free some space "
+                  "no room for %s of each block: the disk%s of %s %s full; free some space "
                   "there, or add a node",
-                  least_copies(node, needed), count == 1 ? "" : "s", names,
+                  plural(least_copies(node, needed), "copy").text, count == 1 ? "" : "s", names,
                   count == 1 ? "is" : "are");
     return PROGRESS_OVER;
 }
@@ -225,7 +227,8 @@ static enum progress blocks_progress(struct node *node, struct pending *pending,
     }
     if (maps > 0 && manifest->blocks.count != maps) {
         control_error(node, pending->stream, request, CODE_USAGE,
-                      "the job says %u maps, its manifest %u blocks", maps, manifest->blocks.count);
+                      "the job says %s, its manifest %s", plural(maps, "map").text,
+                      plural(manifest->blocks.count, "block").text);
         return PROGRESS_OVER;
     }
     if (!pending->is_renewed) renew(node, pending, ref, manifest);
@@ -301,9 +304,9 @@ static bool is_unacknowledged(struct node *node, const struct pending *pending, 
     size_t has = disks(node, pending);
     heard_lacking(node, &pending->entry, names, sizeof names);
     control_error(node, pending->stream, request_number(pending), CODE_PARTIAL,
-                  "%s, but only %zu disk%s for %d s: not %s (full? see its log, and mrctl "
+                  "%s, but only %s %s taken that for %d s: not %s (full? see its log, and mrctl "
                   "doctor); it will be there as well as soon as it can",
-                  what, has, has == 1 ? " has taken that" : "s have taken that",
+                  what, plural(has, "disk").text, has == 1 ? "has" : "have",
                   (int)(DISKS_PATIENCE / SECOND), names);
     return true;
 }

@@ -6,6 +6,7 @@
  * node that can read it makes the job go on, however many cannot. */
 #include "node/shared.h"
 
+#include "base/plural.h"
 #include "node/finish.h"
 #include "node/manifests.h"
 
@@ -91,10 +92,10 @@ static void append_end(struct node *node, const struct job *job, const struct wi
     size_t line = newline == NULL ? last->log.count : (size_t)(newline - last->log.at);
     int used =
         snprintf(text, sizeof text,
-                 "task %s: none of the %zu node%s that live can read its input; %.*s says: "
+                 "task %s: of %s that live none can read its input; %.*s says: "
                  "%.*s\nmake it readable on every node (mrctl resume %s), or submit anew",
-                 task_name(job, TASK_MAP, witnesses->map, 0, name), witnesses->count,
-                 witnesses->count == 1 ? "" : "s", (int)author.count, (const char *)author.at,
+                 task_name(job, TASK_MAP, witnesses->map, 0, name),
+                 plural(witnesses->count, "node").text, (int)author.count, (const char *)author.at,
                  line > 600 ? 600 : (int)line, (const char *)last->log.at, job->name);
     struct msg_ended ended = {.job = job->id,
                               .outcome = JOB_FAILED,

@@ -3,6 +3,7 @@
  * what would help. */
 #include "node/telling.h"
 
+#include "base/plural.h"
 #include "node/manifests.h"
 
 #include <stdarg.h>
@@ -105,8 +106,8 @@ static void say_input(struct node *node, const struct job *job, enum task_kind k
                       struct telling *telling)
 {
     if (kind == TASK_REDUCE) {
-        say(telling, "\ninput: part %u of %u, of the outputs of %u maps", index, job->spec.reduces,
-            job->spec.maps);
+        say(telling, "\ninput: part %u of %u, of the outputs of %s", index, job->spec.reduces,
+            plural(job->spec.maps, "map").text);
         return;
     }
     const struct msg_manifest *manifest = manifests_get(node, &job->spec.manifest);
@@ -164,8 +165,9 @@ size_t telling_failed(struct node *node, const struct job *job, enum task_kind k
     const struct task *task = &job->tasks[kind][index];
     const struct attempt *attempt = last_failure(task);
     char name[96];
-    say(&telling, "task %s failed %u times, last on %s: ", task_name(job, kind, index, 0, name),
-        task->failures, attempt != NULL ? node_name(node, attempt) : "a node that is gone");
+    say(&telling, "task %s failed %s, last on %s: ", task_name(job, kind, index, 0, name),
+        plural(task->failures, "time").text,
+        attempt != NULL ? node_name(node, attempt) : "a node that is gone");
     if (attempt != NULL) say_end(&telling, attempt);
     say(&telling, "\ncommand: ");
     say_slice(&telling, failed_command(job, kind, attempt), COMMAND_MAX);

@@ -4,6 +4,8 @@
 #include "node/manifests.h"
 #include "node/state.h"
 
+#include "base/plural.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -69,7 +71,8 @@ void waiting_text(struct node *node, const struct job *job, enum task_kind kind,
         snprintf(text, size, "waits for the list of the job's blocks");
     else if (room_lacks(node, job, text, size) || room_waits(node, job, text, size)) return;
     else if (slots == 0)
-        snprintf(text, size, "no member takes tasks: %u are draining, suspect or degraded", closed);
+        snprintf(text, size, "no member takes tasks: %u %s draining, suspect or degraded", closed,
+                 closed == 1 ? "is" : "are");
     else
         snprintf(text, size, "free; waits for a slot: next cause: %s%s",
                  cause_text(task_next_cause(task)),
@@ -85,8 +88,9 @@ void waiting_answer(struct node *node, uint64_t stream, const struct msg_ask_exp
     telling.lines = arena_take(&node->actions->arena, (LINES_MAX + 3) * sizeof *telling.lines);
     if (telling.lines == NULL) return;
     count_slots(node, &slots, &closed);
-    snprintf(text, sizeof text, "%s is %s; %u attempts run on %u slots; %u members take no tasks",
-             job->name, job_outcome_text(job->outcome), count_running(node), slots, closed);
+    snprintf(text, sizeof text, "%s is %s; running: %s on %s; members that take no tasks: %u",
+             job->name, job_outcome_text(job->outcome), plural(count_running(node), "attempt").text,
+             plural(slots, "slot").text, closed);
     put(&telling, NULL, text);
     final_text(node, job, reason, sizeof reason);
     snprintf(text, sizeof text, "its result is %s", reason);
@@ -105,7 +109,7 @@ void waiting_answer(struct node *node, uint64_t stream, const struct msg_ask_exp
                      reason);
             put(&telling, owner == NULL ? NULL : &owner->claim.node, text);
         }
-    snprintf(text, sizeof text, "and %u tasks more", left);
+    snprintf(text, sizeof text, "and %s more", plural(left, "task").text);
     if (left > 0) put(&telling, NULL, text);
     struct msg_say_story reply = {.request = ask->request, .lines = {telling.lines, telling.count}};
     links_send(node, stream, &wire_say_story, &reply);

@@ -28,7 +28,7 @@ check "its input" grep -qE 'input: .*numbers, bytes [0-9]+ to [0-9]+' "$DIR/err"
 check "where in it the command was: the file, the byte, where that line begins" grep -qE 'exit status 7, when it had read up to byte [0-9]+ of .*/numbers; the line there begins at byte [0-9]+' "$DIR/err"
 check "and its last words" grep -q 'oh dear' "$DIR/err"
 ctl run -m cat -r 'kill -SEGV $$' --retries 1 -i "$DIR/numbers" >/dev/null 2>"$DIR/err"
-check "a signal, in a reduce" grep -q '/r0 failed 1 times, last on node1: killed by signal 11' "$DIR/err"
+check "a signal, in a reduce" grep -q '/r0 failed 1 time, last on node1: killed by signal 11' "$DIR/err"
 check "a reduce's input" grep -q 'input: part 0 of 1, of the outputs of' "$DIR/err"
 ctl put "$DIR/numbers" numbers --split 4K 2>/dev/null
 ctl run -q -m 'head -c 1000 >/dev/null; exit 7' --retries 1 -i data:numbers >/dev/null 2>"$DIR/err"
@@ -76,7 +76,7 @@ if command -v prlimit >/dev/null && ! nm "$BUILD/mrtask" 2>/dev/null | grep -q _
   check "a map that gets no memory fails" [ $? = 1 ]
   check "and that is told, with what may help (map)" eval 'grep -qE "/m0 failed 2 times, last on node1: it ran out of memory" "$DIR/err" && grep -q -e "--mem SIZE" "$DIR/err"'
   ctl run -m cat -i "$DIR/numbers" --split 1M --retries 1 >"$DIR/out" 2>"$DIR/err"
-  check "the next one on that node has an mrtask that is sound" eval 'cmp -s "$DIR/out" "$DIR/numbers" && grep -q "(1 attempts, 0 again)" "$DIR/err"'
+  check "the next one on that node has an mrtask that is sound" eval 'cmp -s "$DIR/out" "$DIR/numbers" && grep -q "(1 attempt, 0 again)" "$DIR/err"'
 else
   skip "a task that gets no memory (needs prlimit, and no sanitizer)"
 fi
@@ -102,7 +102,7 @@ lines='seq 1 3000000'
 resize 1 60m
 ctl run --retries 1 -m 'seq 1 9000000' -r @sort --mem 2M -i "$DIR/numbers" >/dev/null 2>"$DIR/err"
 check "a map that fills the disk fails" [ $? = 1 ]
-check "and that is told with its name and node" eval 'grep -q "/m0 failed 1 times, last on node1" "$DIR/err" &&
+check "and that is told with its name and node" eval 'grep -q "/m0 failed 1 time, last on node1" "$DIR/err" &&
   grep -qE "fill(s|ing) the disk" "$DIR/err"'
 resize 1 400m
 head -c 150000000 /dev/zero >"$DIR/node1/filler"

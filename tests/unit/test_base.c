@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/plural.h"
 #include "base/prng.h"
 #include "base/slice.h"
 
@@ -455,6 +456,21 @@ static void an_id_hashes_as_its_bytes(void **state)
     }
 }
 
+static void counts_agree_with_their_words(void **state)
+{
+    (void)state;
+    assert_string_equal(plural(0, "time").text, "0 times");
+    assert_string_equal(plural(1, "time").text, "1 time");
+    assert_string_equal(plural(2, "second copy").text, "2 second copies");
+    assert_string_equal(plural(1, "entry").text, "1 entry");
+    assert_string_equal(plural(3, "key").text, "3 keys");
+    assert_string_equal(plural(UINT64_MAX, "y").text, "18446744073709551615 ys");
+    char word[200];
+    memset(word, 'w', sizeof word);
+    word[sizeof word - 1] = '\0';
+    assert_int_equal(strlen(plural(9, word).text), PLURAL_TEXT_SIZE - 1); /* cut */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +495,7 @@ int main(void)
         cmocka_unit_test(addresses_know_what_they_are),
         cmocka_unit_test(slices_sort_as_bytes_do),
         cmocka_unit_test(rendezvous_moves_only_what_the_lost_node_had),
+        cmocka_unit_test(counts_agree_with_their_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
