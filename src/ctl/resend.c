@@ -40,9 +40,10 @@ static int send_range(struct making *making, size_t index, uint64_t offset, uint
         *left -= (uint64_t)got;
     }
     if (got < 0 && !input->is_rereadable) {
-        notice_line("%s, and standard input can't be read again from byte %llu on; save it to a "
-                    "file, and take that",
-                    making->upload.why, (unsigned long long)offset);
+        notice_line("%s: no living node has its bytes from %llu on, and they can't be read again: "
+                    "save it to a file, and take that",
+                    input->kind == INPUT_STDIN ? "standard input" : input->name,
+                    (unsigned long long)offset);
         code = EXIT_NO_PEER;
     } else if (got < 0) {
         notice_line("%s: at offset %llu: %s", input->name, (unsigned long long)offset,

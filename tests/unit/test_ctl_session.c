@@ -1103,6 +1103,33 @@ static void what_nobody_has_is_sent_again_out_of_a_pipe_too(void **state)
     }
 }
 
+/* No file can be had to keep it in. */
+static void what_can_not_be_read_again_is_told(void **state)
+{
+    (void)state;
+    pid_t writer;
+    char before[PATH_SIZE];
+    const char *base = getenv("TMPDIR");
+    snprintf(before, sizeof before, "%s", base == NULL ? "" : base);
+    struct slice bytes = lines(LOSSY_SIZE, 13);
+    mrctl_learns_the_members();
+    set("short-lived", 0);
+    set("alone", 1);
+    int in = pipe_of(bytes, &writer);
+    setenv("TMPDIR", "/nonexistent", 1);
+    mrctl(in, "put", "-", "cut", "--split", "256K", NULL);
+    if (base == NULL) unsetenv("TMPDIR");
+    else setenv("TMPDIR", before, 1);
+    close(in);
+    waitpid(writer, NULL, 0);
+    expect(EXIT_NO_PEER);
+    assert_non_null(strstr(last.err, "standard input: no living node has its bytes from 0 on, and they can't be read again: "
+                                     "save it to a file"));
+    mrctl(-1, "ls", "cut", NULL);
+    expect(EXIT_NOT_FOUND);
+    free((void *)bytes.at);
+}
+
 /* Peer 1 does not know the question. */
 static void a_peer_of_an_earlier_version_gets_all_again(void **state)
 {
@@ -1415,6 +1442,7 @@ int main(void)
         STORY(a_packed_block_is_sent_again),
         STORY(what_others_have_is_not_sent_again),
         STORY(what_nobody_has_is_sent_again_out_of_a_pipe_too),
+        STORY(what_can_not_be_read_again_is_told),
         STORY(a_peer_of_an_earlier_version_gets_all_again),
         STORY(a_naming_whose_bytes_are_gone_stores_what_is_missing),
         STORY(packed_files_go_on_at_another_peer),
