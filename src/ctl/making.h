@@ -20,7 +20,7 @@ enum {
 /* Where a block comes from, and where it went. */
 struct sending {
     size_t at;        /* which of the upload's blocks it is; or as above */
-    size_t asked;     /* the same, of the question whether a peer has it */
+    size_t asked;     /* the same, of the question whether a peer has it; SIZE_MAX: not asked */
     size_t input;     /* in which it begins */
     uint64_t check;   /* XXH3 of its bytes; 0: not known, the peer read them itself */
     bool is_doubtful; /* who had it is gone */

@@ -60,20 +60,21 @@ static int ask_at(struct making *making, const char *address)
     size_t legs = upload->legs_count;
     int code = upload_move_to(upload, making->session, address);
     upload->may_lose = true;
+    for (size_t i = 0; i < making->count; i++) making->sent[i].asked = SIZE_MAX;
     for (size_t i = 0; i < making->count && code == EXIT_OK; i++) {
         struct sending *sent = &making->sent[i];
         if (!sent->is_doubtful) continue;
         sent->asked = upload->count;
         code = upload_known(upload, &upload->blocks[sent->at]);
     }
-    size_t asked = upload->count;
     if (code == EXIT_OK) code = upload_finish(upload);
     if (code == UPLOAD_GONE) upload_lose(upload);
     bool is_found = false;
     for (size_t i = 0; i < making->count; i++) {
         struct sending *sent = &making->sent[i];
-        bool is_asked = sent->is_doubtful && sent->asked < asked;
-        if (!is_asked || digest_is_zero(&upload->blocks[sent->asked].digest)) continue;
+        if (!sent->is_doubtful || sent->asked == SIZE_MAX) continue;
+        const struct msg_block_ref *told = &upload->blocks[sent->asked];
+        if (!digest_equal(&told->digest, &upload->blocks[sent->at].digest)) continue;
         sent->at = sent->asked;
         sent->is_doubtful = false;
         is_found = true;
