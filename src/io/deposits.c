@@ -269,7 +269,8 @@ static void run_look(struct chore *chore)
         place->error = verify_file(place->from, &place->digest, false, false, &place->state);
 }
 
-/* It may have been dropped meanwhile: then it goes as soon as nobody reads it. */
+/* It may have been dropped meanwhile: then it goes as soon as nobody reads it. Whatever is wrong with
+ * it, the client is not to count on it. */
 static void done_look(struct chore *chore)
 {
     struct block_place *place = (struct block_place *)chore;
@@ -278,7 +279,7 @@ static void done_look(struct chore *chore)
     enum error error = place->error;
     if (block != NULL) {
         struct loop *loop = deposit->loop;
-        if (error == ERROR_NONE && block->is_dropped) error = ERROR_NOT_FOUND;
+        if (error != ERROR_NONE || block->is_dropped) error = ERROR_NOT_FOUND;
         verify_note(loop, block, &place->state, place->error);
         on_placed(place, error); /* deposit may be gone now */
         blocks_unpin(loop->blocks, block);

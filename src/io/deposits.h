@@ -57,7 +57,7 @@ void deposits_end(struct deposits *deposits, const uint64_t *check);
 enum error deposits_pull(struct deposits *deposits, const struct msg_store_lent *lent,
                          uint64_t promised, uint8_t copies) MUST_USE;
 /* One whose bytes are here already, if they are: they are looked at. over says NOT_FOUND when there
- * is no such block, or CORRUPT and the like. MEMORY. */
+ * is no such block, or it is not good. MEMORY. */
 enum error deposits_know(struct deposits *deposits, const struct msg_block_ref *block,
                          uint8_t copies) MUST_USE;
 

@@ -22,6 +22,16 @@ has_blocks() { [ "$(find "$DIR/node$1/blocks" -type f | wc -l)" -ge "$2" ]; }
 no_blocks() { ! has_blocks 1 1 && ! has_blocks 2 1 && ! has_blocks 3 1; }
 found() { sed -n 's/.*of what was sent the living have \([0-9]*\) block.*/\1/p' "$DIR/err"; }
 
+rots() { # a block that both have, of the size of most
+  local block
+  block=$(find "$DIR"/node[23]/blocks -type f -size +900k -printf '%P\n' | sort | uniq -d | head -n 1)
+  [ -n "$block" ] || return 1
+  for n in 2 3; do
+    chmod u+w "$DIR/node$n/blocks/$block" && printf '\377\376' | dd of="$DIR/node$n/blocks/$block" bs=1 seek=30000 conv=notrunc 2>/dev/null &&
+      chmod u-w "$DIR/node$n/blocks/$block" || return 1
+  done
+}
+
 # Half of it, the rest when the file "go" is there.
 halves() { head -c 12582912 "$DIR/text"; until [ -e "$DIR/go" ]; do sleep 0.05; done; tail -c +12582913 "$DIR/text"; }
 interrupted() { # name, how node 1 goes: all of the first half that is cut is on other disks by then
@@ -30,6 +40,7 @@ interrupted() { # name, how node 1 goes: all of the first half that is cut is on
   AT=${ADDR[1]} ctl put - "$1" --split 1M < <(halves) 2>"$DIR/err" &
   put=$!
   check "$1: its first half is on other disks" wait_for 20 eval 'has_blocks 2 10 && has_blocks 3 10'
+  [ "$2" != KILL ] || check "$1: one of them rots on both" rots
   flock_kill 1 "$2"
   touch "$DIR/go"
   check "$1: ends well" wait $put
