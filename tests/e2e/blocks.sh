@@ -90,7 +90,7 @@ exec 7<>"$DIR/fifo"
 early=$!
 head -c 2000000 "$DIR/text" >&7
 check "what is stored is copied before its end has come" wait_for 20 copied 3
-kill -TERM $early
+kill -INT $early
 wait $early
 check "it is given up" [ $? = 130 ]
 exec 7<&-
