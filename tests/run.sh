@@ -67,7 +67,7 @@ collect() { # waits for one at least
   running=("${left[@]}")
 }
 
-run_tidy() { suite tidy 120 tests/tidy.sh "$build"; }
+run_tidy() { suite tidy 600 tests/tidy.sh "$build"; }
 run_unit() { for t in "$build"/unit/test_*; do [ -x "$t" ] && [ ! -d "$t" ] && [[ $t != *.* ]] && suite "unit/$(basename "$t")" 600 "$t"; done; }
 run_sim() { suite "sim ($seeds seeds)" 900 tests/sim/seeds.sh "$build" "$seeds"; }
 run_e2e() { for t in tests/e2e/*.sh; do suite "e2e/$(basename "$t" .sh)" 600 "$t"; done; }

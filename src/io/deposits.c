@@ -269,8 +269,8 @@ static void run_look(struct chore *chore)
         place->error = verify_file(place->from, &place->digest, false, false, &place->state);
 }
 
-/* It may have been dropped meanwhile: then it goes as soon as nobody reads it. Whatever is wrong with
- * it, the client is not to count on it. */
+/* It may have been dropped meanwhile: then it goes as soon as nobody reads it. Whatever is wrong
+ * with it, the client is not to count on it. */
 static void done_look(struct chore *chore)
 {
     struct block_place *place = (struct block_place *)chore;
