@@ -27,9 +27,10 @@ check "three nodes again" flock_whole 3
 
 job=$(ctl submit -q -m 'seq 3000 >&2; exit 7' --retries 1 -i "$DIR/in")
 ctl wait "$job" 2>/dev/null
-check "of a failed attempt too, and how it ended" [ "$(ctl logs "$job" | sed -n '1p;2p;$p' | sed 's/^[^ ]* //; s/ (.*//')" = "exit status 7
+whole_log() { [ "$(ctl logs "$job" | sed -n '1p;2p;$p' | sed 's/^[^ ]* //; s/ (.*//')" = "exit status 7
 1
-3000" ]
+3000" ]; }
+check "of a failed attempt too, and how it ended" wait_for 10 whole_log # it is kept once it has ended
 
 job=$(ctl submit -q -m 'echo "reporter:counter:<g>,n&,2" >&2; [ "$MR_ATTEMPT" = 2 ] || exit 9' -i "$DIR/in")
 ctl wait "$job" 2>/dev/null
