@@ -196,7 +196,7 @@ lint: ## clang-tidy and shellcheck, where they are installed
 	@command -v shellcheck >/dev/null && shellcheck tests/*.sh tests/*/*.sh || echo "shellcheck is not installed"
 
 format: ## clang-format everything, in place
-	clang-format -i src/*/*.[ch] cmd/*.c tests/*/*.c
+	clang-format -i src/*/*.[ch] cmd/*.c tests/*/*.[ch]
 
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1

@@ -8,10 +8,7 @@ uint64_t hash64(const void *bytes, size_t count, uint64_t seed)
     return XXH3_64bits_withSeed(bytes, count, seed);
 }
 
-__attribute__((flatten)) uint64_t hash64_id(const void *bytes)
-{
-    return XXH3_64bits(bytes, 16);
-}
+__attribute__((flatten)) uint64_t hash64_id(const void *bytes) { return XXH3_64bits(bytes, 16); }
 
 _Static_assert(sizeof(XXH3_state_t) == sizeof(struct hash_stream) &&
                    _Alignof(XXH3_state_t) <= _Alignof(struct hash_stream),

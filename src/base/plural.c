@@ -14,6 +14,9 @@ struct plural plural(uint64_t count, const char *word)
     bool is_y = length > 1 && word[length - 1] == 'y' && strchr("aeiou", word[length - 2]) == NULL;
     if (count == 1) is_y = false;
     snprintf(plural.text, sizeof plural.text, "%" PRIu64 " %.*s%s", count,
-             (int)(is_y ? length - 1 : length), word, is_y ? "ies" : count == 1 ? "" : "s");
+             (int)(is_y ? length - 1 : length), word,
+             is_y         ? "ies"
+             : count == 1 ? ""
+                          : "s");
     return plural;
 }

@@ -4,7 +4,9 @@
 
 #include <stdint.h>
 
-enum { PLURAL_TEXT_SIZE = 64 };
+enum {
+    PLURAL_TEXT_SIZE = 64
+};
 
 struct plural {
     char text[PLURAL_TEXT_SIZE];

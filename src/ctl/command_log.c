@@ -40,9 +40,9 @@ struct reading {
     bool has_sightings;
     struct id seer;
     char seer_name[65];
-    uint64_t seen;       /* the peer's sightings up to here have come */
-    uint64_t seen_time;  /* of the last one that was printed */
-    unsigned seen_moves; /* of the session, when they were last asked for */
+    uint64_t seen;                            /* the peer's sightings up to here have come */
+    uint64_t seen_time;                       /* of the last one that was printed */
+    unsigned seen_moves;                      /* of the session, when they were last asked for */
     struct sighting sightings[SIGHTINGS_MAX]; /* not printed yet */
     size_t sightings_count;
 };

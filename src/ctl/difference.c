@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 enum {
-    SHOWN_MAX = 60,         /* bytes of a record: enough to know it by */
+    SHOWN_MAX = 60, /* bytes of a record: enough to know it by */
     NAME_SIZE = 96,
-    PREFIX_SIZE = 13,       /* of a digest's text, as the story shows it */
-    BYTES_MAX = 256 << 20,  /* more is not fetched for a look */
+    PREFIX_SIZE = 13,      /* of a digest's text, as the story shows it */
+    BYTES_MAX = 256 << 20, /* more is not fetched for a look */
 };
 
 /* What one line of a story says. */
@@ -50,8 +50,7 @@ static bool find_block(const struct msg_say_dataset *page, const char *prefix, u
         char digest[DIGEST_TEXT_SIZE];
         const struct msg_block_ref *block = &blocks[i].block.block;
         *size = block->size;
-        if (strncmp(digest_text(&block->digest, digest), prefix, PREFIX_SIZE - 1) == 0)
-            return true;
+        if (strncmp(digest_text(&block->digest, digest), prefix, PREFIX_SIZE - 1) == 0) return true;
         *offset += block->size;
     }
     return false;

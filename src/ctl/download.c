@@ -46,10 +46,10 @@ struct download {
     bool is_closed;      /* the reader hung up, or has what he wanted: done, quietly */
     uint64_t lines_left; /* of head; 0: all */
     struct connection *pool[POOL_MAX];
-    unsigned pool_next;         /* the slot to reuse */
-    uint8_t *memory;            /* for a block; larger ones are spooled */
+    unsigned pool_next; /* the slot to reuse */
+    uint8_t *memory;    /* for a block; larger ones are spooled */
     size_t memory_size;
-    int spool;                  /* -1 until needed */
+    int spool; /* -1 until needed */
     struct lending lending;
     int borrowed; /* what is too large for memory is here, not in the spool; -1: it is not */
     struct holder bad[BAD_MAX]; /* a ring: holders that lately did not answer */

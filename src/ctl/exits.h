@@ -6,7 +6,7 @@
 
 enum exit_code {
     EXIT_OK = 0,
-    EXIT_JOB_FAILED = 1,    /* the job or task failed; also: what we were asked to do failed here */
+    EXIT_JOB_FAILED = 1, /* the job or task failed; also: what we were asked to do failed here */
     EXIT_USAGE = 2,
     EXIT_NO_PEER = 3,
     EXIT_NOT_FOUND = 4,

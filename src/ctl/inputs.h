@@ -9,21 +9,21 @@ enum input_kind {
     INPUT_FILE,
     INPUT_STDIN,
     INPUT_DATASET,
-    INPUT_SHARED, /* path: read by tasks where it lies; by us only to find where records end */
+    INPUT_SHARED,    /* path: read by tasks where it lies; by us only to find where records end */
     INPUT_DIRECTORY, /* an empty one: it has no bytes, but `get` makes it again */
 };
 
 struct input {
     enum input_kind kind;
-    char *name; /* path (SHARED: absolute; DIRECTORY: a slash behind it) or dataset's name;
-                   owned */
-    uint64_t size;        /* of a regular file; else 0 */
-    bool is_rereadable;   /* a regular file: may be uploaded once more */
-    bool is_guess;        /* a dataset because no file has this name */
+    char *name;         /* path (SHARED: absolute; DIRECTORY: a slash behind it) or dataset's name;
+                           owned */
+    uint64_t size;      /* of a regular file; else 0 */
+    bool is_rereadable; /* a regular file: may be uploaded once more */
+    bool is_guess;      /* a dataset because no file has this name */
 };
 
 struct inputs {
-    struct input *items;  /* in the order given; of a directory in byte order of paths */
+    struct input *items; /* in the order given; of a directory in byte order of paths */
     size_t count;
     size_t capacity;
     size_t directories_count;

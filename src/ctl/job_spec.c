@@ -188,8 +188,8 @@ static int set_partition(struct job_draft *draft, const struct options *options)
 
 static bool is_ours(const char *variable)
 {
-    static const char *const names[] = {"MR_SORT=", "MR_PARTITION_FIELDS=", "MR_PARTITIONER=",
-                                        "MR_HADOOP_ENV="};
+    static const char *const names[] = {
+        "MR_SORT=", "MR_PARTITION_FIELDS=", "MR_PARTITIONER=", "MR_HADOOP_ENV="};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strncmp(variable, names[i], strlen(names[i])) == 0) return true;
     return false;
@@ -244,8 +244,8 @@ static int set_terms(struct msg_job_terms *terms, const struct options *options)
 {
     const char *speculate = options->speculate == NULL ? "auto" : options->speculate;
     uint64_t most = 0;
-    *terms = (struct msg_job_terms){.verify = (uint8_t)options->verify,
-                                    .cpus = (uint16_t)options->cpus};
+    *terms =
+        (struct msg_job_terms){.verify = (uint8_t)options->verify, .cpus = (uint16_t)options->cpus};
     if (strcmp(speculate, "off") == 0) terms->speculate = UINT32_MAX;
     else if (strcmp(speculate, "auto") != 0) {
         if (!quantity_parse_count(speculate, 0, 1000000, &most))

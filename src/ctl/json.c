@@ -75,10 +75,8 @@ static void escape(FILE *file, uint8_t c)
     case '\r': fputs("\\r", file); return;
     case '\t': fputs("\\t", file); return;
     }
-    if (c < 0x20 || c == 0x7f)
-        fprintf(file, "\\u%04x", c);
-    else
-        fputc(c, file);
+    if (c < 0x20 || c == 0x7f) fprintf(file, "\\u%04x", c);
+    else fputc(c, file);
 }
 
 static void quote(struct json *json, struct slice text)

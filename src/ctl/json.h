@@ -7,7 +7,9 @@
 
 #include <stdio.h>
 
-enum { JSON_DEPTH_MAX = 16 };
+enum {
+    JSON_DEPTH_MAX = 16
+};
 
 struct json {
     FILE *file;

@@ -37,8 +37,8 @@ static int find_directory(const struct session *session, const char *peer)
     if (!session_is_local(session)) return -1;
     enum arrival arrival =
         connection_open(session_connections(session), peer, CHANNEL_BULK, &connection, why);
-    bool is_asked = arrival == ARRIVAL_OK &&
-                    connection_send(connection, &wire_ask_lending, &ask) == ARRIVAL_OK;
+    bool is_asked =
+        arrival == ARRIVAL_OK && connection_send(connection, &wire_ask_lending, &ask) == ARRIVAL_OK;
     if (is_asked && connection_receive(connection, ANSWER_LIMIT, &message) == ARRIVAL_OK &&
         message.type == MSG_lending) {
         struct slice text = ((const struct msg_lending *)message.fields)->directory;

@@ -18,11 +18,11 @@ enum output_format {
 /* Which commands know an option. */
 enum option_group {
     GROUP_COMMON = 1,
-    GROUP_JOB = 2,     /* run and submit */
+    GROUP_JOB = 2, /* run and submit */
     GROUP_PUT = 4,
     GROUP_LOGS = 8,
-    GROUP_LOG = 16,    /* log and events */
-    GROUP_ACK = 32,    /* retry and resume */
+    GROUP_LOG = 16, /* log and events */
+    GROUP_ACK = 32, /* retry and resume */
     GROUP_DRAIN = 64,
     GROUP_EXPLAIN = 128,
     GROUP_HEAD = 256,
@@ -46,9 +46,9 @@ struct config;
 struct options {
     const struct command *command; /* NULL: none was given */
     /* common */
-    const char *node;              /* NULL: not given */
+    const char *node; /* NULL: not given */
     const char *key_file;
-    uint32_t output;               /* enum output_format */
+    uint32_t output; /* enum output_format */
     bool is_json;
     bool is_watch;
     bool is_quiet;
@@ -56,29 +56,29 @@ struct options {
     bool is_no_input;
     bool is_help;
     bool is_version;
-    uint64_t timeout_ms;           /* 0: none */
+    uint64_t timeout_ms; /* 0: none */
     /* of a job */
     const char *mapper;
     const char *combiner;
     const char *reducer;
     const char *job_name;
     const char *output_name;
-    bool is_local;                 /* of run */
+    bool is_local; /* of run */
     bool is_hadoop_env;
     const char *spec;
     const char *ok_exits;
     struct words inputs;
     struct words files;
     struct words environment;
-    uint32_t reduces;              /* OPTION_NONE: not given */
-    uint32_t retries;              /* 0: not given */
+    uint32_t reduces; /* OPTION_NONE: not given */
+    uint32_t retries; /* 0: not given */
     uint32_t ack;
     uint32_t weight;
-    const char *sort;              /* NULL: not given */
+    const char *sort; /* NULL: not given */
     const char *partition;
-    uint32_t partition_fields;     /* 0: not given */
-    const char *speculate;         /* auto, off or a number; NULL: not given */
-    uint32_t verify;               /* 0: not given */
+    uint32_t partition_fields; /* 0: not given */
+    const char *speculate;     /* auto, off or a number; NULL: not given */
+    uint32_t verify;           /* 0: not given */
     uint32_t cpus;
     uint64_t task_timeout_ms;
     uint64_t memory_size;
@@ -90,26 +90,26 @@ struct options {
     bool is_keep_order;
     bool is_resume;
     bool is_retry_failed;
-    bool has_task_arguments;       /* ":::" was given */
-    uint32_t bunch;                /* 0: chosen */
-    struct words task_arguments;   /* the words behind ":::" */
-    const struct bag *bag;         /* not an option: what command_bag.c made of them */
+    bool has_task_arguments;     /* ":::" was given */
+    uint32_t bunch;              /* 0: chosen */
+    struct words task_arguments; /* the words behind ":::" */
+    const struct bag *bag;       /* not an option: what command_bag.c made of them */
     /* of a job and put */
     uint32_t replicas;
-    uint64_t split_size;           /* 0: chosen */
-    const char *records;           /* NULL: lines */
-    uint32_t lines;                /* of head; 0: 10 */
+    uint64_t split_size; /* 0: chosen */
+    const char *records; /* NULL: lines */
+    uint32_t lines;      /* of head; 0: 10 */
     bool is_overwrite;
     /* of log and events */
-    const char *job;               /* NULL: all */
+    const char *job; /* NULL: all */
     /* of logs (and -f of log and events) */
     bool is_follow;
     bool is_previous;
-    uint32_t tail;                 /* OPTION_NONE: all */
+    uint32_t tail; /* OPTION_NONE: all */
     /* of explain */
     bool is_pending;
     /* of drain */
-    uint64_t deadline_ms;          /* 0: none */
+    uint64_t deadline_ms; /* 0: none */
     /* behind the command word */
     struct words arguments;
     struct config *config;                   /* what files say; owned */
@@ -123,12 +123,12 @@ struct options {
 
 struct command {
     const char *name;
-    const char *arguments;     /* as the help shows them: "JOB", "PATH NAME" */
-    unsigned groups;           /* of options, GROUP_COMMON apart */
+    const char *arguments; /* as the help shows them: "JOB", "PATH NAME" */
+    unsigned groups;       /* of options, GROUP_COMMON apart */
     unsigned arguments_min;
     unsigned arguments_max;
-    const char *summary;       /* one line; NULL: named in the interface, not in this version */
-    const char *examples;      /* lines for `mrctl CMD -h` */
+    const char *summary;  /* one line; NULL: named in the interface, not in this version */
+    const char *examples; /* lines for `mrctl CMD -h` */
     int (*run)(const struct options *options);
 };
 

@@ -4,7 +4,9 @@
 
 #include "ctl/connection.h"
 
-enum { PEERS_MAX = 64 }; /* enough that one of them lives; the file stays a few KiB */
+enum {
+    PEERS_MAX = 64
+}; /* enough that one of them lives; the file stays a few KiB */
 
 struct peers {
     char items[PEERS_MAX][CONNECTION_ADDRESS_SIZE];

@@ -6,10 +6,10 @@
 #include "wire/wire.h"
 
 struct progress {
-    bool is_silent;    /* -q */
-    bool is_terminal;  /* else a line for each quarter of the work */
-    bool has_bar;      /* one stands on the current line */
-    unsigned quarter;  /* last one said */
+    bool is_silent;   /* -q */
+    bool is_terminal; /* else a line for each quarter of the work */
+    bool has_bar;     /* one stands on the current line */
+    unsigned quarter; /* last one said */
     instant shown;
 };
 

@@ -34,8 +34,7 @@ bool quantity_parse_duration(const char *text, uint64_t *milliseconds)
     static const struct {
         const char *name;
         uint64_t factor;
-    } units[] = {{"", 1000},    {"ms", 1},       {"s", 1000},
-                 {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    } units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
     uint64_t value;
     if (!parse_digits(&text, &value)) return false;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
@@ -67,16 +66,13 @@ bool quantity_parse_count(const char *text, uint64_t min, uint64_t max, uint64_t
 char *quantity_duration_text(uint64_t ms, char text[QUANTITY_TEXT_SIZE])
 {
     unsigned long long seconds = ms / 1000, minutes = seconds / 60, hours = minutes / 60;
-    if (ms < 1000)
-        snprintf(text, QUANTITY_TEXT_SIZE, "%ums", (unsigned)ms);
+    if (ms < 1000) snprintf(text, QUANTITY_TEXT_SIZE, "%ums", (unsigned)ms);
     else if (seconds < 60)
         snprintf(text, QUANTITY_TEXT_SIZE, "%llu.%us", seconds, (unsigned)(ms % 1000 / 100));
     else if (minutes < 60)
         snprintf(text, QUANTITY_TEXT_SIZE, "%llum%02llus", minutes, seconds % 60);
-    else if (hours < 24)
-        snprintf(text, QUANTITY_TEXT_SIZE, "%lluh%02llum", hours, minutes % 60);
-    else
-        snprintf(text, QUANTITY_TEXT_SIZE, "%llud%02lluh", hours / 24, hours % 24);
+    else if (hours < 24) snprintf(text, QUANTITY_TEXT_SIZE, "%lluh%02llum", hours, minutes % 60);
+    else snprintf(text, QUANTITY_TEXT_SIZE, "%llud%02lluh", hours / 24, hours % 24);
     return text;
 }
 

@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { QUANTITY_TEXT_SIZE = 24 };
+enum {
+    QUANTITY_TEXT_SIZE = 24
+};
 
 /* A whole number and a unit; a bare number is seconds. False when text is anything else or too
  * large. */

@@ -4,7 +4,9 @@
 
 #include "ctl/session.h"
 
-enum { ROOMS_FULL_MAX = 16 }; /* so many without room: the others have none, either */
+enum {
+    ROOMS_FULL_MAX = 16
+}; /* so many without room: the others have none, either */
 
 /* Zeros at first. */
 struct rooms {

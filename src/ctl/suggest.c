@@ -5,7 +5,9 @@
 
 #include <string.h>
 
-enum { WORD_MAX = 63 };
+enum {
+    WORD_MAX = 63
+};
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 

@@ -11,7 +11,7 @@ size_t suggest_distance(const char *a, const char *b);
 /* The best word so far: start with {word typed, NULL, 0} and offer every known word. */
 struct suggest {
     const char *typed;
-    const char *best;     /* NULL: nothing is near enough */
+    const char *best; /* NULL: nothing is near enough */
     size_t distance;
 };
 

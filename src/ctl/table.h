@@ -8,7 +8,7 @@
 
 struct table {
     size_t columns;
-    unsigned right;       /* bit i: column i is set to the right (numbers) */
+    unsigned right; /* bit i: column i is set to the right (numbers) */
     char **cells;
     size_t count;
     size_t capacity;

@@ -29,12 +29,12 @@
 #include <string.h>
 
 enum {
-    HEAL_PERIODS = 4,   /* between pings to the dead: a partition heals within some periods, for a
-                           quarter of a datagram a period */
-    REAP_PERIODS = 60,  /* between searches for who is to be forgotten */
+    HEAL_PERIODS = 4,     /* between pings to the dead: a partition heals within some periods, for a
+                             quarter of a datagram a period */
+    REAP_PERIODS = 60,    /* between searches for who is to be forgotten */
     BLOCKED_PERIODS = 10, /* without a datagram, though members answer by stream, */
     BLOCKED_ANSWERS = 5,  /* so many */
-    GOODBYE_FANOUT = 8, /* told of our leaving directly; the rumour does the rest */
+    GOODBYE_FANOUT = 8,   /* told of our leaving directly; the rumour does the rest */
 };
 
 enum error gossip_init(struct gossip *gossip, const struct gossip_config *config, struct prng *prng,
@@ -262,7 +262,7 @@ void gossip_slots(struct gossip *gossip, instant now, uint16_t slots)
     struct msg_member_claim claim = gossip_self_claim(gossip);
     if (claim.refutations >= MEMBER_REFUTATIONS_MAX) return; /* the next boot begins at 0 */
     claim.slots = slots;
-    claim.refutations++; /* it outranks what we said before */
+    claim.refutations++;                   /* it outranks what we said before */
     (void)claims_own(gossip, now, &claim); /* untold: others think that it has those it had */
 }
 

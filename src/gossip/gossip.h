@@ -51,7 +51,7 @@ struct gossip_counters {
     uint64_t probes_dropped; /* no memory for them, or too many at once */
     uint64_t claims_refused; /* junk of somebody with the key */
     uint64_t oversleeps;     /* ticks that came more than a period late */
-    uint64_t deaths_refuted;   /* times we were held dead, and are not */
+    uint64_t deaths_refuted; /* times we were held dead, and are not */
     uint64_t pulls;          /* views that differed, and were asked for */
     uint64_t refusals;       /* ports that refused a ping of ours */
 };
@@ -90,10 +90,10 @@ struct gossip {
     instant heal_next;       /* a dead one is pinged in the first period from here on, */
     instant heal_soon;       /* and at this time, for one came back; INSTANT_NEVER = none did */
     instant reap_next;
-    uint32_t death_next;       /* we were held dead with fewer refutations, and know it */
-    instant datagram_heard;    /* from anybody */
-    uint32_t stream_answers;   /* members that answered by stream alone, since then */
-    bool is_blocked_told;      /* people know that datagrams do not come through */
+    uint32_t death_next;      /* we were held dead with fewer refutations, and know it */
+    instant datagram_heard;   /* from anybody */
+    uint32_t stream_answers;  /* members that answered by stream alone, since then */
+    bool is_blocked_told;     /* people know that datagrams do not come through */
     instant goodbye_deadline; /* leaving: all is said then; INSTANT_NEVER behind it */
     instant now;              /* of the latest call */
     uint32_t replies_count;   /* datagrams out of turn in this period */

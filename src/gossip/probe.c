@@ -185,8 +185,7 @@ static void send_ping(struct gossip *gossip, const struct id *id, const struct a
         .view_digest = gossip->members.view_digest,
     };
     const struct member *known = members_find(&gossip->members, id);
-    bool is_same =
-        known != NULL && known->state == MEMBER_ALIVE &&
+    bool is_same = known != NULL && known->state == MEMBER_ALIVE &&
                    (known->view_digest == 0 || known->view_digest == ping.view_digest);
     struct rumors_head head = {
         .schema = &wire_ping,

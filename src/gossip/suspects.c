@@ -21,11 +21,11 @@
 #include <assert.h>
 
 enum {
-    PROBERS = 8,       /* hearers who probe at once, on average: K witnesses, and some to spare */
+    PROBERS = 8,         /* hearers who probe at once, on average: K witnesses, and some to spare */
     PROBERS_SHARE = 400, /* and one of so many: in a flock of thousands a rumour has reached only
                             some of the 8 when their answers are wanted (mrsim, 10,000 nodes) */
-    PATIENCE_LOSS = 3, /* found by trial: tests/bench/membership at 80 % loss */
-    REMINDED_MAX = 8,  /* reminders a period: a flock may just have lost half of itself */
+    PATIENCE_LOSS = 3,   /* found by trial: tests/bench/membership at 80 % loss */
+    REMINDED_MAX = 8,    /* reminders a period: a flock may just have lost half of itself */
 };
 
 /* Lifeguard's least timeout, 4 of these, is 1.5 periods where nothing is lost: the accused is told

@@ -42,7 +42,7 @@ struct block {
     uint64_t size;
     bool is_partitioned;
     bool is_durable;
-    bool is_dropped;   /* to be deleted once nobody reads it */
+    bool is_dropped; /* to be deleted once nobody reads it */
     uint32_t pins;
     struct block_state state;
 };
@@ -61,7 +61,10 @@ struct block_place {
     void *context;
     void (*done)(struct block_place *place, enum error error);
     /* Inside: */
-    enum block_place_kind { PLACE_MOVE, PLACE_DELETE } kind;
+    enum block_place_kind {
+        PLACE_MOVE,
+        PLACE_DELETE
+    } kind;
     struct block_state state;
     enum error error;
 };

@@ -7,9 +7,9 @@
 struct stream;
 
 enum {
-    BULK_CHUNK_SIZE = 64 << 10,              /* msg_chunk's cap */
+    BULK_CHUNK_SIZE = 64 << 10,                /* msg_chunk's cap */
     BULK_MESSAGE_MAX = BULK_CHUNK_SIZE + 4096, /* the largest bulk message, packed */
-    BULK_SCRATCH_SIZE = 1024,                /* room for one decoded bulk message: none has lists */
+    BULK_SCRATCH_SIZE = 1024, /* room for one decoded bulk message: none has lists */
 };
 
 /* One message's struct, on the stack. */

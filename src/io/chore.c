@@ -22,7 +22,7 @@ static void on_done(uv_work_t *request, int status)
 }
 
 void chore_start(uv_loop_t *uv, struct chore *chore, void (*run)(struct chore *chore),
-                void (*done)(struct chore *chore))
+                 void (*done)(struct chore *chore))
 {
     assert(run != NULL && done != NULL);
     chore->run = run;

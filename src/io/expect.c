@@ -30,8 +30,8 @@ static struct sink_piece *of_index(const struct expect *expect, struct slice ind
     uint32_t from = is_whole ? 0 : expect->part, to = is_whole ? segments : expect->part + 1;
     for (uint32_t i = from; i < to; i++) {
         struct segment segment = partitioned_segment(index, i);
-        pieces[is_whole ? (*count)++ : 0] = (struct sink_piece){
-            .size = segment.size, .check = segment.check, .has_check = true};
+        pieces[is_whole ? (*count)++ : 0] =
+            (struct sink_piece){.size = segment.size, .check = segment.check, .has_check = true};
         if (!is_whole) *size = segment.size;
     }
     return pieces;
@@ -51,9 +51,8 @@ static struct sink_piece *of_plain(const struct expect *expect, size_t *count, u
 struct sink_piece *expect_pieces(const struct expect *expect, const struct msg_fetch_reply *reply,
                                  size_t *count, uint64_t *size)
 {
-    struct sink_piece *pieces = reply->index.count > 0
-                                    ? of_index(expect, reply->index, count, size)
-                                    : of_plain(expect, count, size);
+    struct sink_piece *pieces = reply->index.count > 0 ? of_index(expect, reply->index, count, size)
+                                                       : of_plain(expect, count, size);
     bool is_right =
         pieces != NULL && expect->offset <= *size && reply->size == *size - expect->offset;
     if (is_right) return pieces;

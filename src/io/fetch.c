@@ -34,16 +34,16 @@
 #include <unistd.h>
 
 enum {
-    FETCH_PARALLEL_MAX = 8,          /* keeps a link full and a disk from seeking itself to death */
+    FETCH_PARALLEL_MAX = 8, /* keeps a link full and a disk from seeking itself to death */
     FETCH_ROUNDS_MAX = 2,
-    FETCH_ROUND_PAUSE = 1 * SECOND,  /* a holder that starts anew is back after about this */
-    FETCH_TIMEOUT = 5 * SECOND,      /* without progress */
-    FETCH_LOOK_RATE = 8 << 20,       /* bytes a second that a holder looks through at first,
-                                        on a disk with much else to do */
-    FETCH_LOOK_MAX = 256 << 20,      /* half a minute */
-    FETCH_HOLDERS_MAX = 64,          /* of all who want it; four times what one of them names */
-    FETCH_STEP = 16 << 10,           /* bytes that are progress: less each 5 s would be endless */
-    FETCH_ADVANCE = 1 << 20,         /* bytes that a round must bring so as not to count */
+    FETCH_ROUND_PAUSE = 1 * SECOND, /* a holder that starts anew is back after about this */
+    FETCH_TIMEOUT = 5 * SECOND,     /* without progress */
+    FETCH_LOOK_RATE = 8 << 20,      /* bytes a second that a holder looks through at first,
+                                       on a disk with much else to do */
+    FETCH_LOOK_MAX = 256 << 20,     /* half a minute */
+    FETCH_HOLDERS_MAX = 64,         /* of all who want it; four times what one of them names */
+    FETCH_STEP = 16 << 10,          /* bytes that are progress: less each 5 s would be endless */
+    FETCH_ADVANCE = 1 << 20,        /* bytes that a round must bring so as not to count */
 };
 
 enum fetch_state {
@@ -56,7 +56,7 @@ enum fetch_state {
 
 struct fetch {
     struct fetches *fetches;
-    struct fetch *newer;             /* while WAITING */
+    struct fetch *newer; /* while WAITING */
     struct fetch_key {
         struct digest digest;
         uint32_t part;
@@ -64,17 +64,17 @@ struct fetch {
     } key;
     uint64_t block_size;
     enum fetch_state state;
-    instant retry;                   /* WAITING: not before */
+    instant retry; /* WAITING: not before */
     struct fetch_want *wants;
     struct msg_block_holder *holders;
     size_t holders_count, holder;
     unsigned round;
     struct stream *stream;
-    bool is_list;   /* a manifest: it goes first, and may use the disk's reserve */
-    bool is_reused; /* the stream was kept from before: it may have ended meanwhile */
-    bool is_held;   /* ASKING, as soon as the sink has room again */
-    bool is_mixed;  /* the bytes in the sink are of several holders */
-    bool is_single; /* they may not be any more */
+    bool is_list;      /* a manifest: it goes first, and may use the disk's reserve */
+    bool is_reused;    /* the stream was kept from before: it may have ended meanwhile */
+    bool is_held;      /* ASKING, as soon as the sink has room again */
+    bool is_mixed;     /* the bytes in the sink are of several holders */
+    bool is_single;    /* they may not be any more */
     struct sink *sink; /* stays from holder to holder, with the first `received` bytes */
     uint64_t size, received;
     uint64_t received_before; /* this round */
@@ -90,8 +90,8 @@ struct fetch {
 
 struct fetches {
     struct loop *loop;
-    struct map map;                  /* of struct fetch by key */
-    struct fetch *oldest, *newest;   /* WAITING ones */
+    struct map map;                /* of struct fetch by key */
+    struct fetch *oldest, *newest; /* WAITING ones */
     size_t active_count;
     uv_timer_t timer;
     struct reuse reuse;
@@ -279,8 +279,8 @@ static bool ask_holder(struct fetch *fetch, const struct address *address)
         ask(fetch);
         return true;
     }
-    fetch->stream = stream_connect(fetches->loop->streams, address, CHANNEL_BULK, &fetch_user,
-                                   fetch);
+    fetch->stream =
+        stream_connect(fetches->loop->streams, address, CHANNEL_BULK, &fetch_user, fetch);
     return fetch->stream != NULL;
 }
 
@@ -302,8 +302,8 @@ static void wait_until(struct fetch *fetch, instant retry)
 static void end_round(struct fetch *fetch)
 {
     uint64_t received = fetch->sink == NULL ? 0 : fetch->received;
-    bool has_advanced = fetch->begun <= FETCH_ROUNDS_MAX &&
-                        received >= fetch->received_before + FETCH_ADVANCE;
+    bool has_advanced =
+        fetch->begun <= FETCH_ROUNDS_MAX && received >= fetch->received_before + FETCH_ADVANCE;
     fetch->holder = 0;
     fetch->received_before = received;
     if (received < FETCH_ADVANCE) drop_sink(fetch); /* its file would stay open for little */

@@ -14,8 +14,8 @@ struct fetches;
 struct fetch_want {
     struct fetch *fetch; /* NULL: nothing is under way */
     struct fetch_want *next;
-    bool makes_block;    /* keep it as a durable block; else just get the bytes */
-    bool is_list;        /* a manifest: it goes first, and may use the disk's reserve */
+    bool makes_block; /* keep it as a durable block; else just get the bytes */
+    bool is_list;     /* a manifest: it goes first, and may use the disk's reserve */
     /* Never from within fetch_start. NONE: with makes_block, or when another wanted that, the block
      * is here; else it is in file, which is then held and must be given back by fetched_release.
      * Else: nobody gave it (NOT_FOUND), or our disk is in trouble (FULL, IO, ...). */

@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 enum {
-    KEY_TEXT_SIZE = 2 * CRYPTO_KEY_SIZE + 1,              /* 64 hex digits and a newline */
+    KEY_TEXT_SIZE = 2 * CRYPTO_KEY_SIZE + 1,                  /* 64 hex digits and a newline */
     KEYS_TEXT_MAX = IDENTITY_KEYS_MAX * (KEY_TEXT_SIZE + 64), /* with room for blanks */
-    BOOT_SIZE = 16,                                       /* counter and random, little endian */
+    BOOT_SIZE = 16, /* counter and random, little endian */
 };
 
 static const char boot_key[] = "meta.boot";

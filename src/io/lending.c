@@ -37,7 +37,7 @@ struct loan {
 struct lending {
     int socket;
     uv_poll_t arrival;
-    uv_timer_t sweep; /* while there are loans */
+    uv_timer_t sweep;             /* while there are loans */
     struct loan loans[LOANS_MAX]; /* the oldest first */
     size_t count;
     const char *directory; /* absolute; borrowed */
@@ -123,8 +123,7 @@ static bool receive_loan(struct lending *lending)
     ssize_t got = recvmsg(lending->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0) return errno == EINTR;
     loan.file = passed_file(&message);
-    bool is_whole =
-        got == sizeof loan.token && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
+    bool is_whole = got == sizeof loan.token && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
     if (loan.file >= 0 && is_whole && is_readable_file(loan.file)) add_loan(lending, &loan);
     else if (loan.file >= 0) close(loan.file);
     return true;

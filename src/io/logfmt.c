@@ -9,7 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOG_LINE_MAX = 2048 }; /* a trace line of 512 bytes, escaped, and what precedes it */
+enum {
+    LOG_LINE_MAX = 2048
+}; /* a trace line of 512 bytes, escaped, and what precedes it */
 
 struct line {
     char text[LOG_LINE_MAX];

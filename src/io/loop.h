@@ -29,26 +29,28 @@ enum loop_state {
     LOOP_STOPPED,  /* events are dropped, all is being closed */
 };
 
-enum { LOOP_SIGNALS = 3 };
+enum {
+    LOOP_SIGNALS = 3
+};
 
 struct loop {
     uv_loop_t uv;
-    uv_timer_t timer;                    /* node_deadline */
-    uv_signal_t signals[LOOP_SIGNALS];   /* TERM, INT, HUP */
+    uv_timer_t timer;                  /* node_deadline */
+    uv_signal_t signals[LOOP_SIGNALS]; /* TERM, INT, HUP */
     enum loop_state state;
     struct trace trace;
-    struct memory memory;                /* of channels and tables */
+    struct memory memory; /* of channels and tables */
     struct id self;
     struct node *node;
     struct actions actions;
-    struct event *queue;                 /* that came while stepping */
+    struct event *queue; /* that came while stepping */
     size_t queue_capacity, queue_count;
-    unsigned holds;                      /* loop_hold without its loop_release */
-    unsigned leaves;                     /* SIGTERMs so far */
+    unsigned holds;  /* loop_hold without its loop_release */
+    unsigned leaves; /* SIGTERMs so far */
     struct refusals refusals;
-    enum error stop_error;               /* of ACTION_STOP */
+    enum error stop_error; /* of ACTION_STOP */
     char stop_text[512];
-    uint64_t stop_boot;                  /* EXISTS: the boot to start anew above */
+    uint64_t stop_boot; /* EXISTS: the boot to start anew above */
 
     /* The parts; set by who opens them (daemon.c), closed by loop_stop where not NULL. */
     struct udp *udp;
@@ -58,12 +60,12 @@ struct loop {
     struct blocks *blocks;
     struct fetches *fetches;
     struct prefetches *prefetches;
-    struct lending *lending;    /* NULL: nothing can be lent */
-    uint64_t promised; /* bytes of uploads that were told of room (serve.c), and of fetches */
-    uint64_t unwritten;         /* bytes in sinks, which the disk does not know of yet */
+    struct lending *lending; /* NULL: nothing can be lent */
+    uint64_t promised;       /* bytes of uploads that were told of room (serve.c), and of fetches */
+    uint64_t unwritten;      /* bytes in sinks, which the disk does not know of yet */
     struct blockmemory *late_first, *late_last; /* writes that may wait (blockmemory.c) */
-    unsigned lates_count;       /* of them begun, and not at their end */
-    uint64_t prefetch_size_max; /* bytes of map outputs kept for reduces to come */
+    unsigned lates_count;                       /* of them begun, and not at their end */
+    uint64_t prefetch_size_max;                 /* bytes of map outputs kept for reduces to come */
     struct workers *workers;
     struct resolver *resolver;
     struct confinement *confinement; /* of tasks; borrowed */

@@ -24,12 +24,12 @@ struct options {
     struct address advertise; /* none: as listen */
     const char *joins[OPTIONS_JOINS_MAX];
     size_t joins_count;
-    const char *name;     /* NULL: the host's */
-    uint16_t slots;       /* 0: as many as processors */
+    const char *name; /* NULL: the host's */
+    uint16_t slots;   /* 0: as many as processors */
     uint64_t prefetch_size;
-    uint64_t memory_size; /* 0: the node's default */
-    duration scrub_every; /* 0: the node's default */
-    duration pin_length;  /* 0: the node's default */
+    uint64_t memory_size;  /* 0: the node's default */
+    duration scrub_every;  /* 0: the node's default */
+    duration pin_length;   /* 0: the node's default */
     duration details_kept; /* 0: the node's default */
     duration evict_after;  /* 0: the node's default */
     enum node_profile profile;

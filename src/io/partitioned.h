@@ -18,9 +18,9 @@ enum {
 };
 
 struct segment {
-    uint64_t offset; /* in the whole block */
-    uint64_t size;   /* of its stored bytes */
-    uint64_t check;  /* their XXH3 */
+    uint64_t offset;       /* in the whole block */
+    uint64_t size;         /* of its stored bytes */
+    uint64_t check;        /* their XXH3 */
     struct digest records; /* of the records that they hold */
 };
 

@@ -16,8 +16,8 @@ struct peer {
 
 struct peers {
     struct loop *loop;
-    struct map map;      /* of struct peer by number */
-    uint64_t next;       /* number of the next inbound stream: odd */
+    struct map map; /* of struct peer by number */
+    uint64_t next;  /* number of the next inbound stream: odd */
 };
 
 static void feed_closed(struct peers *peers, uint64_t number, enum error error, const char *reason)

@@ -4,7 +4,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { REFUSAL_SILENCE = 10 * SECOND }; /* often enough to be seen, too seldom to fill a disk */
+enum {
+    REFUSAL_SILENCE = 10 * SECOND
+}; /* often enough to be seen, too seldom to fill a disk */
 
 static struct refusal *find(struct refusals *refusals, const char *reason)
 {

@@ -8,7 +8,9 @@
 
 #include <stddef.h>
 
-enum { REFUSAL_REASONS_MAX = 48 }; /* reasons are static texts of ours; more than there are */
+enum {
+    REFUSAL_REASONS_MAX = 48
+}; /* reasons are static texts of ours; more than there are */
 
 struct refusal {
     const char *reason; /* static text */

@@ -19,10 +19,10 @@ struct rundir_input {
     struct digest digest;
     struct block_state looked; /* a block's file, when its bytes were found right; zeros: none */
     const char *path;
-    uint64_t size; /* of the file */
-    uint32_t part; /* of a partitioned block at path; PART_WHOLE: all of the file */
+    uint64_t size;         /* of the file */
+    uint32_t part;         /* of a partitioned block at path; PART_WHOLE: all of the file */
     struct digest records; /* of a file that is such a part: of what it holds; zeros: it is none */
-    bool is_small; /* no file yet, but these bytes */
+    bool is_small;         /* no file yet, but these bytes */
     struct slice bytes;
 };
 

@@ -27,11 +27,11 @@ enum {
     /* Blocks leave this much of a disk free: the log, scratch files and the lists by which we know
      * what may go need room when there is hardly any. */
     SINK_RESERVE_MAX = 256 << 20,
-    SINK_RESERVE_SHARE = 20,     /* a twentieth, of small disks */
-    SINK_PIECE = 64 << 10,       /* hashed, then written while they are in the processor's cache */
-    SINK_LOOK_EVERY = 8 << 20,   /* bytes written between looks */
+    SINK_RESERVE_SHARE = 20,    /* a twentieth, of small disks */
+    SINK_PIECE = 64 << 10,      /* hashed, then written while they are in the processor's cache */
+    SINK_LOOK_EVERY = 8 << 20,  /* bytes written between looks */
     SINK_FLUSH_EVERY = 4 << 20, /* bytes after which the disk begins to write: not all at the end */
-    SINK_PULLED = 4 << 20,       /* bytes of a step: others wait for a worker, too */
+    SINK_PULLED = 4 << 20,      /* bytes of a step: others wait for a worker, too */
 };
 
 enum sink_state {
@@ -47,9 +47,9 @@ struct sink {
     const struct sink_user *user;
     void *context;
     enum sink_state state;
-    bool is_busy;     /* a worker has written, hasher and the fields from file on */
-    bool is_awaited;  /* the owner waits for ready */
-    bool is_last;     /* this turn of the worker closes the file */
+    bool is_busy;    /* a worker has written, hasher and the fields from file on */
+    bool is_awaited; /* the owner waits for ready */
+    bool is_last;    /* this turn of the worker closes the file */
     bool is_durable;
     bool uses_reserve;
     bool has_expected; /* an upload, and its XXH3 is known */
@@ -65,13 +65,13 @@ struct sink {
     struct seal_hasher hasher;
     struct hash_stream check;
     uint64_t piece_left;
-    size_t piece;      /* the current one; of an upload always 0 */
+    size_t piece; /* the current one; of an upload always 0 */
     uint64_t size;
-    uint64_t flushed; /* so much is on its way to the disk */
-    uint64_t claimed; /* of the loop's promised: bytes that are still to be written */
-    uint64_t ahead;   /* promised when that was claimed */
-    uint64_t rest;    /* claimed, before this turn of the worker */
-    uint64_t looked; /* size at which the disk's room is looked at again */
+    uint64_t flushed;  /* so much is on its way to the disk */
+    uint64_t claimed;  /* of the loop's promised: bytes that are still to be written */
+    uint64_t ahead;    /* promised when that was claimed */
+    uint64_t rest;     /* claimed, before this turn of the worker */
+    uint64_t looked;   /* size at which the disk's room is looked at again */
     uint64_t promised; /* to others, before this turn of the worker: no room for these bytes */
     struct digest digest;
     size_t pieces_count;
@@ -148,8 +148,7 @@ static enum error hash(struct sink *sink, struct slice bytes)
     while (error == ERROR_NONE && bytes.count > 0) {
         if (sink->piece == sink->pieces_count) return ERROR_CORRUPT; /* more than was announced */
         size_t count = bytes.count < sink->piece_left ? bytes.count : (size_t)sink->piece_left;
-        if (sink->pieces[sink->piece].has_check)
-            hash_stream_update(&sink->check, bytes.at, count);
+        if (sink->pieces[sink->piece].has_check) hash_stream_update(&sink->check, bytes.at, count);
         else seal_hasher_update(&sink->hasher, slice_of(bytes.at, count));
         sink->piece_left -= count;
         bytes.at += count;
@@ -320,8 +319,7 @@ static void done_pull(struct chore *chore);
 
 static void start_pull(struct sink *sink)
 {
-    sink->writing_count =
-        sink->source_left < SINK_PULLED ? (size_t)sink->source_left : SINK_PULLED;
+    sink->writing_count = sink->source_left < SINK_PULLED ? (size_t)sink->source_left : SINK_PULLED;
     sink->promised = sink->loop->promised;
     sink->is_last = sink->source_left == 0; /* a step of its own: it waits, most of its time */
     sink->is_busy = true;

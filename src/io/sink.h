@@ -16,7 +16,7 @@ struct sink;
 struct sink_piece {
     uint64_t size;
     struct digest digest;
-    uint64_t check;        /* XXH3, which counts instead of the digest when has_check */
+    uint64_t check; /* XXH3, which counts instead of the digest when has_check */
     bool has_check;
 };
 

@@ -68,13 +68,13 @@ struct stream {
     void *context;                  /* the user's */
     struct address address;         /* of the other side's socket */
     size_t unsent_size;
-    struct outgoing *corked;        /* records of this step, to be sent as one */
+    struct outgoing *corked; /* records of this step, to be sent as one */
     struct stream *next_corked;
-    bool is_corked;                 /* in the list of streams that may have such */
-    instant deadline;               /* closed with TIMEOUT then; INSTANT_NEVER */
+    bool is_corked;   /* in the list of streams that may have such */
+    instant deadline; /* closed with TIMEOUT then; INSTANT_NEVER */
     bool is_inbound;
-    bool is_delivering;             /* a record is with the user now */
-    bool has_goodbye;               /* the peer said it */
+    bool is_delivering; /* a record is with the user now */
+    bool has_goodbye;   /* the peer said it */
 };
 
 /* Between the two, records are gathered, and go out together, a write for each stream: what is said

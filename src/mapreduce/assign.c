@@ -24,8 +24,8 @@ struct assign {
     struct reader giving;
     struct slice ready; /* of giving's buffer: not given yet */
     bool has_digits;
-    bool is_bad;      /* what it prints is no number below the count */
-    uint64_t number;  /* being read */
+    bool is_bad;                     /* what it prints is no number below the count */
+    uint64_t number;                 /* being read */
     uint8_t said[EXCERPT_BYTES + 1]; /* the line that it is read from, as far as it is read */
     size_t said_size;
     uint64_t records; /* given so far */

@@ -6,16 +6,18 @@
 #include <assert.h>
 #include <stdio.h>
 
-enum { EMIT_SIZE = 64 * 1024 };
+enum {
+    EMIT_SIZE = 64 * 1024
+};
 
 /* What a built-in works with: where its output gathers, and (sums) the key at hand. */
 struct work {
     struct scratch *scratch;
     struct outflow out;
     size_t used;
-    uint8_t *gathered;   /* EMIT_SIZE */
+    uint8_t *gathered; /* EMIT_SIZE */
     bool is_in_word;
-    uint8_t *line;       /* an unfinished line */
+    uint8_t *line; /* an unfinished line */
     size_t line_size;
     size_t line_capacity;
     uint8_t *key;

@@ -36,8 +36,8 @@ enum {
     PROCESSES_MAX = 1024, /* of an attempt: make -j and a pipeline each; a bomb is over soon */
     FILES_SOFT = 1024,    /* the usual; a program that knows of more may raise it */
     FILES_MAX = 65536,
-    CPU_GRACE = 60,  /* seconds over the timeout: the timeout should be what is told */
-    NESTED_MAX = 16, /* directories on the way down to something hidden */
+    CPU_GRACE = 60,           /* seconds over the timeout: the timeout should be what is told */
+    NESTED_MAX = 16,          /* directories on the way down to something hidden */
     SPARE_FRESH = 5 * SECOND, /* a path that appears is seen by all attempts after that */
 };
 

@@ -22,6 +22,8 @@ struct outflow {
 
 /* Bytes moved at once: large enough that system calls do not count, small enough for a second-level
  * cache. */
-enum { FLOW_SIZE = 256 * 1024 };
+enum {
+    FLOW_SIZE = 256 * 1024
+};
 
 #endif

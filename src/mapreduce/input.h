@@ -16,7 +16,7 @@ struct input {
     bool is_carried; /* it came with the assignment: no file */
     uint64_t offset;
     uint64_t left;
-    uint64_t size; /* bytes read so far, of all */
+    uint64_t size;  /* bytes read so far, of all */
     uint64_t given; /* of them, given away last: taken when more is asked for */
     uint8_t *buffer;
 };

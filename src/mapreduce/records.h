@@ -31,10 +31,10 @@ struct records {
     size_t limit; /* size does not exceed it but for a single line */
     uint8_t *memory;
     size_t size;
-    size_t used;     /* bytes of lines, the open one included */
-    size_t open;     /* where the open line starts */
-    size_t count;    /* entries, the last one lowest, until sorted */
-    size_t line_max; /* of the lines in memory */
+    size_t used;           /* bytes of lines, the open one included */
+    size_t open;           /* where the open line starts */
+    size_t count;          /* entries, the last one lowest, until sorted */
+    size_t line_max;       /* of the lines in memory */
     size_t record_max;     /* RECORD_SIZE_MAX, or less: records_bound, tests */
     uint64_t spilled_size; /* bytes and lines before those in memory */
     uint64_t spilled_count;

@@ -29,7 +29,7 @@ struct report {
     uint64_t logged; /* bytes ever; the last ones are in the ring, byte n at n % max */
     uint8_t line[REPORT_LINE_MAX]; /* the current line, as long as it may be a reporter line */
     size_t line_size;
-    bool is_passing;               /* the current line is log: what comes goes to the ring */
+    bool is_passing; /* the current line is log: what comes goes to the ring */
     uint8_t status[REPORT_LINE_MAX];
     size_t status_size;
     struct report_counter counters[REPORT_COUNTERS_MAX];

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 struct sort_entry {
-    uint64_t prefix;    /* order_prefix of the record, at depth 0 */
-    uint32_t offset;    /* where the record starts */
+    uint64_t prefix; /* order_prefix of the record, at depth 0 */
+    uint32_t offset; /* where the record starts */
     uint32_t partition;
 };
 

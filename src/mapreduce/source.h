@@ -16,7 +16,7 @@ struct source {
     uint8_t *packed; /* SOURCE_PACKED_SIZE bytes, borrowed: where a page is read to */
     uint8_t hasher[sizeof(struct seal_hasher) + _Alignof(struct seal_hasher)]; /* of part.records:
                         room for one, aligned (sources lie in memory that is aligned for less) */
-    uint64_t left;   /* of a segment: bytes of records in the pages to be read */
+    uint64_t left; /* of a segment: bytes of records in the pages to be read */
     uint8_t *window;
     size_t capacity; /* grows when a line does not fit */
     size_t start;    /* of what is not yet given, in the window */

@@ -14,12 +14,12 @@
 struct live;
 
 struct watch {
-    int signals;      /* signalfd: SIGTERM, SIGINT, SIGHUP, SIGCHLD */
-    pid_t parent;     /* who started us */
+    int signals;  /* signalfd: SIGTERM, SIGINT, SIGHUP, SIGCHLD */
+    pid_t parent; /* who started us */
     instant started;
-    instant deadline; /* INSTANT_NEVER = no limit */
-    bool is_told;     /* SIGTERM, SIGINT or SIGHUP came */
-    bool is_orphan;   /* the parent is gone */
+    instant deadline;  /* INSTANT_NEVER = no limit */
+    bool is_told;      /* SIGTERM, SIGINT or SIGHUP came */
+    bool is_orphan;    /* the parent is gone */
     struct live *live; /* shown to the daemon with every check; NULL: nothing is */
 };
 

@@ -35,17 +35,17 @@ struct node_config {
     enum node_profile profile;
     const struct address *join; /* seeds to join through, may be none */
     size_t join_count;
-    uint64_t seed;        /* of the node's own prng */
-    uint64_t wall_ms;     /* what the wall clock shows now: only ever shown to people */
-    size_t memory_budget; /* bytes; 0 = 1 GiB */
+    uint64_t seed;             /* of the node's own prng */
+    uint64_t wall_ms;          /* what the wall clock shows now: only ever shown to people */
+    size_t memory_budget;      /* bytes; 0 = 1 GiB */
     uint64_t allocation_fails; /* tests: the n-th, as of node_open; 0 = none (base/memory.h) */
-    uint64_t task_memory; /* bytes that tasks may take together; 0 = no limit */
-    uint64_t confinement; /* of tasks, bits of enum confinement_part: told to who asks */
-    duration compact_every; /* how often the log is cut; 0 = 20 s */
-    duration details_kept;  /* of ended jobs' tasks; 0 = 10 min */
-    duration evict_after;   /* who is dead so long is put off the roster; 0 = 24 h */
-    duration scrub_every;   /* a walk over all blocks takes at least so long; 0 = 24 h */
-    duration pin_length;    /* of an upload until something references it; 0 = 1 h */
+    uint64_t task_memory;      /* bytes that tasks may take together; 0 = no limit */
+    uint64_t confinement;      /* of tasks, bits of enum confinement_part: told to who asks */
+    duration compact_every;    /* how often the log is cut; 0 = 20 s */
+    duration details_kept;     /* of ended jobs' tasks; 0 = 10 min */
+    duration evict_after;      /* who is dead so long is put off the roster; 0 = 24 h */
+    duration scrub_every;      /* a walk over all blocks takes at least so long; 0 = 24 h */
+    duration pin_length;       /* of an upload until something references it; 0 = 1 h */
     struct trace trace;
 };
 

@@ -192,8 +192,7 @@ static bool has_room(const struct host *host, const struct digest *digest)
 bool blocks_upload(struct world *world, struct host *host, const struct content *content)
 {
     if (!has_room(host, &content->digest)) {
-        tell(world, host, 1,
-             &(struct block_news){.kind = EVENT_BLOCK_FAILED, .error = ERROR_FULL});
+        tell(world, host, 1, &(struct block_news){.kind = EVENT_BLOCK_FAILED, .error = ERROR_FULL});
         return false;
     }
     blocks_put(world, host, content, true);

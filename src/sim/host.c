@@ -322,8 +322,7 @@ bool host_holds(struct host *host, struct happening *happening)
         return true;
     }
     if (host->state == HOST_UP) return false;
-    host->held =
-        sim_grow(host->held, host->held_count, &host->held_capacity, sizeof *host->held);
+    host->held = sim_grow(host->held, host->held_count, &host->held_capacity, sizeof *host->held);
     if (happening->kind == HAPPEN_DATAGRAM) host->held_datagrams++;
     host->held[host->held_count++] = *happening;
     return true;

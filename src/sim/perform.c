@@ -30,13 +30,9 @@ static void perform_block(struct world *world, struct host *host, const struct a
     case ACTION_BLOCK_READ:
         blocks_read(world, host, action->block_read.token, &action->block_read.block);
         return;
-    case ACTION_BLOCK_FETCH:
-        blocks_fetch(world, host, action);
-        return;
+    case ACTION_BLOCK_FETCH: blocks_fetch(world, host, action); return;
     case ACTION_BLOCK_DROP: blocks_drop(world, host, &action->block_drop.digest); return;
-    case ACTION_BLOCK_CHECK:
-        blocks_check(world, host, &action->block_check.block.digest);
-        return;
+    case ACTION_BLOCK_CHECK: blocks_check(world, host, &action->block_check.block.digest); return;
     default: assert(!"an action of blocks");
     }
 }

@@ -77,7 +77,7 @@ struct plan {
     uint64_t seed;
     bool has_seed; /* the file names it */
     uint32_t nodes;
-    duration heal; /* when faults end; 0: the seed chooses */
+    duration heal;  /* when faults end; 0: the seed chooses */
     duration evict; /* who is dead so long is put off the roster; INSTANT_NEVER: nobody is; 0: the
                        seed chooses */
     enum choice profile, crypto;

@@ -24,8 +24,8 @@ enum {
     RUN_SPREAD = 750 * MILLISECOND,
     SLOW_MIN = 4 * SECOND,
     SLOW_SPREAD = 8 * SECOND,
-    RUN_MAX = 30 * SECOND,       /* on the slowest node: L1's bound knows of it */
-    KILL_MAX = 2 * SECOND,       /* TERM, then KILL */
+    RUN_MAX = 30 * SECOND, /* on the slowest node: L1's bound knows of it */
+    KILL_MAX = 2 * SECOND, /* TERM, then KILL */
     TAIL_DELAY = 2 * MILLISECOND,
     WRONG_BYTES_CHANCE = 100000, /* per million: the canary's */
 };
@@ -222,9 +222,9 @@ static void tell_tail(struct world *world, struct host *host, const struct run *
     event.tail_read.request = question->request;
     event.tail_read.is_running = run != NULL && run->state == RUN_RUNNING;
     if (event.tail_read.is_running && run->ends > run->started)
-        event.tail_read.read_size = (uint64_t)((double)run->input_size *
-                                               (double)(world->now - run->started) /
-                                               (double)(run->ends - run->started));
+        event.tail_read.read_size =
+            (uint64_t)((double)run->input_size * (double)(world->now - run->started) /
+                       (double)(run->ends - run->started));
     host_step(world, host, &event);
 }
 

@@ -33,7 +33,7 @@ struct run {
     instant since;
     instant started, ends; /* once it runs */
     uint64_t input_size;   /* bytes; likewise */
-    uint32_t kind; /* enum task_kind */
+    uint32_t kind;         /* enum task_kind */
     uint32_t partitions;
     struct slice command; /* owned */
     bool is_durable;

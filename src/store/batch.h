@@ -25,26 +25,29 @@ enum {
 /* A batch as kept: one piece of memory with its storage key and its packed bytes, for as long as
  * the log lives. */
 struct batch {
-    uint64_t first, last;  /* sequences */
-    uint64_t time;         /* of its first entry */
-    uint64_t token;        /* under which it was handed to the disk; 0 = it came from there */
-    struct digest digest;  /* of its body */
+    uint64_t first, last; /* sequences */
+    uint64_t time;        /* of its first entry */
+    uint64_t token;       /* under which it was handed to the disk; 0 = it came from there */
+    struct digest digest; /* of its body */
     struct msg_log_batch message; /* into bytes */
-    uint8_t *bytes;        /* BATCH_KEY_SIZE of key, then the packed log_batch: the stored value */
+    uint8_t *bytes; /* BATCH_KEY_SIZE of key, then the packed log_batch: the stored value */
     size_t size;
 };
 
 /* A batch as read; borrows from the message that was read and from an arena. */
 struct content {
     struct msg_batch_body body;
-    struct digest digest;        /* of the encoded body */
+    struct digest digest; /* of the encoded body */
     const struct msg_entry *entries;
-    size_t count;                /* 1 or more */
-    struct stamped *stamped;     /* count of them, by batch_unfold */
+    size_t count;            /* 1 or more */
+    struct stamped *stamped; /* count of them, by batch_unfold */
 };
 
 /* The storage keys of compaction: "base", node, boot; and "kept", node, boot, sequence. */
-enum { BASE_KEY_SIZE = 4 + 16 + 2 * 8, KEPT_KEY_SIZE = BASE_KEY_SIZE + 8 };
+enum {
+    BASE_KEY_SIZE = 4 + 16 + 2 * 8,
+    KEPT_KEY_SIZE = BASE_KEY_SIZE + 8
+};
 
 void batch_base_key(const struct id *node, const struct boot *boot, uint8_t key[BASE_KEY_SIZE]);
 void batch_kept_key(const struct id *node, const struct boot *boot, uint64_t sequence,

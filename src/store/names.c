@@ -16,7 +16,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { SUFFIX_SIZE = 9 }; /* "@" and 8 hex digits */
+enum {
+    SUFFIX_SIZE = 9
+}; /* "@" and 8 hex digits */
 
 void names_init(struct names *names, struct memory *memory)
 {
@@ -40,10 +42,7 @@ void names_deinit(struct names *names)
 
 /* ---- current namings: an array in order of (name, stamp) ---- */
 
-static int compare_text(const char *a, struct slice b)
-{
-    return slice_compare(slice_string(a), b);
-}
+static int compare_text(const char *a, struct slice b) { return slice_compare(slice_string(a), b); }
 
 static int compare(const struct naming *a, const struct naming *b)
 {

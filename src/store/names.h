@@ -22,27 +22,27 @@ enum {
 /* One naming that has been made; replaced ones stay as tombstones. */
 struct naming {
     struct msg_stamp stamp;
-    bool is_known;         /* its entry has come (else only named in somebody's `replaces`) */
-    bool is_replaced;      /* by an entry that names it; its twins count too: see names.c */
+    bool is_known;    /* its entry has come (else only named in somebody's `replaces`) */
+    bool is_replaced; /* by an entry that names it; its twins count too: see names.c */
     char name[NAME_SIZE];
     struct msg_block_ref manifest;
     uint64_t size;
     uint8_t replicas;
     struct id request;
-    struct naming *next;   /* in names.all, in order of arrival */
-    struct naming *twin;   /* the next one of the same request */
+    struct naming *next; /* in names.all, in order of arrival */
+    struct naming *twin; /* the next one of the same request */
 };
 
 struct names {
     struct memory *memory;
     struct map by_stamp;
-    struct map by_request;    /* one of the twins of each request */
+    struct map by_request; /* one of the twins of each request */
     struct naming *all;
-    struct naming **last;     /* where the next one in `all` is linked */
-    struct naming **current;  /* known, not replaced, the least of its twins; by (name, stamp) */
+    struct naming **last;    /* where the next one in `all` is linked */
+    struct naming **current; /* known, not replaced, the least of its twins; by (name, stamp) */
     size_t current_count;
     size_t current_capacity;
-    uint64_t digest;          /* sum over what is folded */
+    uint64_t digest; /* sum over what is folded */
 };
 
 /* Borrows memory until names_deinit. Allocates nothing. names must not move. */

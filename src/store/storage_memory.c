@@ -37,7 +37,7 @@ struct pair {
     size_t key_size;
     size_t value_size;
     uint64_t checksum; /* of the value, seeded by that of the key */
-    uint8_t bytes[]; /* key, then value */
+    uint8_t bytes[];   /* key, then value */
 };
 
 /* One put: what it displaced and what it left. One of the two is NULL when it made or deleted the
@@ -56,11 +56,11 @@ struct storage_memory {
     struct undo *journal;
     size_t journal_count;
     size_t journal_capacity;
-    uint64_t writes;     /* in the journal */
+    uint64_t writes; /* in the journal */
     uint64_t countdown;
-    enum error error;    /* what the countdown brings */
-    enum error failed;   /* what it has brought, when that is for good */
-    bool is_trusting;    /* after a cut what is half there is taken, too */
+    enum error error;  /* what the countdown brings */
+    enum error failed; /* what it has brought, when that is for good */
+    bool is_trusting;  /* after a cut what is half there is taken, too */
 };
 
 static struct storage_memory *memory_of(struct storage *storage)
@@ -317,8 +317,8 @@ static void frames_cut(struct frames *frames, const size_t *ends, enum storage_c
     struct prng prng;
     prng_init(&prng, choice);
     bool was_empty = choice % 2 == 0; /* the platter there: zeros, or what was once written */
-    uint64_t point = cut == STORAGE_LOST ? ends[choice % (frames->count + 1)]
-                                         : choice % (frames->size + 1);
+    uint64_t point =
+        cut == STORAGE_LOST ? ends[choice % (frames->count + 1)] : choice % (frames->size + 1);
     if (choice == UINT64_MAX) return;
     for (size_t at = 0; at < frames->size; at += SECTOR_SIZE) {
         size_t size = frames->size - at < SECTOR_SIZE ? frames->size - at : SECTOR_SIZE;

@@ -8,14 +8,14 @@
 /* What an entry says of an attempt's end: state is DONE, FAILED or RELEASED. */
 struct ending {
     enum attempt_state state;
-    struct msg_stamp stamp;      /* of the entry */
+    struct msg_stamp stamp; /* of the entry */
     enum cause cause;
     bool charged;
     uint32_t status;
     struct msg_block_ref output;
     uint64_t records;
     uint64_t elapsed_ms;
-    struct slice log;            /* copied */
+    struct slice log; /* copied */
 };
 
 /* The claim's entry is here: makes its attempt of the task, or completes the placeholder. The

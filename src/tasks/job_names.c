@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { NAME_SIZE = sizeof((struct job *)NULL)->name };
+enum {
+    NAME_SIZE = sizeof((struct job *)NULL)->name
+};
 
 void job_names_init(struct jobs *jobs)
 {

@@ -53,115 +53,115 @@ enum {
 #define SPECULATE_OFF UINT32_MAX
 
 struct attempt {
-    struct attempt *next;         /* of the same task, in total order of claims */
+    struct attempt *next; /* of the same task, in total order of claims */
     struct job *job;
-    struct owner *owner;          /* (claim.node, claim.boot) */
-    struct attempt *owner_next;   /* RUNNING and DEAD ones of running jobs of that owner */
-    struct attempt **owner_link;  /* what points to this one there; NULL = not among them */
+    struct owner *owner;         /* (claim.node, claim.boot) */
+    struct attempt *owner_next;  /* RUNNING and DEAD ones of running jobs of that owner */
+    struct attempt **owner_link; /* what points to this one there; NULL = not among them */
     enum task_kind kind;
     uint32_t index;
     struct msg_stamp claim;
-    uint32_t number;              /* 0: the claim entry itself has not come yet */
-    enum cause cause;             /* why it was claimed */
-    enum attempt_state state;     /* joined: the strongest of what entries say */
-    enum cause end_cause;         /* why it ended */
-    struct msg_stamp end;         /* the entry that ended it; sequence 0 = none: DEAD */
-    bool charged;                 /* FAILED and counts towards --retries */
+    uint32_t number;          /* 0: the claim entry itself has not come yet */
+    enum cause cause;         /* why it was claimed */
+    enum attempt_state state; /* joined: the strongest of what entries say */
+    enum cause end_cause;     /* why it ended */
+    struct msg_stamp end;     /* the entry that ended it; sequence 0 = none: DEAD */
+    bool charged;             /* FAILED and counts towards --retries */
     uint32_t status;
-    struct msg_stamp done;        /* its done entry; sequence 0 = none */
+    struct msg_stamp done; /* its done entry; sequence 0 = none */
     struct msg_block_ref output;
     uint64_t records;
     uint64_t elapsed_ms;
-    struct slice log;             /* owned copy of the last words; may be empty */
-    int64_t heard;                /* jobs.now when its claim was folded: its user's, no state */
+    struct slice log; /* owned copy of the last words; may be empty */
+    int64_t heard;    /* jobs.now when its claim was folded: its user's, no state */
 };
 
 /* A done that nobody holds any more: kept, because the done may come later. */
 struct lost {
     struct lost *next;
     struct msg_stamp done;
-    struct msg_stamp stamp;       /* the least lost entry that says so */
+    struct msg_stamp stamp; /* the least lost entry that says so */
     enum cause cause;
 };
 
 struct task {
     struct attempt *attempts;
     struct lost *lost;
-    struct count *counts;         /* what its attempts counted (counts.h) */
-    struct logged *logged;        /* where their longer logs are (logged.h) */
-    uint32_t failures;            /* charged ones */
-    uint32_t highest;             /* highest attempt number seen */
-    uint32_t frees;               /* times it became free here: depends on the order of arrival */
-    bool is_done;                 /* it has a committed done */
-    bool is_verified;             /* as many of its attempts are done as the terms ask for */
-    bool is_differing;            /* two of its attempts had different outputs */
+    struct count *counts;  /* what its attempts counted (counts.h) */
+    struct logged *logged; /* where their longer logs are (logged.h) */
+    uint32_t failures;     /* charged ones */
+    uint32_t highest;      /* highest attempt number seen */
+    uint32_t frees;        /* times it became free here: depends on the order of arrival */
+    bool is_done;          /* it has a committed done */
+    bool is_verified;      /* as many of its attempts are done as the terms ask for */
+    bool is_differing;     /* two of its attempts had different outputs */
 };
 
 struct job {
     struct id id;
-    struct job *next;             /* in order of arrival */
-    bool is_known;                /* its job entry has come */
-    struct msg_stamp stamp;       /* of its job entry: the least when submitted at several nodes */
-    struct msg_job_spec spec;     /* owned copy */
+    struct job *next;         /* in order of arrival */
+    bool is_known;            /* its job entry has come */
+    struct msg_stamp stamp;   /* of its job entry: the least when submitted at several nodes */
+    struct msg_job_spec spec; /* owned copy */
     struct msg_job_terms terms;
     void *spec_memory;
     size_t spec_memory_size;
     char name[65];
-    struct task *tasks[2];        /* by enum task_kind; at least spec.maps, spec.reduces of them */
-    uint64_t *free[2];            /* a bit per task: owned by no living attempt, and not done or
-                                     not verified */
-    uint64_t *busy[2];            /* a bit per task: not done, and owned by one */
-    uint32_t tasks_size[2];       /* tasks in memory: those of the largest job entry of this id */
-    uint64_t digest;              /* sum over attempts, losts, counts, logs and what is pending */
-    uint64_t logged_size;         /* bytes of logs that are blocks (logged.h) */
-    uint32_t done_count[2];       /* tasks with a committed done */
-    uint32_t verified_count[2];   /* tasks that are verified, too */
-    uint32_t differing_count;     /* tasks two of whose attempts had different outputs */
-    uint32_t running_count;       /* attempts in state RUNNING */
-    uint32_t doubted_count;       /* attempts that died as those before had, or seemed to */
-    uint32_t claims_count;        /* attempts ever, for status */
-    uint32_t failed_count;        /* attempts in state FAILED, charged or not */
-    uint32_t speculated_count;    /* attempts that are second copies (cause_is_copy) */
-    uint32_t reexecuted_count;    /* attempts with a cause other than FIRST that are none */
-    enum job_outcome outcome;     /* JOB_RUNNING until an ended entry is folded */
-    struct msg_stamp ended;       /* the winning one */
+    struct task *tasks[2];      /* by enum task_kind; at least spec.maps, spec.reduces of them */
+    uint64_t *free[2];          /* a bit per task: owned by no living attempt, and not done or
+                                   not verified */
+    uint64_t *busy[2];          /* a bit per task: not done, and owned by one */
+    uint32_t tasks_size[2];     /* tasks in memory: those of the largest job entry of this id */
+    uint64_t digest;            /* sum over attempts, losts, counts, logs and what is pending */
+    uint64_t logged_size;       /* bytes of logs that are blocks (logged.h) */
+    uint32_t done_count[2];     /* tasks with a committed done */
+    uint32_t verified_count[2]; /* tasks that are verified, too */
+    uint32_t differing_count;   /* tasks two of whose attempts had different outputs */
+    uint32_t running_count;     /* attempts in state RUNNING */
+    uint32_t doubted_count;     /* attempts that died as those before had, or seemed to */
+    uint32_t claims_count;      /* attempts ever, for status */
+    uint32_t failed_count;      /* attempts in state FAILED, charged or not */
+    uint32_t speculated_count;  /* attempts that are second copies (cause_is_copy) */
+    uint32_t reexecuted_count;  /* attempts with a cause other than FIRST that are none */
+    enum job_outcome outcome;   /* JOB_RUNNING until an ended entry is folded */
+    struct msg_stamp ended;     /* the winning one */
     enum cause ended_cause;
-    uint64_t ended_wall_ms;       /* only ever shown */
+    uint64_t ended_wall_ms;        /* only ever shown */
     struct msg_block_ref manifest; /* of the output */
     uint64_t output_size;
-    struct slice error;           /* owned copy of the ended text */
-    struct end *other_ends;       /* `ended` entries that do not count (ends.h) */
-    struct job *contested_next;   /* of jobs->contested */
-    struct msg_tallied *tally;    /* its counters; owned; NULL = not summed up yet */
+    struct slice error;         /* owned copy of the ended text */
+    struct end *other_ends;     /* `ended` entries that do not count (ends.h) */
+    struct job *contested_next; /* of jobs->contested */
+    struct msg_tallied *tally;  /* its counters; owned; NULL = not summed up yet */
     size_t tally_size;
     struct msg_stamp tally_stamp;
-    uint64_t revision;            /* grows whenever anything of the job changes */
-    bool is_final;                /* its user's: its end is stable (node/final.c) */
-    bool is_unfinal;              /* its user's: it waits to become so */
-    int64_t late_since;           /* its user's: since when all have its end, a late one; 0 = not */
-    bool is_trimmed;              /* ended, and its tasks are forgotten: they no longer count */
-    int64_t retired;              /* its user's: when it was seen to have ended; 0 = not yet */
-    struct pending *pending;      /* entries that name tasks which no job entry has brought yet */
-    struct job *namesake;         /* the next of the same name (job_names.h) */
-    struct job *stale_next;       /* of jobs->stale */
-    bool is_stale;                /* it has changed since digest_counted was */
-    uint64_t digest_counted;      /* what it is in jobs->digest */
+    uint64_t revision;       /* grows whenever anything of the job changes */
+    bool is_final;           /* its user's: its end is stable (node/final.c) */
+    bool is_unfinal;         /* its user's: it waits to become so */
+    int64_t late_since;      /* its user's: since when all have its end, a late one; 0 = not */
+    bool is_trimmed;         /* ended, and its tasks are forgotten: they no longer count */
+    int64_t retired;         /* its user's: when it was seen to have ended; 0 = not yet */
+    struct pending *pending; /* entries that name tasks which no job entry has brought yet */
+    struct job *namesake;    /* the next of the same name (job_names.h) */
+    struct job *stale_next;  /* of jobs->stale */
+    bool is_stale;           /* it has changed since digest_counted was */
+    uint64_t digest_counted; /* what it is in jobs->digest */
 };
 
 struct jobs {
     struct memory *memory;
     struct map by_id;
-    struct job *all;              /* oldest first */
+    struct job *all; /* oldest first */
     struct job **all_end;
-    struct map owners;            /* struct owner_node by id: newest opened boot, dead marks */
-    struct map pending;           /* struct pending by stamp: those of all jobs */
-    struct map by_name;           /* the last known one of each name; others behind it */
-    uint64_t revision;            /* grows with every change of any job */
-    uint64_t digest;              /* sum over jobs, as they were when it was last asked for */
-    struct job *stale;            /* those that have changed since */
-    struct job *contested;        /* those with several `ended` entries: few */
-    const struct flock *flock;    /* its user's: who is evicted (borrowed); NULL = nobody */
-    int64_t now;                  /* its user's clock: attempts are stamped, nothing reads it */
+    struct map owners;         /* struct owner_node by id: newest opened boot, dead marks */
+    struct map pending;        /* struct pending by stamp: those of all jobs */
+    struct map by_name;        /* the last known one of each name; others behind it */
+    uint64_t revision;         /* grows with every change of any job */
+    uint64_t digest;           /* sum over jobs, as they were when it was last asked for */
+    struct job *stale;         /* those that have changed since */
+    struct job *contested;     /* those with several `ended` entries: few */
+    const struct flock *flock; /* its user's: who is evicted (borrowed); NULL = nobody */
+    int64_t now;               /* its user's clock: attempts are stamped, nothing reads it */
 };
 
 void jobs_init(struct jobs *jobs, struct memory *memory);

@@ -8,19 +8,19 @@
 
 /* One boot of a node. */
 struct owner {
-    struct owner *next;          /* of the same node, newest boot first */
+    struct owner *next; /* of the same node, newest boot first */
     struct owner_node *node;
     struct boot boot;
-    uint64_t dead;               /* claims up to this sequence are free; 0 = none */
+    uint64_t dead; /* claims up to this sequence are free; 0 = none */
     uint64_t left;
-    int64_t died;                /* jobs.now when a death of its was first heard of; its user's */
-    struct attempt *attempts;    /* RUNNING and DEAD, of running jobs: what its fate decides */
+    int64_t died;             /* jobs.now when a death of its was first heard of; its user's */
+    struct attempt *attempts; /* RUNNING and DEAD, of running jobs: what its fate decides */
 };
 
 struct owner_node {
     struct id id;
-    struct boot opened;          /* the newest; zeros = none */
-    struct boot lives;           /* in which it lives, as the membership says; zeros = in none */
+    struct boot opened; /* the newest; zeros = none */
+    struct boot lives;  /* in which it lives, as the membership says; zeros = in none */
     struct owner *owners;
 };
 

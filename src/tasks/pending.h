@@ -5,10 +5,10 @@
 #include "tasks/jobs.h"
 
 struct pending {
-    struct pending *next;       /* of the same job */
+    struct pending *next; /* of the same job */
     struct msg_stamp stamp;
     unsigned kind;
-    void *fields;               /* own copy, a piece of this size */
+    void *fields; /* own copy, a piece of this size */
     size_t size;
 };
 

@@ -65,7 +65,9 @@ size_t placement_rank_below(const void *key, size_t key_size, const struct sched
     return rank;
 }
 
-enum { FIRST_MAX = 16 }; /* as many copies as anything may have */
+enum {
+    FIRST_MAX = 16
+}; /* as many copies as anything may have */
 
 size_t placement_first(const void *key, size_t key_size, const struct schedule_node *nodes,
                        size_t nodes_count, bool (*may)(void *context, const struct id *id),

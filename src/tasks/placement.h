@@ -14,7 +14,7 @@ struct schedule_node {
     struct id id;
     bool is_suspect;      /* or degraded: not reckoned with */
     instant silent_since; /* since when it is suspected dead; 0 = it is not */
-    uint64_t score; /* scratch of placement_order */
+    uint64_t score;       /* scratch of placement_order */
 };
 
 /* The nodes in rendezvous order for a key, best first, in place. Suspects too. */

@@ -16,26 +16,26 @@
  * when the job is learnt. Only `blocks` is the node's to write: it may set it at any time after
  * init. */
 struct schedule_job {
-    instant seen;               /* when the job became known here */
-    instant ready[2];           /* when the kind's tasks first became claimable here; 0 = not yet */
-    uint32_t tasks_count[2];    /* of the arrays below; tasks beyond are not picked */
-    instant *free_since[2];     /* per task: when it was seen to be free again */
-    uint32_t *frees[2];         /* per task: task.frees at that instant; else it is news */
-    uint8_t *ranks[2];          /* per task: this node's rank among the living, or 255: unknown */
-    uint64_t living;            /* digest of the living for whom the ranks hold */
+    instant seen;            /* when the job became known here */
+    instant ready[2];        /* when the kind's tasks first became claimable here; 0 = not yet */
+    uint32_t tasks_count[2]; /* of the arrays below; tasks beyond are not picked */
+    instant *free_since[2];  /* per task: when it was seen to be free again */
+    uint32_t *frees[2];      /* per task: task.frees at that instant; else it is news */
+    uint8_t *ranks[2];       /* per task: this node's rank among the living, or 255: unknown */
+    uint64_t living;         /* digest of the living for whom the ranks hold */
     /* Per map (spec.maps of them): its input block, zeros when it has none. NULL: the manifest is
      * not here yet, and no map is claimed. Borrowed. */
     const struct digest *blocks;
     instant blind_until; /* maps are left to others until then: their input (path:) could not
                             be read here. The node's to write */
-    bool is_brief; /* many are claimed at once */
+    bool is_brief;       /* many are claimed at once */
 };
 
 struct schedule_pick {
     enum task_kind kind;
     uint32_t index;
-    enum cause cause;           /* why it is claimed: task_next_cause */
-    uint8_t rank;               /* 0: this node is the one preferred */
+    enum cause cause; /* why it is claimed: task_next_cause */
+    uint8_t rank;     /* 0: this node is the one preferred */
 };
 
 /* Up to picks_max tasks of the job to claim now by self, which has that many free slots; lowest

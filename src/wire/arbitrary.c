@@ -6,11 +6,11 @@
 #include "wire/schema.h"
 
 enum {
-    SMALL_BYTES = 64,    /* a name */
+    SMALL_BYTES = 64, /* a name */
     SMALL_ITEMS = 8,
-    LARGE_ONE_IN = 32,   /* a message of 20 fields is small as often as not */
+    LARGE_ONE_IN = 32,    /* a message of 20 fields is small as often as not */
     ROOM_PER_ITEM = 4096, /* of the arena: the largest small record takes half of it */
-    ROOM_PER_LARGE = 8,  /* a large piece takes at most this part of the arena */
+    ROOM_PER_LARGE = 8,   /* a large piece takes at most this part of the arena */
 };
 
 struct source {
@@ -120,8 +120,7 @@ static bool arbitrary_field(struct source *source, const struct wire_field *fiel
     return true;
 }
 
-static bool arbitrary_fields(struct source *source, const struct wire_schema *schema,
-                             void *message)
+static bool arbitrary_fields(struct source *source, const struct wire_schema *schema, void *message)
 {
     const struct wire_field *fields = schema->fields();
     for (size_t i = 0; i < schema->fields_count; i++)

@@ -51,9 +51,9 @@ enum channel_state {
 
 /* Who a party says it is, proven by its signature and the cluster key. */
 struct channel_party {
-    struct id node;           /* zero: a client */
-    struct boot boot;         /* zero for a client */
-    struct address address;   /* where it listens; none for a client */
+    struct id node;         /* zero: a client */
+    struct boot boot;       /* zero for a client */
+    struct address address; /* where it listens; none for a client */
     char name[65];
 };
 
@@ -61,11 +61,11 @@ struct channel; /* about 1 KiB and the buffered part of one record */
 
 /* What this side brings. keys and pair are borrowed until channel_close, the rest is copied. */
 struct channel_config {
-    const struct crypto_key *keys;      /* accepted; the first is used to initiate */
-    size_t keys_count;                  /* at least 1 */
-    const struct crypto_pair *pair;     /* NULL: a client; it initiates, and not CHANNEL_PEER */
-    struct channel_party self;          /* node: crypto_node_id of the pair (asserted) */
-    uint8_t seed[32];                   /* fresh random bytes from the driver: the ephemeral key */
+    const struct crypto_key *keys;  /* accepted; the first is used to initiate */
+    size_t keys_count;              /* at least 1 */
+    const struct crypto_pair *pair; /* NULL: a client; it initiates, and not CHANNEL_PEER */
+    struct channel_party self;      /* node: crypto_node_id of the pair (asserted) */
+    uint8_t seed[32];               /* fresh random bytes from the driver: the ephemeral key */
 };
 
 /* Refusals that the driver turns into advice; channel_receive returns these very pointers. */

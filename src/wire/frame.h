@@ -18,10 +18,10 @@
 enum {
     FRAME_SIZE_MAX = 1400,
     FRAME_VERSION = 1,
-    FRAME_HEADER_SIZE = 45,                                   /* the clear part */
+    FRAME_HEADER_SIZE = 45, /* the clear part */
     FRAME_OVERHEAD_MAX = FRAME_HEADER_SIZE + CRYPTO_TAG_SIZE,
     FRAME_PAYLOAD_MAX = FRAME_SIZE_MAX - FRAME_OVERHEAD_MAX,
-    FRAME_WINDOW = 8192,                                      /* counters; why so many: frame.c */
+    FRAME_WINDOW = 8192, /* counters; why so many: frame.c */
 };
 
 /* One cluster key, ready for use: itself, and its id on the wire (4 bytes of a subkey, which tell
@@ -57,8 +57,8 @@ const char *frame_open(const struct crypto *crypto, const struct crypto_key *sub
                        struct slice datagram, uint8_t *out, struct slice *payload);
 
 /* The key of all that (sender, boot) sends under this cluster key. */
-void frame_subkey(const struct crypto *crypto, const struct frame_key *key,
-                  const struct id *sender, const struct boot *boot, struct crypto_key *subkey);
+void frame_subkey(const struct crypto *crypto, const struct frame_key *key, const struct id *sender,
+                  const struct boot *boot, struct crypto_key *subkey);
 
 /* Counters seen from one (sender, boot): a sliding window (RFC 6479). */
 struct frame_window {

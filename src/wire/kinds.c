@@ -24,11 +24,8 @@ static const char *text_of(const char *const *texts, unsigned count, unsigned va
 const char *member_state_text(unsigned state)
 {
     static const char *const texts[] = {
-        [MEMBER_ALIVE] = "alive",
-        [MEMBER_SUSPECT] = "suspect",
-        [MEMBER_DEAD] = "dead",
-        [MEMBER_LEFT] = "left",
-        [MEMBER_DEGRADED] = "degraded",
+        [MEMBER_ALIVE] = "alive", [MEMBER_SUSPECT] = "suspect",   [MEMBER_DEAD] = "dead",
+        [MEMBER_LEFT] = "left",   [MEMBER_DEGRADED] = "degraded",
     };
     return text_of(texts, sizeof texts / sizeof *texts, state);
 }
@@ -47,12 +44,8 @@ const char *job_outcome_text(unsigned outcome)
 const char *attempt_state_text(unsigned state)
 {
     static const char *const texts[] = {
-        [ATTEMPT_RUNNING] = "running",
-        [ATTEMPT_DONE] = "done",
-        [ATTEMPT_FAILED] = "failed",
-        [ATTEMPT_RELEASED] = "released",
-        [ATTEMPT_DEAD] = "dead",
-        [ATTEMPT_LOST] = "lost",
+        [ATTEMPT_RUNNING] = "running",   [ATTEMPT_DONE] = "done", [ATTEMPT_FAILED] = "failed",
+        [ATTEMPT_RELEASED] = "released", [ATTEMPT_DEAD] = "dead", [ATTEMPT_LOST] = "lost",
     };
     return text_of(texts, sizeof texts / sizeof *texts, state);
 }

@@ -43,22 +43,22 @@ enum task_kind {
 /* What mrtask says of an attempt. */
 enum task_outcome {
     OUTCOME_DONE = 1,
-    OUTCOME_EXITED = 2,         /* exit status not among the good ones */
+    OUTCOME_EXITED = 2, /* exit status not among the good ones */
     OUTCOME_SIGNALED = 3,
     OUTCOME_TIMED_OUT = 4,
     OUTCOME_OUTPUT_TOO_BIG = 5,
-    OUTCOME_AGAIN = 6,          /* exit 75: not counted */
-    OUTCOME_NOT_STARTED = 7,    /* ours or the machine's fault: not counted */
-    OUTCOME_DISK = 8,           /* scratch full or failing: not counted */
-    OUTCOME_INPUT_MISSING = 9,  /* the driver could not bring the input: not counted */
-    OUTCOME_KILLED = 10,        /* the core asked for it */
-    OUTCOME_UNREADABLE = 11,    /* its shared input (path:) can't be read here: not counted */
-    OUTCOME_NO_MEMORY = 12,     /* mrtask had begun, and got no more memory */
+    OUTCOME_AGAIN = 6,         /* exit 75: not counted */
+    OUTCOME_NOT_STARTED = 7,   /* ours or the machine's fault: not counted */
+    OUTCOME_DISK = 8,          /* scratch full or failing: not counted */
+    OUTCOME_INPUT_MISSING = 9, /* the driver could not bring the input: not counted */
+    OUTCOME_KILLED = 10,       /* the core asked for it */
+    OUTCOME_UNREADABLE = 11,   /* its shared input (path:) can't be read here: not counted */
+    OUTCOME_NO_MEMORY = 12,    /* mrtask had begun, and got no more memory */
 };
 
 enum job_outcome {
     JOB_RUNNING = 0,
-    JOB_DONE = 1,               /* several ended entries join as the least of these numbers */
+    JOB_DONE = 1, /* several ended entries join as the least of these numbers */
     JOB_FAILED = 2,
     JOB_KILLED = 3,
 };
@@ -71,18 +71,18 @@ enum attempt_state {
     ATTEMPT_DONE = 2,
     ATTEMPT_FAILED = 3,
     ATTEMPT_RELEASED = 4,
-    ATTEMPT_DEAD = 5,           /* its owner died or started anew */
-    ATTEMPT_LOST = 6,           /* it was done, and its output is gone */
+    ATTEMPT_DEAD = 5, /* its owner died or started anew */
+    ATTEMPT_LOST = 6, /* it was done, and its output is gone */
 };
 
 const char *attempt_state_text(unsigned state);
 
 /* --sort */
 enum sort_kind {
-    SORT_KEY = 0,     /* bytes, as LC_ALL=C sort */
+    SORT_KEY = 0, /* bytes, as LC_ALL=C sort */
     SORT_NUMERIC = 1,
     SORT_NONE = 2,
-    SORT_FIELDS = 3,  /* anything more: as the variable MR_SORT says (sorting.h) */
+    SORT_FIELDS = 3, /* anything more: as the variable MR_SORT says (sorting.h) */
 };
 
 /* What confines tasks on a node: bits of its counter "confinement" (mrctl doctor). */
@@ -105,7 +105,9 @@ enum partition_kind {
 #define RANGES_FILE "mr-ranges"
 
 /* Reduces of one job: the index of a map's output must fit a fetch_reply (io/partitioned.h). */
-enum { JOB_REDUCES_MAX = 1024 };
+enum {
+    JOB_REDUCES_MAX = 1024
+};
 
 /* Maps of a job, and of one with reduces: each of these is told of every map's output, where it is
  * and what, some 600 bytes at the node that runs it (io/workers.c). */

@@ -19,49 +19,58 @@ enum {
 };
 
 /* minimal_NAME: of each record and message. */
-#define RECORD(name) enum { minimal_##name = 0
+#define RECORD(name)                                                                               \
+    enum {                                                                                         \
+    minimal_##name = 0
 #define MESSAGE(name, type) RECORD(name)
-#define FIELD(kind, name) + MINIMAL_##kind
-#define BYTES(name, max) + 1
-#define ITEM(record, name) + minimal_##record
-#define LIST(record, name, max) + 1
-#define END(name) };
+#define FIELD(kind, name) +MINIMAL_##kind
+#define BYTES(name, max) +1
+#define ITEM(record, name) +minimal_##record
+#define LIST(record, name, max) +1
+#define END(name)                                                                                  \
+    }                                                                                              \
+    ;
 #include "wire/messages.def"
 #include "wire/undef.h"
 
 /* count_NAME: of fields. */
-#define RECORD(name) enum { count_##name = 0
+#define RECORD(name)                                                                               \
+    enum {                                                                                         \
+    count_##name = 0
 #define MESSAGE(name, type) RECORD(name)
-#define FIELD(kind, name) + 1
-#define BYTES(name, max) + 1
-#define ITEM(record, name) + 1
-#define LIST(record, name, max) + 1
-#define END(name) };
+#define FIELD(kind, name) +1
+#define BYTES(name, max) +1
+#define ITEM(record, name) +1
+#define LIST(record, name, max) +1
+#define END(name)                                                                                  \
+    }                                                                                              \
+    ;
 #include "wire/messages.def"
 #include "wire/undef.h"
 
 /* fields_NAME(): their descriptions. */
-#define RECORD(name)                                      \
-    static const struct wire_field *fields_##name(void)   \
-    {                                                     \
-        typedef struct msg_##name self;                   \
+#define RECORD(name)                                                                               \
+    static const struct wire_field *fields_##name(void)                                            \
+    {                                                                                              \
+        typedef struct msg_##name self;                                                            \
         static const struct wire_field fields[] = {
 #define MESSAGE(name, type) RECORD(name)
 #define FIELD(kind, name) {#name, WIRE_##kind, offsetof(self, name), 0, NULL},
 #define BYTES(name, max) {#name, WIRE_bytes, offsetof(self, name), max, NULL},
 #define ITEM(record, name) {#name, WIRE_item, offsetof(self, name), 0, &wire_##record},
 #define LIST(record, name, max) {#name, WIRE_list, offsetof(self, name), max, &wire_##record},
-#define END(name)      \
-        };             \
-        return fields; \
+#define END(name)                                                                                  \
+    }                                                                                              \
+    ;                                                                                              \
+    return fields;                                                                                 \
     }
 #include "wire/messages.def"
 #include "wire/undef.h"
 
 /* wire_NAME. */
 #define RECORD(name) MESSAGE(name, 0)
-#define MESSAGE(name, type)                                                               \
-    const struct wire_schema wire_##name = {                                              \
+#define MESSAGE(name, type)                                                                        \
+    const struct wire_schema wire_##name = {                                                       \
         #name, type, sizeof(struct msg_##name), minimal_##name, count_##name, fields_##name};
 #define FIELD(kind, name)
 #define BYTES(name, max)

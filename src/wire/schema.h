@@ -36,7 +36,7 @@ struct wire_field {
 
 struct wire_schema {
     const char *name;
-    unsigned type;       /* 0: a record */
+    unsigned type; /* 0: a record */
     size_t struct_size;
     size_t minimal_size; /* bytes of the shortest encoding, at least 1 */
     size_t fields_count;
@@ -58,8 +58,8 @@ static inline uint64_t schema_load(enum wire_kind kind, const void *at)
 static inline bool schema_store(enum wire_kind kind, void *at, uint64_t value)
 {
     static const uint64_t largest[] = {
-        [WIRE_flag] = 1,          [WIRE_u8] = UINT8_MAX,    [WIRE_u16] = UINT16_MAX,
-        [WIRE_u32] = UINT32_MAX,  [WIRE_u64] = UINT64_MAX,  [WIRE_word] = UINT64_MAX,
+        [WIRE_flag] = 1,         [WIRE_u8] = UINT8_MAX,   [WIRE_u16] = UINT16_MAX,
+        [WIRE_u32] = UINT32_MAX, [WIRE_u64] = UINT64_MAX, [WIRE_word] = UINT64_MAX,
     };
     assert(kind <= WIRE_word);
     if (value > largest[kind]) return false;

@@ -8,7 +8,9 @@
 
 #include <stddef.h>
 
-enum { SEAL_EXCHANGE_SIZE = 32 }; /* X25519: secret, public key and shared secret */
+enum {
+    SEAL_EXCHANGE_SIZE = 32
+}; /* X25519: secret, public key and shared secret */
 
 /* libsodium's. Works without seal_init, and gives the same bytes. */
 extern const struct crypto crypto_sodium;
@@ -26,8 +28,8 @@ void seal_exchange_public(const uint8_t secret[SEAL_EXCHANGE_SIZE],
                           uint8_t public[SEAL_EXCHANGE_SIZE]);
 /* What both sides compute. False when the peer's key has a small order: it would fix the result.
  * Hash before use. */
-bool seal_exchange(const uint8_t secret[SEAL_EXCHANGE_SIZE],
-                   const uint8_t peer[SEAL_EXCHANGE_SIZE], uint8_t shared[SEAL_EXCHANGE_SIZE]);
+bool seal_exchange(const uint8_t secret[SEAL_EXCHANGE_SIZE], const uint8_t peer[SEAL_EXCHANGE_SIZE],
+                   uint8_t shared[SEAL_EXCHANGE_SIZE]);
 
 /* Equal bytes? Takes the same time whichever of them differ. */
 bool seal_equal(const void *a, const void *b, size_t count);

@@ -43,7 +43,9 @@ typedef struct boot wire_boot;
 #define BYTES(name, max) struct slice name;
 #define ITEM(record, name) struct msg_##record name;
 #define LIST(record, name, max) struct list name;
-#define END(name) };
+#define END(name)                                                                                  \
+    }                                                                                              \
+    ;
 #include "wire/messages.def"
 #include "wire/undef.h"
 

@@ -48,7 +48,9 @@ static void seal_and_open(struct slice datagram)
 
 static void take_counters(struct slice bytes)
 {
-    enum { REMEMBERED = 200 };
+    enum {
+        REMEMBERED = 200
+    };
     static struct frame_window window;
     uint64_t taken[REMEMBERED], counter = 10000;
     size_t count = 0;

@@ -22,12 +22,15 @@ static void require(bool holds)
 }
 
 static const unsigned kinds[] = {
-    MSG_opened, MSG_joined, MSG_left, MSG_job,  MSG_claim, MSG_done,  MSG_failed, MSG_released,
-    MSG_lost,   MSG_dead,   MSG_ended, MSG_claim, MSG_done, MSG_named, MSG_claim, MSG_job_with,
-    MSG_counted, MSG_tallied, MSG_unnamed, MSG_tagged, MSG_claim, MSG_done,
+    MSG_opened,  MSG_joined,   MSG_left,  MSG_job,      MSG_claim,   MSG_done,
+    MSG_failed,  MSG_released, MSG_lost,  MSG_dead,     MSG_ended,   MSG_claim,
+    MSG_done,    MSG_named,    MSG_claim, MSG_job_with, MSG_counted, MSG_tallied,
+    MSG_unnamed, MSG_tagged,   MSG_claim, MSG_done,
 };
 
-enum { KINDS = sizeof kinds / sizeof *kinds };
+enum {
+    KINDS = sizeof kinds / sizeof *kinds
+};
 
 /* One of 3 nodes, 2 boots and 4 times; the sequence makes it unique when it is an entry's own. */
 static struct msg_stamp stamp_of(uint8_t byte, uint64_t sequence)
@@ -144,8 +147,7 @@ static uint64_t fold(const struct stamped *entries, const uint8_t *order, size_t
     struct jobs jobs;
     memory_init(&memory, 256 << 20);
     jobs_init(&jobs, &memory);
-    for (size_t i = 0; i < count; i++)
-        require(jobs_apply(&jobs, &entries[order[i]]) == ERROR_NONE);
+    for (size_t i = 0; i < count; i++) require(jobs_apply(&jobs, &entries[order[i]]) == ERROR_NONE);
     uint64_t digest = jobs_digest(&jobs);
     jobs_deinit(&jobs);
     require(memory.used == 0);

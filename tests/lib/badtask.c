@@ -1,5 +1,6 @@
-/* A task that tries what it must not: badtask WHAT [ARGUMENTS]. Exit 0: it was refused, or it came to an end by itself;
- * 1: it had its way; 2: usage. For tests/e2e/misbehave.sh, where it is a file of the job. */
+/* A task that tries what it must not: badtask WHAT [ARGUMENTS]. Exit 0: it was refused, or it came
+ * to an end by itself; 1: it had its way; 2: usage. For tests/e2e/misbehave.sh, where it is a file
+ * of the job. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -87,7 +88,8 @@ static int take_memory(int processes, size_t mib)
     return 1;
 }
 
-/* Each generation is a new session, forks the next and goes: for so many seconds nobody stays long enough to be named. */
+/* Each generation is a new session, forks the next and goes: for so many seconds nobody stays long
+ * enough to be named. */
 static int chain(int seconds)
 {
     struct timespec start, now;
@@ -104,7 +106,8 @@ static int chain(int seconds)
 static int deep(int levels)
 {
     for (int i = 0; i < levels; i++)
-        if (mkdir("a-directory-with-a-name", 0700) != 0 || chdir("a-directory-with-a-name") != 0) return 3;
+        if (mkdir("a-directory-with-a-name", 0700) != 0 || chdir("a-directory-with-a-name") != 0)
+            return 3;
     return 0;
 }
 
@@ -129,10 +132,12 @@ int main(int count, char *arguments[])
     if (strcmp(what, "namespace") == 0) return try_namespace(word);
     if (strcmp(what, "chroot") == 0) return try_chroot();
     if (strcmp(what, "mount") == 0) return refused(mount("none", "/mnt", "tmpfs", 0, NULL));
-    if (strcmp(what, "become-root") == 0) return refused(getuid() == 0 && number != 0 ? -1 : setuid(0));
+    if (strcmp(what, "become-root") == 0)
+        return refused(getuid() == 0 && number != 0 ? -1 : setuid(0));
     if (strcmp(what, "abstract") == 0) return try_abstract(word);
     if (strcmp(what, "listen") == 0) return listen_abstract(word);
-    if (strcmp(what, "memory") == 0 && count > 3) return take_memory(number, (size_t)atoi(arguments[3]));
+    if (strcmp(what, "memory") == 0 && count > 3)
+        return take_memory(number, (size_t)atoi(arguments[3]));
     if (strcmp(what, "chain") == 0) return chain(number);
     if (strcmp(what, "deep") == 0) return deep(number);
     if (strcmp(what, "files") == 0) return many_files(number);

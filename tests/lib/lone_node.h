@@ -1,5 +1,5 @@
-/* A node by itself, driven by hand: for unit tests and fuzzers of node_step. Plain cryptography, no disk: what it
- * persists is confirmed at once when the test says so. */
+/* A node by itself, driven by hand: for unit tests and fuzzers of node_step. Plain cryptography, no
+ * disk: what it persists is confirmed at once when the test says so. */
 #ifndef TESTS_LONE_NODE_H
 #define TESTS_LONE_NODE_H
 
@@ -41,8 +41,7 @@ static inline void lone_node_open_in(struct lone_node *lone, uint64_t number,
                                      const struct node_config *asked, struct action *items,
                                      void *arena)
 {
-    *lone = (struct lone_node){
-        .now = SECOND, .items = items, .arena = arena, .is_in_loan = true};
+    *lone = (struct lone_node){.now = SECOND, .items = items, .arena = arena, .is_in_loan = true};
     plain_pair(number, &lone->pair);
     lone->key.bytes[0] = 7;
     actions_init(&lone->actions, lone->items, ACTIONS_MAX, lone->arena, ACTIONS_ARENA_SIZE);
@@ -101,8 +100,7 @@ static inline void lone_node_stream(struct lone_node *lone, uint64_t stream,
         party.node = crypto_node_id(&crypto_plain, &pair.public);
         party.address = address_ipv4(127, 0, 0, 1, (uint16_t)(8000 + number % 1000));
     }
-    struct event event = {.kind = EVENT_STREAM_OPENED,
-                          .stream_opened = {stream, purpose, &party}};
+    struct event event = {.kind = EVENT_STREAM_OPENED, .stream_opened = {stream, purpose, &party}};
     lone_node_step(lone, event);
 }
 

@@ -20,7 +20,12 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { NODES_MAX = 256, PERIOD = SECOND, SCRATCH_SIZE = 1 << 16, EXCHANGE_SIZE = 4 << 20 };
+enum {
+    NODES_MAX = 256,
+    PERIOD = SECOND,
+    SCRATCH_SIZE = 1 << 16,
+    EXCHANGE_SIZE = 4 << 20
+};
 
 struct packet {
     instant at;
@@ -39,7 +44,7 @@ struct subject {
     struct lab *lab;
     unsigned number;
     bool is_running;
-    unsigned side;         /* packets pass between equal sides alone */
+    unsigned side; /* packets pass between equal sides alone */
     instant paused_until;
     struct id id;
     struct boot boot;
@@ -52,14 +57,14 @@ struct subject {
 struct lab {
     instant now;
     struct prng prng;
-    uint32_t loss;         /* per million */
+    uint32_t loss;           /* per million */
     struct packet **packets; /* a heap by (at, order) */
     size_t packets_count, packets_capacity;
     uint64_t sent_count, order;
     unsigned false_deaths; /* somebody who runs, in nobody's way, was held dead */
     bool is_judged;        /* false deaths are counted */
-    unsigned refusing;     /* the first so many machines say that the port of a dead one is closed */
-    bool is_tick_first;    /* who wakes looks at the clock before he reads his socket */
+    unsigned refusing;  /* the first so many machines say that the port of a dead one is closed */
+    bool is_tick_first; /* who wakes looks at the clock before he reads his socket */
     unsigned count;
     struct subject subjects[NODES_MAX];
     uint8_t scratch[SCRATCH_SIZE] __attribute__((aligned(16)));
@@ -181,10 +186,7 @@ static void start(struct lab *lab, unsigned number)
         .name = name,
         .slots = 2,
         .period = PERIOD,
-        .ports = {.context = s,
-                  .send = on_send,
-                  .changed = on_changed,
-                  .usurped = on_usurped},
+        .ports = {.context = s, .send = on_send, .changed = on_changed, .usurped = on_usurped},
     };
     assert_int_equal(gossip_init(&s->gossip, &config, &s->prng, &s->memory, lab->now), ERROR_NONE);
 }

@@ -15,7 +15,7 @@
 
 enum {
     BUDGET = 16 << 20,
-    WIRE_SIZE = 4096,   /* holds either side of a handshake */
+    WIRE_SIZE = 4096, /* holds either side of a handshake */
     HELLO_SIZE = 57,
 };
 
@@ -38,11 +38,12 @@ static void set_side(struct side *side, uint8_t number, const char *name)
         .keys = side->keys,
         .keys_count = 1,
         .pair = &side->pair,
-        .self = {
-            .node = crypto_node_id(&crypto_sodium, &side->pair.public),
-            .boot = {number, 0xabcdef},
-            .address = address_ipv4(10, 0, 0, number, 7437),
-        },
+        .self =
+            {
+                .node = crypto_node_id(&crypto_sodium, &side->pair.public),
+                .boot = {number, 0xabcdef},
+                .address = address_ipv4(10, 0, 0, number, 7437),
+            },
         .seed = {number, 99},
     };
     strcpy(side->config.self.name, name);

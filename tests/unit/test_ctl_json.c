@@ -42,19 +42,20 @@ static void good_utf8_passes(void **state)
 {
     (void)state;
     check("\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\xa6", 9, "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\xa6\"");
-    check("\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf", 10, "\"\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf\"");
+    check("\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf", 10,
+          "\"\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf\"");
 }
 
 static void bad_utf8_becomes_replacement_characters(void **state)
 {
     (void)state;
-    check("a\x80z", 3, "\"a\\ufffdz\"");                         /* a lone continuation */
-    check("\xc3", 1, "\"\\ufffd\"");                             /* cut off */
+    check("a\x80z", 3, "\"a\\ufffdz\""); /* a lone continuation */
+    check("\xc3", 1, "\"\\ufffd\"");     /* cut off */
     check("\xe2\x82z", 3, "\"\\ufffd\\ufffdz\"");
-    check("\xc0\xaf", 2, "\"\\ufffd\\ufffd\"");                  /* overlong */
+    check("\xc0\xaf", 2, "\"\\ufffd\\ufffd\""); /* overlong */
     check("\xe0\x80\xaf", 3, "\"\\ufffd\\ufffd\\ufffd\"");
     check("\xf0\x80\x80\xaf", 4, "\"\\ufffd\\ufffd\\ufffd\\ufffd\"");
-    check("\xed\xa0\x80", 3, "\"\\ufffd\\ufffd\\ufffd\"");       /* a surrogate */
+    check("\xed\xa0\x80", 3, "\"\\ufffd\\ufffd\\ufffd\"");            /* a surrogate */
     check("\xf4\x90\x80\x80", 4, "\"\\ufffd\\ufffd\\ufffd\\ufffd\""); /* beyond U+10FFFF */
     check("\xff\xfe", 2, "\"\\ufffd\\ufffd\"");
 }
@@ -83,8 +84,9 @@ static void documents_nest(void **state)
     json_close(&json, ']');
     json_end(&json);
     fclose(file);
-    assert_string_equal(text, "[{\"n\": 0, \"b\": true, \"list\": [1, 2], \"t\": \"x\"},\n"
-                              " {\"n\": 18446744073709551615, \"b\": false, \"list\": [1, 2], \"t\": \"x\"}]\n");
+    assert_string_equal(
+        text, "[{\"n\": 0, \"b\": true, \"list\": [1, 2], \"t\": \"x\"},\n"
+              " {\"n\": 18446744073709551615, \"b\": false, \"list\": [1, 2], \"t\": \"x\"}]\n");
     free(text);
 }
 

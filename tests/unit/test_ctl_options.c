@@ -18,7 +18,8 @@ static int parse(struct options *options, char *line, char said[1024])
     char *words[64] = {"mrctl"}, *rest = NULL;
     static char *kept[64];
     int count = 1;
-    for (char *word = strtok_r(line, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) words[count++] = word;
+    for (char *word = strtok_r(line, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
+        words[count++] = word;
     memcpy(kept, words, sizeof kept);
     FILE *file = tmpfile();
     int saved = dup(STDERR_FILENO);
@@ -35,8 +36,9 @@ static int parse(struct options *options, char *line, char said[1024])
 static void common_options_stand_before_and_after_the_command(void **state)
 {
     (void)state;
-    static const char *const lines[] = {"-n a:1 -o json status wc", "status -n a:1 -o json wc", "status wc -n a:1 --json",
-                                        "--node=a:1 status wc -ojson", "--json status --node a:1 wc"};
+    static const char *const lines[] = {"-n a:1 -o json status wc", "status -n a:1 -o json wc",
+                                        "status wc -n a:1 --json", "--node=a:1 status wc -ojson",
+                                        "--json status --node a:1 wc"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct options options;
         char said[1024], *line = strdup(lines[i]);
@@ -55,7 +57,8 @@ static void a_letter_means_what_its_command_says(void **state)
 {
     (void)state;
     struct options options;
-    char said[1024], run[] = "run -m cat -f one -f two -i in -e A=1 more", logs[] = "logs -f -p wc --tail 3";
+    char said[1024], run[] = "run -m cat -f one -f two -i in -e A=1 more",
+                     logs[] = "logs -f -p wc --tail 3";
     assert_int_equal(parse(&options, run, said), EXIT_OK);
     assert_int_equal(options.files.count, 2);
     assert_string_equal(options.files.items[1], "two");
@@ -73,8 +76,11 @@ static void job_options_land_in_their_fields(void **state)
 {
     (void)state;
     struct options options;
-    char said[1024], line[] = "submit -m m -c c -r r -R 7 -O out --name n --split 2M --retries 9 --task-timeout 3s "
-                              "--ok-exit 0,1 --replicas 2 --sort numeric --overwrite --ack 3 --mem 64M -q -w --timeout 1m";
+    char said[1024],
+        line[] =
+            "submit -m m -c c -r r -R 7 -O out --name n --split 2M --retries 9 --task-timeout 3s "
+            "--ok-exit 0,1 --replicas 2 --sort numeric --overwrite --ack 3 --mem 64M -q -w "
+            "--timeout 1m";
     assert_int_equal(parse(&options, line, said), EXIT_OK);
     assert_string_equal(options.combiner, "c");
     assert_int_equal(options.reduces, 7);

@@ -481,7 +481,8 @@ static void answer(struct peer *peer, struct client *client, const struct wire_m
         return;
     }
     if (message->type == MSG_ask_names && is_trapped(peer, "unknowing")) {
-        refuse(client, *(const uint64_t *)message->fields, UNKNOWN_CODE, "does not know request 169");
+        refuse(client, *(const uint64_t *)message->fields, UNKNOWN_CODE,
+               "does not know request 169");
         return;
     }
     answer_client(peer, client, message);
@@ -1123,15 +1124,17 @@ static void what_can_not_be_read_again_is_told(void **state)
     close(in);
     waitpid(writer, NULL, 0);
     expect(EXIT_NO_PEER);
-    assert_non_null(strstr(last.err, "standard input: no living node has its bytes from 0 on, and they can't be read again: "
-                                     "save it to a file"));
+    assert_non_null(strstr(
+        last.err,
+        "standard input: no living node has its bytes from 0 on, and they can't be read again: "
+        "save it to a file"));
     mrctl(-1, "ls", "cut", NULL);
     expect(EXIT_NOT_FOUND);
     free((void *)bytes.at);
 }
 
-/* Peer 1 does not know the question, and hangs up while most of them have not been asked: which were
- * not is no answer. */
+/* Peer 1 does not know the question, and hangs up while most of them have not been asked: which
+ * were not is no answer. */
 static void a_peer_of_an_earlier_version_gets_all_again(void **state)
 {
     (void)state;
@@ -1346,7 +1349,8 @@ static void an_older_peer_that_says_so_is_not_taken_for_dead(void **state)
     trap("unknowing", 0);
     mrctl(-1, "ls", "nothing", NULL);
     expect(EXIT_JOB_FAILED);
-    assert_non_null(strstr(last.err, "is older than this mrctl and does not know what ls asks for (ask_names)"));
+    assert_non_null(strstr(
+        last.err, "is older than this mrctl and does not know what ls asks for (ask_names)"));
     assert_null(strstr(last.err, "gone"));
     assert_null(strchr(strchr(last.err, '\n') + 1, '\n')); /* one line */
 }

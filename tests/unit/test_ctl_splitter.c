@@ -12,9 +12,12 @@
 
 #include <cmocka.h>
 
-enum { CUTS_MAX = 4096 };
+enum {
+    CUTS_MAX = 4096
+};
 
-/* Feeds text in pieces of at most `piece` bytes; sizes of the blocks into cuts; returns how many. */
+/* Feeds text in pieces of at most `piece` bytes; sizes of the blocks into cuts; returns how many.
+ */
 static size_t cut(struct slice text, uint64_t target, size_t piece, size_t cuts[CUTS_MAX])
 {
     struct splitter splitter;
@@ -83,7 +86,8 @@ static void cuts_do_not_depend_on_how_bytes_arrive(void **state)
             if (!is_last) assert_true(whole[i] >= target && text[at - 1] == '\n');
             /* No earlier line end would have done. */
             size_t start = at - whole[i];
-            for (size_t j = start + target - 1; j + 1 < at; j++) assert_int_not_equal(text[j], '\n');
+            for (size_t j = start + target - 1; j + 1 < at; j++)
+                assert_int_not_equal(text[j], '\n');
         }
         assert_int_equal(at, count);
     }

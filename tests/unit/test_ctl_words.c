@@ -17,7 +17,8 @@ static void durations_are_read_in_all_units(void **state)
     static const struct {
         const char *text;
         uint64_t ms;
-    } good[] = {{"500ms", 500}, {"5s", 5000}, {"2m", 120000}, {"1h", 3600000}, {"1d", 86400000}, {"7", 7000}, {"0s", 0}};
+    } good[] = {{"500ms", 500},   {"5s", 5000}, {"2m", 120000}, {"1h", 3600000},
+                {"1d", 86400000}, {"7", 7000},  {"0s", 0}};
     uint64_t ms;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         assert_true(quantity_parse_duration(good[i].text, &ms));
@@ -28,11 +29,23 @@ static void durations_are_read_in_all_units(void **state)
 static void bad_durations_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",    "s",    "-1s", "1.5s", "5 s",  " 5s", "5x",
-                                      "5ss", "1m5s", "+3s", "0x10", "1e3s", "99999999999999999999s",
+    static const char *const bad[] = {"",
+                                      "s",
+                                      "-1s",
+                                      "1.5s",
+                                      "5 s",
+                                      " 5s",
+                                      "5x",
+                                      "5ss",
+                                      "1m5s",
+                                      "+3s",
+                                      "0x10",
+                                      "1e3s",
+                                      "99999999999999999999s",
                                       "18446744073709551615d"};
     uint64_t ms;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(quantity_parse_duration(bad[i], &ms));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(quantity_parse_duration(bad[i], &ms));
 }
 
 static void sizes_are_powers_of_1024(void **state)
@@ -41,8 +54,10 @@ static void sizes_are_powers_of_1024(void **state)
     static const struct {
         const char *text;
         uint64_t bytes;
-    } good[] = {{"0", 0},         {"1", 1},           {"64K", 65536},   {"16M", 16777216},
-                {"1G", 1 << 30},  {"2KiB", 2048},     {"3kB", 3072},    {"5B", 5},
+    } good[] = {{"0", 0},           {"1", 1},
+                {"64K", 65536},     {"16M", 16777216},
+                {"1G", 1 << 30},    {"2KiB", 2048},
+                {"3kB", 3072},      {"5B", 5},
                 {"1T", 1ull << 40}, {"18446744073709551615", UINT64_MAX}};
     uint64_t bytes;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -54,10 +69,21 @@ static void sizes_are_powers_of_1024(void **state)
 static void bad_sizes_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",   "K",    "-1",  "1.5M",                 "1 M",      "1Mi", "1MBB",
-                                      "1X", "0x40", "16E", "18446744073709551616", "16777216T"};
+    static const char *const bad[] = {"",
+                                      "K",
+                                      "-1",
+                                      "1.5M",
+                                      "1 M",
+                                      "1Mi",
+                                      "1MBB",
+                                      "1X",
+                                      "0x40",
+                                      "16E",
+                                      "18446744073709551616",
+                                      "16777216T"};
     uint64_t bytes;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(quantity_parse_size(bad[i], &bytes));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(quantity_parse_size(bad[i], &bytes));
 }
 
 static void quantities_are_short(void **state)
@@ -111,9 +137,18 @@ static void jobs_are_named_after_their_command(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"/usr/bin/wc -l", "wc"},      {"@sort", "sort"},  {"A=1 B=2 ./map.py x", "map"}, {"plugin.so:count", "plugin"},
-        {"tr -cs A-Za-z '\\n'", "tr"}, {"", "job"},        {"  ", "job"},                 {"GREP x", "grep"},
-        {"cat|wc", "cat"},             {"$(x)", "job"},   {"...", "job"},                {"A=1", "job"},
+        {"/usr/bin/wc -l", "wc"},
+        {"@sort", "sort"},
+        {"A=1 B=2 ./map.py x", "map"},
+        {"plugin.so:count", "plugin"},
+        {"tr -cs A-Za-z '\\n'", "tr"},
+        {"", "job"},
+        {"  ", "job"},
+        {"GREP x", "grep"},
+        {"cat|wc", "cat"},
+        {"$(x)", "job"},
+        {"...", "job"},
+        {"A=1", "job"},
     };
     char stem[JOB_NAME_SIZE];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -134,24 +169,31 @@ static void exit_codes_are_a_list(void **state)
     assert_true(job_parse_exits("255", exits, &count));
     assert_int_equal(count, 1);
     static const char *const bad[] = {"", ",", "0,", ",0", "256", "-1", "a", "0 1", "00000000001"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(job_parse_exits(bad[i], exits, &count));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(job_parse_exits(bad[i], exits, &count));
 }
 
 static void addresses_have_a_default_port(void **state)
 {
     (void)state;
     static const char *const good[][3] = {
-        {"host", "host", "7437"},      {"host:1", "host", "1"}, {"10.0.0.7:65535", "10.0.0.7", "65535"},
-        {"[::1]:80", "::1", "80"},     {"[::1]", "::1", "7437"}, {"fe80::1", "fe80::1", "7437"},
+        {"host", "host", "7437"},
+        {"host:1", "host", "1"},
+        {"10.0.0.7:65535", "10.0.0.7", "65535"},
+        {"[::1]:80", "::1", "80"},
+        {"[::1]", "::1", "7437"},
+        {"fe80::1", "fe80::1", "7437"},
     };
-    static const char *const bad[] = {"", ":80", "host:", "host:0", "host:65536", "host:8o", "[::1", "[::1]x", "[]:1"};
+    static const char *const bad[] = {"",        ":80",  "host:",  "host:0", "host:65536",
+                                      "host:8o", "[::1", "[::1]x", "[]:1"};
     char host[CONNECTION_ADDRESS_SIZE], port[8];
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         assert_true(connection_parse(good[i][0], host, port));
         assert_string_equal(host, good[i][1]);
         assert_string_equal(port, good[i][2]);
     }
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(connection_parse(bad[i], host, port));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(connection_parse(bad[i], host, port));
 }
 
 static void tables_align_and_show_no_control_characters(void **state)

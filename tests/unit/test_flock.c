@@ -158,8 +158,8 @@ static void every_order_ends_in_one_state(void **state)
         {opened(2, 1, 1), left(2, 1, 5, 2), opened(2, 2, 6), left(2, 2, 7, 2), one, two},
         {opened(0, 1, 1), in_step(0, 1, 2, 2), ended(1, 1, 8, 3, JOB_DONE), in_step(1, 2, 9, 2),
          in_step(1, 1, 10, 4), ended(0, 1, 9, 3, JOB_KILLED)},
-        {in_step(0, 1, 2, 2), ended(0, 1, 9, 3, JOB_KILLED), in_step(1, 1, 3, 2),
-         left(1, 1, 4, 3), ended(1, 2, 8, 2, JOB_DONE), in_step(1, 2, 10, 3)},
+        {in_step(0, 1, 2, 2), ended(0, 1, 9, 3, JOB_KILLED), in_step(1, 1, 3, 2), left(1, 1, 4, 3),
+         ended(1, 2, 8, 2, JOB_DONE), in_step(1, 2, 10, 3)},
     };
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         uint64_t expected = 0;
@@ -291,9 +291,9 @@ static void what_is_written_between_leaving_and_being_in_step_again_is_late(void
     static const struct {
         unsigned boot, sequence;
         bool is_late;
-    } cases[] = {{1, 1, true},  {1, 2, false}, {1, 4, false}, {1, 6, true},
-                 {2, 2, true},  {2, 3, false}, {3, 3, false}, {3, 5, true},
-                 {4, 1, true},  {4, 2, false}, {5, 1, false}};
+    } cases[] = {{1, 1, true}, {1, 2, false}, {1, 4, false}, {1, 6, true},
+                 {2, 2, true}, {2, 3, false}, {3, 3, false}, {3, 5, true},
+                 {4, 1, true}, {4, 2, false}, {5, 1, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(is_late(&fold, 1, cases[i].boot, cases[i].sequence), cases[i].is_late);
     fold_close(&fold);
@@ -347,8 +347,11 @@ static void running_out_of_memory_leaks_nothing(void **state)
 {
     (void)state;
     struct item eviction = evicted(0, 10, 5, 1, 1, 3);
-    struct item items[] = {opened(0, 1, 1), eviction, ended(0, 1, 9, 4, JOB_KILLED),
-                           ended(1, 1, 5, 4, JOB_DONE), returned(1, 1, 20, 6, &eviction),
+    struct item items[] = {opened(0, 1, 1),
+                           eviction,
+                           ended(0, 1, 9, 4, JOB_KILLED),
+                           ended(1, 1, 5, 4, JOB_DONE),
+                           returned(1, 1, 20, 6, &eviction),
                            left(1, 1, 21, 7)};
     unsigned failures = 0;
     for (uint64_t after = 1; after < 40; after++) {

@@ -78,10 +78,9 @@ static void the_clear_part_is_as_drawn(void **state)
     struct datagram datagram;
     make(&datagram, &crypto_sodium, slice_string("hello"));
     static const uint8_t drawn[] = {
-        0xaa, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01,
-        0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11,
-        0x28, 0x27, 0x26, 0x25, 0x24, 0x23, 0x22, 0x21,
+        0xaa, 0xbb, 0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+        0,    0,    0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01, 0x18, 0x17, 0x16, 0x15,
+        0x14, 0x13, 0x12, 0x11, 0x28, 0x27, 0x26, 0x25, 0x24, 0x23, 0x22, 0x21,
     };
     assert_int_equal(datagram.bytes[0], FRAME_VERSION);
     assert_memory_equal(datagram.bytes + 5, drawn, sizeof drawn);
@@ -220,7 +219,9 @@ static void leaps_forget_all_that_came_before(void **state)
 static void the_window_agrees_with_a_perfect_memory(void **state)
 {
     (void)state;
-    enum { SPAN = 100000 };
+    enum {
+        SPAN = 100000
+    };
     static bool seen[SPAN];
     for (uint64_t seed = 1; seed <= 10; seed++) {
         struct frame_window window = {0};

@@ -608,7 +608,7 @@ static void garbage_is_refused_and_changes_nothing(void **state)
 static void nonsense_with_the_key_does_no_harm_beyond_its_words(void **state)
 {
     (void)state;
-    static const struct wire_schema *const kinds[] = {&wire_ping, &wire_ack,  &wire_ping_request,
+    static const struct wire_schema *const kinds[] = {&wire_ping, &wire_ack,    &wire_ping_request,
                                                       &wire_nack, &wire_rumors, &wire_challenge};
     struct lab *lab = open_flock(4, 1);
     lab->is_judged = false;

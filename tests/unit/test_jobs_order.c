@@ -71,7 +71,8 @@ static void draw_task(struct picture *picture, const struct job *job, enum task_
 /* The counts, counted anew. */
 static void check_counts(const struct job *job)
 {
-    uint32_t done[2] = {0}, verified[2] = {0}, differing = 0, running = 0, failed = 0, claims = 0, again = 0, copies = 0;
+    uint32_t done[2] = {0}, verified[2] = {0}, differing = 0, running = 0, failed = 0, claims = 0,
+             again = 0, copies = 0;
     for (unsigned kind = 0; kind < 2; kind++)
         for (uint32_t i = 0; i < job_tasks_count(job, kind); i++) {
             const struct task *task = &job->tasks[kind][i];

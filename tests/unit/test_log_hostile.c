@@ -101,7 +101,10 @@ static void append_and_commit(struct peer *peer)
     assert_int_equal(log_commit(peer->log, &peer->scratch), ERROR_NONE);
 }
 
-enum { FORGED_SIZE = 300 * 1024, FORGED_ENTRIES = 4 };
+enum {
+    FORGED_SIZE = 300 * 1024,
+    FORGED_ENTRIES = 4
+};
 
 /* A batch made by hand. Right as it is; the tests break it. */
 struct forge {

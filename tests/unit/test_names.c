@@ -17,9 +17,9 @@ enum {
 
 /* One entry of a history. Entry i is stamped with time i + 1. */
 struct saying {
-    const char *name;       /* NULL: unnamed */
-    uint8_t request;        /* 0: none */
-    const char *replaces;   /* digits: the entries it replaces */
+    const char *name;     /* NULL: unnamed */
+    uint8_t request;      /* 0: none */
+    const char *replaces; /* digits: the entries it replaces */
 };
 
 struct history {
@@ -209,7 +209,10 @@ static void all_small_histories_converge(void **state)
 {
     (void)state;
     static const char *const replaced[4][4] = {
-        {"", "", "", ""}, {"", "0", "", "0"}, {"", "0", "1", "01"}, {"", "2", "12", "01"},
+        {"", "", "", ""},
+        {"", "0", "", "0"},
+        {"", "0", "1", "01"},
+        {"", "2", "12", "01"},
     };
     static const char *const named[3] = {"a", "b", NULL};
     for (unsigned code = 0; code < 24 * 24 * 24; code++) {

@@ -101,19 +101,27 @@ static const void *answer_of(const struct lone_node *lone, unsigned type)
     return NULL;
 }
 
-/* A request of a later version is answered once a record; nothing else that can't be read is: no answer to an answer, none
- * to a peer, none to half a number. */
+/* A request of a later version is answered once a record; nothing else that can't be read is: no
+ * answer to an answer, none to a peer, none to half a number. */
 static void a_client_hears_that_its_request_is_not_known(void **state)
 {
     (void)state;
-    enum { UNKNOWN = 199 };
-    static const struct { uint8_t bytes[4]; size_t count; bool is_answered; } cases[] = {
+    enum {
+        UNKNOWN = 199
+    };
+    static const struct {
+        uint8_t bytes[4];
+        size_t count;
+        bool is_answered;
+    } cases[] = {
         {{0x80 | (UNKNOWN & 0x7f), UNKNOWN >> 7, 77}, 3, true},
         {{0x80 | (UNKNOWN & 0x7f), UNKNOWN >> 7, 77, 5}, 4, true}, /* and what else it says */
         {{0x80 | (255 & 0x7f), 255 >> 7, 77}, 3, true},
         {{0x80 | (UNKNOWN & 0x7f), UNKNOWN >> 7, 0x80}, 3, false},
         {{0x80 | (UNKNOWN & 0x7f), UNKNOWN >> 7}, 2, false},
-        {{0x80 | (MSG_ask_wait & 0x7f), MSG_ask_wait >> 7, 77}, 3, false}, /* known, and cut short */
+        {{0x80 | (MSG_ask_wait & 0x7f), MSG_ask_wait >> 7, 77},
+         3,
+         false}, /* known, and cut short */
         {{31, 77}, 2, false},
         {{0x80, 2, 77}, 3, false}, /* 256 */
     };
@@ -650,7 +658,8 @@ static void early_copies_are_asked_for_at_once_and_no_longer_than_an_hour(void *
     lone_node_open(&put.lone, 1);
     lone_node_stream(&put.lone, PEER, CHANNEL_PEER, 5);
     pass(&put, SECOND);
-    struct event event = {.kind = EVENT_BLOCK_STORED, .block_stored = {.block = block, .copies = 2}};
+    struct event event = {.kind = EVENT_BLOCK_STORED,
+                          .block_stored = {.block = block, .copies = 2}};
     lone_node_step(&put.lone, event);
     const struct msg_block_ensure *ensure = sent(&put.lone, MSG_block_ensure);
     assert_non_null(ensure);
@@ -665,7 +674,9 @@ static void early_copies_are_asked_for_at_once_and_no_longer_than_an_hour(void *
 static void what_nobody_is_known_to_have_is_looked_for_everywhere(void **state)
 {
     (void)state;
-    enum { MANY = 40 };
+    enum {
+        MANY = 40
+    };
     static const struct digest wanted = {{1}};
     static bool named[MANY];
     struct lone_node lone;
@@ -676,7 +687,8 @@ static void what_nobody_is_known_to_have_is_looked_for_everywhere(void **state)
                                          .boot = {1, 5},
                                          .state = MEMBER_ALIVE,
                                          .cause = CAUSE_JOINED,
-                                         .address = address_ipv4(127, 0, 0, 1, (uint16_t)(9000 + i)),
+                                         .address =
+                                             address_ipv4(127, 0, 0, 1, (uint16_t)(9000 + i)),
                                          .name = slice_string("one of many")};
         assert_null(members_check(&claim));
         (void)members_apply(&lone.node->gossip.members, lone.now, &claim, true, &lone.node->prng);
@@ -780,7 +792,8 @@ static void an_entry_that_no_second_disk_takes_is_told(void **state)
     char text[256];
     slow_put_begin(&put);
     for (uint32_t i = 0; i < GIGABYTES; i++)
-        peer_says(&put.lone, &wire_block_held, &(struct msg_block_held){put.blocks[i].digest, true});
+        peer_says(&put.lone, &wire_block_held,
+                  &(struct msg_block_held){put.blocks[i].digest, true});
     const struct msg_say_error *error = wait_for_error(&put, 90);
     assert_non_null(error);
     snprintf(text, sizeof text, "%.*s", (int)error->text.count, (const char *)error->text.at);

@@ -8,8 +8,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-enum { COUNTERS = 2, RANDOMS = 2, REFUTATIONS = 3, STATES = 4 };
-enum { DOMAIN = COUNTERS * RANDOMS * REFUTATIONS * STATES };
+enum {
+    COUNTERS = 2,
+    RANDOMS = 2,
+    REFUTATIONS = 3,
+    STATES = 4
+};
+enum {
+    DOMAIN = COUNTERS * RANDOMS * REFUTATIONS * STATES
+};
 
 static struct precedence nth(unsigned n)
 {

@@ -168,8 +168,7 @@ static void run(struct bench *bench, duration time)
         assert_true(next > bench->now); /* what was due is done */
         bench->now = next;
         for (size_t i = bench->packets_count; i > 0; i--)
-            if (i <= bench->packets_count && bench->packets[i - 1].at <= next)
-                arrive(bench, i - 1);
+            if (i <= bench->packets_count && bench->packets[i - 1].at <= next) arrive(bench, i - 1);
         if (bench->late_ticket != 0 && next >= bench->late_at) {
             uint32_t number = 0;
             rpc_reply(&bench->server, next, bench->late_ticket,

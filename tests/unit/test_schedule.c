@@ -475,8 +475,7 @@ static void who_runs_half_as_long_again_gets_one_copy(void **state)
     assert_int_equal(copiers(&crew, STRAGGLER_SLOW, due + 60 * SECOND), 0);
     fold_apply(&crew.fold, failed_item(stamp_at(n, 1, 101), copy, 3, true));
     assert_int_equal(copiers(&crew, STRAGGLER_SLOW, due + 60 * SECOND), 0);
-    assert_ptr_equal(task_owner(map_in(&crew.fold, 3)),
-                     task_attempt(map_in(&crew.fold, 3), &slow));
+    assert_ptr_equal(task_owner(map_in(&crew.fold, 3)), task_attempt(map_in(&crew.fold, 3), &slow));
     crew_deinit(&crew);
 }
 
@@ -525,8 +524,7 @@ static void an_objection_spares_one_and_hides_none(void **state)
     crew.spared = 0;
     crew.spared_until = late + SECOND;
     struct id self = node_of(1);
-    struct straggler_judge judge = {&self,   crew.nodes, crew.nodes_count,
-                                    late, spare_one,   &crew};
+    struct straggler_judge judge = {&self, crew.nodes, crew.nodes_count, late, spare_one, &crew};
     assert_int_equal(straggler_pick(job_in(&crew.fold), &crew.states[1], STRAGGLER_SLOW, &judge,
                                     picks, 1, &wake),
                      1);

@@ -15,7 +15,7 @@ static void logarithm_is_right_to_a_hundredth(void **state)
     static const struct {
         size_t n;
         uint32_t milli;
-    } known[] = {{1, 0},       {2, 1000},    {3, 1585},     {8, 3000},       {10, 3322},
+    } known[] = {{1, 0},      {2, 1000},    {3, 1585},     {8, 3000},      {10, 3322},
                  {100, 6644}, {1000, 9966}, {1024, 10000}, {16384, 14000}, {1000000, 19932}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         assert_in_range(suspicion_log2_milli(known[i].n) + 10, known[i].milli, known[i].milli + 20);

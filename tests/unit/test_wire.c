@@ -400,8 +400,8 @@ static void golden_bytes_mean_what_they_always_meant(void **state)
         }
         void *message = decode(bench, schema, slice_of(bench->first, count));
         if (message == NULL) fail_msg("%s: golden bytes refused", golden->name);
-        assert_true(slice_equal(slice_of(bench->first, count),
-                                encode(schema, message, bench->second)));
+        assert_true(
+            slice_equal(slice_of(bench->first, count), encode(schema, message, bench->second)));
         if (hash_of_print(schema, message) != golden->hash_of_print)
             fail_msg("%s: golden bytes mean something else", golden->name);
     }
@@ -416,11 +416,11 @@ static void a_ping_is_these_bytes(void **state)
     (void)state;
     uint8_t bytes[64];
     static const uint8_t wanted[] = {
-        1,                                                    /* type */
-        0xac, 0x02,                                           /* 300 */
-        0x80, 0x01,                                           /* target, 128 */
-        8, 7, 6, 5, 4, 3, 2, 1,                               /* log_digest, little endian */
-        0, 0, 0, 0, 0, 0, 0, 0x80,                            /* view_digest */
+        1,                               /* type */
+        0xac, 0x02,                      /* 300 */
+        0x80, 0x01,                      /* target, 128 */
+        8,    7,    6, 5, 4, 3, 2, 1,    /* log_digest, little endian */
+        0,    0,    0, 0, 0, 0, 0, 0x80, /* view_digest */
     };
     struct msg_ping ping = {
         .sequence = 300,
@@ -452,7 +452,7 @@ static void a_message_prints_as_a_line(void **state)
                               "name=\"anna\"}]}");
 }
 
-#define BYTES_OF(...) \
+#define BYTES_OF(...)                                                                              \
     slice_of((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 static const char *refusal(struct bench *bench, const struct wire_schema *schema,
@@ -477,15 +477,19 @@ static void numbers_have_one_form(void **state)
     assert_string_equal(refusal(*state, nack, BYTES_OF(0xff, 0x80, 0)),
                         "number not in its shortest form");
     assert_string_equal(refusal(*state, nack, BYTES_OF(0x80)), "cut short");
-    assert_string_equal(refusal(*state, nack, BYTES_OF(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                                       0xff, 0xff, 1)), "accepted");
-    assert_string_equal(refusal(*state, nack, BYTES_OF(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                                       0xff, 0xff, 2)), "number too large");
-    assert_string_equal(refusal(*state, nack, BYTES_OF(0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-                                                       0x80, 0x80, 0)),
-                        "number not in its shortest form");
-    assert_string_equal(refusal(*state, nack, BYTES_OF(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                                       0xff, 0xff, 0x81, 0)), "number too large");
+    assert_string_equal(
+        refusal(*state, nack, BYTES_OF(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1)),
+        "accepted");
+    assert_string_equal(
+        refusal(*state, nack, BYTES_OF(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2)),
+        "number too large");
+    assert_string_equal(
+        refusal(*state, nack, BYTES_OF(0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0)),
+        "number not in its shortest form");
+    assert_string_equal(
+        refusal(*state, nack,
+                BYTES_OF(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x81, 0)),
+        "number too large");
 }
 
 static void numbers_fit_their_kind(void **state)

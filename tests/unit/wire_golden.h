@@ -168,12 +168,10 @@ static const struct golden goldens[] = {
      "05fae1f5564f68287a0d9cd402fc67659f54abfe0812e89e556d68bab5198f3f01e43febb0e3afd039764a59"
      "2c21b3ffbd9b09bef5ad2234dca3f1bf8e8db1093464a7aa2415f5bb6ac1a2e20ab8d96467cfdf24e15c2ae5"
      "feb5ec03cff1dae70af78ec6b8e0a3e30b00"},
-    {"task_shared", 0x362ad1be224349ca,
-     "0003e7bcf8bccc01"},
+    {"task_shared", 0x362ad1be224349ca, "0003e7bcf8bccc01"},
     {"task_part", 0xff9b79e8a6c4d526,
      "4a5ab934ca1ada40a1c0afe4aa2655d2693832a3db95db5028fb1c0a4103dea5"},
-    {"task_parts", 0xa16863c78d4d56ee,
-     "00"},
+    {"task_parts", 0xa16863c78d4d56ee, "00"},
     {"tree_file", 0xacf5d3ed8e71137f,
      "2b459bfc3eb3f58a9b657cde7917345fa83c956addb99d390e1e64544d396e1b0b3cdb96b53c71e715e4adb5"
      "efbbefae8818"},
@@ -563,8 +561,7 @@ static const struct golden goldens[] = {
      "ccc7bcba3b9d8d8c800e01e5ee02ccf1a6e985e198fd1903209060f83f1c056bcd2a312ae80fec3ff50ef65e"
      "e4e519115f25f8d6fbbbd12ef21ca1a0d54f5262efb55fec17a2a057a0b74acccb8fd232d97768e998dd0c77"
      "787a7875796c70736e652f"},
-    {"ask_result", 0x4b6748d5a8c69e71,
-     "9e80ec0e09b9aa29512eea9beab4"},
+    {"ask_result", 0x4b6748d5a8c69e71, "9e80ec0e09b9aa29512eea9beab4"},
     {"say_result", 0x2d52473ebd567741,
      "f3ee03da4669865c56aabcc18dc75d60b316f1146a985fa45ade2ab0110b75d616420781eeea1a2bfe99b3a4"
      "bd0ebae509f548ee83c98d087694d999fd0983f6d0d509b0a980aa091888a092aaae94fa07aca6bfb4d50136"
@@ -596,12 +593,9 @@ static const struct golden goldens[] = {
      "8508e8d315a1f5958448fd831ef96366effeee6e576af3478cd2fec25687072f68336b70655f9598cabc97bd"
      "ff1001297930703776642d73726f336f616d6c6639657938385f757564656e316d3637796a33316939712d39"
      "2e"},
-    {"evict_ask", 0xb4d008fc4b689316,
-     "7556e427a0c8689ebee98e2f1192bba7"},
-    {"evict_agree", 0xd37e95c92a6efdea,
-     "d848c16a3afbcf915554202ece88acdc"},
-    {"ask_sightings", 0xd55438b7eaaeab44,
-     "e8c6c99fbd8029b32d"},
+    {"evict_ask", 0xb4d008fc4b689316, "7556e427a0c8689ebee98e2f1192bba7"},
+    {"evict_agree", 0xd37e95c92a6efdea, "d848c16a3afbcf915554202ece88acdc"},
+    {"ask_sightings", 0xd55438b7eaaeab44, "e8c6c99fbd8029b32d"},
     {"sighting_row", 0x91a50e478be717ad,
      "e7e28309ee9301f0a3dfa5e413246c866600af8262759e0633656f373630f1fb9b"},
     {"say_sightings", 0xcb6b0017b8338783,
@@ -617,8 +611,7 @@ static const struct golden goldens[] = {
     {"progress_told", 0x7b9e2fc2335e1d92,
      "c803e7ee54bcff05a00c5b043b4c02aabebab608d0a9dbef88bf12f2b6e44df075b28ac34667b8f26efcd3f3"
      "e4ae89e2ece19903cddeceeebc008c7fa20101f1bbd50b01ef98e0c3d3b4d0fc26"},
-    {"feed_end", 0xb98bb327d53a9208,
-     "f1dd045e91891a9e47ee6ee59bc3b0fc8113"},
+    {"feed_end", 0xb98bb327d53a9208, "f1dd045e91891a9e47ee6ee59bc3b0fc8113"},
     {"evicted", 0xb8f08769392a2253,
      "949c86481b1bbd855b4fa6611a9b18f3c001aca3ff8fbffeba3e74c2fb2523fa548ef00f"},
     {"returned", 0xaa22c455566a1cd3,
