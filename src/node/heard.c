@@ -207,16 +207,29 @@ static void swap(struct statement *a, struct statement *b)
     *b = moved;
 }
 
+/* What waits was said by a former boot, and a later one has spoken since. If an old image of its
+ * disk came back in between, some of what the former had is nowhere any more. */
+static bool is_outdated(const struct node *node, const struct heard *heard)
+{
+    struct boot newest;
+    size_t waiting = 0, next = 0;
+    return heard->waiting.count > 0 && log_newest_boot(node->log, &heard->id, &newest) &&
+           durable_in(&heard->waiting, &waiting, &heard->id, &newest) == 0 &&
+           durable_in(&heard->next, &next, &heard->id, &newest) > 0;
+}
+
 void heard_settle(struct node *node)
 {
     size_t cursor = 0;
-    for (struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;)
-        while (heard->waiting.count > 0 &&
-               log_has_durable(node->log, heard->waiting.at, heard->waiting.count)) {
-            swap(&heard->settled, &heard->waiting);
+    for (struct heard *heard; (heard = map_next(&node->heard, &cursor)) != NULL;) {
+        while (heard->waiting.count > 0) {
+            bool is_held = log_has_durable(node->log, heard->waiting.at, heard->waiting.count);
+            if (!is_held && !is_outdated(node, heard)) break;
+            if (is_held) swap(&heard->settled, &heard->waiting);
             heard->waiting.count = 0;
             swap(&heard->waiting, &heard->next);
         }
+    }
 }
 
 /* ---- catching up ----
