@@ -208,16 +208,18 @@ static void see_own(struct node *node)
     struct msg_stamp stamps[FLOCK_RETURNS_MAX];
     node->evict_seen = node->flock.lateness_revision;
     final_reconsider(node);
-    /* Whose flock was forgotten, or has left, is a flock of its own. */
-    if (node->is_out_of_step && flock_count(&node->flock) <= 1) heard_caught_up(node);
     bool is_out = has_fallen_out(node);
+    node->is_out_of_step = node->is_out_of_step || is_out;
+    /* Whose flock was forgotten, or has left, is a flock of its own. */
+    bool is_alone = node->is_out_of_step && flock_count(&node->flock) <= 1;
+    if (is_alone) heard_caught_up(node);
+    if (is_alone) is_out = false;
     if (unanswered(node, stamps) == 0 && !is_out) {
         node->is_return_wanted = false;
         return;
     }
     if (node->is_return_wanted && !is_out) return;
     node->is_return_wanted = true;
-    node->is_out_of_step = node->is_out_of_step || is_out;
     node->may_author = false;
     heard_forget(node); /* what was said before does not count: who said it may not have known */
     for (struct link *link = node->links; link != NULL; link = link->next)

@@ -100,11 +100,34 @@ static void who_is_back_waits_while_one_in_step_has_more(void **state)
     lone_node_close(&scene.lone);
 }
 
+/* All others have left. */
+static void who_is_alone_says_once_that_it_is_in_step(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct msg_left left = {.cause = CAUSE_ASKED};
+    lone_node_open(&scene.lone, 1);
+    const struct node *node = scene.lone.node;
+    uint64_t had = log_have(node->log, &node->id, &node->boot);
+    assert_true(flock_is_in_step(&node->flock, &node->id));
+    fold(&scene, &node->id, had, MSG_left, &left);
+    assert_false(flock_is_in_step(&node->flock, &node->id));
+    for (unsigned i = 0; i < 3; i++) {
+        scene.lone.now += SECOND;
+        lone_node_step(&scene.lone, (struct event){.kind = EVENT_TICK});
+    }
+    assert_true(flock_is_in_step(&node->flock, &node->id));
+    assert_true(node->may_author);
+    assert_int_equal(log_have(node->log, &node->id, &node->boot), had + 1);
+    lone_node_close(&scene.lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_back_does_not_wait_long_for_who_is_out_of_step_too),
         cmocka_unit_test(who_is_back_waits_while_one_in_step_has_more),
+        cmocka_unit_test(who_is_alone_says_once_that_it_is_in_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
