@@ -59,9 +59,7 @@ static int name_once(struct session *session, const struct options *options,
                                .overwrite = options->is_overwrite};
     session_ask(session, &wire_ask_name, &ask, SESSION_COPY_PATIENCE);
     int code = session_reply(session, MSG_say_ok, &reply);
-    bool is_refused = code != EXIT_OK && code != EXIT_TIMED_OUT && code != EXIT_CONFLICT &&
-                      code != EXIT_INTERRUPTED;
-    *is_lost = is_refused && strcmp(dataset->peer, session_peer(session)) != 0;
+    *is_lost = dataset_is_lost(dataset, session, code);
     const struct msg_say_ok *said = code == EXIT_OK ? reply.fields : NULL;
     if (said != NULL && !options->is_quiet && !slice_equal(said->text, slice_string(NAMED_TEXT)))
         notice_line("%.*s", (int)said->text.count, (const char *)said->text.at);

@@ -106,7 +106,7 @@ static int submit_once(struct session *session, struct submission *submission,
     struct wire_message reply;
     job_draft_set_inputs(&submission->draft, dataset);
     int code = sampling_run(&submission->draft, session, dataset);
-    *is_lost = code == EXIT_NO_PEER && strcmp(dataset->peer, session_peer(session)) != 0;
+    *is_lost = code == EXIT_NO_PEER && dataset_is_lost(dataset, session, code);
     if (code != EXIT_OK) return code;
     struct msg_ask_submit_with ask = {.job = submission->draft.id,
                                       .ack = (uint8_t)options->ack,
@@ -122,9 +122,7 @@ static int submit_once(struct session *session, struct submission *submission,
         session_ask(session, &wire_ask_submit_small, &small, SESSION_COPY_PATIENCE);
     else session_ask(session, &wire_ask_submit_with, &ask, SESSION_COPY_PATIENCE);
     code = session_reply(session, MSG_say_submitted, &reply);
-    bool is_refused = code != EXIT_OK && code != EXIT_TIMED_OUT && code != EXIT_INTERRUPTED &&
-                      code != EXIT_CONFLICT;
-    *is_lost = is_refused && strcmp(dataset->peer, session_peer(session)) != 0;
+    *is_lost = dataset_is_lost(dataset, session, code);
     if (code != EXIT_OK) return *is_lost ? code : session_complain(session, code);
     const struct msg_say_submitted *say = reply.fields;
     size_t count = say->name.count < JOB_NAME_SIZE - 1 ? say->name.count : JOB_NAME_SIZE - 1;

@@ -427,6 +427,13 @@ int dataset_mend(struct dataset *dataset)
     return code < 0 ? persist(making, dataset, code) : code;
 }
 
+bool dataset_is_lost(const struct dataset *dataset, const struct session *session, int code)
+{
+    bool is_refused = code != EXIT_OK && code != EXIT_TIMED_OUT && code != EXIT_CONFLICT &&
+                      code != EXIT_INTERRUPTED;
+    return is_refused && strcmp(dataset->peer, session_peer(session)) != 0;
+}
+
 void dataset_forget(const struct dataset *dataset, const struct session *session)
 {
     const struct upload *upload = &dataset->making->upload;

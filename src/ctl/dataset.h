@@ -53,6 +53,9 @@ int dataset_make(struct dataset *dataset, struct session *session, const struct 
 /* The peer that has it, or another one, has gone since: what is on no living node is stored once
  * more. As dataset_make, but dataset_deinit is due in any case. */
 int dataset_mend(struct dataset *dataset);
+/* Was what was asked about it refused with this exit code after the peer that has it had gone? Then
+ * dataset_mend is worth it. */
+bool dataset_is_lost(const struct dataset *dataset, const struct session *session, int code);
 void dataset_deinit(struct dataset *dataset);
 /* It is not going to be used after all: what was stored for it may go at once. */
 void dataset_forget(const struct dataset *dataset, const struct session *session);

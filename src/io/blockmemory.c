@@ -18,13 +18,13 @@
 
 enum {
     BLOCKMEMORY_MAX = 256 << 20, /* above the largest manifest; a guard against a wrong size */
-    LATES_MAX = 8,               /* enough for the threads; with a sync of 50 ms less than 0.5 s */
+    PATIENTS_MAX = 8,            /* enough for the threads; with a sync of 50 ms less than 0.5 s */
 };
 
 struct blockmemory {
     struct chore chore;
     struct blockmemory *next; /* that waits */
-    bool is_late;
+    bool is_patient;
     struct loop *loop;
     uint64_t token;
     struct msg_block_ref ref;
@@ -61,7 +61,7 @@ static void done_write(struct chore *chore);
 static void begin_write(struct blockmemory *memory)
 {
     struct loop *loop = memory->loop;
-    loop->lates_count += memory->is_late;
+    loop->patients_count += memory->is_patient;
     blocks_temporary(loop->blocks, memory->path);
     chore_start(&loop->uv, &memory->chore, run_write, done_write);
 }
@@ -74,11 +74,11 @@ static bool is_here(struct blockmemory *memory)
 }
 
 /* Once the loop is stopped nothing new is begun: it is in the log. */
-static void begin_lates(struct loop *loop)
+static void begin_patient(struct loop *loop)
 {
-    while (loop->late_first != NULL && loop->lates_count < LATES_MAX) {
-        struct blockmemory *memory = loop->late_first;
-        loop->late_first = memory->next;
+    while (loop->patient_first != NULL && loop->patients_count < PATIENTS_MAX) {
+        struct blockmemory *memory = loop->patient_first;
+        loop->patient_first = memory->next;
         if (loop->state != LOOP_STOPPED && !is_here(memory)) begin_write(memory);
         else free(memory);
     }
@@ -86,9 +86,9 @@ static void begin_lates(struct loop *loop)
 
 static void put_last(struct loop *loop, struct blockmemory *memory)
 {
-    if (loop->late_first == NULL) loop->late_first = memory;
-    else loop->late_last->next = memory;
-    loop->late_last = memory;
+    if (loop->patient_first == NULL) loop->patient_first = memory;
+    else loop->patient_last->next = memory;
+    loop->patient_last = memory;
 }
 
 static void on_placed(struct block_place *place, enum error error)
@@ -100,9 +100,9 @@ static void on_placed(struct block_place *place, enum error error)
     event.block_stored.block = memory->ref;
     if (error == ERROR_NONE) loop_feed(loop, &event);
     else blocks_feed_failed(loop, memory->token, &memory->ref.digest, error);
-    loop->lates_count -= memory->is_late;
+    loop->patients_count -= memory->is_patient;
     free(memory);
-    begin_lates(loop);
+    begin_patient(loop);
 }
 
 static void done_write(struct chore *chore)
@@ -120,7 +120,7 @@ static void done_write(struct chore *chore)
     blocks_place(memory->loop->blocks, place);
 }
 
-void blockmemory_write(struct loop *loop, uint64_t token, struct slice bytes, bool is_late)
+void blockmemory_write(struct loop *loop, uint64_t token, struct slice bytes, bool is_patient)
 {
     struct blockmemory *memory = blockmemory_new(loop, token, bytes.count);
     if (memory == NULL) {
@@ -132,10 +132,10 @@ void blockmemory_write(struct loop *loop, uint64_t token, struct slice bytes, bo
     if (bytes.count > 0) memcpy(memory->bytes, bytes.at, bytes.count);
     memory->place.context = memory;
     memory->place.done = on_placed;
-    memory->is_late = is_late;
-    if (is_late) {
+    memory->is_patient = is_patient;
+    if (is_patient) {
         put_last(loop, memory);
-        begin_lates(loop);
+        begin_patient(loop);
     } else {
         begin_write(memory);
     }

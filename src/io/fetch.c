@@ -56,7 +56,7 @@ enum fetch_state {
 
 struct fetch {
     struct fetches *fetches;
-    struct fetch *newer; /* while WAITING */
+    struct fetch *next; /* while WAITING */
     struct fetch_key {
         struct digest digest;
         uint32_t part;
@@ -90,8 +90,8 @@ struct fetch {
 
 struct fetches {
     struct loop *loop;
-    struct map map;                /* of struct fetch by key */
-    struct fetch *oldest, *newest; /* WAITING ones */
+    struct map map;             /* of struct fetch by key */
+    struct fetch *first, *last; /* WAITING ones, in the order in which they go on */
     size_t active_count;
     uv_timer_t timer;
     struct reuse reuse;
@@ -289,13 +289,11 @@ static void wait_until(struct fetch *fetch, instant retry)
     struct fetches *fetches = fetch->fetches;
     fetch->state = FETCH_WAITING;
     fetch->retry = retry;
-    bool is_first = fetch->is_list; /* somebody waits for all that it lists */
-    fetch->newer = is_first ? fetches->oldest : NULL;
-    if (fetches->oldest == NULL || !is_first) {
-        if (fetches->oldest != NULL) fetches->newest->newer = fetch;
-        fetches->newest = fetch;
-    }
-    if (fetches->oldest == NULL || is_first) fetches->oldest = fetch;
+    /* Somebody waits for all that a list lists. */
+    bool goes_first = fetch->is_list || fetches->first == NULL;
+    fetch->next = goes_first ? fetches->first : NULL;
+    *(goes_first ? &fetches->first : &fetches->last->next) = fetch;
+    if (fetch->next == NULL) fetches->last = fetch;
     pump_soon(fetches, retry - loop_now());
 }
 
@@ -495,18 +493,17 @@ static const struct stream_user fetch_user = {on_opened, on_record, NULL, on_clo
 
 /* ---- waiting ---- */
 
-/* The oldest one whose time has come, taken out of the list; *next: when the first of the others
+/* The first one whose time has come, taken out of the list; *next: when the first of the others
  * may go. */
 static struct fetch *take_due(struct fetches *fetches, instant now, instant *next)
 {
     struct fetch *before = NULL;
     *next = INSTANT_NEVER;
-    for (struct fetch *fetch = fetches->oldest; fetch != NULL;
-         before = fetch, fetch = fetch->newer) {
+    for (struct fetch *fetch = fetches->first; fetch != NULL; before = fetch, fetch = fetch->next) {
         *next = instant_min(*next, fetch->retry);
         if (fetch->retry > now) continue;
-        *(before != NULL ? &before->newer : &fetches->oldest) = fetch->newer;
-        if (fetches->newest == fetch) fetches->newest = before;
+        *(before != NULL ? &before->next : &fetches->first) = fetch->next;
+        if (fetches->last == fetch) fetches->last = before;
         return fetch;
     }
     return NULL;
@@ -612,9 +609,9 @@ static void list_remove(struct fetch *fetch)
 {
     struct fetches *fetches = fetch->fetches;
     struct fetch *before = NULL;
-    for (struct fetch *at = fetches->oldest; at != fetch; at = at->newer) before = at;
-    *(before != NULL ? &before->newer : &fetches->oldest) = fetch->newer;
-    if (fetches->newest == fetch) fetches->newest = before;
+    for (struct fetch *at = fetches->first; at != fetch; at = at->next) before = at;
+    *(before != NULL ? &before->next : &fetches->first) = fetch->next;
+    if (fetches->last == fetch) fetches->last = before;
 }
 
 /* Nobody wants it any more. What is being placed goes on: it is a good block. */

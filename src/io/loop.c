@@ -70,7 +70,7 @@ static void carry_out(struct loop *loop, const struct action *action)
         return;
     case ACTION_BLOCK_WRITE:
         blockmemory_write(loop, action->block_write.token, action->block_write.bytes,
-                          action->block_write.is_late);
+                          action->block_write.is_patient);
         return;
     case ACTION_BLOCK_READ:
         blockmemory_read(loop, action->block_read.token, &action->block_read.block);

@@ -63,9 +63,9 @@ struct loop {
     struct lending *lending; /* NULL: nothing can be lent */
     uint64_t promised;       /* bytes of uploads that were told of room (serve.c), and of fetches */
     uint64_t unwritten;      /* bytes in sinks, which the disk does not know of yet */
-    struct blockmemory *late_first, *late_last; /* writes that may wait (blockmemory.c) */
-    unsigned lates_count;                       /* of them begun, and not at their end */
-    uint64_t prefetch_size_max;                 /* bytes of map outputs kept for reduces to come */
+    struct blockmemory *patient_first, *patient_last; /* writes that may wait (blockmemory.c) */
+    unsigned patients_count;                          /* of them begun, and not at their end */
+    uint64_t prefetch_size_max; /* bytes of map outputs kept for reduces to come */
     struct workers *workers;
     struct resolver *resolver;
     struct confinement *confinement; /* of tasks; borrowed */

@@ -70,7 +70,7 @@ struct action {
         struct {
             uint64_t token;
             struct slice bytes;
-            bool is_late; /* the log carries it, and nobody waits: others go first */
+            bool is_patient; /* the log carries it, and nobody waits: others go first */
         } block_write;
         struct {
             uint64_t token;

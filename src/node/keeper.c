@@ -138,9 +138,9 @@ void keeper_promise(struct node *node, struct block *block)
     block->promised_until = node->now + keeper_promise_length(node);
 }
 
-/* What the log carries is written as it is; late: when its disk has nothing else to do. */
+/* What the log carries is written as it is; patient: other writes go first. */
 static void write_small(struct node *node, struct block *block, const struct small *small,
-                        bool is_late)
+                        bool is_patient)
 {
     uint8_t *bytes = arena_take(&node->actions->arena, small->size);
     if (bytes == NULL) return;
@@ -148,9 +148,9 @@ static void write_small(struct node *node, struct block *block, const struct sma
     struct action *action = actions_push(node->actions, ACTION_BLOCK_WRITE);
     action->block_write.token = node->token_next++;
     action->block_write.bytes = slice_of(bytes, small->size);
-    action->block_write.is_late = is_late;
+    action->block_write.is_patient = is_patient;
     block->is_fetching = true;
-    block->is_late = is_late;
+    block->is_patient = is_patient;
 }
 
 static void fetch(struct node *node, struct block *block, const struct msg_block_holder *holders,
@@ -203,7 +203,7 @@ bool keeper_materialise(struct node *node, const struct msg_block_ref *ref)
     struct block *block = block_at(node, ref);
     if (block == NULL || block->is_here) return true;
     const struct small *small = smalls_find(node, &block->digest);
-    if (small != NULL && (block->is_late || !block->is_fetching))
+    if (small != NULL && (block->is_patient || !block->is_fetching))
         write_small(node, block, small, false);
     return false;
 }
@@ -372,7 +372,7 @@ enum error keeper_stored(struct node *node, const struct msg_block_ref *ref, dur
     struct block *block = block_at(node, ref);
     if (block == NULL) return ERROR_MEMORY;
     block->is_here = true;
-    block->is_fetching = block->is_late = block->is_missed = false;
+    block->is_fetching = block->is_patient = block->is_missed = false;
     block->placed = 0;
     block->size = ref->size;
     block->refusals = 0;
@@ -449,7 +449,7 @@ void keeper_failed(struct node *node, const struct digest *digest, uint64_t size
     if (error == ERROR_FULL) holders_full(node, &node->id, block != NULL ? block->size : size);
     if (block == NULL) return;
     node_count(node, METRIC_blocks_fetch_failed);
-    block->is_fetching = block->is_late = false;
+    block->is_fetching = block->is_patient = false;
     if (block->is_here) { /* it could not be read? */
         scrub_check(node, block);
         return;

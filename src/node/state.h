@@ -116,7 +116,7 @@ struct block {
     struct digest digest;
     uint64_t size;
     bool is_here, is_fetching;
-    bool is_late;     /* being written when the disk has nothing else to do */
+    bool is_patient;  /* it is written when the disk has nothing else to do */
     bool is_marked;   /* referenced, at the last sweep */
     bool is_list;     /* a manifest: every node wants to read it */
     bool is_missed;   /* rotten here, and to be had again */

@@ -1167,30 +1167,44 @@ static void a_naming_whose_bytes_are_gone_stores_what_is_missing(void **state)
     }
 }
 
+/* So many that small ones share blocks: of a line, or of lines for several blocks and of nothing.
+ */
+static void many_files(char folder[PATH_SIZE], bool are_large)
+{
+    enum {
+        FILES = 1100
+    };
+    char path[PATH_SIZE + 16];
+    mkdir(path_of(folder, "folder", slice_string("many")), 0700);
+    for (unsigned i = 0; i < FILES; i++) {
+        struct slice large = are_large && i % 3 != 0 ? lines(7000, i) : slice_of(NULL, 0);
+        snprintf(path, sizeof path, "%s/%u", folder, i);
+        put_file(path, are_large ? large : slice_string(i % 2 ? "odd\n" : "even\n"));
+        free((void *)large.at);
+    }
+}
+
+static void expect_many(const char *folder)
+{
+    char target[PATH_SIZE], command[2 * PATH_SIZE];
+    mrctl(-1, "get", "many", path_of(target, "got", slice_string("many")), NULL);
+    expect(EXIT_OK);
+    snprintf(command, sizeof command, "diff -r '%.200s' '%.200s'", folder, target);
+    assert_int_equal(system(command), 0);
+}
+
 /* A list of the bytes that went to who died ends amid files that share a block. */
 static void packed_files_go_on_at_another_peer(void **state)
 {
     (void)state;
-    enum {
-        FILES = 1100
-    };
-    char folder[PATH_SIZE], path[PATH_SIZE + 16], target[PATH_SIZE];
-    mkdir(path_of(folder, "folder", slice_string("many")), 0700);
-    for (unsigned i = 0; i < FILES; i++) {
-        struct slice bytes = i % 3 == 0 ? slice_of(NULL, 0) : lines(7000, i);
-        snprintf(path, sizeof path, "%s/%u", folder, i);
-        put_file(path, bytes);
-        free((void *)bytes.at);
-    }
+    char folder[PATH_SIZE];
+    many_files(folder, true);
     mrctl_learns_the_members();
     set("short-lived", 0);
     mrctl(-1, "put", folder, "many", "--split", "256K", NULL);
     expect(EXIT_OK);
     if (strstr(last.err, "the living have") == NULL) fail_msg("%s", last.err);
-    mrctl(-1, "get", "many", path_of(target, "got", slice_string("many")), NULL);
-    expect(EXIT_OK);
-    snprintf(path, sizeof path, "diff -r '%.200s' '%.200s'", folder, target);
-    assert_int_equal(system(path), 0);
+    expect_many(folder);
 }
 
 /* A page is three blocks. Bytes of one version alone, whichever. */
@@ -1237,22 +1251,12 @@ static void a_list_and_a_file_that_were_lost_are_sent_again(void **state)
 static void a_packed_block_is_sent_again(void **state)
 {
     (void)state;
-    enum {
-        FILES = 1100
-    };
-    char folder[PATH_SIZE], path[PATH_SIZE + 16], target[PATH_SIZE];
-    mkdir(path_of(folder, "folder", slice_string("many")), 0700);
-    for (unsigned i = 0; i < FILES; i++) {
-        snprintf(path, sizeof path, "%s/%u", folder, i);
-        put_file(path, slice_string(i % 2 ? "odd\n" : "even\n"));
-    }
+    char folder[PATH_SIZE];
+    many_files(folder, false);
     trap("corrupt", 0);
     mrctl(-1, "put", folder, "many", NULL);
     expect(EXIT_OK);
-    mrctl(-1, "get", "many", path_of(target, "got", slice_string("many")), NULL);
-    expect(EXIT_OK);
-    snprintf(path, sizeof path, "diff -r '%.200s' '%.200s'", folder, target);
-    assert_int_equal(system(path), 0);
+    expect_many(folder);
 }
 
 /* Which knows no store_for: it ends the stream. The same when it is asked whether files can be
